@@ -1,0 +1,322 @@
+//! The causes behind ambiguous errnos, found by asking the kernel again.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+use serde::ser::{SerializeStruct, Serializer};
+
+use crate::posix::DIRECTORY;
+use crate::stat::SegmentId;
+use crate::{Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, sys, table};
+
+/// What most likely made a call fail, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnosis {
+    /// What is the case, as the kernel tells it now.
+    pub cause: String,
+    /// The next step.
+    pub hint: String,
+}
+
+impl Diagnosis {
+    fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { cause: cause.into(), hint: hint.into() }
+    }
+
+    /// Looks for the cause of an error. The answer is only as good as the moment: others may have
+    /// changed things since the call failed. `None` where nothing can be added to the errno.
+    #[must_use]
+    pub fn of(error: &Error) -> Option<Self> {
+        match error {
+            Error::Get { key, size, create, errno } => get(*key, *size, *create, *errno),
+            Error::Attach { id, write, errno } => attach(*id, *write, *errno),
+            Error::Control { id, errno, .. } => control(*id, *errno),
+            Error::Info { errno, .. } => absent_or_filtered(*errno),
+            Error::File { path, size, errno, .. } => file(path, *size, *errno),
+            Error::Namespace { .. } => Some(Self::new(
+                "/proc is not mounted here, or the process is gone or somebody else's",
+                "mount /proc, or run this as the process's user",
+            )),
+            Error::Name(_) | Error::OutOfBounds { .. } => None,
+        }
+    }
+}
+
+fn get(key: Key, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
+    match errno {
+        Errno::ENOENT => Some(no_such_key(key)),
+        Errno::EEXIST => Some(Diagnosis::new(
+            format!("key {key} is taken by {}", describe(Segment::find(key).ok())),
+            "leave out --create-new to write to it, or choose another --key",
+        )),
+        Errno::EACCES => Some(denied(Segment::find(key).ok())),
+        Errno::EINVAL => wrong_size(key, size, create),
+        Errno::ENOSPC => Some(limits_met(size)),
+        Errno::ENOMEM => Some(out_of_memory(size)),
+        _ => absent_or_filtered(errno),
+    }
+}
+
+fn no_such_key(key: Key) -> Diagnosis {
+    let mut cause = format!("no segment has key {key} in this IPC namespace");
+    if let Ok(namespace) = IpcNamespace::current() {
+        let _ = write!(cause, ", {namespace}");
+    }
+    let stats = table::list().unwrap_or_default();
+    match stats.len() {
+        0 => cause.push_str("; it holds no segments at all"),
+        1 => cause.push_str("; it holds 1 other segment"),
+        count => _ = write!(cause, "; it holds {count} other segments"),
+    }
+    let doomed = stats.iter().filter(|stat| stat.dest).count();
+    if doomed > 0 {
+        let _ = write!(cause, ", {doomed} marked for destruction, whose keys no longer find them");
+    }
+    Diagnosis::new(
+        cause,
+        "write it first (shm_wr TEXT), or run this where it was written: \
+         docker exec in the same container, or --ipc=container:NAME",
+    )
+}
+
+fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
+    if let Ok(stat) = Segment::find(key).and_then(Segment::stat)
+        && !create
+        && stat.size < size as u64
+    {
+        return Some(Diagnosis::new(
+            format!("the segment has {} bytes, fewer than the {size} asked for", stat.size),
+            format!("give --size {}, or remove it first (--remove)", stat.size),
+        ));
+    }
+    if size == 0 {
+        return Some(Diagnosis::new("a new segment has at least 1 byte", "give a larger --size"));
+    }
+    let limits = Limits::current().ok()?;
+    (size as u64 > limits.max_segment_bytes).then(|| {
+        Diagnosis::new(
+            format!(
+                "{size} bytes are more than this namespace's kernel.shmmax, {} bytes",
+                limits.max_segment_bytes
+            ),
+            "give a smaller --size, or raise it for the container: --sysctl kernel.shmmax=BYTES",
+        )
+    })
+}
+
+fn limits_met(size: usize) -> Diagnosis {
+    let (Ok(limits), Ok(usage)) = (Limits::current(), Usage::current()) else {
+        return Diagnosis::new("the namespace's limits are met", "see shm_ls --limits");
+    };
+    if usage.segments >= limits.max_segments {
+        return Diagnosis::new(
+            format!("all {} segments of kernel.shmmni are in use", limits.max_segments),
+            "remove some (ipcrm), or raise it: --sysctl kernel.shmmni=NUMBER",
+        );
+    }
+    let pages = (size as u64).div_ceil(limits.page_bytes);
+    Diagnosis::new(
+        format!(
+            "{pages} more pages on top of {} exceed kernel.shmall, {} pages",
+            usage.total_pages, limits.max_total_pages
+        ),
+        "remove some segments (ipcrm), or raise it: --sysctl kernel.shmall=PAGES",
+    )
+}
+
+fn out_of_memory(size: usize) -> Diagnosis {
+    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
+    Diagnosis::new(
+        format!(
+            "the kernel does not grant {size} bytes: vm.overcommit_memory is {}, or the memory \
+             cgroup's limit is met",
+            overcommit.trim()
+        ),
+        "give a smaller --size, or raise the container's --memory",
+    )
+}
+
+/// For errnos that say that System V IPC as a whole is not to be had.
+fn absent_or_filtered(errno: Errno) -> Option<Diagnosis> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let filtered = status
+        .lines()
+        .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"));
+    match errno {
+        Errno::EPERM | Errno::ENOSYS if filtered => Some(Diagnosis::new(
+            "a seccomp filter is in force and may refuse System V IPC",
+            "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl",
+        )),
+        Errno::ENOSYS => Some(Diagnosis::new(
+            "this kernel has no System V IPC (CONFIG_SYSVIPC)",
+            "use POSIX shared memory instead: --posix NAME",
+        )),
+        _ => None,
+    }
+}
+
+fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
+    let segment = Segment::from_id(id);
+    match errno {
+        Errno::EACCES => {
+            let mut diagnosis = denied(Some(segment));
+            if write && segment.attach().is_ok() {
+                diagnosis.cause.push_str("; it can be read");
+            }
+            Some(diagnosis)
+        }
+        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        Errno::ENOMEM => Some(Diagnosis::new(
+            format!("no room in the address space for {}", describe(Some(segment))),
+            "raise the limit on it: ulimit -v",
+        )),
+        _ => None,
+    }
+}
+
+fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
+    match errno {
+        Errno::EPERM => Some(Diagnosis::new(
+            format!(
+                "user {} is neither owner nor creator of {}, and has no CAP_SYS_ADMIN in the \
+                 namespace's user namespace",
+                sys::effective_uid(),
+                describe(Some(Segment::from_id(id))),
+            ),
+            "run this as the segment's owner or as root",
+        )),
+        Errno::EACCES => Some(denied(Some(Segment::from_id(id)))),
+        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        _ => None,
+    }
+}
+
+fn denied(segment: Option<Segment>) -> Diagnosis {
+    Diagnosis::new(
+        format!("user {} may not access {}", sys::effective_uid(), describe(segment)),
+        "run this as its owner, or have the writer give --mode 0666",
+    )
+}
+
+fn gone(id: SegmentId) -> Diagnosis {
+    Diagnosis::new(
+        format!("segment {id} was removed meanwhile, or belongs to another IPC namespace"),
+        "try again; shm_ls shows what is there",
+    )
+}
+
+/// A segment in words, from the listing, which shows also what may not be read.
+fn describe(segment: Option<Segment>) -> String {
+    let find =
+        |segment: Segment| table::list().ok()?.into_iter().find(|stat| stat.shmid == segment.id());
+    match segment.and_then(find) {
+        Some(Stat { shmid, uid, mode, size, .. }) => {
+            format!("segment {shmid} of user {uid}, mode {mode:04o}, {size} bytes")
+        }
+        None => "a segment that is gone by now".to_owned(),
+    }
+}
+
+fn file(path: &Path, size: u64, errno: Errno) -> Option<Diagnosis> {
+    let posix = path.starts_with(DIRECTORY);
+    match errno {
+        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Some(Diagnosis::new(
+            format!("there is no {DIRECTORY}"),
+            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
+        )),
+        Errno::ENOENT => Some(Diagnosis::new(
+            format!("there is no {}", path.display()),
+            "write it first, or run this where it was written: POSIX objects follow the mount \
+             of /dev/shm, files their volume",
+        )),
+        Errno::EEXIST => Some(Diagnosis::new(
+            format!("{} is there already", path.display()),
+            "leave out --create-new to write to it, or choose another name",
+        )),
+        Errno::EACCES => Some(Diagnosis::new(
+            format!("user {} may not open {}", sys::effective_uid(), path.display()),
+            "run this as its owner; in a sticky directory such as /dev/shm, \
+             fs.protected_regular keeps even root from writing to others' files",
+        )),
+        Errno::EINVAL => Some(Diagnosis::new(
+            format!("{} is not a regular file", path.display()),
+            "name a regular file, or one that is not there yet",
+        )),
+        Errno::ENOSPC => Some(no_space(path, size)),
+        Errno::EROFS => Some(Diagnosis::new(
+            format!("{} is on a file system that is mounted read-only", path.display()),
+            "name a file on a volume that is writable",
+        )),
+        _ => None,
+    }
+}
+
+fn no_space(path: &Path, size: u64) -> Diagnosis {
+    let directory = path.parent().unwrap_or(path);
+    let free = std::ffi::CString::new(directory.as_os_str().as_encoded_bytes())
+        .ok()
+        .and_then(|path| sys::free_space(&path).ok());
+    let mut cause = format!("{size} bytes do not fit into {}", directory.display());
+    if let Some(free) = free {
+        let _ = write!(cause, ", which has {free} bytes free");
+    }
+    Diagnosis::new(cause, "give a smaller --size, or the container a larger /dev/shm: --shm-size")
+}
+
+/// What a tool tells about an error: what failed, why, and what to do; in lines, or serialized.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    message: String,
+    call: Option<&'static str>,
+    errno: Option<Errno>,
+    diagnosis: Option<Diagnosis>,
+}
+
+impl Failure {
+    /// A failure that no call of this crate reported.
+    pub fn new(
+        message: impl Into<String>,
+        cause: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        let diagnosis = Some(Diagnosis::new(cause, hint));
+        Self { message: message.into(), call: None, errno: None, diagnosis }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            message: error.to_string(),
+            call: error.call(),
+            errno: error.errno(),
+            diagnosis: Diagnosis::of(&error),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(Diagnosis { cause, hint }) = &self.diagnosis {
+            write!(f, "\ncause: {cause}\nhint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let diagnosis = self.diagnosis.as_ref();
+        let mut fields = serializer.serialize_struct("Failure", 6)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("call", &self.call)?;
+        fields.serialize_field("errno", &self.errno.map(Errno::raw))?;
+        fields.serialize_field("errno_name", &self.errno.and_then(Errno::name))?;
+        fields.serialize_field("cause", &diagnosis.map(|diagnosis| &diagnosis.cause))?;
+        fields.serialize_field("hint", &diagnosis.map(|diagnosis| &diagnosis.hint))?;
+        fields.end()
+    }
+}

@@ -1,0 +1,117 @@
+//! Error numbers, with names and messages that do not depend on the C library.
+
+use std::fmt;
+use std::io;
+
+/// An error number of the kernel, as in `errno(3)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Errno(i32);
+
+/// The numbers that the calls of this crate return, their names, and glibc's messages for them.
+/// musl words some of them differently; programs that print "errno: N msg: ..." must not change
+/// their words with the library that they were linked to.
+macro_rules! errnos {
+    ($($name:ident $message:literal,)*) => {
+        impl Errno {
+            $(
+                #[doc = $message]
+                pub const $name: Self = Self(libc::$name);
+            )*
+
+            fn entry(self) -> Option<(&'static str, &'static str)> {
+                match self.0 {
+                    $(libc::$name => Some((stringify!($name), $message)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+errnos! {
+    EPERM "Operation not permitted",
+    ENOENT "No such file or directory",
+    EINTR "Interrupted system call",
+    EIO "Input/output error",
+    ENXIO "No such device or address",
+    EBADF "Bad file descriptor",
+    EAGAIN "Resource temporarily unavailable",
+    ENOMEM "Cannot allocate memory",
+    EACCES "Permission denied",
+    EFAULT "Bad address",
+    EBUSY "Device or resource busy",
+    EEXIST "File exists",
+    ENODEV "No such device",
+    ENOTDIR "Not a directory",
+    EISDIR "Is a directory",
+    EINVAL "Invalid argument",
+    ENFILE "Too many open files in system",
+    EMFILE "Too many open files",
+    ENOTTY "Inappropriate ioctl for device",
+    ETXTBSY "Text file busy",
+    EFBIG "File too large",
+    ENOSPC "No space left on device",
+    ESPIPE "Illegal seek",
+    EROFS "Read-only file system",
+    EPIPE "Broken pipe",
+    ENAMETOOLONG "File name too long",
+    ENOSYS "Function not implemented",
+    ELOOP "Too many levels of symbolic links",
+    EIDRM "Identifier removed",
+    EOVERFLOW "Value too large for defined data type",
+    EOPNOTSUPP "Operation not supported",
+    EDQUOT "Disk quota exceeded",
+}
+
+impl Errno {
+    /// Wraps a number as the kernel returned it.
+    #[must_use]
+    pub const fn from_raw(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn raw(self) -> i32 {
+        self.0
+    }
+
+    /// The symbolic name, such as `ENOENT`; `None` for a number that no call of this crate returns.
+    #[must_use]
+    pub fn name(self) -> Option<&'static str> {
+        self.entry().map(|(name, _)| name)
+    }
+
+    /// The number behind an I/O error; `EIO` for the few that did not come from the kernel.
+    #[must_use]
+    pub fn from_io(error: &io::Error) -> Self {
+        error.raw_os_error().map_or(Self::EIO, Self)
+    }
+
+    /// The calling thread's `errno`.
+    pub(crate) fn last() -> Self {
+        Self::from_io(&io::Error::last_os_error())
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.entry() {
+            Some((_, message)) => f.write_str(message),
+            None => write!(f, "Unknown error {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Errno;
+
+    #[test]
+    fn messages_are_those_of_glibc() {
+        assert_eq!(Errno::ENOENT.to_string(), "No such file or directory");
+        assert_eq!(Errno::ENOMEM.to_string(), "Cannot allocate memory");
+        assert_eq!(Errno::from_raw(4095).to_string(), "Unknown error 4095");
+        assert_eq!(Errno::EIDRM.name(), Some("EIDRM"));
+    }
+}

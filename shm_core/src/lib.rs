@@ -1,0 +1,37 @@
+//! System V and POSIX shared memory for programs that must know why a call failed.
+//!
+//! The crate wraps `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)` and `shm_open(3)`, lists what
+//! an IPC namespace holds, says which namespace that is, and turns the ambiguous errnos into
+//! causes by asking the kernel again. It is the only crate of the workspace with `unsafe` code,
+//! and there only in the private module `sys`, in [`attachment`] and in [`entry`].
+//!
+//! Shared memory is never handed out as `&[u8]`: other processes write to it while we look.
+//! Bytes are copied in and out.
+
+pub mod attachment;
+pub mod diagnosis;
+pub mod entry;
+pub mod errno;
+pub mod error;
+pub mod key;
+pub mod limits;
+pub mod memory;
+pub mod namespace;
+pub mod posix;
+pub mod segment;
+pub mod stat;
+mod sys;
+pub mod table;
+pub mod text;
+
+pub use attachment::{Attachment, WritableAttachment};
+pub use diagnosis::{Diagnosis, Failure};
+pub use errno::Errno;
+pub use error::{Error, Result};
+pub use key::Key;
+pub use limits::{Limits, Usage};
+pub use memory::{Address, Memory, Origin};
+pub use namespace::IpcNamespace;
+pub use posix::Object;
+pub use segment::Segment;
+pub use stat::Stat;

@@ -1,0 +1,254 @@
+//! The three mechanisms behind one interface: a System V segment, a POSIX object, a file.
+
+use std::path::PathBuf;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::posix::{Location, Name, Object};
+use crate::text::Text;
+use crate::{Attachment, Key, Segment, WritableAttachment};
+
+/// Whether a call found what it opened or made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// It was there before.
+    Opened,
+    /// This call made it.
+    Created,
+}
+
+/// What shared memory is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A System V segment, by its key.
+    SysV(Key),
+    /// A POSIX object or a file, by its name.
+    File(Location),
+}
+
+impl From<Key> for Address {
+    fn from(key: Key) -> Self {
+        Self::SysV(key)
+    }
+}
+
+impl From<Name> for Address {
+    fn from(name: Name) -> Self {
+        Self::File(Location::Posix(name))
+    }
+}
+
+impl From<PathBuf> for Address {
+    fn from(path: PathBuf) -> Self {
+        Self::File(Location::File(path))
+    }
+}
+
+impl Serialize for Address {
+    /// `{"mechanism":"sysv","key":"0x..."}`, or the mechanism and the `path` of the file behind it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Address", 2)?;
+        fields.serialize_field("mechanism", self.mechanism())?;
+        match self {
+            Self::SysV(key) => fields.serialize_field("key", key)?,
+            Self::File(location) => {
+                fields.serialize_field("path", &location.path().to_string_lossy())?;
+            }
+        }
+        fields.end()
+    }
+}
+
+impl Address {
+    /// The mechanism's name: `sysv`, `posix` or `file`.
+    #[must_use]
+    pub fn mechanism(&self) -> &'static str {
+        match self {
+            Self::SysV(_) => "sysv",
+            Self::File(Location::Posix(_)) => "posix",
+            Self::File(Location::File(_)) => "file",
+        }
+    }
+
+    /// Opens what is there, for reading alone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::open`] and [`Segment::attach`], or of [`Object::open`].
+    pub fn open(&self) -> crate::Result<Memory> {
+        match self {
+            Self::SysV(key) => {
+                let segment = Segment::open(*key)?;
+                Ok(Memory::SysV(segment, segment.attach()?))
+            }
+            Self::File(location) => Object::open(location).map(Memory::File),
+        }
+    }
+
+    /// Opens what is there, for reading and writing at least `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::open_writable`] and [`Segment::attach_writable`], or of
+    /// [`Object::open_writable`].
+    pub fn open_writable(&self, size: usize) -> crate::Result<WritableMemory> {
+        match self {
+            Self::SysV(key) => WritableMemory::attach(Segment::open_writable(*key, size)?),
+            Self::File(location) => {
+                Object::open_writable(location, size as u64).map(WritableMemory::File)
+            }
+        }
+    }
+
+    /// Makes it, with `size` bytes and the permission bits `mode`; it must not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::create_new`] or [`Object::create_new`].
+    pub fn create_new(&self, size: usize, mode: u32) -> crate::Result<WritableMemory> {
+        match self {
+            Self::SysV(key) => WritableMemory::attach(Segment::create_new(*key, size, mode)?),
+            Self::File(location) => {
+                Object::create_new(location, size as u64, mode).map(WritableMemory::File)
+            }
+        }
+    }
+
+    /// Opens it for writing, or makes it, and says which.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::open_or_create`] or [`Object::open_or_create`].
+    pub fn open_or_create(
+        &self,
+        size: usize,
+        mode: u32,
+    ) -> crate::Result<(WritableMemory, Origin)> {
+        match self {
+            Self::SysV(key) => {
+                let (segment, origin) = Segment::open_or_create(*key, size, mode)?;
+                Ok((WritableMemory::attach(segment)?, origin))
+            }
+            Self::File(location) => {
+                let (object, origin) = Object::open_or_create(location, size as u64, mode)?;
+                Ok((WritableMemory::File(object), origin))
+            }
+        }
+    }
+
+    /// Removes it; whoever has it attached or open keeps it until then.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Segment::find`] and [`Segment::remove`], or of [`Location::remove`].
+    pub fn remove(&self) -> crate::Result<()> {
+        match self {
+            Self::SysV(key) => Segment::find(*key)?.remove(),
+            Self::File(location) => location.remove(),
+        }
+    }
+}
+
+/// Shared memory that is open for reading.
+#[derive(Debug)]
+pub enum Memory {
+    /// A System V segment.
+    SysV(Segment, Attachment),
+    /// A POSIX object or a file.
+    File(Object),
+}
+
+impl Memory {
+    /// The size in bytes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::size`].
+    pub fn size(&self) -> crate::Result<u64> {
+        match self {
+            Self::SysV(_, attachment) => Ok(attachment.size() as u64),
+            Self::File(object) => object.size(),
+        }
+    }
+
+    /// The shmid of a System V segment.
+    #[must_use]
+    pub fn segment(&self) -> Option<Segment> {
+        match self {
+            Self::SysV(segment, _) => Some(*segment),
+            Self::File(_) => None,
+        }
+    }
+
+    /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::read_at`].
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> crate::Result<usize> {
+        match self {
+            Self::SysV(_, attachment) => {
+                let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                Ok(attachment.read_at(offset, buffer))
+            }
+            Self::File(object) => object.read_at(offset, buffer),
+        }
+    }
+
+    /// The text in it: its bytes up to the first NUL or its end.
+    #[must_use]
+    pub fn text(&self) -> Text<'_> {
+        Text::new(self)
+    }
+}
+
+/// Shared memory that is open for writing.
+#[derive(Debug)]
+pub enum WritableMemory {
+    /// A System V segment.
+    SysV(Segment, WritableAttachment),
+    /// A POSIX object or a file.
+    File(Object),
+}
+
+impl WritableMemory {
+    fn attach(segment: Segment) -> crate::Result<Self> {
+        Ok(Self::SysV(segment, segment.attach_writable()?))
+    }
+
+    /// The size in bytes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::size`].
+    pub fn size(&self) -> crate::Result<u64> {
+        match self {
+            Self::SysV(_, attachment) => Ok(attachment.size() as u64),
+            Self::File(object) => object.size(),
+        }
+    }
+
+    /// The shmid of a System V segment.
+    #[must_use]
+    pub fn segment(&self) -> Option<Segment> {
+        match self {
+            Self::SysV(segment, _) => Some(*segment),
+            Self::File(_) => None,
+        }
+    }
+
+    /// Copies `bytes` and a terminating NUL to the start.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`](crate::Error::OutOfBounds), with nothing written, where they do not
+    /// fit; those of [`Object::write_at`].
+    pub fn write_text(&self, bytes: &[u8]) -> crate::Result<()> {
+        let terminated = [bytes, &[0]].concat();
+        match self {
+            Self::SysV(_, attachment) => attachment.write_at(0, &terminated),
+            Self::File(object) => object.write_at(0, &terminated),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! POSIX shared memory objects, and plain files as the third way to share.
+//!
+//! A POSIX object is a file on the tmpfs at `/dev/shm`: it follows that mount, not the IPC
+//! namespace. Bytes are copied with `pread(2)` and `pwrite(2)`, which reach the very pages that
+//! others have mapped; an object that somebody shrinks meanwhile is then a short read, where
+//! touching a mapping would kill this process with SIGBUS.
+
+use std::ffi::CString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::{Errno, Error, Origin, Result, sys};
+
+/// Where the C library keeps POSIX objects.
+pub const DIRECTORY: &str = "/dev/shm";
+
+/// The name of a POSIX object: one path component, with or without the slash before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name(CString);
+
+impl FromStr for Name {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let component = text.strip_prefix('/').unwrap_or(text);
+        let invalid = matches!(component, "" | "." | "..")
+            || component.contains('/')
+            || component.len() > 254;
+        if invalid {
+            return Err(Error::Name(text.to_owned()));
+        }
+        CString::new(format!("/{component}")).map(Self).map_err(|_| Error::Name(text.to_owned()))
+    }
+}
+
+/// What an [`Object`] is found by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A POSIX object.
+    Posix(Name),
+    /// A regular file.
+    File(PathBuf),
+}
+
+impl Location {
+    /// The file behind it.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match self {
+            // `Name` is made from a &str alone.
+            Self::Posix(name) => PathBuf::from(format!("{DIRECTORY}{}", name.0.to_string_lossy())),
+            Self::File(path) => path.clone(),
+        }
+    }
+
+    fn open(&self, write: bool, create_with_mode: Option<u32>) -> Result<File> {
+        let answer = match self {
+            Self::Posix(name) => {
+                let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
+                let create = create_with_mode.map_or(0, |_| libc::O_CREAT | libc::O_EXCL);
+                sys::shm_open(&name.0, access | create, create_with_mode.unwrap_or(0))
+            }
+            Self::File(path) => OpenOptions::new()
+                .read(true)
+                .write(write)
+                .create_new(create_with_mode.is_some())
+                .mode(create_with_mode.unwrap_or(0))
+                // A FIFO without a peer must not keep us waiting; regular files ignore it.
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path)
+                .map_err(|error| Errno::from_io(&error)),
+        };
+        let call = match self {
+            Self::Posix(_) => "shm_open",
+            Self::File(_) => "open",
+        };
+        answer.map_err(|errno| Error::File { call, path: self.path(), size: 0, errno })
+    }
+
+    /// Removes the name; whoever has the object open keeps it. `shm_unlink(3)`, `unlink(2)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`]: `ENOENT` where there is none, `EACCES` or `EPERM` for whoever may not.
+    pub fn remove(&self) -> Result<()> {
+        let (call, answer) = match self {
+            Self::Posix(name) => ("shm_unlink", sys::shm_unlink(&name.0)),
+            Self::File(path) => {
+                ("unlink", fs::remove_file(path).map_err(|error| Errno::from_io(&error)))
+            }
+        };
+        answer.map_err(|errno| Error::File { call, path: self.path(), size: 0, errno })
+    }
+}
+
+/// An open POSIX object or file.
+#[derive(Debug)]
+pub struct Object {
+    file: File,
+    path: PathBuf,
+}
+
+impl Object {
+    /// Opens what is there, for reading.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for what is not a regular file.
+    pub fn open(location: &Location) -> Result<Self> {
+        Self::open_regular(location, false)
+    }
+
+    /// Opens what is there, for reading and writing. What is smaller than `size` bytes grows;
+    /// nothing ever shrinks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`open`](Self::open); `ENOSPC` where the file system is too small.
+    pub fn open_writable(location: &Location, size: u64) -> Result<Self> {
+        let object = Self::open_regular(location, true)?;
+        object.reserve(size)?;
+        Ok(object)
+    }
+
+    fn open_regular(location: &Location, write: bool) -> Result<Self> {
+        let object = Self { file: location.open(write, None)?, path: location.path() };
+        // A device or a FIFO would do something else with our bytes than share them.
+        if object.metadata()?.is_file() {
+            Ok(object)
+        } else {
+            Err(object.error("open", Errno::EINVAL))
+        }
+    }
+
+    /// Makes an object of `size` zero bytes with exactly the permission bits `mode`, whatever the
+    /// umask, and with memory behind every byte.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`]: `EEXIST`, `EACCES`, or `ENOSPC` where the file system is too small; then
+    /// no object is left.
+    pub fn create_new(location: &Location, size: u64, mode: u32) -> Result<Self> {
+        let mode = mode & 0o777;
+        let object = Self { file: location.open(true, Some(mode))?, path: location.path() };
+        let prepared = object
+            .file
+            .set_permissions(Permissions::from_mode(mode))
+            .map_err(|error| object.error("fchmod", Errno::from_io(&error)))
+            .and_then(|()| object.reserve(size));
+        if let Err(error) = prepared {
+            // What matters is why it could not be made, not that it could not be removed.
+            let _ = location.remove();
+            return Err(error);
+        }
+        Ok(object)
+    }
+
+    /// [`open_writable`](Self::open_writable), or [`create_new`](Self::create_new) where there is
+    /// none, and says which.
+    ///
+    /// # Errors
+    ///
+    /// As for those two.
+    pub fn open_or_create(location: &Location, size: u64, mode: u32) -> Result<(Self, Origin)> {
+        loop {
+            match Self::create_new(location, size, mode) {
+                Ok(object) => return Ok((object, Origin::Created)),
+                Err(Error::File { errno: Errno::EEXIST, .. }) => {}
+                Err(error) => return Err(error),
+            }
+            match Self::open_writable(location, size) {
+                Ok(object) => return Ok((object, Origin::Opened)),
+                // Removed between the two calls; a dangling link, though, stays as it is.
+                Err(Error::File { errno: Errno::ENOENT, path, .. }) if !path.is_symlink() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Makes sure that the first `size` bytes have memory behind them: `ftruncate(2)` past the
+    /// space of a tmpfs succeeds, and the first write there would kill the process that does it.
+    fn reserve(&self, size: u64) -> Result<()> {
+        if self.size()? >= size {
+            return Ok(());
+        }
+        sys::allocate(&self.file, size).map_err(|errno| Error::File {
+            call: "posix_fallocate",
+            path: self.path.clone(),
+            size,
+            errno,
+        })
+    }
+
+    /// The path of the file behind the object.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size in bytes at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where the kernel does not say.
+    pub fn size(&self) -> Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn metadata(&self) -> Result<fs::Metadata> {
+        self.file.metadata().map_err(|error| self.error("fstat", Errno::from_io(&error)))
+    }
+
+    /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`] where reading fails.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        loop {
+            match self.file.read_at(buffer, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                answer => {
+                    return answer.map_err(|error| self.error("pread", Errno::from_io(&error)));
+                }
+            }
+        }
+    }
+
+    /// Copies `bytes` into the object from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfBounds`], with nothing written, where they do not all fit; [`Error::File`]
+    /// where writing fails.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let (length, size) = (bytes.len() as u64, self.size()?);
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(Error::OutOfBounds { offset, length, size });
+        }
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| self.error("pwrite", Errno::from_io(&error)))
+    }
+
+    fn error(&self, call: &'static str, errno: Errno) -> Error {
+        Error::File { call, path: self.path.clone(), size: 0, errno }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Name;
+
+    #[test]
+    fn a_name_is_one_path_component() {
+        for name in ["/demo", "demo", "/a.b", "/sem.x"] {
+            assert!(name.parse::<Name>().is_ok(), "{name}");
+        }
+        for name in ["", "/", "a/b", "//x", ".", "/..", &"x".repeat(255), "nul\0"] {
+            assert!(name.parse::<Name>().is_err(), "{name:?}");
+        }
+    }
+}

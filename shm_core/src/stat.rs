@@ -1,0 +1,105 @@
+//! What the kernel knows of one segment.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::sys::{SHM_DEST, SHM_LOCKED};
+
+/// The number of a segment within its namespace, a shmid. The kernel uses the numbers again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct SegmentId(pub i32);
+
+impl fmt::Display for SegmentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A segment's `struct shmid_ds`, or its line of `/proc/sysvipc/shm`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Stat {
+    /// The key, as `key_t`; 0 for a private segment and for one that is marked for destruction.
+    #[serde(serialize_with = "hexadecimal")]
+    pub key: i32,
+    /// The shmid.
+    pub shmid: SegmentId,
+    /// The owner's user id, as this process's user namespace maps it.
+    pub uid: u32,
+    /// The owner's group id.
+    pub gid: u32,
+    /// The creator's user id.
+    pub cuid: u32,
+    /// The creator's group id.
+    pub cgid: u32,
+    /// The nine permission bits.
+    #[serde(serialize_with = "octal")]
+    pub mode: u32,
+    /// Removed, and gone with its last detach.
+    pub dest: bool,
+    /// Its pages are not swapped out.
+    pub locked: bool,
+    /// The size in bytes.
+    pub size: u64,
+    /// How many times it is attached at the moment.
+    pub nattch: u64,
+    /// The creator's process id; 0 from another pid namespace.
+    pub cpid: u32,
+    /// The process id of the last attach or detach; 0 for none, and from another pid namespace.
+    pub lpid: u32,
+    /// Time of the last attach, in seconds since the epoch; 0 for never.
+    pub atime: i64,
+    /// Time of the last detach, in seconds since the epoch; 0 for never.
+    pub dtime: i64,
+    /// Time of the creation or of the last change, in seconds since the epoch.
+    pub ctime: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn hexadecimal<S: serde::Serializer>(key: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("0x{key:08x}"))
+}
+
+impl Stat {
+    /// Puts the kernel's mode word into its three fields.
+    pub(crate) fn set_mode(&mut self, word: u32) {
+        self.mode = word & 0o777;
+        self.dest = word & SHM_DEST != 0;
+        self.locked = word & SHM_LOCKED != 0;
+    }
+
+    pub(crate) fn from_kernel(shmid: i32, ds: &libc::shmid_ds) -> Self {
+        #[cfg(target_env = "musl")]
+        let key = ds.shm_perm.__ipc_perm_key;
+        #[cfg(not(target_env = "musl"))]
+        let key = ds.shm_perm.__key;
+        let mut stat = Self {
+            key,
+            shmid: SegmentId(shmid),
+            uid: ds.shm_perm.uid,
+            gid: ds.shm_perm.gid,
+            cuid: ds.shm_perm.cuid,
+            cgid: ds.shm_perm.cgid,
+            mode: 0,
+            dest: false,
+            locked: false,
+            size: ds.shm_segsz as u64,
+            nattch: ds.shm_nattch,
+            cpid: ds.shm_cpid.cast_unsigned(),
+            lpid: ds.shm_lpid.cast_unsigned(),
+            atime: ds.shm_atime,
+            dtime: ds.shm_dtime,
+            ctime: ds.shm_ctime,
+        };
+        // The width of `mode` differs between C libraries and architectures.
+        #[allow(clippy::useless_conversion, reason = "u16 on some targets, u32 on others")]
+        stat.set_mode(u32::from(ds.shm_perm.mode));
+        stat
+    }
+}

@@ -1,0 +1,217 @@
+//! The system calls, one function each, and the constants and structures that libc lacks.
+//!
+//! Every function here is safe to call with any arguments, except [`shmdt`]. Nothing is
+//! interpreted: errors are the bare [`Errno`].
+#![expect(unsafe_code, reason = "system calls; each block argues for itself")]
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::{self, NonNull};
+
+use crate::Errno;
+
+/// `shm_perm.mode`: removed, and gone with its last detach (`linux/shm.h`).
+pub(crate) const SHM_DEST: u32 = 0o1000;
+/// `shm_perm.mode`: its pages are not swapped out (`linux/shm.h`).
+pub(crate) const SHM_LOCKED: u32 = 0o2000;
+
+const SHM_STAT: i32 = 13;
+const SHM_INFO: i32 = 14;
+const SHM_STAT_ANY: i32 = 15;
+
+/// `NS_GET_ID` of `linux/nsfs.h`: `_IOR(0xb7, 13, __u64)`, since Linux 6.18.
+const NS_GET_ID: u64 = 0x8008_b70d;
+
+/// `struct shminfo64` of `linux/shm.h`, which `shmctl(IPC_INFO)` fills.
+#[repr(C)]
+pub(crate) struct ShmInfo64 {
+    pub(crate) shmmax: libc::c_ulong,
+    pub(crate) shmmin: libc::c_ulong,
+    pub(crate) shmmni: libc::c_ulong,
+    shmseg: libc::c_ulong,
+    pub(crate) shmall: libc::c_ulong,
+    unused: [libc::c_ulong; 4],
+}
+
+/// `struct shm_info` of `linux/shm.h`, which `shmctl(SHM_INFO)` fills.
+#[repr(C)]
+pub(crate) struct ShmInfo {
+    pub(crate) used_ids: libc::c_int,
+    pub(crate) shm_tot: libc::c_ulong,
+    pub(crate) shm_rss: libc::c_ulong,
+    pub(crate) shm_swp: libc::c_ulong,
+    swap_attempts: libc::c_ulong,
+    swap_successes: libc::c_ulong,
+}
+
+// The kernel writes as many bytes as its own structures have; ours must not be shorter.
+const _: () = assert!(size_of::<ShmInfo64>() == 9 * size_of::<libc::c_ulong>());
+const _: () = assert!(size_of::<ShmInfo>() == 6 * size_of::<libc::c_ulong>());
+
+fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
+    if result == -1 { Err(Errno::last()) } else { Ok(result) }
+}
+
+/// `shmget(2)`.
+pub(crate) fn shmget(key: i32, size: usize, flags: i32) -> Result<i32, Errno> {
+    // SAFETY: shmget takes three integers and touches no memory of this process.
+    check(unsafe { libc::shmget(key, size, flags) })
+}
+
+/// `shmat(2)` at an address that the kernel chooses.
+pub(crate) fn shmat(id: i32, flags: i32) -> Result<NonNull<u8>, Errno> {
+    // SAFETY: with a null address and without SHM_REMAP the kernel picks an unused range, so the
+    // call cannot replace a mapping that something else relies on.
+    let address = unsafe { libc::shmat(id, ptr::null(), flags & !libc::SHM_REMAP) };
+    if address.addr() == usize::MAX {
+        return Err(Errno::last());
+    }
+    // The kernel maps nothing at address 0 unless asked to (mmap_min_addr).
+    NonNull::new(address.cast()).ok_or(Errno::EFAULT)
+}
+
+/// `shmdt(2)`.
+///
+/// # Safety
+///
+/// `address` came from [`shmat`], has not been detached since, and nothing accesses the mapping
+/// during or after the call.
+pub(crate) unsafe fn shmdt(address: NonNull<u8>) {
+    // SAFETY: the caller vouches that the mapping is a live attachment which nobody uses any more.
+    let result = unsafe { libc::shmdt(address.as_ptr().cast()) };
+    debug_assert_eq!(result, 0, "shmdt fails only for an address that is not an attachment");
+}
+
+/// `shmctl(2)` with a command that fills a `T` from an id or an index; returns the call's value too.
+///
+/// # Safety
+///
+/// `T` is a plain structure of integers, at least as large as what `command` writes.
+unsafe fn shmctl_fill<T>(id: i32, command: i32) -> Result<(i32, T), Errno> {
+    let mut buffer = MaybeUninit::<T>::zeroed();
+    // SAFETY: the buffer is live and, as the caller vouches, large enough for what the kernel writes.
+    let value = check(unsafe { libc::shmctl(id, command, buffer.as_mut_ptr().cast()) })?;
+    // SAFETY: it was zeroed and then filled; every bit pattern is valid for integers.
+    Ok((value, unsafe { buffer.assume_init() }))
+}
+
+/// `shmctl(IPC_STAT)`.
+pub(crate) fn shm_stat(id: i32) -> Result<libc::shmid_ds, Errno> {
+    // SAFETY: IPC_STAT fills a shmid_ds, a structure of integers that libc declares in full.
+    unsafe { shmctl_fill(id, libc::IPC_STAT) }.map(|(_, stat)| stat)
+}
+
+/// `shmctl(SHM_STAT_ANY)`, or `SHM_STAT` before Linux 4.17: the segment at an index, and its id.
+pub(crate) fn shm_stat_index(index: i32) -> Result<(i32, libc::shmid_ds), Errno> {
+    // SAFETY: as for IPC_STAT.
+    match unsafe { shmctl_fill(index, SHM_STAT_ANY) } {
+        // An old kernel does not know the command; an empty index is EINVAL from both.
+        // SAFETY: as for IPC_STAT.
+        Err(Errno::EINVAL) => unsafe { shmctl_fill(index, SHM_STAT) },
+        answer => answer,
+    }
+}
+
+/// `shmctl(IPC_INFO)`.
+pub(crate) fn ipc_info() -> Result<ShmInfo64, Errno> {
+    // SAFETY: IPC_INFO fills a shminfo64; the size of ours is asserted above.
+    unsafe { shmctl_fill(0, libc::IPC_INFO) }.map(|(_, info)| info)
+}
+
+/// `shmctl(SHM_INFO)`, and the highest index in use.
+pub(crate) fn shm_info() -> Result<(i32, ShmInfo), Errno> {
+    // SAFETY: SHM_INFO fills a shm_info; the size of ours is asserted above.
+    unsafe { shmctl_fill(0, SHM_INFO) }
+}
+
+/// A command of `shmctl(2)` that takes no buffer.
+#[derive(Clone, Copy)]
+pub(crate) enum Control {
+    Remove,
+    Lock,
+    Unlock,
+}
+
+/// `shmctl(IPC_RMID)`, `shmctl(SHM_LOCK)` or `shmctl(SHM_UNLOCK)`.
+pub(crate) fn shm_control(id: i32, command: Control) -> Result<(), Errno> {
+    let command = match command {
+        Control::Remove => libc::IPC_RMID,
+        Control::Lock => libc::SHM_LOCK,
+        Control::Unlock => libc::SHM_UNLOCK,
+    };
+    // SAFETY: these three commands ignore the buffer. Removing a segment leaves mappings of it
+    // intact until they are detached, in this process too.
+    check(unsafe { libc::shmctl(id, command, ptr::null_mut()) }).map(drop)
+}
+
+/// `shm_open(3)`.
+pub(crate) fn shm_open(name: &CStr, flags: i32, mode: libc::mode_t) -> Result<File, Errno> {
+    // SAFETY: `name` ends with a NUL and lives through the call.
+    let fd = check(unsafe { libc::shm_open(name.as_ptr(), flags, mode) })?;
+    // SAFETY: the call just returned this descriptor, so nobody else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// `shm_unlink(3)`.
+pub(crate) fn shm_unlink(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: `name` ends with a NUL and lives through the call.
+    check(unsafe { libc::shm_unlink(name.as_ptr()) }).map(drop)
+}
+
+/// `posix_fallocate(3)` from the file's start: its first `size` bytes have memory behind them.
+pub(crate) fn allocate(file: &File, size: u64) -> Result<(), Errno> {
+    let size = libc::off_t::try_from(size).map_err(|_| Errno::EFBIG)?;
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; the rest are integers.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, size) } {
+        0 => Ok(()),
+        number => Err(Errno::from_raw(number)),
+    }
+}
+
+/// Bytes that are free on the file system of `path`, by `statvfs(3)`.
+pub(crate) fn free_space(path: &CStr) -> Result<u64, Errno> {
+    let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path ends with a NUL, the buffer is a live statvfs.
+    check(unsafe { libc::statvfs(path.as_ptr(), buffer.as_mut_ptr()) })?;
+    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    let stat = unsafe { buffer.assume_init() };
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// `ioctl(NS_GET_ID)`: the id of the namespace behind a descriptor, never used twice.
+pub(crate) fn namespace_id(namespace: &File) -> Result<u64, Errno> {
+    let mut id = 0_u64;
+    // SAFETY: NS_GET_ID writes one u64 through the pointer, which is live; a kernel or a file
+    // that does not know the request writes nothing and fails.
+    check(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_ID as _, &raw mut id) })?;
+    Ok(id)
+}
+
+/// The size of a page in bytes.
+pub(crate) fn page_size() -> u64 {
+    // SAFETY: sysconf takes an integer and touches no memory of ours.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
+}
+
+/// The effective user id.
+pub(crate) fn effective_uid() -> u32 {
+    // SAFETY: geteuid takes nothing and always succeeds.
+    unsafe { libc::geteuid() }
+}
+
+/// Opens `/dev/null` for each of the descriptors 0, 1 and 2 that is closed: otherwise the next
+/// file that is opened becomes standard output, and messages are written into it.
+pub(crate) fn open_standard_descriptors() {
+    let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
+    // SAFETY: the array is live and has three elements; no events are asked for, so poll only
+    // fills in `revents`.
+    let polled = unsafe { libc::poll(descriptors.as_mut_ptr(), 3, 0) };
+    for _ in descriptors.iter().filter(|fd| polled > 0 && fd.revents & libc::POLLNVAL != 0) {
+        // The lowest closed descriptor is taken each time.
+        // SAFETY: the path ends with a NUL. The descriptor is meant to stay open for good.
+        unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+    }
+}

@@ -1,0 +1,189 @@
+//! Text in shared memory: bytes up to the first NUL, and the forms in which they are printed.
+
+use std::io::{self, Read, Write};
+
+use crate::Memory;
+
+/// Reads the text of a [`Memory`] with a buffer's worth of memory, however long it is.
+#[derive(Debug)]
+pub struct Text<'a> {
+    memory: &'a Memory,
+    offset: u64,
+    ended: bool,
+}
+
+impl<'a> Text<'a> {
+    pub(crate) fn new(memory: &'a Memory) -> Self {
+        Self { memory, offset: 0, ended: false }
+    }
+}
+
+impl Read for Text<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.ended || buffer.is_empty() {
+            return Ok(0);
+        }
+        // The NUL is looked for in our copy, which nobody changes under us.
+        let copied = self.memory.read_at(self.offset, buffer).map_err(io::Error::other)?;
+        let length = buffer[..copied].iter().position(|byte| *byte == 0).unwrap_or(copied);
+        self.ended = length < copied || copied == 0;
+        self.offset += length as u64;
+        Ok(length)
+    }
+}
+
+/// Writes each byte with a space behind it, the form that the article's reader prints.
+#[derive(Debug)]
+pub struct Spaced<W> {
+    inner: W,
+    escape: bool,
+}
+
+impl<W: Write> Spaced<W> {
+    /// Wraps a writer. With `escape`, bytes that a terminal could obey, and those that make no
+    /// character by themselves, become `\xNN`.
+    pub fn new(inner: W, escape: bool) -> Self {
+        Self { inner, escape }
+    }
+}
+
+impl<W: Write> Write for Spaced<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut out = Vec::with_capacity(bytes.len() * 2);
+        for &byte in bytes {
+            if self.escape && !(byte.is_ascii_graphic() || matches!(byte, b' ' | b'\n' | b'\t')) {
+                write!(out, "\\x{byte:02x} ")?;
+            } else {
+                out.extend([byte, b' ']);
+            }
+        }
+        self.inner.write_all(&out)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Writes characters as they are, except that control characters other than newline and tab, and
+/// bytes that are not UTF-8, become `\xNN`: what is shown on a terminal must not drive it.
+#[derive(Debug)]
+pub struct Escaped<W> {
+    inner: W,
+    /// The start of a character whose rest has not come yet, at most three bytes.
+    pending: Vec<u8>,
+}
+
+impl<W: Write> Escaped<W> {
+    /// Wraps a writer. Call [`finish`](Self::finish) at the end.
+    pub fn new(inner: W) -> Self {
+        Self { inner, pending: Vec::new() }
+    }
+
+    /// Writes what was held back in the hope of a character's rest.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn finish(mut self) -> io::Result<()> {
+        let rest = std::mem::take(&mut self.pending);
+        self.inner.write_all(escape(&rest).as_bytes())
+    }
+}
+
+impl<W: Write> Write for Escaped<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.pending.extend(bytes);
+        let complete = self.pending.len() - incomplete_tail(&self.pending);
+        let rest = self.pending.split_off(complete);
+        let whole = std::mem::replace(&mut self.pending, rest);
+        self.inner.write_all(escape(&whole).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// How many bytes at the end begin a character without finishing it.
+fn incomplete_tail(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+    let unfinished = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
+    if unfinished { last.len() } else { 0 }
+}
+
+/// `bytes` as text that is safe to print on a terminal.
+#[must_use]
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    let hexadecimal = |out: &mut String, bytes: &[u8]| {
+        use std::fmt::Write;
+        for byte in bytes {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    };
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() && !matches!(character, '\n' | '\t') {
+                hexadecimal(&mut out, character.encode_utf8(&mut [0; 4]).as_bytes());
+            } else {
+                out.push(character);
+            }
+        }
+        hexadecimal(&mut out, chunk.invalid());
+    }
+    out
+}
+
+/// `bytes` in the reader's form, as [`Spaced`] writes it.
+#[must_use]
+pub fn spaced(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| [*byte, b' ']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use proptest::prelude::*;
+
+    use super::{Escaped, Spaced, escape, spaced};
+
+    #[test]
+    fn a_terminal_is_not_driven_by_what_somebody_wrote() {
+        assert_eq!(escape(b"\x1b[31mred\x07"), "\\x1b[31mred\\x07");
+        assert_eq!(escape("\u{9b}2J 共享\n\t".as_bytes()), "\\xc2\\x9b2J 共享\n\t");
+        assert_eq!(escape(b"\xff\xfe"), "\\xff\\xfe");
+        let mut out = Vec::new();
+        Spaced::new(&mut out, true).write_all(b"a\x1b\xe5").unwrap();
+        assert_eq!(out, b"a \\x1b \\xe5 ");
+    }
+
+    proptest! {
+        #[test]
+        fn escaping_piece_by_piece_is_escaping_the_whole(bytes: Vec<u8>, piece in 1_usize..5) {
+            let mut out = Vec::new();
+            let mut writer = Escaped::new(&mut out);
+            for part in bytes.chunks(piece) {
+                writer.write_all(part).unwrap();
+            }
+            writer.finish().unwrap();
+            prop_assert_eq!(out, escape(&bytes).into_bytes());
+        }
+
+        #[test]
+        fn nothing_escaped_holds_a_control_character(bytes: Vec<u8>) {
+            prop_assert!(!escape(&bytes).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+        }
+
+        #[test]
+        fn the_two_spaced_forms_agree(bytes: Vec<u8>) {
+            let mut out = Vec::new();
+            Spaced::new(&mut out, false).write_all(&bytes).unwrap();
+            prop_assert_eq!(out, spaced(&bytes));
+        }
+    }
+}

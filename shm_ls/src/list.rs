@@ -1,0 +1,115 @@
+//! The listing, once.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use shm_core::table::{self, Row, Table};
+use shm_core::{Failure, IpcNamespace, Limits, Stat, Usage};
+
+use crate::args::Args;
+use crate::owner::Owners;
+
+/// Why there is no listing.
+#[derive(Debug)]
+pub enum Interruption {
+    /// The kernel did not give it.
+    Memory(Failure),
+    /// It could not be printed.
+    Output(io::Error),
+}
+
+impl From<shm_core::Error> for Interruption {
+    fn from(error: shm_core::Error) -> Self {
+        Self::Memory(error.into())
+    }
+}
+
+impl From<io::Error> for Interruption {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Listing {
+    ok: bool,
+    ipc_namespace: Option<IpcNamespace>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    segments: Option<Vec<Stat>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits: Option<Limits>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Usage>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    ok: bool,
+    error: &'a Failure,
+}
+
+/// Prints the segments or the limits.
+///
+/// # Errors
+///
+/// Where the kernel does not give them or the output does not take them.
+pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), Interruption> {
+    if args.json {
+        let (segments, limits, usage) = if args.limits {
+            (None, Some(Limits::current()?), Some(Usage::current()?))
+        } else {
+            (Some(table::list()?), None, None)
+        };
+        let ipc_namespace = IpcNamespace::current().ok();
+        let listing = Listing { ok: true, ipc_namespace, segments, limits, usage };
+        print_json(&listing, stdout)?;
+    } else if args.limits {
+        print_limits(Limits::current()?, stdout)?;
+    } else {
+        let owners = Owners::load();
+        let row = |stat: Stat| Row::new(&stat, owners.name(stat.uid));
+        write!(stdout, "{}", Table(table::list()?.into_iter().map(row).collect()))?;
+    }
+    Ok(stdout.flush()?)
+}
+
+/// The lines of `ipcs -m -l`.
+fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
+    let page_kib = limits.page_bytes / 1024;
+    // ipcs prints the largest whole number of pages where the product does not fit.
+    let total_kib = limits
+        .max_total_pages
+        .checked_mul(page_kib)
+        .unwrap_or(u64::MAX - u64::MAX % page_kib.max(1));
+    writeln!(stdout, "\n------ Shared Memory Limits --------")?;
+    writeln!(stdout, "max number of segments = {}", limits.max_segments)?;
+    writeln!(stdout, "max seg size (kbytes) = {}", limits.max_segment_bytes / 1024)?;
+    writeln!(stdout, "max total shared memory (kbytes) = {total_kib}")?;
+    writeln!(stdout, "min seg size (bytes) = {}\n", limits.min_segment_bytes)
+}
+
+/// Prints a value on a line of its own.
+pub(crate) fn print_json(value: &impl Serialize, stdout: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *stdout, value)?;
+    writeln!(stdout)
+}
+
+/// Reports what went wrong, if anything did, and returns the exit status.
+pub fn exit_status(
+    done: Result<(), Interruption>,
+    json: bool,
+    mut stdout: impl Write,
+    mut stderr: impl Write,
+) -> u8 {
+    let Err(interruption) = done else { return 0 };
+    // With both outputs gone there is nobody left to tell.
+    let _ = match interruption {
+        Interruption::Output(error) => writeln!(stderr, "standard output failed: {error}"),
+        Interruption::Memory(error) if json => {
+            print_json(&Failed { ok: false, error: &error }, &mut stdout)
+        }
+        Interruption::Memory(error) => writeln!(stderr, "{error}"),
+    };
+    1
+}

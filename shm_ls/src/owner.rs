@@ -1,0 +1,52 @@
+//! Names of users.
+
+use std::collections::HashMap;
+use std::fs;
+
+/// The names in `/etc/passwd`, by user id.
+///
+/// The C library would also ask LDAP and the like, through plug-ins that a static program cannot
+/// load; users from there are shown by number.
+#[derive(Debug, Default)]
+pub struct Owners(HashMap<u32, String>);
+
+impl Owners {
+    /// Reads `/etc/passwd`; an image without one has no names.
+    #[must_use]
+    pub fn load() -> Self {
+        Self::parse(&fs::read("/etc/passwd").unwrap_or_default())
+    }
+
+    fn parse(passwd: &[u8]) -> Self {
+        let passwd = String::from_utf8_lossy(passwd);
+        let mut owners = HashMap::new();
+        for line in passwd.lines() {
+            let mut fields = line.split(':');
+            if let (Some(name), Some(uid)) = (fields.next(), fields.nth(1))
+                && let Ok(uid) = uid.parse()
+            {
+                // The first line for a user id is the one that getpwuid(3) returns.
+                owners.entry(uid).or_insert_with(|| name.to_owned());
+            }
+        }
+        Self(owners)
+    }
+
+    /// A user's name.
+    #[must_use]
+    pub fn name(&self, uid: u32) -> Option<&str> {
+        self.0.get(&uid).map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Owners;
+
+    #[test]
+    fn the_first_name_of_a_user_id_counts_and_broken_lines_do_not() {
+        let owners = Owners::parse(b"root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:\nbroken\n:x\nz:x:y:\n");
+        assert_eq!(owners.name(0), Some("root"));
+        assert_eq!(owners.name(1), None);
+    }
+}

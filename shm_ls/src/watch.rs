@@ -1,0 +1,150 @@
+//! The listing, as it changes.
+//!
+//! Also what a container runs that has nothing to do: it costs next to nothing, ends at once on
+//! SIGTERM (which a process with id 1 would otherwise ignore), and its log tells what happened in
+//! the namespace.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Write;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use serde::Serialize;
+use shm_core::stat::SegmentId;
+use shm_core::{IpcNamespace, Stat, table};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::list::{Interruption, print_json};
+
+/// The kernel tells nobody when a segment appears, so it is asked: a read of some 50 microseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What can happen to a segment between two looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Event {
+    Appeared,
+    Changed,
+    Gone,
+}
+
+/// A line of the log.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Line {
+    event: Event,
+    segment: Stat,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Stat { key, shmid, uid, mode, size, nattch, cpid, lpid, .. } = &self.segment;
+        let event = match self.event {
+            Event::Appeared => "appeared",
+            Event::Changed => "changed",
+            Event::Gone => "gone",
+        };
+        write!(
+            f,
+            "{event} key=0x{key:08x} shmid={shmid} uid={uid} mode={mode:04o} bytes={size} \
+             nattch={nattch} cpid={cpid} lpid={lpid}"
+        )?;
+        f.write_str(if self.segment.dest { " dest" } else { "" })?;
+        f.write_str(if self.segment.locked { " locked" } else { "" })
+    }
+}
+
+#[derive(Serialize)]
+struct Started {
+    event: &'static str,
+    ipc_namespace: Option<IpcNamespace>,
+}
+
+/// Prints a line for each change until SIGTERM, SIGINT or SIGHUP.
+///
+/// # Errors
+///
+/// Where the kernel does not give the listing or the output does not take the lines.
+pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), Interruption> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let (stop, stopped) = mpsc::channel();
+    thread::spawn(move || {
+        // The receiver lives until the program ends.
+        let _ = signals.forever().next().map(|signal| stop.send(signal));
+    });
+
+    let ipc_namespace = IpcNamespace::current().ok();
+    if json {
+        print_json(&Started { event: "watching", ipc_namespace }, stdout)?;
+    } else if let Some(namespace) = ipc_namespace {
+        writeln!(stdout, "watching {namespace}")?;
+    }
+    stdout.flush()?;
+
+    let mut before = BTreeMap::new();
+    loop {
+        let now = table::list()?.into_iter().map(|stat| (stat.shmid, stat)).collect();
+        for line in changes(&before, &now) {
+            if json {
+                print_json(&line, stdout)?;
+            } else {
+                writeln!(stdout, "{line}")?;
+            }
+        }
+        stdout.flush()?;
+        before = now;
+        if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
+            return Ok(());
+        }
+    }
+}
+
+fn changes(before: &BTreeMap<SegmentId, Stat>, now: &BTreeMap<SegmentId, Stat>) -> Vec<Line> {
+    let gone = before
+        .values()
+        .filter(|stat| !now.contains_key(&stat.shmid))
+        .map(|stat| Line { event: Event::Gone, segment: stat.clone() });
+    let others = now.values().filter_map(|stat| {
+        let event = match before.get(&stat.shmid) {
+            None => Event::Appeared,
+            Some(old) if old != stat => Event::Changed,
+            Some(_) => return None,
+        };
+        Some(Line { event, segment: stat.clone() })
+    });
+    gone.chain(others).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use shm_core::Stat;
+    use shm_core::table::parse_proc;
+
+    use super::{Event, changes};
+
+    fn segments(lines: &[&str]) -> BTreeMap<shm_core::stat::SegmentId, Stat> {
+        let text = format!("heading\n{}\n", lines.join("\n"));
+        parse_proc(&text).unwrap().into_iter().map(|stat| (stat.shmid, stat)).collect()
+    }
+
+    #[test]
+    fn each_segment_that_appears_changes_or_goes_has_one_line() {
+        let before = segments(&[
+            "1 0 666 1024 1 1 0 0 0 0 0 0 0 1",
+            "2 1 666 1024 1 1 0 0 0 0 0 0 0 1",
+            "3 2 666 1024 1 1 0 0 0 0 0 0 0 1",
+        ]);
+        let after = segments(&[
+            "1 0 666 1024 1 1 0 0 0 0 0 0 0 1",
+            "2 1 666 1024 1 9 1 0 0 0 0 5 0 1",
+            "4 3 600 4096 2 2 0 0 0 0 0 0 0 1",
+        ]);
+        let events: Vec<_> =
+            changes(&before, &after).iter().map(|line| (line.event, line.segment.key)).collect();
+        assert_eq!(events, [(Event::Gone, 3), (Event::Changed, 2), (Event::Appeared, 4)]);
+    }
+}

@@ -1,0 +1,8 @@
+//! The reader of the pair: gets a text out of shared memory.
+//!
+//! A library beside the program, so that completions and manual pages are made from the same
+//! command line that the program has.
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod read;

@@ -1,0 +1,89 @@
+//! The command line of `shm_wr`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::Parser;
+use shm_core::posix::Name;
+use shm_core::{Address, Key};
+
+/// Writes a text into shared memory, for `shm_rd` to read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "shm_wr",
+    version,
+    after_help = "Exit status: 0 written; 255 not written, with the reason on standard error; \
+                  2 wrong usage.\nA text that starts with a dash goes behind --."
+)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
+pub struct Args {
+    /// Text to write; any bytes
+    pub text: Option<OsString>,
+
+    /// Key of the System V segment, decimal or 0x hexadecimal [default: 20231125]
+    #[arg(long, value_name = "KEY", group = "address", allow_hyphen_values = true)]
+    pub key: Option<Key>,
+
+    /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
+    #[arg(long, value_name = "NAME", group = "address")]
+    pub posix: Option<Name>,
+
+    /// Use a regular file instead of a System V segment
+    #[arg(long, value_name = "PATH", group = "address")]
+    pub file: Option<PathBuf>,
+
+    /// Size in bytes to make it with; K, M and G multiply by 1024 [default: 1024]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    pub size: Option<usize>,
+
+    /// Permission bits to make it with, in octal; the umask does not apply [default: 0666]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    pub mode: Option<u32>,
+
+    /// Fail if it is there already
+    #[arg(long)]
+    pub create_new: bool,
+
+    /// Cut a text that does not fit, or that has a NUL in it, instead of refusing it
+    #[arg(long)]
+    pub truncate: bool,
+
+    /// Take the text from standard input
+    #[arg(long, conflicts_with = "text")]
+    pub stdin: bool,
+
+    /// Remove it instead of writing
+    #[arg(long, conflicts_with_all = ["text", "stdin", "size", "mode", "create_new", "truncate"])]
+    pub remove: bool,
+
+    /// Print one JSON object, for results and errors both
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Args {
+    /// What to write to.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match (&self.posix, &self.file) {
+            (Some(name), _) => name.clone().into(),
+            (_, Some(path)) => path.clone().into(),
+            _ => self.key.unwrap_or_default().into(),
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<usize, String> {
+    let size = parse_size::Config::new()
+        .with_binary()
+        .parse_size(text)
+        .map_err(|error| format!("{error}; expected a number of bytes such as 1024, 64K or 1G"))?;
+    usize::try_from(size).map_err(|error| error.to_string())
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err("expected octal permission bits from 0000 to 0777, such as 0600".to_owned()),
+    }
+}

@@ -1,0 +1,161 @@
+//! The work of `shm_wr`.
+
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use serde::Serialize;
+use shm_core::memory::WritableMemory;
+use shm_core::stat::SegmentId;
+use shm_core::{Address, Errno, Error, Failure, IpcNamespace, Origin, Segment};
+
+use crate::args::Args;
+
+/// The status that a C program's `return -1` becomes.
+const FAILED: u8 = 255;
+const DEFAULT_SIZE: usize = 1024;
+const DEFAULT_MODE: u32 = 0o666;
+
+/// What was written, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Written {
+    address: Address,
+    shmid: Option<SegmentId>,
+    origin: Origin,
+    size: u64,
+    length: usize,
+    truncated: bool,
+    ipc_namespace: Option<IpcNamespace>,
+}
+
+#[derive(Serialize)]
+struct Removed {
+    address: Address,
+    removed: bool,
+}
+
+#[derive(Serialize)]
+struct Outcome<T> {
+    ok: bool,
+    #[serde(flatten)]
+    result: Option<T>,
+    error: Option<Failure>,
+}
+
+/// Does what `args` ask for, reports it on `stdout` and `stderr`, and returns the exit status.
+pub fn run(args: &Args, stdin: impl Read, mut stdout: impl Write, mut stderr: impl Write) -> u8 {
+    let reported = if args.remove {
+        let removed = args.address().remove().map_err(Failure::from);
+        let removed = removed.map(|()| Removed { address: args.address(), removed: true });
+        report(args, "remove", removed, &mut stdout, &mut stderr)
+    } else if args.text.is_none() && !args.stdin {
+        writeln!(stderr, "place input str, example: ./shm_wr abcd").map(|()| false)
+    } else {
+        let written = write(args, stdin);
+        report(args, "write", written, &mut stdout, &mut stderr)
+    };
+    match reported {
+        Ok(true) => 0,
+        Ok(false) | Err(_) => FAILED,
+    }
+}
+
+/// Prints the result; returns whether it was a success.
+fn report<T: Serialize>(
+    args: &Args,
+    verb: &str,
+    result: Result<T, Failure>,
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+) -> io::Result<bool> {
+    let ok = result.is_ok();
+    if args.json {
+        let (result, error) = match result {
+            Ok(value) => (Some(value), None),
+            Err(failure) => (None, Some(failure)),
+        };
+        serde_json::to_writer(&mut *stdout, &Outcome { ok, result, error })?;
+        writeln!(stdout)?;
+    } else if let Err(failure) = result {
+        writeln!(stderr, "{failure}")?;
+        writeln!(stdout, "shm {verb} failed")?;
+    } else {
+        writeln!(stdout, "shm {verb} success")?;
+    }
+    stdout.flush()?;
+    Ok(ok)
+}
+
+fn write(args: &Args, stdin: impl Read) -> Result<Written, Failure> {
+    let address = args.address();
+    let size = args.size.unwrap_or(DEFAULT_SIZE);
+    // What is there decides how much fits, and must be known before anything is made or written.
+    let existing = if args.create_new { None } else { find(&address, size)? };
+    let capacity = match &existing {
+        Some(memory) => memory.size()?,
+        None => size as u64,
+    };
+    let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
+
+    let mode = args.mode.unwrap_or(DEFAULT_MODE);
+    let (memory, origin) = match existing {
+        Some(memory) => (memory, Origin::Opened),
+        None if args.create_new => (address.create_new(size, mode)?, Origin::Created),
+        None => address.open_or_create(size, mode)?,
+    };
+    memory.write_text(&text)?;
+    Ok(Written {
+        shmid: memory.segment().map(Segment::id),
+        origin,
+        size: memory.size()?,
+        length: text.len(),
+        truncated,
+        ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
+        address,
+    })
+}
+
+fn find(address: &Address, size: usize) -> Result<Option<WritableMemory>, Error> {
+    match address.open_writable(size) {
+        Ok(memory) => Ok(Some(memory)),
+        Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The text that was given; from standard input no more than shows whether it fits.
+fn text(args: &Args, stdin: impl Read, capacity: u64) -> Result<Vec<u8>, Failure> {
+    if let Some(text) = &args.text {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let mut text = Vec::new();
+    stdin.take(capacity).read_to_end(&mut text).map_err(|error| {
+        let message = format!("standard input cannot be read: {error}");
+        Failure::new(message, "the program or file behind it failed", "give the text as argument")
+    })?;
+    Ok(text)
+}
+
+/// A text that a reader will see whole, and whether it had to be cut for that.
+fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8>, bool), Failure> {
+    let room = usize::try_from(capacity.saturating_sub(1)).unwrap_or(usize::MAX);
+    let nul = text.iter().position(|byte| *byte == 0);
+    let length = nul.unwrap_or(text.len()).min(room);
+    if length == text.len() || cut {
+        let truncated = length < text.len();
+        text.truncate(length);
+        return Ok((text, truncated));
+    }
+    Err(match nul {
+        Some(position) if position <= room => Failure::new(
+            format!("the text has a NUL at byte {position}"),
+            "a text ends at its first NUL: readers would not see what comes behind it",
+            "leave the NUL out, or give --truncate to write what comes before it",
+        ),
+        _ => Failure::new(
+            "the text does not fit",
+            format!("{capacity} bytes hold a text of {room} bytes and the NUL that ends it"),
+            "give --truncate to cut it, or a larger --size (an existing segment is removed first \
+             with --remove)",
+        ),
+    })
+}

@@ -1,0 +1,2 @@
+//! Runs the experiments.
+fn main() {}

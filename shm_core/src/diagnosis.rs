@@ -94,6 +94,12 @@ fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
     if size == 0 {
         return Some(Diagnosis::new("a new segment has at least 1 byte", "give a larger --size"));
     }
+    if size as u64 > i64::MAX as u64 {
+        return Some(Diagnosis::new(
+            format!("{size} bytes are more than the kernel has addresses for"),
+            "give a smaller --size",
+        ));
+    }
     let limits = Limits::current().ok()?;
     (size as u64 > limits.max_segment_bytes).then(|| {
         Diagnosis::new(
@@ -172,7 +178,7 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
             format!("no room in the address space for {}", describe(Some(segment))),
             "raise the limit on it: ulimit -v",
         )),
-        _ => None,
+        _ => absent_or_filtered(errno),
     }
 }
 
@@ -226,6 +232,10 @@ fn file(path: &Path, size: u64, errno: Errno) -> Option<Diagnosis> {
             format!("there is no {DIRECTORY}"),
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
         )),
+        Errno::ENOENT if !posix && parent_is_missing(path) => Some(Diagnosis::new(
+            format!("there is no directory for {}", path.display()),
+            "make it first, or mount the volume that has it",
+        )),
         Errno::ENOENT => Some(Diagnosis::new(
             format!("there is no {}", path.display()),
             "write it first, or run this where it was written: POSIX objects follow the mount \
@@ -235,26 +245,36 @@ fn file(path: &Path, size: u64, errno: Errno) -> Option<Diagnosis> {
             format!("{} is there already", path.display()),
             "leave out --create-new to write to it, or choose another name",
         )),
-        Errno::EACCES => Some(Diagnosis::new(
-            format!("user {} may not open {}", sys::effective_uid(), path.display()),
-            "run this as its owner; in a sticky directory such as /dev/shm, \
-             fs.protected_regular keeps even root from writing to others' files",
+        Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
+            format!("user {} may not access {}", sys::effective_uid(), path.display()),
+            "run this as its owner, or have the writer give --mode 0666",
         )),
-        Errno::EINVAL => Some(Diagnosis::new(
+        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => Some(Diagnosis::new(
             format!("{} is not a regular file", path.display()),
             "name a regular file, or one that is not there yet",
         )),
-        Errno::ENOSPC => Some(no_space(path, size)),
+        Errno::ENOSPC | Errno::EFBIG | Errno::EDQUOT => Some(no_space(path, size)),
         Errno::EROFS => Some(Diagnosis::new(
             format!("{} is on a file system that is mounted read-only", path.display()),
             "name a file on a volume that is writable",
         )),
-        _ => None,
+        // The message of the call does not say which file it was about.
+        _ => Some(Diagnosis::new(
+            format!("{} cannot be used: {errno}", path.display()),
+            "name a regular file, or one that is not there yet",
+        )),
     }
 }
 
+fn parent_is_missing(path: &Path) -> bool {
+    path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+}
+
 fn no_space(path: &Path, size: u64) -> Diagnosis {
-    let directory = path.parent().unwrap_or(path);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
     let free = std::ffi::CString::new(directory.as_os_str().as_encoded_bytes())
         .ok()
         .and_then(|path| sys::free_space(&path).ok());

@@ -86,7 +86,8 @@ impl Address {
         }
     }
 
-    /// Opens what is there, for reading and writing at least `size` bytes.
+    /// Opens what is there, for reading and writing. A System V segment has at least `size`
+    /// bytes; a file may have fewer, and [grow](WritableMemory::grow).
     ///
     /// # Errors
     ///
@@ -95,9 +96,7 @@ impl Address {
     pub fn open_writable(&self, size: usize) -> crate::Result<WritableMemory> {
         match self {
             Self::SysV(key) => WritableMemory::attach(Segment::open_writable(*key, size)?),
-            Self::File(location) => {
-                Object::open_writable(location, size as u64).map(WritableMemory::File)
-            }
+            Self::File(location) => Object::open_writable(location).map(WritableMemory::File),
         }
     }
 
@@ -235,6 +234,18 @@ impl WritableMemory {
         match self {
             Self::SysV(segment, _) => Some(*segment),
             Self::File(_) => None,
+        }
+    }
+
+    /// Makes a file that is smaller have `size` bytes. A System V segment never changes its size.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::grow`].
+    pub fn grow(&self, size: usize) -> crate::Result<()> {
+        match self {
+            Self::SysV(..) => Ok(()),
+            Self::File(object) => object.grow(size as u64),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which IPC namespace a process is in.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,6 +48,13 @@ impl IpcNamespace {
         Self::open(PathBuf::from(format!("/proc/{pid}/ns/ipc")))
     }
 
+    /// One that a process elsewhere reported of itself. Only with a 64-bit id: nothing holds it, so
+    /// its inode alone would say nothing.
+    #[must_use]
+    pub fn reported(inode: u64, id: u64) -> Self {
+        Self { inode, id: Some(id), _held: None }
+    }
+
     fn open(path: PathBuf) -> Result<Self> {
         let answer = File::open(&path).and_then(|file| Ok((file.metadata()?.ino(), file)));
         let (inode, file) =
@@ -74,6 +81,15 @@ impl IpcNamespace {
     pub fn is_initial(&self) -> bool {
         self.inode == INITIAL_INODE
     }
+}
+
+/// The id of the running kernel's boot, `/proc/sys/kernel/random/boot_id`: containers that share
+/// the kernel show the same, those on another machine or with a kernel of their own do not.
+/// `None` where `/proc` is not mounted.
+#[must_use]
+pub fn boot_id() -> Option<String> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }
 
 impl PartialEq for IpcNamespace {

@@ -61,14 +61,15 @@ impl Location {
             Self::Posix(name) => {
                 let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
                 let create = create_with_mode.map_or(0, |_| libc::O_CREAT | libc::O_EXCL);
-                sys::shm_open(&name.0, access | create, create_with_mode.unwrap_or(0))
+                // A FIFO without a peer must not keep us waiting; regular files ignore it.
+                let flags = access | create | libc::O_NONBLOCK;
+                sys::shm_open(&name.0, flags, create_with_mode.unwrap_or(0))
             }
             Self::File(path) => OpenOptions::new()
                 .read(true)
                 .write(write)
                 .create_new(create_with_mode.is_some())
                 .mode(create_with_mode.unwrap_or(0))
-                // A FIFO without a peer must not keep us waiting; regular files ignore it.
                 .custom_flags(libc::O_NONBLOCK)
                 .open(path)
                 .map_err(|error| Errno::from_io(&error)),
@@ -84,8 +85,15 @@ impl Location {
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOENT` where there is none, `EACCES` or `EPERM` for whoever may not.
+    /// [`Error::File`]: `ENOENT` where there is none, `EACCES` or `EPERM` for whoever may not;
+    /// `EINVAL` for what is neither a regular file nor a link.
     pub fn remove(&self) -> Result<()> {
+        // Nobody shares memory through a device or a FIFO: to remove one could only be a mistake.
+        let kind = fs::symlink_metadata(self.path()).map(|metadata| metadata.file_type());
+        if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_symlink()) {
+            let errno = Errno::EINVAL;
+            return Err(Error::File { call: "unlink", path: self.path(), size: 0, errno });
+        }
         let (call, answer) = match self {
             Self::Posix(name) => ("shm_unlink", sys::shm_unlink(&name.0)),
             Self::File(path) => {
@@ -113,16 +121,13 @@ impl Object {
         Self::open_regular(location, false)
     }
 
-    /// Opens what is there, for reading and writing. What is smaller than `size` bytes grows;
-    /// nothing ever shrinks.
+    /// Opens what is there, for reading and writing.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open); `ENOSPC` where the file system is too small.
-    pub fn open_writable(location: &Location, size: u64) -> Result<Self> {
-        let object = Self::open_regular(location, true)?;
-        object.reserve(size)?;
-        Ok(object)
+    /// As for [`open`](Self::open).
+    pub fn open_writable(location: &Location) -> Result<Self> {
+        Self::open_regular(location, true)
     }
 
     fn open_regular(location: &Location, write: bool) -> Result<Self> {
@@ -149,7 +154,7 @@ impl Object {
             .file
             .set_permissions(Permissions::from_mode(mode))
             .map_err(|error| object.error("fchmod", Errno::from_io(&error)))
-            .and_then(|()| object.reserve(size));
+            .and_then(|()| object.grow(size));
         if let Err(error) = prepared {
             // What matters is why it could not be made, not that it could not be removed.
             let _ = location.remove();
@@ -158,12 +163,12 @@ impl Object {
         Ok(object)
     }
 
-    /// [`open_writable`](Self::open_writable), or [`create_new`](Self::create_new) where there is
-    /// none, and says which.
+    /// [`open_writable`](Self::open_writable) and [`grow`](Self::grow), or
+    /// [`create_new`](Self::create_new) where there is none, and says which.
     ///
     /// # Errors
     ///
-    /// As for those two.
+    /// As for those three.
     pub fn open_or_create(location: &Location, size: u64, mode: u32) -> Result<(Self, Origin)> {
         loop {
             match Self::create_new(location, size, mode) {
@@ -171,8 +176,11 @@ impl Object {
                 Err(Error::File { errno: Errno::EEXIST, .. }) => {}
                 Err(error) => return Err(error),
             }
-            match Self::open_writable(location, size) {
-                Ok(object) => return Ok((object, Origin::Opened)),
+            match Self::open_writable(location) {
+                Ok(object) => {
+                    object.grow(size)?;
+                    return Ok((object, Origin::Opened));
+                }
                 // Removed between the two calls; a dangling link, though, stays as it is.
                 Err(Error::File { errno: Errno::ENOENT, path, .. }) if !path.is_symlink() => {}
                 Err(error) => return Err(error),
@@ -180,12 +188,17 @@ impl Object {
         }
     }
 
-    /// Makes sure that the first `size` bytes have memory behind them: `ftruncate(2)` past the
-    /// space of a tmpfs succeeds, and the first write there would kill the process that does it.
-    fn reserve(&self, size: u64) -> Result<()> {
+    /// Makes an object that is smaller have `size` bytes, the new ones zero; nothing ever shrinks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`]: `ENOSPC` where the file system is too small; then its size is unchanged.
+    pub fn grow(&self, size: u64) -> Result<()> {
         if self.size()? >= size {
             return Ok(());
         }
+        // `ftruncate(2)` past the space of a tmpfs succeeds, and the first write there would kill
+        // the process that does it.
         sys::allocate(&self.file, size).map_err(|errno| Error::File {
             call: "posix_fallocate",
             path: self.path.clone(),

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use shm_core::namespace::boot_id;
 use shm_core::table::{self, Row, Table};
 use shm_core::{Failure, IpcNamespace, Limits, Stat, Usage};
 
@@ -34,6 +35,7 @@ impl From<io::Error> for Interruption {
 #[derive(Serialize)]
 struct Listing {
     ok: bool,
+    boot_id: Option<String>,
     ipc_namespace: Option<IpcNamespace>,
     #[serde(skip_serializing_if = "Option::is_none")]
     segments: Option<Vec<Stat>>,
@@ -61,8 +63,8 @@ pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), Interruption> {
         } else {
             (Some(table::list()?), None, None)
         };
-        let ipc_namespace = IpcNamespace::current().ok();
-        let listing = Listing { ok: true, ipc_namespace, segments, limits, usage };
+        let (boot_id, ipc_namespace) = (boot_id(), IpcNamespace::current().ok());
+        let listing = Listing { ok: true, boot_id, ipc_namespace, segments, limits, usage };
         print_json(&listing, stdout)?;
     } else if args.limits {
         print_limits(Limits::current()?, stdout)?;

@@ -14,6 +14,7 @@ use crate::args::Args;
 const FAILED: u8 = 255;
 const DEFAULT_SIZE: usize = 1024;
 const DEFAULT_MODE: u32 = 0o666;
+const NO_TEXT: &str = "place input str, example: ./shm_wr abcd";
 
 /// What was written, as `--json` prints it.
 #[derive(Debug, Serialize)]
@@ -47,8 +48,8 @@ pub fn run(args: &Args, stdin: impl Read, mut stdout: impl Write, mut stderr: im
         let removed = args.address().remove().map_err(Failure::from);
         let removed = removed.map(|()| Removed { address: args.address(), removed: true });
         report(args, "remove", removed, &mut stdout, &mut stderr)
-    } else if args.text.is_none() && !args.stdin {
-        writeln!(stderr, "place input str, example: ./shm_wr abcd").map(|()| false)
+    } else if args.text.is_none() && !args.stdin && !args.json {
+        writeln!(stderr, "{NO_TEXT}").map(|()| false)
     } else {
         let written = write(args, stdin);
         report(args, "write", written, &mut stdout, &mut stderr)
@@ -91,14 +92,17 @@ fn write(args: &Args, stdin: impl Read) -> Result<Written, Failure> {
     // What is there decides how much fits, and must be known before anything is made or written.
     let existing = if args.create_new { None } else { find(&address, size)? };
     let capacity = match &existing {
-        Some(memory) => memory.size()?,
+        Some(memory) => memory.size()?.max(size as u64),
         None => size as u64,
     };
     let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
 
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
     let (memory, origin) = match existing {
-        Some(memory) => (memory, Origin::Opened),
+        Some(memory) => {
+            memory.grow(size)?;
+            (memory, Origin::Opened)
+        }
         None if args.create_new => (address.create_new(size, mode)?, Origin::Created),
         None => address.open_or_create(size, mode)?,
     };
@@ -127,6 +131,9 @@ fn text(args: &Args, stdin: impl Read, capacity: u64) -> Result<Vec<u8>, Failure
     if let Some(text) = &args.text {
         return Ok(text.as_bytes().to_vec());
     }
+    if !args.stdin {
+        return Err(Failure::new(NO_TEXT, "there is no text to write", "give TEXT or --stdin"));
+    }
     let mut text = Vec::new();
     stdin.take(capacity).read_to_end(&mut text).map_err(|error| {
         let message = format!("standard input cannot be read: {error}");
@@ -140,6 +147,13 @@ fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8>, bool), F
     let room = usize::try_from(capacity.saturating_sub(1)).unwrap_or(usize::MAX);
     let nul = text.iter().position(|byte| *byte == 0);
     let length = nul.unwrap_or(text.len()).min(room);
+    if capacity == 0 {
+        return Err(Failure::new(
+            "the text does not fit",
+            "0 bytes do not even hold the NUL that ends a text",
+            "give a larger --size",
+        ));
+    }
     if length == text.len() || cut {
         let truncated = length < text.len();
         text.truncate(length);

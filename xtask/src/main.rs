@@ -1,2 +1,47 @@
-//! Runs the experiments.
-fn main() {}
+//! `cargo xtask`: wires the command line to the work.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use signal_hook::low_level::emulate_default_handler;
+use xtask::cli::{Cli, Command};
+use xtask::dist::Dist;
+use xtask::exit_code::Exit;
+use xtask::interrupt::Interrupt;
+use xtask::{clean, experiment};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let (done, signal) = match Interrupt::install() {
+        Ok(interrupt) => (dispatch(&cli, &interrupt), interrupt.signal()),
+        Err(error) => (Err(error.into()), None),
+    };
+    let exit = done.unwrap_or_else(|error| {
+        // A closed standard error changes nothing about the exit status.
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        Exit::NotCarriedOut
+    });
+    match signal {
+        Some(signal) => {
+            // Ending by the signal is what tells a shell or a parent that it was heeded.
+            let _ = emulate_default_handler(signal);
+            Exit::Interrupted(signal).into()
+        }
+        None => exit.into(),
+    }
+}
+
+fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
+    match &cli.command {
+        Command::Experiment(args) => experiment::run(args, interrupt),
+        Command::Clean => clean::run(interrupt),
+        Command::Dist => {
+            let dist = Dist::build(interrupt)?;
+            dist.document()?;
+            Ok(Exit::AsPredicted)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Names for shared memory that no other test uses, and that leave nothing behind.
+//!
+//! Included with `#[path]` by the programs that use it, in this package and in others.
+#![allow(dead_code, reason = "each program needs another part of it")]
+
+use std::ops::Deref;
+use std::process;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use shm_core::posix::{Location, Name};
+use shm_core::{Key, Segment};
+
+static COUNT: AtomicI32 = AtomicI32::new(0);
+
+/// A key; whatever has it at the end is removed.
+pub(crate) struct ScratchKey(Key);
+
+impl ScratchKey {
+    pub(crate) fn new() -> Self {
+        // Process ids have at most 22 bits; bit 30 keeps the default key out of the range.
+        let pid = process::id().cast_signed() & 0x3f_ffff;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        assert!(count < 0x100, "more keys than one program has");
+        Self(Key::new(0x4000_0000 | pid << 8 | count).unwrap())
+    }
+}
+
+impl Deref for ScratchKey {
+    type Target = Key;
+
+    fn deref(&self) -> &Key {
+        &self.0
+    }
+}
+
+impl Drop for ScratchKey {
+    fn drop(&mut self) {
+        if let Ok(segment) = Segment::find(self.0) {
+            segment.remove().unwrap();
+        }
+    }
+}
+
+/// A name of a POSIX object; whatever has it at the end is removed.
+pub(crate) struct ScratchName(String);
+
+impl ScratchName {
+    pub(crate) fn new() -> Self {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self(format!("/shm_tools_test.{}.{count}", process::id()))
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        Location::Posix(self.0.parse::<Name>().unwrap())
+    }
+}
+
+impl Deref for ScratchName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Drop for ScratchName {
+    fn drop(&mut self) {
+        // Most tests have it gone by now.
+        let _ = self.location().remove();
+    }
+}

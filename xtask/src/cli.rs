@@ -1,0 +1,101 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValue;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use shm_core::Key;
+
+use crate::engine::EngineKind;
+use crate::engine::image::SCRATCH;
+use crate::report::Format;
+
+/// Shows what container engines do to shared memory.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(after_help = "Exit status: 0 all as predicted; 1 something differs; 2 it could not be \
+                        carried out; 130 interrupted (128 + the signal's number).")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Carry the article's experiment out, step by step, checked
+    Experiment(ExperimentArgs),
+    /// Build the static tools, with completions and manual pages, into dist/
+    Dist,
+    /// Remove what killed runs have left, and only that
+    Clean,
+}
+
+/// The command line of `experiment`.
+#[derive(Debug, Args)]
+pub struct ExperimentArgs {
+    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub engine: EngineChoice,
+
+    /// Image to put the tools into; with any but scratch, bash is the container's process and the
+    /// image's own ipcs lists, as in the article
+    #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
+    pub base: String,
+
+    /// Key of the segments, decimal or 0x hexadecimal; it must be unused on the host
+    #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
+    pub key: Key,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Write the report to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Leave the containers for a look; `cargo xtask clean` removes them
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// An engine, or the first that can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The first that can be used.
+    Auto,
+    /// This one.
+    Kind(EngineKind),
+}
+
+impl EngineChoice {
+    /// The engine that was named.
+    #[must_use]
+    pub fn kind(self) -> Option<EngineKind> {
+        match self {
+            Self::Auto => None,
+            Self::Kind(kind) => Some(kind),
+        }
+    }
+}
+
+impl ValueEnum for EngineChoice {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Auto,
+            Self::Kind(EngineKind::Docker),
+            Self::Kind(EngineKind::Podman),
+            Self::Kind(EngineKind::Namespaces),
+            Self::Kind(EngineKind::Model),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Auto => Some(PossibleValue::new("auto").help("The first of these that answers")),
+            Self::Kind(kind) => kind.to_possible_value(),
+        }
+    }
+}

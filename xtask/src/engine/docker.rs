@@ -1,0 +1,274 @@
+//! Docker and Podman, through their command line.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use serde::Deserialize;
+use shm_core::namespace::boot_id;
+use shm_core::{IpcNamespace, Key};
+
+use super::image::Image;
+use super::{Answer, Engine, EngineError, EngineInfo, tool};
+use crate::dist::Dist;
+use crate::interrupt::Interrupt;
+use crate::invocation::{Invocation, Transcript};
+use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
+use crate::observation::{Identity, Observation, State};
+use crate::script::{Action, Container, Place, Step};
+
+/// The least that a container can run with.
+const HARDENED: [&str; 7] = [
+    "--network",
+    "none",
+    "--read-only",
+    "--cap-drop",
+    "ALL",
+    "--security-opt",
+    "no-new-privileges",
+];
+
+/// An engine with Docker's command line, and what one run has on it.
+#[derive(Debug)]
+pub struct Docker {
+    info: EngineInfo,
+    program: &'static str,
+    run: RunId,
+    image: Image,
+    dist: Dist,
+    key: Key,
+    interrupt: Interrupt,
+    /// Those that were made, with the namespace of their last start.
+    containers: Mutex<BTreeMap<Container, Identity>>,
+    /// Set before the first container is made.
+    used: AtomicBool,
+}
+
+/// What `shm_ls --json` tells about the place where it runs.
+#[derive(Deserialize)]
+struct Report {
+    boot_id: Option<String>,
+    ipc_namespace: Option<ReportedNamespace>,
+}
+
+#[derive(Deserialize)]
+struct ReportedNamespace {
+    inode: u64,
+    id: Option<u64>,
+}
+
+impl Docker {
+    /// For one run, with `program` (`docker` or `podman`).
+    #[must_use]
+    pub fn new(
+        info: EngineInfo,
+        program: &'static str,
+        image: Image,
+        dist: Dist,
+        key: Key,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self {
+            info,
+            program,
+            run: RunId::random(),
+            image,
+            dist,
+            key,
+            interrupt,
+            containers: Mutex::default(),
+            used: AtomicBool::new(false),
+        }
+    }
+
+    fn name(&self, container: Container) -> String {
+        format!("shm-{}-{container}", self.run)
+    }
+
+    fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
+        let args = args.iter().copied();
+        Ok(Invocation::new(self.program, args).run(&self.interrupt)?)
+    }
+
+    /// A command that must succeed for the script to go on.
+    fn demand(&self, what: &str, args: &[&str]) -> Result<Transcript, EngineError> {
+        let transcript = self.invoke(args)?;
+        if transcript.succeeded() {
+            return Ok(transcript);
+        }
+        Err(EngineError::Refused { what: format!("{} {what}", self.program), transcript })
+    }
+
+    fn start(&self, container: Container) -> Result<Observation, EngineError> {
+        let name = self.name(container);
+        let known = self.with_containers(|containers| containers.contains_key(&container));
+        let transcript = if known {
+            self.demand("did not start the container again", &["start", &name])?
+        } else {
+            self.used.store(true, Ordering::SeqCst);
+            self.create(&name)?
+        };
+        let (state, pid) = self.inspect(&name)?;
+        let namespace = match state {
+            State::Running => self.identify(&name, pid),
+            State::Exited => Identity::Unknown("the container does not run".to_owned()),
+        };
+        self.with_containers(|containers| containers.insert(container, namespace.clone()));
+        let (namespace, state) = (Some(namespace), Some(state));
+        Ok(Observation { namespace, state, ..transcript.into() })
+    }
+
+    fn create(&self, name: &str) -> Result<Transcript, EngineError> {
+        let run = format!("{RUN_LABEL}={}", self.run);
+        let owner = format!("{OWNER_LABEL}={}", Owner::current());
+        let variable = format!("{RUN_VARIABLE}={}", self.run);
+        let mut args = vec!["run", "--detach", "--name", name, "--label", &run, "--label", &owner];
+        args.extend(["--env", &variable]);
+        args.extend(HARDENED);
+        if self.image.is_bare() {
+            args.push(self.image.tag());
+        } else {
+            // An interactive shell ignores SIGTERM; it ends on SIGHUP, as when a terminal closes.
+            args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
+            args.extend([self.image.tag(), "/bin/bash"]);
+        }
+        self.demand("did not start the container", &args)
+    }
+
+    fn stop(&self, container: Container) -> Result<Observation, EngineError> {
+        let name = self.name(container);
+        let transcript = self.demand("did not stop the container", &["stop", &name])?;
+        let (state, _) = self.inspect(&name)?;
+        Ok(Observation { state: Some(state), ..transcript.into() })
+    }
+
+    /// Whether a container runs, and the id of its process.
+    fn inspect(&self, name: &str) -> Result<(State, u32), EngineError> {
+        let format = "{{.State.Running}} {{.State.Pid}}";
+        let transcript =
+            self.demand("does not know the container", &["inspect", "--format", format, name])?;
+        let answer = transcript.text();
+        let parsed = answer.split_once(' ').and_then(|(running, pid)| {
+            let state = if running.parse().ok()? { State::Running } else { State::Exited };
+            Some((state, pid.parse().ok()?))
+        });
+        parsed.ok_or_else(|| EngineError::Unexpected { command: transcript.command_line(), answer })
+    }
+
+    /// The namespace of a container that runs: by its process, or else by its own word.
+    fn identify(&self, name: &str, pid: u32) -> Identity {
+        // With a remote engine the id is that of some process there; ours carries our variable.
+        let variable = format!("{RUN_VARIABLE}={}", self.run);
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let ours = environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes());
+        if ours && let Ok(namespace) = IpcNamespace::of_process(pid) {
+            return Identity::Kernel(namespace);
+        }
+        let Ok(transcript) = self.invoke(&["exec", name, "shm_ls", "--json"]) else {
+            return Identity::Unknown("the container does not answer".to_owned());
+        };
+        match serde_json::from_slice::<Report>(&transcript.stdout) {
+            Err(_) => Identity::Unknown("the container does not tell".to_owned()),
+            Ok(report) if report.boot_id != boot_id() => Identity::Unknown(ELSEWHERE.to_owned()),
+            Ok(Report {
+                ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), ..
+            }) => Identity::Kernel(IpcNamespace::reported(inode, id)),
+            Ok(_) => Identity::Unknown(
+                "the container's process is another user's and this kernel, older than 6.18, has \
+                 no ids that outlive a namespace; run as root"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    fn processes(&self) -> Result<Observation, EngineError> {
+        let filter = format!("label={RUN_LABEL}={}", self.run);
+        let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
+        let transcript = self.demand("did not list the containers", &args)?;
+        let text = transcript.text();
+        let names: BTreeSet<_> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+        let running = self.with_containers(|containers| {
+            let runs = |container: &Container| names.contains(self.name(*container).as_str());
+            containers.keys().copied().filter(runs).collect()
+        });
+        Ok(Observation { running: Some(running), ..transcript.into() })
+    }
+
+    fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
+        let name = self.name(container);
+        let Some((tool, args)) = tool::command(action, self.key) else {
+            return Err(EngineError::Script(format!("{action:?} is nothing to do in a container")));
+        };
+        let mut command = vec!["exec", &name];
+        match (action, self.image.is_bare()) {
+            (Action::List, false) => command.extend(["ipcs", "-m"]),
+            _ => command.push(tool),
+        }
+        command.extend(args.iter().map(String::as_str));
+        let transcript = self.invoke(&command)?;
+        let namespace = self.with_containers(|containers| containers.get(&container).cloned());
+        Ok(Observation { namespace, ..transcript.into() })
+    }
+
+    fn with_containers<T>(
+        &self,
+        access: impl FnOnce(&mut BTreeMap<Container, Identity>) -> T,
+    ) -> T {
+        // A map stays whole whatever panicked while it was locked.
+        access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether the containers turned out to run under another kernel than this program.
+    fn is_elsewhere(&self) -> bool {
+        let elsewhere = Identity::Unknown(ELSEWHERE.to_owned());
+        self.with_containers(|containers| containers.values().any(|known| *known == elsewhere))
+    }
+}
+
+const ELSEWHERE: &str = "the containers run under another kernel than this program";
+
+impl Engine for Docker {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+        let observation = match (&step.action, step.place) {
+            (Action::Build, _) => self.image.ensure(self.program, &self.interrupt)?.into(),
+            (Action::Processes, _) => self.processes()?,
+            (Action::Start, Place::In(container)) => self.start(container)?,
+            (Action::Stop, Place::In(container)) => self.stop(container)?,
+            (action, Place::In(container)) => self.exec(container, action)?,
+            (_, Place::Host) if self.is_elsewhere() => {
+                return Ok(Answer::Skipped(format!("{ELSEWHERE}: this is not their host")));
+            }
+            (action, Place::Host) => tool::on_host(&self.dist, action, self.key, &self.interrupt)?
+                .ok_or_else(|| EngineError::Script(format!("{action:?} on the host")))?,
+        };
+        Ok(Answer::Observed(observation))
+    }
+
+    fn clean_up(&self) -> Result<usize, EngineError> {
+        if !self.used.load(Ordering::SeqCst) {
+            return Ok(0);
+        }
+        // Cleaning up is what an interruption asks for: it does not interrupt that.
+        let calm = Interrupt::default();
+        let invoke = |args: &[&str]| Invocation::new(self.program, args.iter().copied()).run(&calm);
+        // By label, not by name: a container that was made by a command that failed is found too.
+        let filter = format!("label={RUN_LABEL}={}", self.run);
+        let found = invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
+        let text = found.text();
+        let ids: Vec<_> = text.lines().collect();
+        if found.succeeded() && ids.is_empty() {
+            return Ok(0);
+        }
+        let removed = invoke(&[&["rm", "--force", "--volumes"], &ids[..]].concat())?;
+        if found.succeeded() && removed.succeeded() {
+            return Ok(ids.len());
+        }
+        let what = format!("containers of run {} may be left: cargo xtask clean", self.run);
+        Err(EngineError::Refused { what, transcript: removed })
+    }
+}

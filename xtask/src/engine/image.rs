@@ -1,0 +1,100 @@
+//! The image with the tools in it: built once for each content, and used again.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::EngineError;
+use crate::dist::{Dist, TOOLS};
+use crate::interrupt::Interrupt;
+use crate::invocation::{Invocation, Transcript};
+use crate::ledger::IMAGE_LABEL;
+
+/// A base image may have to be pulled.
+const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// The base that is no image: nothing is pulled, and the image holds the tools alone.
+pub const SCRATCH: &str = "scratch";
+
+/// An image, by what is in it.
+#[derive(Clone, Debug)]
+pub struct Image {
+    base: String,
+    context: String,
+    tag: String,
+}
+
+impl Image {
+    /// The image of the tools in `dist` on `base`. Its tag tells its content, so that an image
+    /// with that tag need not be made again, and that of another checkout is never taken for it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::File`] where the content cannot be read.
+    pub fn new(dist: &Dist, base: &str) -> Result<Self, EngineError> {
+        let context = dist.context();
+        let mut hash = Sha256::new();
+        hash.update(base);
+        let tools = TOOLS.iter().map(|tool| dist.tool(tool).into());
+        for path in tools.chain([context.join("Dockerfile")]) {
+            hash.update(read(&path)?);
+        }
+        let digits: String =
+            hash.finalize().iter().take(6).copied().flat_map(hexadecimal).collect();
+        let tag = format!("shm_experiment:{digits}");
+        Ok(Self { base: base.to_owned(), context: context.to_string_lossy().into_owned(), tag })
+    }
+
+    /// The name to run it by.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// Whether it holds nothing but the tools: no shell, no `ipcs`.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.base == SCRATCH
+    }
+
+    /// Makes the image where the engine does not have it; the answer is that of the last command.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Refused`] where the build fails.
+    pub fn ensure(&self, program: &str, interrupt: &Interrupt) -> Result<Transcript, EngineError> {
+        let inspect = ["image", "inspect", "--format", "{{.Id}}", &self.tag];
+        let there = Invocation::new(program, inspect).run(interrupt)?;
+        if there.succeeded() {
+            return Ok(there);
+        }
+        let base = format!("BASE={}", self.base);
+        let label = format!("{IMAGE_LABEL}={}", self.base);
+        let mut args = vec!["build", "--quiet", "--force-rm", "--tag", &self.tag];
+        args.extend(["--build-arg", &base, "--label", &label, &self.context]);
+        let built = Invocation::new(program, args).timeout(BUILD_TIMEOUT).run(interrupt)?;
+        if built.succeeded() {
+            return Ok(built);
+        }
+        let what = if self.is_bare() {
+            "the image could not be built".to_owned()
+        } else {
+            format!(
+                "the image could not be built on {}: it must be there already or come from a \
+                 registry that {program} reaches; --base scratch needs neither",
+                self.base
+            )
+        };
+        Err(EngineError::Refused { what, transcript: built })
+    }
+}
+
+fn hexadecimal(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
+    fs::read(path).map_err(|source| EngineError::File { path: path.to_owned(), source })
+}

@@ -1,0 +1,164 @@
+//! `cargo xtask experiment`: the article, carried out and checked.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use shm_core::{Address, Errno, Key, Segment};
+
+use crate::cli::ExperimentArgs;
+use crate::dist::Dist;
+use crate::engine::discover::{self, Wanted};
+use crate::engine::{Engine, EngineKind};
+use crate::exit_code::Exit;
+use crate::interrupt::Interrupt;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::report::{Format, Report};
+use crate::run::{self, Aborted, StepResult};
+use crate::script::{Action, Script, article};
+
+/// Runs the experiment and writes the report.
+///
+/// # Errors
+///
+/// Where it could not be carried out, with the reason and the next step.
+pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+    check_output(args.output.as_deref())?;
+    let plan = Plan::new(article::script(args.key))?;
+    let kind = args.engine.kind();
+    if kind != Some(EngineKind::Model) {
+        demand_unused(args.key)?;
+    }
+    let progress = Progress::start("building the tools");
+    let dist = Dist::build(interrupt)?;
+    progress.say("looking for an engine");
+    let wanted = Wanted { kind, base: &args.base, key: args.key, dist: &dist, interrupt };
+    let engine = discover::engine(&wanted)?;
+
+    let clean_up = CleanUp { engine: &*engine, wanted: !args.keep };
+    progress.count(plan.len());
+    let started = Instant::now();
+    let steps = run::run(&plan, &*engine, interrupt, &mut |event| progress.tell(&event));
+    let duration = started.elapsed();
+    progress.say("cleaning up");
+    let cleaned = clean_up.now();
+    let stray = remove_stray_segment(&plan.script);
+    progress.end();
+
+    let steps = conclude(steps, cleaned, interrupt)?;
+    if let Some(note) = stray {
+        writeln!(io::stderr(), "note: {note}")?;
+    }
+    let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
+    write_report(&report, args.format, args.output.as_deref())?;
+    Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
+}
+
+/// Removes what the engine made, also where a panic goes by.
+struct CleanUp<'a> {
+    engine: &'a dyn Engine,
+    wanted: bool,
+}
+
+impl CleanUp<'_> {
+    fn now(mut self) -> Result<usize> {
+        let wanted = std::mem::take(&mut self.wanted);
+        Ok(if wanted { self.engine.clean_up()? } else { 0 })
+    }
+}
+
+impl Drop for CleanUp<'_> {
+    fn drop(&mut self) {
+        if self.wanted
+            && let Err(error) = self.engine.clean_up()
+        {
+            // A panic is under way, whose message comes first; nothing more can be done here.
+            let _ = writeln!(io::stderr(), "error: {error}");
+        }
+    }
+}
+
+/// Puts the end of the run and the end of the clean-up into one answer.
+fn conclude(
+    steps: Result<Vec<StepResult>, Aborted>,
+    cleaned: Result<usize>,
+    interrupt: &Interrupt,
+) -> Result<Vec<StepResult>> {
+    match (steps, cleaned) {
+        (Ok(steps), Ok(_)) => Ok(steps),
+        (Ok(_), Err(left)) => Err(left),
+        (Err(aborted), Ok(count)) => {
+            if interrupt.signal().is_some() {
+                let things = if count == 1 { "container" } else { "containers" };
+                writeln!(io::stderr(), "cleaned up: {count} {things} removed")?;
+            }
+            Err(aborted.into())
+        }
+        (Err(aborted), Err(left)) => Err(left).context(aborted),
+    }
+}
+
+/// The host step is evidence only if nobody else uses the key on the host.
+fn demand_unused(key: Key) -> Result<()> {
+    let segment = match Segment::find(key) {
+        Ok(segment) => segment,
+        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let stats = shm_core::table::list().unwrap_or_default();
+    let owner = stats.iter().find(|stat| stat.shmid == segment.id()).map_or_else(
+        || "somebody".to_owned(),
+        |stat| format!("user {} (made by process {})", stat.uid, stat.cpid),
+    );
+    bail!(
+        "key {key} is in use on this host: segment {} of {owner}. Reading it on the host would \
+         show that segment and not what the containers wrote.\n\
+         next step: choose another key, such as --key {}",
+        segment.id(),
+        key.raw().wrapping_add(1),
+    )
+}
+
+/// An engine that puts containers into the host's namespace leaves their segment there. The key
+/// was unused before the run, so one that holds a text of the script is the run's own.
+fn remove_stray_segment(script: &Script) -> Option<String> {
+    let address = Address::from(script.key);
+    let mut text = Vec::new();
+    address.open().ok()?.text().take(1024).read_to_end(&mut text).ok()?;
+    let written =
+        |action: &Action| matches!(action, Action::Write(ours) if ours.as_bytes() == text);
+    if !script.steps().any(|step| written(&step.action)) {
+        return None;
+    }
+    address.remove().ok()?;
+    Some(format!("a container left its segment, key {}, on the host; it was removed", script.key))
+}
+
+/// Better to know before the run than after it that its report has nowhere to go.
+fn check_output(output: Option<&Path>) -> Result<()> {
+    let Some(path) = output else { return Ok(()) };
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
+        bail!("--output {}: name a file in a folder that exists", path.display());
+    }
+    Ok(())
+}
+
+fn write_report(report: &Report, format: Format, output: Option<&Path>) -> Result<()> {
+    let written = match output {
+        Some(path) => {
+            let file =
+                File::create(path).with_context(|| format!("--output {}", path.display()))?;
+            report.write(format, &mut anstream::StripStream::new(file))
+        }
+        None => report.write(format, &mut anstream::AutoStream::auto(io::stdout())),
+    };
+    match written {
+        // Whoever closed the pipe has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        answer => answer.context("the report could not be written"),
+    }
+}

@@ -1,0 +1,156 @@
+//! Whose a thing is: every container and process of a run carries the run's id and its owner.
+//!
+//! The labels are the record: they are set by the very call that makes the thing, so that nothing
+//! can exist without being on it, and they outlive a run that is killed.
+
+use std::fmt;
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::unix::fs::MetadataExt;
+use std::str::FromStr;
+
+use shm_core::namespace::boot_id;
+
+/// The label, on containers, that holds the [`RunId`].
+pub const RUN_LABEL: &str = "shm.experiment.run";
+/// The label, on containers, that holds the [`Owner`].
+pub const OWNER_LABEL: &str = "shm.experiment.owner";
+/// The label, on images with the tools in them, that holds the base.
+pub const IMAGE_LABEL: &str = "shm.experiment.image";
+/// The environment variable, of containers' processes, that holds the [`RunId`].
+pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
+/// The environment variable, of processes, that holds the [`Owner`].
+pub const OWNER_VARIABLE: &str = "SHM_EXPERIMENT_OWNER";
+
+/// The id of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunId(String);
+
+impl RunId {
+    /// An id that no other run has.
+    #[must_use]
+    pub fn random() -> Self {
+        // RandomState is seeded by the operating system.
+        let number = RandomState::new().build_hasher().finish();
+        Self(format!("{:010x}", number >> 24))
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The process that made a thing, so that it can be told later whether that process still lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    boot: String,
+    pid_namespace: u64,
+    pid: u32,
+    started: u64,
+}
+
+/// Whether an owner still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Liveness {
+    /// It runs: what it made is in use.
+    Alive,
+    /// It is gone: what it made was left behind.
+    Dead,
+    /// It ran, or runs, on another machine or in another pid namespace: it cannot be told.
+    Elsewhere,
+}
+
+impl Owner {
+    /// This process.
+    #[must_use]
+    pub fn current() -> Self {
+        let pid = std::process::id();
+        Self {
+            boot: boot_id().unwrap_or_default(),
+            pid_namespace: pid_namespace(),
+            pid,
+            started: start_time(pid).unwrap_or(0),
+        }
+    }
+
+    /// Whether it still lives.
+    #[must_use]
+    pub fn liveness(&self) -> Liveness {
+        // After a reboot nothing lives; but another machine, too, has another boot id.
+        if Some(&self.boot) != boot_id().as_ref() || self.pid_namespace != pid_namespace() {
+            Liveness::Elsewhere
+        } else if start_time(self.pid) == Some(self.started) {
+            Liveness::Alive
+        } else {
+            Liveness::Dead
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}/{}", self.boot, self.pid_namespace, self.pid, self.started)
+    }
+}
+
+/// A text that names no owner.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an owner of a run: {0:?}")]
+pub struct ParseOwnerError(String);
+
+impl FromStr for Owner {
+    type Err = ParseOwnerError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOwnerError> {
+        let parse = || {
+            let mut parts = text.split('/');
+            let owner = Self {
+                boot: parts.next()?.to_owned(),
+                pid_namespace: parts.next()?.parse().ok()?,
+                pid: parts.next()?.parse().ok()?,
+                started: parts.next()?.parse().ok()?,
+            };
+            parts.next().is_none().then_some(owner)
+        };
+        parse().ok_or_else(|| ParseOwnerError(text.to_owned()))
+    }
+}
+
+fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino())
+}
+
+/// When a process started, in clock ticks after boot: field 22 of `/proc/PID/stat`, `proc(5)`.
+fn start_time(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is the program's name in parentheses and may hold anything.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Liveness, Owner};
+
+    #[test]
+    fn this_process_is_an_owner_that_lives() {
+        let owner = Owner::current();
+        assert_eq!(owner.to_string().parse(), Ok(owner.clone()));
+        assert_eq!(owner.liveness(), Liveness::Alive);
+    }
+
+    #[test]
+    fn a_process_with_the_same_id_that_started_at_another_time_is_not_the_owner() {
+        let owner = Owner { started: 1, ..Owner::current() };
+        assert_eq!(owner.liveness(), Liveness::Dead);
+    }
+
+    #[test]
+    fn an_owner_on_another_machine_is_left_alone() {
+        let owner = Owner { boot: "another".to_owned(), ..Owner::current() };
+        assert_eq!(owner.liveness(), Liveness::Elsewhere);
+        assert!("a/1/2".parse::<Owner>().is_err() && "a/1/2/3/4".parse::<Owner>().is_err());
+    }
+}

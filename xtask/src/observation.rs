@@ -1,0 +1,112 @@
+//! What a step showed, as plain values.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use shm_core::table::{Row, Table};
+use shm_core::{Errno, IpcNamespace, Key, text};
+
+use crate::script::{Action, Container, Shows};
+
+/// What came of one step, on the model or on an engine.
+#[derive(Clone, Debug, Default)]
+pub struct Observation {
+    /// The command line that was run; empty on the model.
+    pub command: Vec<String>,
+    /// What it printed.
+    pub stdout: Vec<u8>,
+    /// What it printed on standard error.
+    pub stderr: Vec<u8>,
+    /// Its exit status; `None` where a signal ended it.
+    pub exit_code: Option<i32>,
+    /// How long it took.
+    pub duration: Duration,
+    /// The IPC namespace of the place, for steps that are done in one.
+    pub namespace: Option<Identity>,
+    /// What the engine says of the container after a start or a stop.
+    pub state: Option<State>,
+    /// The containers that run, for the step that asks.
+    pub running: Option<BTreeSet<Container>>,
+}
+
+/// An IPC namespace, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Identity {
+    /// The model's: namespaces are numbered as they are made, the host's is 0.
+    Model(usize),
+    /// The kernel's.
+    Kernel(IpcNamespace),
+    /// Not known, and why.
+    Unknown(String),
+}
+
+impl std::fmt::Display for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Model(number) => write!(f, "namespace {number}"),
+            Self::Kernel(namespace) => namespace.fmt(f),
+            Self::Unknown(why) => write!(f, "unknown: {why}"),
+        }
+    }
+}
+
+/// Whether a container runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It runs.
+    Running,
+    /// It has ended.
+    Exited,
+}
+
+/// The first line that the reader prints where no segment has the key.
+#[must_use]
+pub fn no_such_segment() -> String {
+    format!("shmget failed, errno: {} msg: {}", Errno::ENOENT.raw(), Errno::ENOENT)
+}
+
+impl Observation {
+    /// The first line of standard error: the part that the tools' contract fixes.
+    #[must_use]
+    pub fn stderr_first_line(&self) -> &[u8] {
+        self.stderr.split(|byte| *byte == b'\n').next().unwrap_or_default()
+    }
+
+    /// The rows of a listing; `None` where it is not one.
+    #[must_use]
+    pub fn rows(&self) -> Option<Vec<Row>> {
+        // A terminal ends its lines with CR LF; whitespace does not matter to the parser.
+        let text = String::from_utf8_lossy(&self.stdout);
+        (self.exit_code == Some(0)).then(|| Table::parse(&text))?.map(|table| table.0)
+    }
+
+    /// Whether the step shows this of the memory under `key`; `None` where it shows neither that
+    /// nor the contrary, such as a reader that failed for another reason than ENOENT.
+    #[must_use]
+    pub fn shows(&self, action: &Action, key: Key, shows: Shows) -> Option<bool> {
+        match action {
+            Action::List => {
+                let present = self.rows()?.iter().any(|row| row.key == key.raw());
+                (shows == Shows::Nothing).then_some(!present)
+            }
+            Action::Read => {
+                let absent = self.exit_code == Some(255)
+                    && self.stderr_first_line() == no_such_segment().as_bytes();
+                let read = self.exit_code == Some(0);
+                match shows {
+                    _ if !absent && !read => None,
+                    Shows::Nothing => Some(absent),
+                    Shows::Text(expected) => {
+                        let line = text::spaced(expected.as_bytes());
+                        let printed = self.stdout.split(|byte| *byte == b'\n').next();
+                        Some(read && printed == Some(&line[..]))
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+}

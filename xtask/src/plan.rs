@@ -1,0 +1,58 @@
+//! A script run on the model: its steps, each with what is predicted.
+
+use crate::engine::model::Model;
+use crate::engine::{Answer, Engine, EngineError};
+use crate::observation::Observation;
+use crate::script::{Script, Step};
+
+/// A script with its predictions.
+#[derive(Debug)]
+pub struct Plan {
+    /// The script.
+    pub script: Script,
+    /// Its stages, each step with what it is predicted to show.
+    pub stages: Vec<Vec<Planned>>,
+}
+
+/// A step with what it is predicted to show.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// The step.
+    pub step: Step,
+    /// What the model showed.
+    pub predicted: Observation,
+}
+
+impl Plan {
+    /// Runs `script` on the model.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Script`] for a script that makes no sense, such as a step in a container
+    /// that does not run.
+    pub fn new(script: Script) -> Result<Self, EngineError> {
+        let model = Model::new(script.key);
+        let planned = |step: &Step| match model.carry_out(step)? {
+            Answer::Observed(predicted) => Ok(Planned { step: step.clone(), predicted }),
+            Answer::Skipped(why) => Err(EngineError::Script(format!("{}: {why}", step.id))),
+        };
+        let stages = script
+            .stages
+            .iter()
+            .map(|stage| stage.0.iter().map(planned).collect())
+            .collect::<Result<_, EngineError>>()?;
+        Ok(Self { script, stages })
+    }
+
+    /// How many steps there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.stages.iter().map(Vec::len).sum()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,114 @@
+//! What a run showed, for people and for programs. Reporters only read.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use shm_core::Key;
+
+use crate::engine::EngineInfo;
+use crate::observation::{Identity, Observation};
+use crate::plan::Plan;
+use crate::run::{StepResult, namespaces};
+use crate::script::{Conclusion, Place};
+use crate::verdict::{self, Verdict};
+
+mod json;
+mod text;
+
+/// The forms of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// A run, judged.
+#[derive(Debug)]
+pub struct Report {
+    /// Where it ran.
+    pub engine: EngineInfo,
+    /// The image that the tools were put into.
+    pub base: String,
+    /// The script's name.
+    pub script: &'static str,
+    /// The key of all its segments.
+    pub key: Key,
+    /// From the first step to the last.
+    pub duration: Duration,
+    /// Its steps.
+    pub steps: Vec<StepResult>,
+    /// What follows from them.
+    pub conclusions: Vec<ConclusionResult>,
+}
+
+/// A conclusion, judged.
+#[derive(Debug)]
+pub struct ConclusionResult {
+    /// What was to be concluded.
+    pub conclusion: Conclusion,
+    /// Whether the model says that it holds; `None` where it says neither.
+    pub predicted: Option<bool>,
+    /// Whether the engine showed that it holds; `None` where it showed neither.
+    pub observed: Option<bool>,
+    /// How the two compare.
+    pub verdict: Verdict,
+    /// Why: the namespaces that each place was in, one after another.
+    pub namespaces: Vec<(Place, Vec<Identity>)>,
+}
+
+impl Report {
+    /// Draws the conclusions from the steps of a run.
+    #[must_use]
+    pub fn new(
+        engine: EngineInfo,
+        base: String,
+        plan: &Plan,
+        steps: Vec<StepResult>,
+        duration: Duration,
+    ) -> Self {
+        let conclude = |conclusion: &Conclusion| conclude(plan, conclusion, &steps);
+        let conclusions = plan.script.conclusions.iter().map(conclude).collect();
+        let (script, key) = (plan.script.name, plan.script.key);
+        Self { engine, base, script, key, duration, steps, conclusions }
+    }
+
+    /// Whether nothing differs from what was predicted.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        let verdicts = self.steps.iter().map(|step| &step.verdict);
+        let mut verdicts = verdicts.chain(self.conclusions.iter().map(|c| &c.verdict));
+        !verdicts.any(|verdict| matches!(verdict, Verdict::Fail(_)))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            Format::Text => text::write(self, out),
+            Format::Json => json::write(self, out),
+        }?;
+        out.flush()
+    }
+}
+
+fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> ConclusionResult {
+    let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
+    let observe = |id: &str| find(id)?.observed.as_ref();
+    let predict = |id: &str| -> Option<&Observation> { Some(&find(id)?.planned.predicted) };
+    let predicted = verdict::holds(&plan.script, conclusion, predict);
+    let observed = verdict::holds(&plan.script, conclusion, observe);
+    let skipped = conclusion.evidence.iter().find_map(|evidence| {
+        let verdict = &find(evidence.step)?.verdict;
+        matches!(verdict, Verdict::Skip(_)).then(|| verdict.clone())
+    });
+    let verdict = skipped.unwrap_or_else(|| verdict::conclusion(predicted, observed));
+    let namespaces =
+        conclusion.places.iter().map(|place| (*place, namespaces(steps, *place))).collect();
+    ConclusionResult { conclusion: conclusion.clone(), predicted, observed, verdict, namespaces }
+}

@@ -1,0 +1,127 @@
+//! The report for programs. Its shape is a contract: `schema_version` counts its changes.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::{ConclusionResult, Report};
+use crate::engine::EngineInfo;
+use crate::observation::{Identity, Observation, State};
+use crate::run::StepResult;
+use crate::script::{Container, Place};
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    engine: &'a EngineInfo,
+    script: &'static str,
+    base: &'a str,
+    key: String,
+    duration_ms: u128,
+    steps: Vec<Step<'a>>,
+    conclusions: Vec<Conclusion<'a>>,
+    verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct Step<'a> {
+    id: &'static str,
+    section: &'static str,
+    place: Place,
+    command: &'a [String],
+    #[serde(flatten)]
+    observed: Option<Outcome<'a>>,
+    duration_ms: Option<u128>,
+    predicted: Outcome<'a>,
+    verdict: &'static str,
+    reason: Option<String>,
+}
+
+/// What was predicted or observed. Bytes that are not UTF-8 become U+FFFD.
+#[derive(Serialize)]
+struct Outcome<'a> {
+    stdout: String,
+    stderr: String,
+    exit_code: Option<i32>,
+    ipc_namespace: &'a Option<Identity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<State>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<Vec<Container>>,
+}
+
+#[derive(Serialize)]
+struct Conclusion<'a> {
+    id: &'static str,
+    statement: &'static str,
+    evidence: Vec<&'static str>,
+    predicted: Option<bool>,
+    observed: Option<bool>,
+    verdict: &'static str,
+    reason: Option<String>,
+    namespaces: Vec<Namespaces<'a>>,
+}
+
+#[derive(Serialize)]
+struct Namespaces<'a> {
+    place: Place,
+    ipc_namespaces: &'a [Identity],
+}
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let document = Document {
+        schema_version: 1,
+        engine: &report.engine,
+        script: report.script,
+        base: &report.base,
+        key: report.key.to_string(),
+        duration_ms: report.duration.as_millis(),
+        steps: report.steps.iter().map(step).collect(),
+        conclusions: report.conclusions.iter().map(conclusion).collect(),
+        verdict: if report.passed() { "pass" } else { "fail" },
+    };
+    serde_json::to_writer_pretty(&mut *out, &document)?;
+    writeln!(out)
+}
+
+fn step(result: &StepResult) -> Step<'_> {
+    let observed = result.observed.as_ref();
+    Step {
+        id: result.planned.step.id,
+        section: result.planned.step.section,
+        place: result.planned.step.place,
+        command: observed.map_or(&[], |observed| &observed.command),
+        observed: observed.map(outcome),
+        duration_ms: observed.map(|observed| observed.duration.as_millis()),
+        predicted: outcome(&result.planned.predicted),
+        verdict: result.verdict.word(),
+        reason: result.verdict.reason(),
+    }
+}
+
+fn outcome(observation: &Observation) -> Outcome<'_> {
+    Outcome {
+        stdout: String::from_utf8_lossy(&observation.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&observation.stderr).into_owned(),
+        exit_code: observation.exit_code,
+        ipc_namespace: &observation.namespace,
+        state: observation.state,
+        running: observation.running.as_ref().map(|running| running.iter().copied().collect()),
+    }
+}
+
+fn conclusion(result: &ConclusionResult) -> Conclusion<'_> {
+    let namespaces = result.namespaces.iter();
+    Conclusion {
+        id: result.conclusion.id,
+        statement: result.conclusion.statement,
+        evidence: result.conclusion.evidence.iter().map(|evidence| evidence.step).collect(),
+        predicted: result.predicted,
+        observed: result.observed,
+        verdict: result.verdict.word(),
+        reason: result.verdict.reason(),
+        namespaces: namespaces
+            .map(|(place, identities)| Namespaces { place: *place, ipc_namespaces: identities })
+            .collect(),
+    }
+}

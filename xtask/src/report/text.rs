@@ -1,0 +1,135 @@
+//! The report for people.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use shm_core::text::escape;
+
+use super::{ConclusionResult, Report};
+use crate::invocation::command_line;
+use crate::observation::{Identity, Observation};
+use crate::run::{StepResult, describe};
+use crate::script::Action;
+use crate::verdict::Verdict;
+
+const HEADING: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+
+fn style(verdict: &Verdict) -> Style {
+    let color = match verdict {
+        Verdict::Pass => AnsiColor::Green,
+        Verdict::Fail(_) => AnsiColor::Red,
+        Verdict::Skip(_) => AnsiColor::Yellow,
+    };
+    color.on_default().bold()
+}
+
+/// Without colour the words still tell the verdicts apart.
+fn word(verdict: &Verdict) -> String {
+    let word = match verdict {
+        Verdict::Fail(_) => "FAIL",
+        other => other.word(),
+    };
+    let style = style(verdict);
+    format!("{style}{word}{style:#}")
+}
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let engine = &report.engine;
+    let title = format!("The {}'s experiment on {} {}", report.script, engine.name, engine.version);
+    writeln!(out, "{HEADING}{title}{HEADING:#}")?;
+    writeln!(out, "engine: {}; kernel {}", engine.chosen, engine.kernel)?;
+    writeln!(out, "base {}, key {}", report.base, report.key)?;
+    let mut section = "";
+    for result in &report.steps {
+        if result.planned.step.section != section {
+            section = result.planned.step.section;
+            writeln!(out, "\n{HEADING}{section}{HEADING:#}")?;
+        }
+        write_step(result, out)?;
+    }
+    writeln!(out, "\n{HEADING}Conclusions{HEADING:#}")?;
+    for result in &report.conclusions {
+        write_conclusion(result, out)?;
+    }
+    write_summary(report, out)
+}
+
+fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
+    let place = result.planned.step.place;
+    let what = match result.observed.as_ref().filter(|observed| !observed.command.is_empty()) {
+        Some(observed) => command_line(&observed.command),
+        None => describe(&result.planned),
+    };
+    writeln!(out, "\n{HEADING}{place:<5}{HEADING:#} {what}")?;
+    if let Some(observed) = &result.observed {
+        write_output(result, observed, out)?;
+    }
+    let comment = result.verdict.reason().unwrap_or_else(|| "as predicted".to_owned());
+    write!(out, "      {}: {comment}", word(&result.verdict))?;
+    if let Some(observed) = &result.observed {
+        let namespace = observed.namespace.as_ref().map(|namespace| format!("; {namespace}"));
+        let facts = format!("{}; {}", namespace.unwrap_or_default(), time(observed.duration));
+        write!(out, "{FAINT}{facts}{FAINT:#}")?;
+    }
+    writeln!(out)
+}
+
+/// What the command printed; of what is as predicted, the part that was predicted.
+fn write_output(
+    result: &StepResult,
+    observed: &Observation,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let predicted = matches!(result.verdict, Verdict::Pass);
+    let stderr = match result.planned.step.action {
+        _ if !predicted => &observed.stderr[..],
+        Action::Write(_) | Action::Read | Action::List => observed.stderr_first_line(),
+        // Engines chat there.
+        Action::Build | Action::Start | Action::Stop | Action::Processes => &[],
+    };
+    for printed in [stderr, &observed.stdout] {
+        let text = escape(printed).replace("\\x0d\n", "\n");
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            writeln!(out, "      {FAINT}|{FAINT:#} {line}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_conclusion(result: &ConclusionResult, out: &mut dyn Write) -> io::Result<()> {
+    let (id, statement) = (result.conclusion.id, result.conclusion.statement);
+    writeln!(out, "\n{}  {HEADING}{id}{HEADING:#}: {statement}", word(&result.verdict))?;
+    if let Some(reason) = result.verdict.reason() {
+        writeln!(out, "      {reason}")?;
+    }
+    for (place, identities) in &result.namespaces {
+        let list: Vec<_> = identities.iter().map(Identity::to_string).collect();
+        let list = if list.is_empty() { "not seen".to_owned() } else { list.join(", then ") };
+        writeln!(out, "      {place:<5} was in {list}")?;
+    }
+    Ok(())
+}
+
+fn write_summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let steps = report.steps.iter().map(|step| &step.verdict);
+    let verdicts: Vec<_> = steps.chain(report.conclusions.iter().map(|c| &c.verdict)).collect();
+    let count = |wanted: &str| verdicts.iter().filter(|v| v.word() == wanted).count();
+    let (steps, conclusions) = (report.steps.len(), report.conclusions.len());
+    write!(out, "\n{steps} steps and {conclusions} conclusions in {}: ", time(report.duration))?;
+    match (count("fail"), count("skip")) {
+        (0, 0) => writeln!(out, "all as predicted"),
+        (0, skipped) => writeln!(out, "as predicted; {skipped} skipped"),
+        (failed, 0) => writeln!(out, "{failed} not as predicted"),
+        (failed, skipped) => writeln!(out, "{failed} not as predicted; {skipped} skipped"),
+    }
+}
+
+fn time(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}

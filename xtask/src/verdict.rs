@@ -1,0 +1,223 @@
+//! What was observed against what was predicted: pure comparison.
+
+use std::fmt;
+
+use serde::Serialize;
+use shm_core::table::Row;
+use shm_core::{IpcNamespace, Key};
+
+use crate::engine::model::HOST;
+use crate::observation::{Identity, Observation, State};
+use crate::plan::Planned;
+use crate::script::{Action, Conclusion, Place, Script};
+
+/// How a step or a conclusion came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As predicted.
+    Pass,
+    /// Not as predicted.
+    Fail(Difference),
+    /// Not a question for this engine, and why.
+    Skip(String),
+}
+
+/// The first thing that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs, such as `exit status`.
+    pub what: &'static str,
+    /// What was predicted.
+    pub predicted: String,
+    /// What was observed.
+    pub observed: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, predicted, observed } = self;
+        write!(f, "{what}: predicted {predicted}, observed {observed}")
+    }
+}
+
+impl Verdict {
+    /// The verdict in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail(_) => "fail",
+            Self::Skip(_) => "skip",
+        }
+    }
+
+    /// Why, where it is not a pass.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Pass => None,
+            Self::Fail(difference) => Some(difference.to_string()),
+            Self::Skip(why) => Some(why.clone()),
+        }
+    }
+}
+
+/// Judges the steps of one run in their order; it remembers which of the model's namespaces is
+/// which of the kernel's.
+#[derive(Debug)]
+pub struct Judge {
+    key: Key,
+    known: Vec<(usize, IpcNamespace)>,
+}
+
+impl Judge {
+    /// For a run whose segments have `key`, on a host that is in the namespace `host`.
+    #[must_use]
+    pub fn new(key: Key, host: Option<IpcNamespace>) -> Self {
+        Self { key, known: host.map(|host| (HOST, host)).into_iter().collect() }
+    }
+
+    /// Compares what a step showed with what was predicted.
+    pub fn step(&mut self, planned: &Planned, observed: &Observation) -> Verdict {
+        let predicted = &planned.predicted;
+        let difference = self
+            .namespace(predicted, observed)
+            .or_else(|| differ("exit status", exit_status(predicted), exit_status(observed)))
+            .or_else(|| differ("container", state(predicted), state(observed)))
+            .or_else(|| differ("running containers", running(predicted), running(observed)))
+            .or_else(|| self.output(planned, observed));
+        difference.map_or(Verdict::Pass, Verdict::Fail)
+    }
+
+    /// The model's namespaces and the kernel's must match one to one: a place that the model says
+    /// is where it was has the same identity as before, a new one has none that was seen before.
+    fn namespace(&mut self, predicted: &Observation, observed: &Observation) -> Option<Difference> {
+        let Some(Identity::Model(number)) = predicted.namespace else { return None };
+        let namespace = match &observed.namespace {
+            Some(Identity::Kernel(namespace)) => namespace,
+            // The model judged by itself.
+            Some(Identity::Model(same)) if *same == number => return None,
+            // What is not known is no difference; the outputs have to speak for themselves.
+            Some(Identity::Unknown(_)) | None => return None,
+            Some(Identity::Model(other)) => {
+                return differ("IPC namespace", number.to_string(), other.to_string());
+            }
+        };
+        let difference = |predicted: String| Difference {
+            what: "IPC namespace",
+            predicted,
+            observed: namespace.to_string(),
+        };
+        let same = self.known.iter().find(|(known, _)| *known == number);
+        let taken = self.known.iter().find(|(_, known)| known == namespace);
+        match (same, taken) {
+            (Some((_, known)), _) if known != namespace => {
+                return Some(difference(format!("the same as before, {known}")));
+            }
+            (None, Some((other, _))) => {
+                let whose = if *other == HOST { "the host's" } else { "one that was seen before" };
+                return Some(difference(format!("a new one, not {whose}")));
+            }
+            (Some(_), _) => {}
+            (None, None) => self.known.push((number, namespace.clone())),
+        }
+        None
+    }
+
+    fn output(&self, planned: &Planned, observed: &Observation) -> Option<Difference> {
+        let predicted = &planned.predicted;
+        match planned.step.action {
+            Action::Write(_) | Action::Read => {
+                let quoted = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
+                let lines = |o: &Observation| quoted(&unix_lines(&o.stdout));
+                let first = |o: &Observation| quoted(o.stderr_first_line());
+                differ("output", lines(predicted), lines(observed))
+                    .or_else(|| differ("standard error", first(predicted), first(observed)))
+            }
+            Action::List => {
+                let everything = planned.step.place != Place::Host;
+                let rows = |o: &Observation| self.essence(o.rows(), everything);
+                differ("listing", rows(predicted), rows(observed))
+            }
+            Action::Build | Action::Start | Action::Stop | Action::Processes => None,
+        }
+    }
+
+    /// What counts in a listing. Shmids are the kernel's choice and owners' names the image's; on
+    /// the host there may be segments of others.
+    fn essence(&self, rows: Option<Vec<Row>>, everything: bool) -> String {
+        let Some(rows) = rows else { return "no listing".to_owned() };
+        let lines: Vec<_> = rows
+            .iter()
+            .filter(|row| everything || row.key == self.key.raw())
+            .map(|row| {
+                let Row { key, perms, bytes, nattch, dest, .. } = row;
+                let dest = if *dest { " dest" } else { "" };
+                format!("0x{key:08x} {perms:o} {bytes} bytes, {nattch} attached{dest}")
+            })
+            .collect();
+        match (lines.is_empty(), everything) {
+            (true, true) => "no segments".to_owned(),
+            (true, false) => format!("no segment with key {}", self.key),
+            (false, _) => lines.join("; "),
+        }
+    }
+}
+
+/// A terminal turns LF into CR LF.
+fn unix_lines(bytes: &[u8]) -> Vec<u8> {
+    let crlf = |index: usize| bytes[index] == b'\r' && bytes.get(index + 1) == Some(&b'\n');
+    (0..bytes.len()).filter(|index| !crlf(*index)).map(|index| bytes[index]).collect()
+}
+
+fn differ(what: &'static str, predicted: String, observed: String) -> Option<Difference> {
+    (predicted != observed).then_some(Difference { what, predicted, observed })
+}
+
+fn exit_status(observation: &Observation) -> String {
+    observation
+        .exit_code
+        .map_or_else(|| "none, ended by a signal".to_owned(), |code| code.to_string())
+}
+
+fn state(observation: &Observation) -> String {
+    match observation.state {
+        Some(State::Running) => "running".to_owned(),
+        Some(State::Exited) => "not running".to_owned(),
+        None => "not asked".to_owned(),
+    }
+}
+
+fn running(observation: &Observation) -> String {
+    let Some(running) = &observation.running else { return "not asked".to_owned() };
+    let names: Vec<_> = running.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Whether the evidence bears a conclusion out; `None` where a piece of it says nothing.
+///
+/// `observe` gives a step's observation, if it has one.
+pub fn holds<'a>(
+    script: &Script,
+    conclusion: &Conclusion,
+    observe: impl Fn(&str) -> Option<&'a Observation>,
+) -> Option<bool> {
+    let mut all = true;
+    for evidence in &conclusion.evidence {
+        let step = script.steps().find(|step| step.id == evidence.step)?;
+        all &= observe(step.id)?.shows(&step.action, script.key, evidence.shows)?;
+    }
+    Some(all)
+}
+
+/// Compares what a conclusion was predicted to be with what it turned out to be.
+#[must_use]
+pub fn conclusion(predicted: Option<bool>, observed: Option<bool>) -> Verdict {
+    let words = |holds| match holds {
+        Some(true) => "it holds",
+        Some(false) => "it does not hold",
+        None => "the evidence says neither",
+    };
+    let (predicted, observed) = (words(predicted).to_owned(), words(observed).to_owned());
+    differ("conclusion", predicted, observed).map_or(Verdict::Pass, Verdict::Fail)
+}

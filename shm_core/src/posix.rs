@@ -74,11 +74,18 @@ impl Location {
                 .open(path)
                 .map_err(|error| Errno::from_io(&error)),
         };
-        let call = match self {
+        answer.map_err(|errno| self.error(self.open_call(), errno))
+    }
+
+    fn open_call(&self) -> &'static str {
+        match self {
             Self::Posix(_) => "shm_open",
             Self::File(_) => "open",
-        };
-        answer.map_err(|errno| Error::File { call, path: self.path(), size: 0, errno })
+        }
+    }
+
+    fn error(&self, call: &'static str, errno: Errno) -> Error {
+        Error::File { call, path: self.path(), size: 0, errno }
     }
 
     /// Removes the name; whoever has the object open keeps it. `shm_unlink(3)`, `unlink(2)`.
@@ -88,19 +95,20 @@ impl Location {
     /// [`Error::File`]: `ENOENT` where there is none, `EACCES` or `EPERM` for whoever may not;
     /// `EINVAL` for what is neither a regular file nor a link.
     pub fn remove(&self) -> Result<()> {
+        let call = match self {
+            Self::Posix(_) => "shm_unlink",
+            Self::File(_) => "unlink",
+        };
         // Nobody shares memory through a device or a FIFO: to remove one could only be a mistake.
         let kind = fs::symlink_metadata(self.path()).map(|metadata| metadata.file_type());
         if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_symlink()) {
-            let errno = Errno::EINVAL;
-            return Err(Error::File { call: "unlink", path: self.path(), size: 0, errno });
+            return Err(self.error(call, Errno::EINVAL));
         }
-        let (call, answer) = match self {
-            Self::Posix(name) => ("shm_unlink", sys::shm_unlink(&name.0)),
-            Self::File(path) => {
-                ("unlink", fs::remove_file(path).map_err(|error| Errno::from_io(&error)))
-            }
+        let answer = match self {
+            Self::Posix(name) => sys::shm_unlink(&name.0),
+            Self::File(path) => fs::remove_file(path).map_err(|error| Errno::from_io(&error)),
         };
-        answer.map_err(|errno| Error::File { call, path: self.path(), size: 0, errno })
+        answer.map_err(|errno| self.error(call, errno))
     }
 }
 
@@ -136,7 +144,7 @@ impl Object {
         if object.metadata()?.is_file() {
             Ok(object)
         } else {
-            Err(object.error("open", Errno::EINVAL))
+            Err(location.error(location.open_call(), Errno::EINVAL))
         }
     }
 

@@ -132,9 +132,18 @@ fn open(args: &Args) -> Result<Memory, Error> {
             Ok(memory) if late || !is_empty(memory)? => {
                 return opened;
             }
-            Err(error) if late || error.errno() != Some(Errno::ENOENT) => return opened,
+            Err(error) if late || !is_absence(error) => return opened,
             _ => thread::sleep(LOOK_EVERY),
         }
+    }
+}
+
+/// Whether there is nothing to open, or was by the time that a segment which had been found was to
+/// be attached.
+fn is_absence(error: &Error) -> bool {
+    match error {
+        Error::Attach { errno, .. } => matches!(*errno, Errno::EINVAL | Errno::EIDRM),
+        _ => error.errno() == Some(Errno::ENOENT),
     }
 }
 

@@ -101,7 +101,10 @@ fn compile(interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let target = target(interrupt)?;
     let manifest = root().join("Cargo.toml").to_string_lossy().into_owned();
-    let mut args = vec!["build", "--quiet", "--profile=dist", "--manifest-path", &manifest];
+    // A target folder of its own: cargo keeps one set of flags for each, and forgets the other.
+    let folder = root().join("target/static").to_string_lossy().into_owned();
+    let mut args = vec!["build", "--quiet", "--profile", "dist", "--manifest-path", &manifest];
+    args.extend(["--target-dir", &folder]);
     args.extend(["--target", &target, "--message-format=json-render-diagnostics"]);
     args.extend(TOOLS.iter().flat_map(|tool| ["--package", tool]));
     // Static, and at a fixed address: a fixed one needs no relocation at each start, which is a

@@ -10,7 +10,11 @@ use shm_core::{Address, Errno, Key, Segment};
 
 use crate::cli::ExperimentArgs;
 use crate::dist::Dist;
-use crate::engine::discover::{self, Wanted};
+use crate::engine::discover::{self, Found, Means, Wanted};
+use crate::engine::docker::Docker;
+use crate::engine::image::Image;
+use crate::engine::model::Model;
+use crate::engine::namespaces::Namespaces;
 use crate::engine::{Engine, EngineKind};
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
@@ -32,11 +36,10 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     if kind != Some(EngineKind::Model) {
         demand_unused(args.key)?;
     }
-    let progress = Progress::start("building the tools");
-    let dist = Dist::build(interrupt)?;
-    progress.say("looking for an engine");
-    let wanted = Wanted { kind, base: &args.base, key: args.key, dist: &dist, interrupt };
-    let engine = discover::engine(&wanted)?;
+    let progress = Progress::start("looking for an engine");
+    let found = discover::find(&Wanted { kind, base: &args.base, interrupt })?;
+    progress.say("building the tools");
+    let engine = open(found, args, interrupt)?;
 
     let clean_up = CleanUp { engine: &*engine, wanted: !args.keep };
     progress.count(plan.len());
@@ -55,6 +58,24 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
     write_report(&report, args.format, args.output.as_deref())?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
+}
+
+/// Makes the engine ready for one run, with the tools where it needs them.
+fn open(found: Found, args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Box<dyn Engine>> {
+    let Found { info, means } = found;
+    let key = args.key;
+    Ok(match means {
+        Means::Model => Box::new(Model::new(info, key)),
+        Means::Program(program) => {
+            let dist = Dist::build(interrupt)?;
+            let image = Image::new(&dist, &args.base)?;
+            Box::new(Docker::new(info, program, image, dist, key, interrupt.clone()))
+        }
+        Means::Namespaces { user } => {
+            let dist = Dist::build(interrupt)?;
+            Box::new(Namespaces::new(info, user, dist, key, interrupt.clone()))
+        }
+    })
 }
 
 /// Removes what the engine made, also where a panic goes by.

@@ -1,13 +1,14 @@
 //! What a step showed, as plain values.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use shm_core::table::{Row, Table};
 use shm_core::{Errno, IpcNamespace, Key, text};
 
-use crate::script::{Action, Container, Shows};
+use crate::script::{Action, Container, Place, Shows};
 
 /// What came of one step, on the model or on an engine.
 #[derive(Clone, Debug, Default)]
@@ -34,18 +35,47 @@ pub struct Observation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Identity {
-    /// The model's: namespaces are numbered as they are made, the host's is 0.
-    Model(usize),
+    /// The model's.
+    Model(Made),
     /// The kernel's.
     Kernel(IpcNamespace),
     /// Not known, and why.
     Unknown(String),
 }
 
-impl std::fmt::Display for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// A namespace of the model, by what made it: the second start of A makes `A#2`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Made {
+    /// The container that it was made for, or the host.
+    pub place: Place,
+    /// Which start of it, from 1; 0 for the host's, which was there before.
+    pub start: usize,
+}
+
+impl Made {
+    /// The host's.
+    pub const HOST: Self = Self { place: Place::Host, start: 0 };
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place {
+            Place::Host => f.write_str("the host's namespace"),
+            Place::In(container) => write!(f, "namespace {container}#{}", self.start),
+        }
+    }
+}
+
+impl Serialize for Made {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Model(number) => write!(f, "namespace {number}"),
+            Self::Model(made) => made.fmt(f),
             Self::Kernel(namespace) => namespace.fmt(f),
             Self::Unknown(why) => write!(f, "unknown: {why}"),
         }

@@ -1,5 +1,6 @@
 //! A script run on the model: its steps, each with what is predicted.
 
+use crate::engine::discover;
 use crate::engine::model::Model;
 use crate::engine::{Answer, Engine, EngineError};
 use crate::observation::Observation;
@@ -31,7 +32,7 @@ impl Plan {
     /// [`EngineError::Script`] for a script that makes no sense, such as a step in a container
     /// that does not run.
     pub fn new(script: Script) -> Result<Self, EngineError> {
-        let model = Model::new(script.key);
+        let model = Model::new(discover::model().info, script.key);
         let planned = |step: &Step| match model.carry_out(step)? {
             Answer::Observed(predicted) => Ok(Planned { step: step.clone(), predicted }),
             Answer::Skipped(why) => Err(EngineError::Script(format!("{}: {why}", step.id))),

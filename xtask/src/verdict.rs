@@ -6,8 +6,7 @@ use serde::Serialize;
 use shm_core::table::Row;
 use shm_core::{IpcNamespace, Key};
 
-use crate::engine::model::HOST;
-use crate::observation::{Identity, Observation, State};
+use crate::observation::{Identity, Made, Observation, State};
 use crate::plan::Planned;
 use crate::script::{Action, Conclusion, Place, Script};
 
@@ -67,14 +66,14 @@ impl Verdict {
 #[derive(Debug)]
 pub struct Judge {
     key: Key,
-    known: Vec<(usize, IpcNamespace)>,
+    known: Vec<(Made, IpcNamespace)>,
 }
 
 impl Judge {
     /// For a run whose segments have `key`, on a host that is in the namespace `host`.
     #[must_use]
     pub fn new(key: Key, host: Option<IpcNamespace>) -> Self {
-        Self { key, known: host.map(|host| (HOST, host)).into_iter().collect() }
+        Self { key, known: host.map(|host| (Made::HOST, host)).into_iter().collect() }
     }
 
     /// Compares what a step showed with what was predicted.
@@ -92,15 +91,15 @@ impl Judge {
     /// The model's namespaces and the kernel's must match one to one: a place that the model says
     /// is where it was has the same identity as before, a new one has none that was seen before.
     fn namespace(&mut self, predicted: &Observation, observed: &Observation) -> Option<Difference> {
-        let Some(Identity::Model(number)) = predicted.namespace else { return None };
+        let Some(Identity::Model(made)) = predicted.namespace else { return None };
         let namespace = match &observed.namespace {
             Some(Identity::Kernel(namespace)) => namespace,
             // The model judged by itself.
-            Some(Identity::Model(same)) if *same == number => return None,
+            Some(Identity::Model(same)) if *same == made => return None,
             // What is not known is no difference; the outputs have to speak for themselves.
             Some(Identity::Unknown(_)) | None => return None,
             Some(Identity::Model(other)) => {
-                return differ("IPC namespace", number.to_string(), other.to_string());
+                return differ("IPC namespace", made.to_string(), other.to_string());
             }
         };
         let difference = |predicted: String| Difference {
@@ -108,18 +107,19 @@ impl Judge {
             predicted,
             observed: namespace.to_string(),
         };
-        let same = self.known.iter().find(|(known, _)| *known == number);
+        let same = self.known.iter().find(|(known, _)| *known == made);
         let taken = self.known.iter().find(|(_, known)| known == namespace);
         match (same, taken) {
             (Some((_, known)), _) if known != namespace => {
                 return Some(difference(format!("the same as before, {known}")));
             }
             (None, Some((other, _))) => {
-                let whose = if *other == HOST { "the host's" } else { "one that was seen before" };
+                let whose =
+                    if *other == Made::HOST { "the host's" } else { "one that was seen before" };
                 return Some(difference(format!("a new one, not {whose}")));
             }
             (Some(_), _) => {}
-            (None, None) => self.known.push((number, namespace.clone())),
+            (None, None) => self.known.push((made, namespace.clone())),
         }
         None
     }

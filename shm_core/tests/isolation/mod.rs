@@ -28,6 +28,12 @@ pub(crate) struct Need {
     probe: &'static str,
 }
 
+impl Need {
+    pub(crate) const fn new(what: &'static str, probe: &'static str) -> Self {
+        Self { what, probe }
+    }
+}
+
 pub(crate) const LIMITS: Need = Need {
     what: "writable kernel.shm* of a namespace of one's own",
     probe: "cat /proc/sys/kernel/shmmni > /proc/sys/kernel/shmmni",
@@ -66,7 +72,10 @@ impl Trial {
         Self { name, needs, private: true, body }
     }
 
-    fn run(&self, environment: fn() -> Vec<(&'static str, OsString)>) -> Result<Completion, Failed> {
+    fn run(
+        &self,
+        environment: fn() -> Vec<(&'static str, OsString)>,
+    ) -> Result<Completion, Failed> {
         let place = self.private.then_some(&PRIVATE_PLACE);
         for need in place.into_iter().chain(self.needs) {
             if let Err(reason) = self.look_for(need) {
@@ -123,7 +132,8 @@ pub(crate) fn main(
     environment: fn() -> Vec<(&'static str, OsString)>,
 ) -> ExitCode {
     if let Ok(name) = env::var(INSIDE) {
-        let trial = trials.iter().find(|trial| trial.name == name).expect("a trial of this program");
+        let trial =
+            trials.iter().find(|trial| trial.name == name).expect("a trial of this program");
         (trial.body)();
         return ExitCode::SUCCESS;
     }

@@ -1,2 +1,148 @@
-//! Being written.
-fn main() {}
+//! The identity of IPC namespaces, and what each has of its own.
+#![forbid(unsafe_code)]
+
+#[path = "../isolation/mod.rs"]
+mod isolation;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use isolation::{LIMITS, MOUNTS, Trial, trials};
+use shm_core::posix::{Location, Object};
+use shm_core::{Errno, Error, IpcNamespace, Key, Limits, Segment, Usage, table};
+
+/// Calls `look` with the id of a process that is alone in an IPC namespace of its own.
+fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pid");
+    // The file's end is the process's end: nothing has to be killed.
+    let script =
+        "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; while [ -e \"$0\" ]; do sleep 0.02; done";
+    let mut process = Command::new("unshare");
+    process.args(["--ipc", "sh", "-c", script]).arg(&file).timeout(Duration::from_secs(20));
+    thread::scope(|scope| {
+        scope.spawn(move || process.assert().success());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !file.exists() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        let answer = look(fs::read_to_string(&file).unwrap().trim().parse().unwrap());
+        fs::remove_file(&file).unwrap();
+        answer
+    })
+}
+
+fn another_namespace_is_another_and_itself_however_often_it_is_looked_at() {
+    let own = IpcNamespace::current().unwrap();
+    beside(|pid| {
+        let other = IpcNamespace::of_process(pid).unwrap();
+        assert_ne!(own, other);
+        assert_eq!(other, IpcNamespace::of_process(pid).unwrap());
+        assert!(!other.is_initial() && !own.is_initial());
+        assert_ne!(own.to_string(), other.to_string());
+    });
+    assert_eq!(own, IpcNamespace::current().unwrap());
+}
+
+fn a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode() {
+    // The kernel gives an inode out again as soon as it can: some of these have the same.
+    let seen: Vec<_> =
+        (0..10).map(|_| beside(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
+    for (index, one) in seen.iter().enumerate() {
+        assert!(seen[index + 1..].iter().all(|other| one != other), "{seen:?}");
+    }
+}
+
+fn a_process_that_is_not_there_has_no_namespace() {
+    let error = IpcNamespace::of_process(u32::MAX).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ENOENT));
+    assert_eq!(
+        error.to_string(),
+        "open of /proc/4294967295/ns/ipc failed, errno: 2 msg: No such file or directory"
+    );
+}
+
+fn a_new_namespace_is_empty_and_has_the_default_key_for_itself() {
+    assert_eq!(table::list().unwrap(), []);
+    assert_eq!(Usage::current().unwrap().segments, 0);
+    let segment = Segment::create_new(Key::DEFAULT, 5000, 0o600).unwrap();
+    let usage = Usage::current().unwrap();
+    assert_eq!((usage.segments, usage.total_pages, usage.resident_pages), (1, 2, 0));
+    segment.attach_writable().unwrap().write_at(0, b"x").unwrap();
+    assert_eq!(Usage::current().unwrap().resident_pages, 1);
+}
+
+fn limits_are_those_that_the_namespace_was_given() {
+    for (name, value) in [("shmmni", "5"), ("shmmax", "8192"), ("shmall", "3")] {
+        fs::write(Path::new("/proc/sys/kernel").join(name), value).unwrap();
+    }
+    let limits = Limits::current().unwrap();
+    assert_eq!((limits.max_segments, limits.max_segment_bytes), (5, 8192));
+    assert_eq!((limits.max_total_pages, limits.min_segment_bytes), (3, 1));
+    let errno = |size| Segment::create_new(Key::DEFAULT, size, 0o600).unwrap_err().errno();
+    assert_eq!(errno(8193), Some(Errno::EINVAL));
+    Segment::create_new(Key::new(1).unwrap(), 8192, 0o600).unwrap();
+    assert_eq!(errno(8192), Some(Errno::ENOSPC));
+}
+
+fn the_listing_is_the_same_with_and_without_proc() {
+    let segments: Vec<_> = (1..=5)
+        .map(|key| Segment::create_new(Key::new(key).unwrap(), 4096, 0o600).unwrap())
+        .collect();
+    let attachment = segments[1].attach().unwrap();
+    segments[1].remove().unwrap();
+    segments[2].remove().unwrap();
+    segments[3].lock().unwrap();
+    let with = table::list().unwrap();
+    assert_eq!(with.len(), 4);
+    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    assert_eq!(table::list().unwrap(), with);
+    let error = IpcNamespace::current().unwrap_err();
+    assert!(matches!(error, Error::Namespace { errno: Errno::ENOENT, .. }), "{error}");
+    drop(attachment);
+    assert_eq!(table::list().unwrap().len(), 3);
+}
+
+fn a_full_file_system_leaves_no_object_and_no_growth() {
+    mount_small();
+    let location = Location::Posix("/full".parse().unwrap());
+    let error = Object::create_new(&location, 100_000, 0o600).unwrap_err();
+    assert_eq!(error.errno(), Some(Errno::ENOSPC));
+    assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
+
+    let object = Object::create_new(&location, 4096, 0o600).unwrap();
+    object.write_at(0, b"kept").unwrap();
+    let error = object.grow(100_000).unwrap_err();
+    assert_eq!((error.errno(), error.call()), (Some(Errno::ENOSPC), Some("posix_fallocate")));
+    assert_eq!(object.size(), Ok(4096));
+    let answer = Object::open_or_create(&location, 100_000, 0o600);
+    assert_eq!(answer.unwrap_err().errno(), Some(Errno::ENOSPC));
+    assert_eq!(location.path().metadata().unwrap().len(), 4096);
+}
+
+/// Puts a tmpfs of 64 KiB on /dev/shm.
+fn mount_small() {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=64k", "none", "/dev/shm"]).assert().success();
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::private, &[] =>
+            another_namespace_is_another_and_itself_however_often_it_is_looked_at,
+            a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode,
+            a_new_namespace_is_empty_and_has_the_default_key_for_itself;
+        Trial::here, &[] =>
+            a_process_that_is_not_there_has_no_namespace;
+        Trial::private, &[LIMITS] =>
+            limits_are_those_that_the_namespace_was_given;
+        Trial::private, &[MOUNTS] =>
+            the_listing_is_the_same_with_and_without_proc,
+            a_full_file_system_leaves_no_object_and_no_growth;
+    ];
+    isolation::main(trials, Vec::new)
+}

@@ -1,2 +1,207 @@
-//! Being written.
-fn main() {}
+//! `shm_ls` beside the `ipcs` of util-linux, byte for byte.
+#![forbid(unsafe_code)]
+
+#[path = "../../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+
+use std::fs;
+use std::process::ExitCode;
+
+use assert_cmd::Command;
+use isolation::{ANOTHER_USER, IPCS, LIMITS, MOUNTS, Need, Trial, trials};
+use shm_core::{Key, Segment};
+
+const MUCH_MEMORY: Need =
+    Need::new("memory for a segment of 10 GiB, never touched", "ipcmk -M 10737418240");
+
+fn output_of(mut command: Command) -> String {
+    let assert = command.assert().code(0).stderr("");
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn shm_ls(arguments: &[&str]) -> String {
+    let mut command = assert_cmd::cargo::cargo_bin_cmd!("shm_ls");
+    command.args(arguments);
+    output_of(command)
+}
+
+fn ipcs(arguments: &[&str]) -> String {
+    let mut command = Command::new("ipcs");
+    command.args(arguments);
+    output_of(command)
+}
+
+/// Compares the two listings; returns it, with so many segments.
+fn the_same_listing(segments: usize) -> String {
+    let listing = shm_ls(&[]);
+    assert_eq!(listing, ipcs(&["-m"]));
+    // An empty line, a title, a heading, the segments, an empty line.
+    assert_eq!(listing.lines().count(), 4 + segments, "{listing}");
+    listing
+}
+
+fn make(key: i32, size: usize, mode: u32) -> Segment {
+    Segment::create_new(Key::new(key).unwrap(), size, mode).unwrap()
+}
+
+fn no_segments_are_listed_as_ipcs_lists_them() {
+    the_same_listing(0);
+}
+
+fn segments_are_listed_as_ipcs_lists_them() {
+    for (key, size, mode) in
+        [(20_231_125, 1024, 0o666), (1, 1, 0), (-1, 4096, 0o600), (i32::MIN, 1 << 30, 0o777)]
+    {
+        let _ = make(key, size, mode);
+    }
+    let listing = the_same_listing(4);
+    assert!(
+        listing.contains(
+            "\n0x0134b3d5 0          root       666        1024       0                       \n"
+        ),
+        "{listing}"
+    );
+    assert!(listing.contains("\n0x80000000 "), "{listing}");
+    assert!(listing.contains(" 1073741824 "), "{listing}");
+}
+
+fn attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them() {
+    let segments = [1, 2, 3, 4, 5].map(|key| make(key, 4096, 0o600));
+    let attachments =
+        segments.map(|segment| (segment.attach().unwrap(), segment.attach().unwrap()));
+    segments[1].lock().unwrap();
+    segments[2].remove().unwrap();
+    segments[3].lock().unwrap();
+    segments[3].remove().unwrap();
+    let listing = the_same_listing(5);
+    for line in [
+        "0x00000001 0          root       600        4096       2                       \n",
+        "0x00000002 1          root       600        4096       2                 locked\n",
+        "0x00000000 2          root       600        4096       2          dest         \n",
+        "0x00000000 3          root       600        4096       2          dest   locked\n",
+    ] {
+        assert!(listing.contains(line), "{line}{listing}");
+    }
+    drop(attachments);
+    the_same_listing(3);
+}
+
+fn a_size_wider_than_its_column_is_listed_as_ipcs_lists_it() {
+    let _ = make(1, 10 << 30, 0o600);
+    assert!(the_same_listing(1).contains(" 10737418240 "));
+}
+
+fn an_id_from_later_rounds_is_listed_as_ipcs_lists_it() {
+    let _first = make(1, 1, 0o600);
+    // Indexes are given out in turn, so that it takes thousands of segments to come round.
+    let last = (0..100_000)
+        .map(|_| make(2, 1, 0o600))
+        .find(|segment| segment.id().0 > 32_768 || segment.remove().is_err())
+        .unwrap();
+    assert!(last.id().0 > 32_768, "the numbers went up: {}", last.id());
+    the_same_listing(2);
+}
+
+fn owners_are_named_as_ipcs_names_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let passwd = folder.path().join("passwd");
+    let users = [
+        ("root", 0),
+        ("second", 0),
+        ("exactly10c", 60_001),
+        ("elevenchars", 60_002),
+        ("a-much-longer-name", 60_003),
+    ];
+    let lines = users.map(|(name, uid)| format!("{name}:x:{uid}:0::/:/bin/sh\n"));
+    fs::write(&passwd, lines.concat()).unwrap();
+    Command::new("mount").arg("--bind").arg(&passwd).arg("/etc/passwd").assert().success();
+    for uid in ["0", "60001", "60002", "60003", "60004", "4000000000"] {
+        Command::new("setpriv")
+            .args(["--reuid", uid, "--regid", uid, "--clear-groups"])
+            .args(["ipcmk", "-M", "100", "-p", "0600"])
+            .assert()
+            .success();
+    }
+    let listing = the_same_listing(6);
+    let owners: Vec<_> =
+        listing.lines().skip(3).filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(owners, ["root", "exactly10c", "elevenchar", "a-much-lon", "60004", "4000000000"]);
+}
+
+fn without_a_passwd_file_owners_are_numbers() {
+    let _ = make(1, 100, 0o600);
+    Command::new("mount").args(["--bind", "/dev/null", "/etc/passwd"]).assert().success();
+    assert!(shm_ls(&[]).contains(" 0          600 "));
+}
+
+fn segments_of_others_that_may_not_be_read_are_listed() {
+    let _ = make(1, 100, 0o600);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("shm_ls");
+    fs::copy(env!("CARGO_BIN_EXE_shm_ls"), &copy).unwrap();
+    let mut chmod = Command::new("chmod");
+    chmod.arg("755").arg(folder.path()).arg(&copy).assert().success();
+    let mut another = Command::new("setpriv");
+    another.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    assert_eq!(output_of(another), the_same_listing(1));
+}
+
+fn limits_are_printed_as_ipcs_prints_them() {
+    let same = || {
+        let limits = shm_ls(&["--limits"]);
+        assert_eq!(limits, ipcs(&["-m", "-l"]));
+        limits
+    };
+    assert!(same().starts_with("\n------ Shared Memory Limits --------\n"));
+    let most = u64::MAX.to_string();
+    for (name, value) in [
+        ("shmmni", "1"),
+        ("shmmni", "32768"),
+        ("shmmax", "0"),
+        ("shmmax", "1023"),
+        ("shmmax", "1024"),
+        ("shmmax", &most),
+        ("shmall", "0"),
+        ("shmall", "1"),
+        ("shmall", "4611686018427387903"),
+        ("shmall", "4611686018427387904"),
+        ("shmall", &most),
+    ] {
+        fs::write(format!("/proc/sys/kernel/{name}"), value).unwrap();
+        same();
+    }
+}
+
+fn without_proc_the_same_is_listed() {
+    let segments = [1, 2, 3].map(|key| make(key, 4096, 0o600));
+    let _attachment = segments[2].attach().unwrap();
+    segments[2].remove().unwrap();
+    segments[0].remove().unwrap();
+    let listing = the_same_listing(2);
+    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    assert_eq!(shm_ls(&[]), listing);
+    let json: serde_json::Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
+    assert_eq!((&json["ok"], &json["ipc_namespace"]), (&true.into(), &serde_json::Value::Null));
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::private, &[IPCS] =>
+            no_segments_are_listed_as_ipcs_lists_them,
+            segments_are_listed_as_ipcs_lists_them,
+            attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them,
+            an_id_from_later_rounds_is_listed_as_ipcs_lists_it;
+        Trial::private, &[IPCS, MUCH_MEMORY] =>
+            a_size_wider_than_its_column_is_listed_as_ipcs_lists_it;
+        Trial::private, &[IPCS, ANOTHER_USER] =>
+            owners_are_named_as_ipcs_names_them,
+            segments_of_others_that_may_not_be_read_are_listed;
+        Trial::private, &[IPCS, LIMITS] =>
+            limits_are_printed_as_ipcs_prints_them;
+        Trial::private, &[IPCS, MOUNTS] =>
+            without_proc_the_same_is_listed;
+        Trial::private, &[MOUNTS] =>
+            without_a_passwd_file_owners_are_numbers;
+    ];
+    isolation::main(trials, Vec::new)
+}

@@ -1,2 +1,185 @@
-//! Being written.
-fn main() {}
+//! `shm_ls --watch`, in a namespace where nothing happens but what the trial does.
+#![forbid(unsafe_code)]
+
+#[path = "../../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+
+use std::fs;
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use isolation::{Trial, trials};
+use serde_json::{Value, json};
+use shm_core::{IpcNamespace, Key, Segment};
+
+/// Polls for something that takes a moment.
+fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "no {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A `shm_ls --watch` that runs, and its log as far as it was looked at.
+struct Watch {
+    log: tempfile::NamedTempFile,
+    runner: thread::JoinHandle<Assert>,
+    pid: String,
+    seen: usize,
+}
+
+impl Watch {
+    /// Starts it, with `around` before it on the command line, and waits for its first line.
+    fn start(around: &str, options: &str) -> (Self, String) {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let program = env!("CARGO_BIN_EXE_shm_ls");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec {around} '{program}' --watch {options} >\"$0\"")]);
+        shell.arg(log.path()).timeout(Duration::from_secs(30));
+        let runner = thread::spawn(move || shell.assert());
+        // The private place has a pid namespace, in which there is no other one.
+        let pid = soon("process", || {
+            let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+            let names = entries.map(|entry| entry.file_name().into_string().unwrap());
+            let is_it = |pid: &String| {
+                fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm == "shm_ls\n")
+            };
+            names.filter(|name| name.starts_with(|c: char| c.is_ascii_digit())).find(is_it)
+        });
+        let mut watch = Self { log, runner, pid, seen: 0 };
+        let first = watch.next();
+        (watch, first)
+    }
+
+    /// The next line of the log.
+    fn next(&mut self) -> String {
+        let line = soon("line", || {
+            let log = fs::read_to_string(&self.log).unwrap();
+            log.split_inclusive('\n')
+                .nth(self.seen)
+                .filter(|line| line.ends_with('\n'))
+                .map(str::to_owned)
+        });
+        self.seen += 1;
+        line
+    }
+
+    /// Sends a signal, which ends it at once and well; no line was left.
+    fn stop(self, signal: &str) {
+        let start = Instant::now();
+        Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.pid)]).assert().success();
+        self.runner.join().unwrap().code(0).stdout("").stderr("");
+        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        assert_eq!(fs::read_to_string(&self.log).unwrap().lines().count(), self.seen);
+    }
+}
+
+fn the_first_line_tells_the_namespace() {
+    let (watch, first) = Watch::start("", "");
+    assert_eq!(first, format!("watching {}\n", IpcNamespace::current().unwrap()));
+    watch.stop("TERM");
+}
+
+fn a_segment_that_is_there_already_has_a_line() {
+    let segment = Segment::create_new(Key::DEFAULT, 1024, 0o666).unwrap();
+    let (mut watch, _) = Watch::start("", "");
+    assert_eq!(
+        watch.next(),
+        format!(
+            "appeared key=0x0134b3d5 shmid={} uid=0 mode=0666 bytes=1024 nattch=0 cpid={} lpid=0\n",
+            segment.id(),
+            process::id()
+        )
+    );
+    watch.stop("TERM");
+}
+
+fn each_change_has_a_line_until_the_segment_is_gone() {
+    let (mut watch, _) = Watch::start("", "");
+    let segment = Segment::create_new(Key::new(1).unwrap(), 100, 0o640).unwrap();
+    let (id, own) = (segment.id(), process::id());
+    let line = |event: &str, key: i32, nattch: u64, lpid: u32, status: &str| {
+        format!(
+            "{event} key=0x{key:08x} shmid={id} uid=0 mode=0640 bytes=100 nattch={nattch} \
+             cpid={own} lpid={lpid}{status}\n"
+        )
+    };
+    assert_eq!(watch.next(), line("appeared", 1, 0, 0, ""));
+    let attachment = segment.attach().unwrap();
+    assert_eq!(watch.next(), line("changed", 1, 1, own, ""));
+    segment.lock().unwrap();
+    assert_eq!(watch.next(), line("changed", 1, 1, own, " locked"));
+    segment.remove().unwrap();
+    assert_eq!(watch.next(), line("changed", 0, 1, own, " dest locked"));
+    drop(attachment);
+    assert_eq!(watch.next(), line("gone", 0, 1, own, " dest locked"));
+    watch.stop("TERM");
+}
+
+fn json_has_an_object_a_line() {
+    let (mut watch, first) = Watch::start("", "--json");
+    let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
+    let first = read(&first);
+    assert_eq!(first["event"], "watching");
+    assert_eq!(first["ipc_namespace"], json!(IpcNamespace::current().unwrap()));
+    let segment = Segment::create_new(Key::new(1).unwrap(), 100, 0o640).unwrap();
+    let stat = json!(segment.stat().unwrap());
+    assert_eq!(read(&watch.next()), json!({ "event": "appeared", "segment": stat }));
+    segment.remove().unwrap();
+    assert_eq!(read(&watch.next()), json!({ "event": "gone", "segment": stat }));
+    watch.stop("TERM");
+}
+
+fn an_interrupt_and_a_hangup_end_it_too() {
+    for signal in ["INT", "HUP"] {
+        let (watch, _) = Watch::start("", "");
+        watch.stop(signal);
+    }
+}
+
+fn the_first_process_of_a_pid_namespace_ends_at_once_too() {
+    let (watch, _) = Watch::start("unshare --pid --fork --kill-child", "");
+    let status = fs::read_to_string(format!("/proc/{}/status", watch.pid)).unwrap();
+    let ids = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
+    assert_eq!(ids.split_whitespace().last(), Some("1"), "it is the first there");
+    watch.stop("TERM");
+}
+
+fn a_reader_that_goes_ends_it_with_the_next_line() {
+    let program = env!("CARGO_BIN_EXE_shm_ls");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{{ '{program}' --watch; echo $? >&2; }} | head -n 1")]);
+    let runner = thread::spawn(move || shell.timeout(Duration::from_secs(20)).assert());
+    // Once `head` has gone, one more line is enough; until then there are more.
+    let mut key = 0;
+    let assert = loop {
+        if runner.is_finished() {
+            break runner.join().unwrap();
+        }
+        key += 1;
+        let _ = Segment::create_new(Key::new(key).unwrap(), 100, 0o600).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    };
+    assert.stderr("141\n");
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::private, &[] =>
+            the_first_line_tells_the_namespace,
+            a_segment_that_is_there_already_has_a_line,
+            each_change_has_a_line_until_the_segment_is_gone,
+            json_has_an_object_a_line,
+            an_interrupt_and_a_hangup_end_it_too,
+            the_first_process_of_a_pid_namespace_ends_at_once_too,
+            a_reader_that_goes_ends_it_with_the_next_line;
+    ];
+    isolation::main(trials, Vec::new)
+}

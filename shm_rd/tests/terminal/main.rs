@@ -1,2 +1,51 @@
-//! Being written.
-fn main() {}
+//! What `shm_rd` shows on a terminal, which `script` of util-linux provides.
+#![forbid(unsafe_code)]
+
+#[path = "../../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+#[path = "../../../shm_core/tests/scratch/mod.rs"]
+mod scratch;
+
+use std::process::ExitCode;
+
+use assert_cmd::Command;
+use isolation::{TERMINAL, Trial, trials};
+use scratch::ScratchKey;
+use shm_core::Address;
+
+/// What a terminal is sent while `shm_rd` shows `text` on it.
+fn shown(text: &[u8], options: &str) -> String {
+    let key = ScratchKey::new();
+    let (memory, _) = Address::from(*key).open_or_create(1024, 0o600).unwrap();
+    memory.write_text(text).unwrap();
+    let command = format!("'{}' --key {} {options}", env!("CARGO_BIN_EXE_shm_rd"), *key);
+    let assert = Command::new("script").args(["-qec", &command, "/dev/null"]).assert().code(0);
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn control_characters_are_escaped_on_a_terminal() {
+    assert_eq!(
+        shown(b"a\x1b]0;title\x07\x7f\xff", ""),
+        "a \\x1b ] 0 ; t i t l e \\x07 \\x7f \\xff \r\nshm read success\r\n"
+    );
+}
+
+fn raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole() {
+    assert_eq!(shown("\x1b[2J共享\u{9b}\t.".as_bytes(), "--raw"), "\\x1b[2J共享\\xc2\\x9b\t.");
+    assert_eq!(shown(b"cut \xe5\x85", "--raw"), "cut \\xe5\\x85");
+}
+
+fn json_has_escapes_of_its_own_on_a_terminal() {
+    let shown = shown(b"\x1b[2J", "--json");
+    assert!(shown.contains(r#""text":"\u001b[2J""#), "{shown}");
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::here, &[TERMINAL] =>
+            control_characters_are_escaped_on_a_terminal,
+            raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole,
+            json_has_escapes_of_its_own_on_a_terminal;
+    ];
+    isolation::main(trials, Vec::new)
+}

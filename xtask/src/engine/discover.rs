@@ -1,29 +1,43 @@
 //! Which engine there is, and why one cannot be used.
 
 use serde::Deserialize;
-use shm_core::Key;
 
-use super::docker::Docker;
-use super::image::{Image, SCRATCH};
-use super::model::Model;
-use super::namespaces::Namespaces;
-use super::{Engine, EngineError, EngineInfo, EngineKind, kernel_release};
-use crate::dist::Dist;
+use super::image::SCRATCH;
+use super::{EngineError, EngineInfo, EngineKind, kernel_release};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, InvocationError};
 
-/// What a run needs of its engine.
+/// An engine that can be used.
+#[derive(Debug)]
+pub struct Found {
+    /// What it is.
+    pub info: EngineInfo,
+    /// How it is driven.
+    pub means: Means,
+}
+
+/// How an engine is driven.
+#[derive(Clone, Copy, Debug)]
+pub enum Means {
+    /// Not at all: the model.
+    Model,
+    /// By a program with Docker's command line.
+    Program(&'static str),
+    /// By unshare and nsenter, with user namespaces or as root.
+    Namespaces {
+        /// Whether a user namespace stands in for root.
+        user: bool,
+    },
+}
+
+/// What is looked for.
 #[derive(Debug)]
 pub struct Wanted<'a> {
     /// The kind; `None` takes the first that can be used.
     pub kind: Option<EngineKind>,
     /// The image that the tools go into.
     pub base: &'a str,
-    /// The key of all segments.
-    pub key: Key,
-    /// The tools.
-    pub dist: &'a Dist,
-    /// What may end the run.
+    /// What may end the search.
     pub interrupt: &'a Interrupt,
 }
 
@@ -46,22 +60,34 @@ struct Version {
 /// # Errors
 ///
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
-pub fn engine(wanted: &Wanted<'_>) -> Result<Box<dyn Engine>, EngineError> {
+pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
+    let chosen = "asked for".to_owned();
     match wanted.kind {
-        Some(EngineKind::Model) => Ok(Box::new(Model::new(wanted.key))),
-        Some(EngineKind::Namespaces) => namespaces(wanted, "asked for".to_owned()),
-        Some(kind) => container_engine(kind, wanted, "asked for".to_owned()),
+        Some(EngineKind::Model) => Ok(model()),
+        Some(EngineKind::Namespaces) => namespaces(wanted, chosen),
+        Some(kind) => container_engine(kind, wanted, chosen),
         None => automatic(wanted),
     }
 }
 
+/// The model, which is always there.
+#[must_use]
+pub fn model() -> Found {
+    let info = EngineInfo {
+        name: EngineKind::Model,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kernel: "the model's".to_owned(),
+        chosen: "asked for".to_owned(),
+    };
+    Found { info, means: Means::Model }
+}
+
 /// Docker if its daemon answers, else podman, else plain namespaces.
-fn automatic(wanted: &Wanted<'_>) -> Result<Box<dyn Engine>, EngineError> {
+fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     let mut passed_over = Vec::new();
     for kind in [EngineKind::Docker, EngineKind::Podman] {
-        let mut reasons: Vec<_> = passed_over.clone();
-        reasons.push(format!("{kind} answers"));
-        match container_engine(kind, wanted, reasons.join("; ")) {
+        let chosen = [&passed_over[..], &[format!("{kind} answers")]].concat().join("; ");
+        match container_engine(kind, wanted, chosen) {
             Err(EngineError::Unusable { why, .. }) => passed_over.push(format!("{kind}: {why}")),
             answer => return answer,
         }
@@ -74,7 +100,7 @@ fn container_engine(
     kind: EngineKind,
     wanted: &Wanted<'_>,
     chosen: String,
-) -> Result<Box<dyn Engine>, EngineError> {
+) -> Result<Found, EngineError> {
     let program = if kind == EngineKind::Podman { "podman" } else { "docker" };
     let unusable = |why: &str, next_step: &str| EngineError::Unusable {
         kind,
@@ -112,12 +138,10 @@ fn container_engine(
         None => (EngineKind::Podman, versions.client.version),
     };
     let info = EngineInfo { name, version, kernel: kernel_release(), chosen };
-    let image = Image::new(wanted.dist, wanted.base)?;
-    let (dist, interrupt) = (wanted.dist.clone(), wanted.interrupt.clone());
-    Ok(Box::new(Docker::new(info, program, image, dist, wanted.key, interrupt)))
+    Ok(Found { info, means: Means::Program(program) })
 }
 
-fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Box<dyn Engine>, EngineError> {
+fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {
     if wanted.base != SCRATCH {
         return Err(EngineError::Script(format!(
             "--base {} needs an engine with images: take --engine docker or podman, or leave \
@@ -150,6 +174,5 @@ fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Box<dyn Engine>, En
         return Err(unusable(why, next_step));
     }
     let info = EngineInfo { name: kind, version, kernel: kernel_release(), chosen };
-    let (dist, interrupt) = (wanted.dist.clone(), wanted.interrupt.clone());
-    Ok(Box::new(Namespaces::new(info, user, dist, wanted.key, interrupt)))
+    Ok(Found { info, means: Means::Namespaces { user } })
 }

@@ -10,16 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use shm_core::table::{Row, Table};
 use shm_core::{Key, text};
 
-use super::{Answer, Engine, EngineError, EngineInfo, EngineKind};
-use crate::observation::{Identity, Observation, State, no_such_segment};
+use super::{Answer, Engine, EngineError, EngineInfo};
+use crate::observation::{Identity, Made, Observation, State, no_such_segment};
 use crate::script::{Action, Container, Place, Step};
 
 /// The size and the permission bits that `shm_wr` asks for.
 const SIZE: u64 = 1024;
 const MODE: u32 = 0o666;
-
-/// The number of the host's namespace.
-pub const HOST: usize = 0;
 
 /// The model of one run.
 #[derive(Debug)]
@@ -31,16 +28,15 @@ pub struct Model {
 
 #[derive(Debug)]
 struct World {
-    /// By number; `None` once a namespace is gone.
-    namespaces: Vec<Option<Namespace>>,
-    /// The namespaces of those that run.
-    running: BTreeMap<Container, usize>,
+    /// What each namespace holds, for as long as it is there.
+    namespaces: BTreeMap<Made, Segments>,
+    /// The namespaces of the containers that run.
+    running: BTreeMap<Container, Made>,
+    /// How often each container was started.
+    starts: BTreeMap<Container, usize>,
 }
 
-#[derive(Debug, Default)]
-struct Namespace {
-    segments: BTreeMap<Key, Segment>,
-}
+type Segments = BTreeMap<Key, Segment>;
 
 #[derive(Debug)]
 struct Segment {
@@ -51,15 +47,9 @@ struct Segment {
 impl Model {
     /// A host without containers, on which nobody uses `key`.
     #[must_use]
-    pub fn new(key: Key) -> Self {
-        let info = EngineInfo {
-            name: EngineKind::Model,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            kernel: "the model's".to_owned(),
-            chosen: "asked for".to_owned(),
-        };
-        let world =
-            World { namespaces: vec![Some(Namespace::default())], running: BTreeMap::new() };
+    pub fn new(info: EngineInfo, key: Key) -> Self {
+        let namespaces = BTreeMap::from([(Made::HOST, Segments::new())]);
+        let world = World { namespaces, running: BTreeMap::new(), starts: BTreeMap::new() };
         Self { info, key, world: Mutex::new(world) }
     }
 }
@@ -90,8 +80,8 @@ impl World {
                 Ok(Observation { running: Some(running), ..done })
             }
             (Action::Start, Place::In(container)) => {
-                let number = self.start(container);
-                let namespace = Some(Identity::Model(number));
+                let made = self.start(container);
+                let namespace = Some(Identity::Model(made));
                 Ok(Observation { state: Some(State::Running), namespace, ..done })
             }
             (Action::Stop, Place::In(container)) => {
@@ -99,19 +89,19 @@ impl World {
                 Ok(Observation { state: Some(State::Exited), ..done })
             }
             (Action::Write(text), place) => {
-                let number = self.number(step, place)?;
-                let stdout = self.write(number, key, text);
-                Ok(Observation { stdout, namespace: Some(Identity::Model(number)), ..done })
+                let made = self.namespace_of(step, place)?;
+                let stdout = self.write(made, key, text);
+                Ok(Observation { stdout, namespace: Some(Identity::Model(made)), ..done })
             }
             (Action::Read, place) => {
-                let number = self.number(step, place)?;
-                let namespace = Some(Identity::Model(number));
-                Ok(Observation { namespace, ..self.read(number, key) })
+                let made = self.namespace_of(step, place)?;
+                let namespace = Some(Identity::Model(made));
+                Ok(Observation { namespace, ..self.read(made, key) })
             }
             (Action::List, place) => {
-                let number = self.number(step, place)?;
-                let stdout = self.list(number);
-                Ok(Observation { stdout, namespace: Some(Identity::Model(number)), ..done })
+                let made = self.namespace_of(step, place)?;
+                let stdout = self.list(made);
+                Ok(Observation { stdout, namespace: Some(Identity::Model(made)), ..done })
             }
             (Action::Start | Action::Stop, Place::Host) => {
                 Err(EngineError::Script(format!("{}: the host is not a container", step.id)))
@@ -119,35 +109,40 @@ impl World {
         }
     }
 
-    /// Starting what runs already changes nothing.
-    fn start(&mut self, container: Container) -> usize {
-        *self.running.entry(container).or_insert_with(|| {
-            self.namespaces.push(Some(Namespace::default()));
-            self.namespaces.len() - 1
-        })
+    fn start(&mut self, container: Container) -> Made {
+        // Starting what runs already changes nothing.
+        if let Some(made) = self.running.get(&container) {
+            return *made;
+        }
+        let starts = self.starts.entry(container).or_default();
+        *starts += 1;
+        let made = Made { place: Place::In(container), start: *starts };
+        self.namespaces.insert(made, Segments::new());
+        self.running.insert(container, made);
+        made
     }
 
     fn stop(&mut self, container: Container) {
-        if let Some(number) = self.running.remove(&container) {
-            self.namespaces[number] = None;
+        if let Some(made) = self.running.remove(&container) {
+            self.namespaces.remove(&made);
         }
     }
 
-    fn number(&self, step: &Step, place: Place) -> Result<usize, EngineError> {
+    fn namespace_of(&self, step: &Step, place: Place) -> Result<Made, EngineError> {
         match place {
-            Place::Host => Ok(HOST),
+            Place::Host => Ok(Made::HOST),
             Place::In(container) => self.running.get(&container).copied().ok_or_else(|| {
                 EngineError::Script(format!("{}: container {container} does not run", step.id))
             }),
         }
     }
 
-    fn segments(&mut self, number: usize) -> &mut BTreeMap<Key, Segment> {
-        &mut self.namespaces[number].get_or_insert_default().segments
+    fn segments(&mut self, made: Made) -> &mut Segments {
+        self.namespaces.entry(made).or_default()
     }
 
-    fn write(&mut self, number: usize, key: Key, text: &str) -> Vec<u8> {
-        let segments = self.segments(number);
+    fn write(&mut self, made: Made, key: Key, text: &str) -> Vec<u8> {
+        let segments = self.segments(made);
         // The first free index; nothing is ever removed here, so the sequence number stays 0.
         let shmid = i32::try_from(segments.len()).unwrap_or(i32::MAX);
         let segment = segments.entry(key).or_insert(Segment { shmid, text: Vec::new() });
@@ -155,8 +150,8 @@ impl World {
         b"shm write success\n".to_vec()
     }
 
-    fn read(&mut self, number: usize, key: Key) -> Observation {
-        match self.segments(number).get(&key) {
+    fn read(&mut self, made: Made, key: Key) -> Observation {
+        match self.segments(made).get(&key) {
             Some(segment) => Observation {
                 stdout: [text::spaced(&segment.text), b"\nshm read success\n".to_vec()].concat(),
                 exit_code: Some(0),
@@ -171,7 +166,7 @@ impl World {
         }
     }
 
-    fn list(&mut self, number: usize) -> Vec<u8> {
+    fn list(&mut self, made: Made) -> Vec<u8> {
         let row = |(key, segment): (&Key, &Segment)| Row {
             key: key.raw(),
             shmid: segment.shmid,
@@ -182,6 +177,6 @@ impl World {
             dest: false,
             locked: false,
         };
-        Table(self.segments(number).iter().map(row).collect()).to_string().into_bytes()
+        Table(self.segments(made).iter().map(row).collect()).to_string().into_bytes()
     }
 }

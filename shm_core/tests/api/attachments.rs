@@ -1,0 +1,79 @@
+use std::thread;
+
+use shm_core::{Error, Segment};
+
+use crate::scratch::ScratchKey;
+
+#[test]
+fn the_length_of_an_attachment_is_the_segments_whatever_was_asked_for() {
+    let key = ScratchKey::new();
+    let _ = Segment::create_new(*key, 5000, 0o600).unwrap();
+    let (segment, _) = Segment::open_or_create(*key, 10, 0o600).unwrap();
+    assert_eq!(segment.attach_writable().unwrap().size(), 5000);
+    assert_eq!(Segment::open(*key).unwrap().attach().unwrap().size(), 5000);
+}
+
+#[test]
+fn a_dropped_attachment_is_detached() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    let attached = || segment.stat().unwrap().nattch;
+    let (one, two) = (segment.attach().unwrap(), segment.attach_writable().unwrap());
+    assert_eq!(attached(), 2);
+    drop(one);
+    assert_eq!(attached(), 1);
+    drop(two);
+    assert_eq!(attached(), 0);
+}
+
+#[test]
+fn a_segment_that_may_only_be_read_can_be_attached_for_reading() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o400).unwrap();
+    assert_eq!(segment.attach().unwrap().size(), 100);
+}
+
+#[test]
+fn nothing_is_read_past_the_end() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    segment.attach_writable().unwrap().write_at(98, b"yz").unwrap();
+    let attachment = segment.attach().unwrap();
+    let mut buffer = *b"....";
+    assert_eq!(attachment.read_at(98, &mut buffer), 2);
+    assert_eq!(&buffer, b"yz..");
+    for offset in [100, 101, 4096, usize::MAX] {
+        assert_eq!(attachment.read_at(offset, &mut buffer), 0, "{offset}");
+    }
+    assert_eq!(attachment.read_at(0, &mut []), 0);
+    assert_eq!(&buffer, b"yz..");
+}
+
+#[test]
+fn what_does_not_fit_is_not_written_at_all() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    let attachment = segment.attach_writable().unwrap();
+    for (offset, length) in [(98, 3), (100, 1), (101, 0), (usize::MAX, 1), (0, 101)] {
+        assert_eq!(
+            attachment.write_at(offset, &vec![b'x'; length]),
+            Err(Error::OutOfBounds { offset: offset as u64, length: length as u64, size: 100 })
+        );
+    }
+    let mut bytes = [1; 100];
+    assert_eq!(attachment.read_at(0, &mut bytes), 100);
+    assert_eq!(bytes, [0; 100]);
+    attachment.write_at(0, &[b'x'; 100]).unwrap();
+    attachment.write_at(100, b"").unwrap();
+}
+
+#[test]
+fn what_one_attachment_writes_another_reads_from_whatever_thread() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    let (writer, reader) = (segment.attach_writable().unwrap(), segment.attach().unwrap());
+    thread::scope(|scope| scope.spawn(|| writer.write_at(7, b"shared").unwrap()).join().unwrap());
+    let mut bytes = [0; 6];
+    thread::scope(|scope| scope.spawn(|| reader.read_at(7, &mut bytes)).join().unwrap());
+    assert_eq!(&bytes, b"shared");
+}

@@ -1,0 +1,10 @@
+//! The crate as its users have it: System V segments, objects, text, on names of the test's own.
+#![forbid(unsafe_code)]
+
+mod attachments;
+mod diagnoses;
+mod objects;
+#[path = "../scratch/mod.rs"]
+mod scratch;
+mod segments;
+mod texts;

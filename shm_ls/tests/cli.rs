@@ -1,0 +1,104 @@
+//! `shm_ls` where it needs no namespace of its own: its command line and its outputs.
+#![forbid(unsafe_code)]
+
+use std::process;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+use serde_json::{Value, json};
+use shm_core::segment::RemoveOnDrop;
+use shm_core::{Key, Limits, Segment};
+
+fn shm_ls() -> Command {
+    assert_cmd::cargo::cargo_bin_cmd!("shm_ls")
+}
+
+/// Runs with `--json`; returns the one line of standard output, which is all there is.
+fn answer(arguments: &[&str]) -> Value {
+    let assert = shm_ls().arg("--json").args(arguments).assert().code(0).stderr("");
+    let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    assert_eq!(stdout.matches('\n').count(), 1, "{stdout:?}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn help_names_every_option_and_what_the_exit_statuses_mean() {
+    let mut help = shm_ls().arg("--help").assert().code(0).stderr("");
+    for option in ["--limits", "--watch", "--json", "Exit status: 0 listed, or asked to stop"] {
+        help = help.stdout(contains(option));
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = format!("shm_ls {}\n", env!("CARGO_PKG_VERSION"));
+    shm_ls().arg("--version").assert().code(0).stdout(version);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_names_what_is_wrong() {
+    for (arguments, named) in [
+        (&["--limits", "--watch"][..], "cannot be used with"),
+        (&["-m"], "-m"),
+        (&["segment"], "segment"),
+    ] {
+        let refused = shm_ls().args(arguments).assert();
+        refused.code(2).stdout(is_empty()).stderr(starts_with("error: ").and(contains(named)));
+    }
+}
+
+#[test]
+fn json_has_a_segment_with_all_that_the_kernel_knows_of_it() {
+    let key = Key::new(0x7b00_0000 | process::id().cast_signed()).unwrap();
+    let guard = RemoveOnDrop(Segment::create_new(key, 12_345, 0o640).unwrap());
+    let _attachment = guard.0.attach().unwrap();
+    let stat = guard.0.stat().unwrap();
+    let answer = answer(&[]);
+    assert_eq!(answer["ok"], true);
+    assert!(answer["ipc_namespace"]["inode"].is_u64());
+    let segments = answer["segments"].as_array().unwrap();
+    let listed = segments.iter().find(|segment| segment["shmid"] == json!(guard.0.id())).unwrap();
+    assert_eq!(
+        *listed,
+        json!({
+            "key": key.to_string(), "shmid": guard.0.id(),
+            "uid": stat.uid, "gid": stat.gid, "cuid": stat.cuid, "cgid": stat.cgid,
+            "mode": "0640", "dest": false, "locked": false, "size": 12_345, "nattch": 1,
+            "cpid": process::id(), "lpid": process::id(),
+            "atime": stat.atime, "dtime": 0, "ctime": stat.ctime,
+        })
+    );
+    assert!(answer.get("limits").is_none());
+}
+
+#[test]
+fn json_has_the_limits_and_what_is_used_of_them() {
+    let answer = answer(&["--limits"]);
+    assert_eq!(answer["ok"], true);
+    assert_eq!(answer["limits"], json!(Limits::current().unwrap()));
+    for field in ["segments", "total_pages", "resident_pages", "swapped_pages"] {
+        assert!(answer["usage"][field].is_u64(), "{field}");
+    }
+    assert!(answer.get("segments").is_none());
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    for option in ["", "--limits", "--json", "--watch"] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" $1 >/dev/full"]).arg(env!("CARGO_BIN_EXE_shm_ls"));
+        let told = "standard output failed: No space left on device (os error 28)\n";
+        shell.arg(option).assert().code(1).stderr(told);
+    }
+}
+
+#[test]
+fn a_closed_pipe_is_not_spoken_about() {
+    let folder = tempfile::tempdir().unwrap();
+    // A pipe that nobody reads.
+    let closed = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{closed} \"$0\"; echo $? >&2")]).arg(env!("CARGO_BIN_EXE_shm_ls"));
+    shell.env("FIFO", folder.path().join("fifo")).assert().stderr("141\n");
+}

@@ -1,0 +1,155 @@
+//! What is read from segments, objects and files, and what is said where there is none.
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use shm_core::Segment;
+
+use crate::scratch::{ScratchKey, ScratchName};
+use crate::{put, shm_rd};
+
+#[test]
+fn a_text_is_printed_with_a_space_behind_each_byte() {
+    let key = ScratchKey::new();
+    put(*key, b"hello_world");
+    shm_rd()
+        .args(["--key", &key.to_string()])
+        .assert()
+        .code(0)
+        .stdout("h e l l o _ w o r l d \nshm read success\n")
+        .stderr("");
+    // A reader leaves no trace but the times.
+    let stat = Segment::find(*key).unwrap().stat().unwrap();
+    assert_eq!((stat.nattch, stat.dest), (0, false));
+}
+
+#[test]
+fn an_empty_text_is_an_empty_line() {
+    let key = ScratchKey::new();
+    put(*key, b"");
+    shm_rd().args(["--key", &key.to_string()]).assert().code(0).stdout("\nshm read success\n");
+}
+
+#[test]
+fn raw_prints_the_text_and_nothing_else() {
+    let key = ScratchKey::new();
+    put(*key, b"\xff\x1b[31mred\n");
+    shm_rd()
+        .args(["--key", &key.to_string(), "--raw"])
+        .assert()
+        .code(0)
+        .stdout(&b"\xff\x1b[31mred\n"[..])
+        .stderr("");
+}
+
+#[test]
+fn a_pipe_gets_control_characters_and_bytes_that_are_not_utf_8_as_they_are() {
+    let key = ScratchKey::new();
+    put(*key, b"\x1b\xff\x07");
+    shm_rd()
+        .args(["--key", &key.to_string()])
+        .assert()
+        .code(0)
+        .stdout(&b"\x1b \xff \x07 \nshm read success\n"[..]);
+}
+
+#[test]
+fn a_segment_that_is_full_without_a_nul_is_read_to_its_end() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 5000, 0o600).unwrap();
+    segment.attach_writable().unwrap().write_at(0, &[b'x'; 5000]).unwrap();
+    let text = "x".repeat(5000);
+    shm_rd().args(["--key", &key.to_string(), "--raw"]).assert().code(0).stdout(text);
+}
+
+#[test]
+fn a_segment_that_may_only_be_read_is_read() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 10, 0o444).unwrap();
+    assert_eq!(segment.stat().unwrap().mode, 0o444);
+    shm_rd().args(["--key", &key.to_string()]).assert().code(0);
+}
+
+#[test]
+fn without_a_segment_nothing_is_read_and_the_key_is_named() {
+    let key = ScratchKey::new();
+    shm_rd()
+        .args(["--key", &key.to_string()])
+        .assert()
+        .code(255)
+        .stdout("shm read failed\n")
+        .stderr(
+            starts_with(format!(
+                "shmget failed, errno: 2 msg: No such file or directory\n\
+             cause: no segment has key {} in this IPC namespace, ipc:[",
+                *key
+            ))
+            .and(contains(
+                "\nhint: write it first (shm_wr TEXT), or run this where it was written",
+            )),
+        );
+}
+
+#[test]
+fn raw_keeps_standard_output_empty_when_it_fails() {
+    let key = ScratchKey::new();
+    let failed = shm_rd().args(["--key", &key.to_string(), "--raw"]).assert().code(255);
+    failed.stdout("").stderr(starts_with("shmget failed, errno: 2 "));
+}
+
+#[test]
+fn an_object_and_a_file_are_read_like_a_segment() {
+    let (name, file) = (ScratchName::new(), tempfile::NamedTempFile::new().unwrap());
+    put(name.parse::<shm_core::posix::Name>().unwrap(), b"posix");
+    put(file.path().to_owned(), b"file");
+    let posix = shm_rd().args(["--posix", &name]).assert().code(0);
+    posix.stdout("p o s i x \nshm read success\n");
+    let bare = name.strip_prefix('/').unwrap();
+    shm_rd().args(["--posix", bare, "--raw"]).assert().code(0).stdout("posix");
+    let file = shm_rd().arg("--file").arg(file.path()).assert().code(0);
+    file.stdout("f i l e \nshm read success\n");
+}
+
+#[test]
+fn a_file_without_a_nul_is_read_to_its_end_and_an_empty_one_is_an_empty_text() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    shm_rd().arg("--raw").arg("--file").arg(file.path()).assert().code(0).stdout("");
+    let text = "abcdefgh".repeat(40_000);
+    fs::write(&file, &text).unwrap();
+    shm_rd().arg("--raw").arg("--file").arg(file.path()).assert().code(0).stdout(text);
+}
+
+#[test]
+fn without_an_object_or_a_file_its_path_is_named() {
+    let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("file");
+    for (option, value, call, path) in [
+        ("--posix", &*name, "shm_open", format!("/dev/shm{}", &*name)),
+        ("--file", file.to_str().unwrap(), "open", file.to_str().unwrap().to_owned()),
+    ] {
+        shm_rd().args([option, value]).assert().code(255).stdout("shm read failed\n").stderr(
+            starts_with(format!(
+                "{call} failed, errno: 2 msg: No such file or directory\n\
+                 cause: there is no {path}\nhint: write it first, or run this where"
+            )),
+        );
+    }
+}
+
+#[test]
+fn a_fifo_a_directory_and_a_device_are_refused_at_once() {
+    let (folder, name) = (tempfile::tempdir().unwrap(), ScratchName::new());
+    let fifo = folder.path().join("fifo");
+    Command::new("mkfifo").arg(&fifo).arg(name.location().path()).assert().success();
+    let refused = "failed, errno: 22 msg: Invalid argument\ncause: ";
+    for path in [&fifo, folder.path(), Path::new("/dev/zero")] {
+        shm_rd().arg("--file").arg(path).assert().code(255).stdout("shm read failed\n").stderr(
+            starts_with(format!("open {refused}{} is not a regular file\n", path.display())),
+        );
+    }
+    let posix = shm_rd().args(["--posix", &name]).assert().code(255);
+    posix.stderr(starts_with(format!("shm_open {refused}/dev/shm{}", &*name)));
+}

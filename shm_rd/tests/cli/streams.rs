@@ -1,0 +1,52 @@
+//! Closed pipes and descriptors.
+
+use std::fs;
+
+use assert_cmd::Command;
+
+use crate::put;
+use crate::scratch::ScratchKey;
+
+/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+fn shell(script: &str, arguments: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_rd")).args(arguments);
+    shell
+}
+
+#[test]
+fn a_closed_pipe_is_not_spoken_about() {
+    let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
+    put(*key, b"hello");
+    // A pipe that nobody reads.
+    let closed = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";
+    let script = format!("{closed} \"$0\" \"$@\"; echo $? >&2");
+    for option in ["--raw", "--json"] {
+        let fifo = folder.path().join(option);
+        let mut shell = shell(&script, &["--key", &key.to_string(), option]);
+        shell.env("FIFO", fifo).assert().stderr("141\n");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let key = ScratchKey::new();
+    put(*key, b"hello");
+    shell("exec \"$0\" \"$@\" >/dev/full", &["--key", &key.to_string()])
+        .assert()
+        .code(255)
+        .stderr("standard output failed: No space left on device (os error 28)\n");
+}
+
+#[test]
+fn a_closed_standard_output_does_not_become_the_shared_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    put(file.path().to_owned(), b"hello");
+    let before = fs::read(&file).unwrap();
+    let path = file.path().to_str().unwrap();
+    for closed in [">&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        let script = format!("exec \"$0\" \"$@\" {closed}");
+        shell(&script, &["--file", path]).assert().code(0);
+        assert_eq!(fs::read(&file).unwrap(), before, "{closed}");
+    }
+}

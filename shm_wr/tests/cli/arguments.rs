@@ -1,0 +1,82 @@
+use predicates::prelude::*;
+use predicates::str::{contains, is_empty, starts_with};
+
+use crate::scratch::ScratchKey;
+use crate::{shm_wr, text_at};
+
+#[test]
+fn without_an_argument_it_asks_for_one_in_the_words_of_the_original() {
+    shm_wr().assert().code(255).stdout("").stderr("place input str, example: ./shm_wr abcd\n");
+}
+
+#[test]
+fn help_names_every_option_and_what_the_exit_statuses_mean() {
+    let mut help = shm_wr().arg("--help").assert().code(0).stderr("");
+    for option in [
+        "[TEXT]",
+        "--key <KEY>",
+        "--posix <NAME>",
+        "--file <PATH>",
+        "--size <BYTES>",
+        "--mode <MODE>",
+        "--create-new",
+        "--truncate",
+        "--stdin",
+        "--remove",
+        "--json",
+        "Exit status: 0 written; 255 not written",
+    ] {
+        help = help.stdout(contains(option));
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = format!("shm_wr {}\n", env!("CARGO_PKG_VERSION"));
+    shm_wr().arg("--version").assert().code(0).stdout(version);
+}
+
+#[test]
+fn wrong_usage_exits_2_and_names_what_is_wrong() {
+    for (arguments, named) in [
+        (&["--key", "0", "x"][..], "IPC_PRIVATE"),
+        (&["--key", "0x123456789", "x"], "0x123456789"),
+        (&["--key", "one", "x"], "expected a decimal number"),
+        (&["--key", "", "x"], "--key"),
+        (&["--size", "-1", "x"], "-1"),
+        (&["--size", "many", "x"], "expected a number of bytes such as 1024, 64K or 1G"),
+        (&["--size", "99999999T", "x"], "--size"),
+        (&["--mode", "888", "x"], "expected octal permission bits"),
+        (&["--mode", "1777", "x"], "expected octal permission bits"),
+        (&["--posix", "a/b", "x"], "a/b"),
+        (&["--posix", "", "x"], "--posix"),
+        (&["--posix", "a", "--file", "b", "x"], "cannot be used with"),
+        (&["--key", "1", "--posix", "a", "x"], "cannot be used with"),
+        (&["--stdin", "x"], "cannot be used with"),
+        (&["--remove", "x"], "cannot be used with"),
+        (&["--remove", "--truncate"], "cannot be used with"),
+        (&["one", "two"], "two"),
+        (&["--colour", "x"], "--colour"),
+        (&["-x"], "-x"),
+    ] {
+        let refused = shm_wr().args(arguments).assert();
+        let says = starts_with("error: ").and(contains(named)).and(contains("--help"));
+        refused.code(2).stdout(is_empty()).stderr(says);
+    }
+}
+
+#[test]
+fn a_key_is_the_same_in_decimal_and_in_hexadecimal() {
+    let key = ScratchKey::new();
+    shm_wr().args(["--key", &key.to_string(), "hexadecimal"]).assert().code(0);
+    assert_eq!(text_at(*key), b"hexadecimal");
+    shm_wr().args(["--key", &key.raw().to_string(), "decimal"]).assert().code(0);
+    assert_eq!(text_at(*key), b"decimal");
+}
+
+#[test]
+fn a_text_that_starts_with_a_dash_goes_behind_two() {
+    let key = ScratchKey::new();
+    shm_wr().args(["--key", &key.to_string(), "--", "--json"]).assert().code(0);
+    assert_eq!(text_at(*key), b"--json");
+}

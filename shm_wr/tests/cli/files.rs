@@ -1,0 +1,151 @@
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+
+use crate::{shm_wr, text_at};
+
+fn on(path: &Path) -> Command {
+    let mut command = shm_wr();
+    // What is refused is refused at once: a FIFO must not keep the tool waiting.
+    command.timeout(Duration::from_secs(20)).arg("--file").arg(path);
+    command
+}
+
+#[test]
+fn a_file_is_made_with_its_size_and_exactly_its_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_shm_wr"))
+        .arg("--file")
+        .arg(&path)
+        .args(["--size", "2K", "--mode", "0664", "hello"])
+        .assert()
+        .code(0)
+        .stdout("shm write success\n");
+    let metadata = path.metadata().unwrap();
+    assert_eq!((metadata.len(), metadata.permissions().mode() & 0o7777), (2048, 0o664));
+    assert_eq!(text_at(path), b"hello");
+}
+
+#[test]
+fn a_smaller_file_grows_and_a_larger_one_keeps_its_size_and_its_rest() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    on(file.path()).args(["--size", "10", "abc"]).assert().code(0);
+    assert_eq!(fs::read(&file).unwrap(), b"abc\0\0\0\0\0\0\0");
+    fs::write(&file, "0123456789").unwrap();
+    on(file.path()).args(["--size", "5", "ab"]).assert().code(0);
+    assert_eq!(fs::read(&file).unwrap(), b"ab\x003456789");
+}
+
+#[test]
+fn create_new_refuses_a_file_that_is_there() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    on(file.path()).args(["--create-new", "x"]).assert().code(255).stderr(format!(
+        "open failed, errno: 17 msg: File exists\n\
+         cause: {} is there already\n\
+         hint: leave out --create-new to write to it, or choose another name\n",
+        file.path().display()
+    ));
+    assert_eq!(file.path().metadata().unwrap().len(), 0);
+}
+
+/// Whatever is there and no regular file is refused with a reason, and left as it was.
+fn is_refused_and_left(path: &Path) {
+    for arguments in [&["x"][..], &["--remove"]] {
+        on(path).args(arguments).assert().code(255).stderr(
+            contains(format!("\ncause: {} is not a regular file\n", path.display()))
+                .and(contains("\nhint: name a regular file, or one that is not there yet\n")),
+        );
+    }
+}
+
+#[test]
+fn a_fifo_is_refused_without_waiting_for_a_peer() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    Command::new("mkfifo").arg(&path).assert().success();
+    is_refused_and_left(&path);
+    assert!(path.metadata().unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_directory_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    is_refused_and_left(folder.path());
+    assert!(folder.path().is_dir());
+}
+
+#[test]
+fn a_socket_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    is_refused_and_left(&path);
+    assert!(path.metadata().unwrap().file_type().is_socket());
+}
+
+#[test]
+fn a_device_is_refused() {
+    on(Path::new("/dev/null")).arg("x").assert().code(255).stdout("shm write failed\n").stderr(
+        starts_with(
+            "open failed, errno: 22 msg: Invalid argument\n\
+             cause: /dev/null is not a regular file\n",
+        ),
+    );
+}
+
+#[test]
+fn a_file_whose_directory_is_missing_is_not_said_to_want_writing_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing/file");
+    on(&path).arg("x").assert().code(255).stderr(format!(
+        "open failed, errno: 2 msg: No such file or directory\n\
+         cause: there is no directory for {}\n\
+         hint: make it first, or mount the volume that has it\n",
+        path.display()
+    ));
+}
+
+#[test]
+fn an_error_without_a_cause_of_its_own_still_names_the_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let below = file.path().join("below");
+    on(&below).arg("x").assert().code(255).stderr(
+        starts_with("open failed, errno: 20 msg: Not a directory\ncause: ")
+            .and(contains(below.to_str().unwrap())),
+    );
+}
+
+#[test]
+fn a_link_is_followed_to_its_file_and_removed_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+    fs::write(&file, "").unwrap();
+    symlink(&file, &link).unwrap();
+    on(&link).arg("x").assert().code(0);
+    assert_eq!(text_at(file.clone()), b"x");
+    on(&link).arg("--remove").assert().code(0);
+    assert!(file.exists() && !link.is_symlink());
+    // A link that leads nowhere is an error, not an endless attempt to make the file.
+    symlink(folder.path().join("nowhere"), &link).unwrap();
+    on(&link).arg("x").assert().code(255).stderr(starts_with("open failed, errno: 2 "));
+}
+
+#[test]
+fn remove_removes_a_file_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    on(&path).arg("x").assert().code(0);
+    on(&path).arg("--remove").assert().code(0).stdout("shm remove success\n");
+    assert!(!path.exists());
+    on(&path).arg("--remove").assert().code(255).stdout("shm remove failed\n").stderr(starts_with(
+        "unlink failed, errno: 2 msg: No such file or directory\ncause: there is no ",
+    ));
+}

@@ -1,0 +1,28 @@
+//! `shm_wr` as its users run it, on keys and names of the test's own.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod files;
+mod fitting;
+mod json;
+mod objects;
+#[path = "../../../shm_core/tests/scratch/mod.rs"]
+mod scratch;
+mod segments;
+mod streams;
+
+use std::io::Read;
+
+use assert_cmd::Command;
+use shm_core::Address;
+
+fn shm_wr() -> Command {
+    assert_cmd::cargo::cargo_bin_cmd!("shm_wr")
+}
+
+/// The text at an address, read without the tool.
+fn text_at(address: impl Into<Address>) -> Vec<u8> {
+    let mut text = Vec::new();
+    address.into().open().unwrap().text().read_to_end(&mut text).unwrap();
+    text
+}

@@ -1,0 +1,79 @@
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::time::Duration;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+
+use crate::scratch::ScratchName;
+use crate::{shm_wr, text_at};
+
+fn on(name: &ScratchName) -> Command {
+    let mut command = shm_wr();
+    command.timeout(Duration::from_secs(20)).args(["--posix", name]);
+    command
+}
+
+#[test]
+fn a_posix_object_has_its_size_its_mode_and_memory_behind_it() {
+    let name = ScratchName::new();
+    Command::new("sh")
+        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_shm_wr"))
+        .args(["--posix", &name, "--size", "8K", "--mode", "0622", "hello"])
+        .assert()
+        .code(0)
+        .stdout("shm write success\n")
+        .stderr("");
+    let metadata = name.location().path().metadata().unwrap();
+    assert_eq!((metadata.len(), metadata.permissions().mode() & 0o7777), (8192, 0o622));
+    assert_eq!(metadata.blocks() * 512, 8192);
+}
+
+#[test]
+fn the_slash_before_a_name_may_be_left_out() {
+    let name = ScratchName::new();
+    shm_wr().args(["--posix", name.strip_prefix('/').unwrap(), "x"]).assert().code(0);
+    assert_eq!(text_at(name.parse::<shm_core::posix::Name>().unwrap()), b"x");
+}
+
+#[test]
+fn create_new_and_remove_do_the_same_as_on_a_segment() {
+    let name = ScratchName::new();
+    on(&name).args(["--create-new", "first"]).assert().code(0);
+    on(&name)
+        .args(["--create-new", "second"])
+        .assert()
+        .code(255)
+        .stdout("shm write failed\n")
+        .stderr(starts_with("shm_open failed, errno: 17 msg: File exists\ncause: /dev/shm/"));
+    assert_eq!(text_at(name.parse::<shm_core::posix::Name>().unwrap()), b"first");
+    on(&name).arg("--remove").assert().code(0).stdout("shm remove success\n").stderr("");
+    assert!(!name.location().path().exists());
+    on(&name)
+        .arg("--remove")
+        .assert()
+        .code(255)
+        .stdout("shm remove failed\n")
+        .stderr(starts_with("shm_unlink failed, errno: 2 msg: No such file or directory\n"));
+}
+
+#[test]
+fn a_fifo_that_somebody_put_there_does_not_keep_the_writer_waiting() {
+    let name = ScratchName::new();
+    Command::new("mkfifo").arg(name.location().path()).assert().success();
+    on(&name).arg("x").assert().code(255).stderr(
+        starts_with("shm_open failed, errno: 22 msg: Invalid argument\ncause: ")
+            .and(contains("is not a regular file")),
+    );
+}
+
+#[test]
+fn a_link_that_somebody_put_there_is_not_followed() {
+    let (name, file) = (ScratchName::new(), tempfile::NamedTempFile::new().unwrap());
+    symlink(file.path(), name.location().path()).unwrap();
+    on(&name).arg("x").assert().code(255).stderr(starts_with(
+        "shm_open failed, errno: 40 msg: Too many levels of symbolic links\ncause: /dev/shm/",
+    ));
+    assert_eq!(file.path().metadata().unwrap().len(), 0);
+}

@@ -1,0 +1,127 @@
+//! The model is held to what was printed when the script was first carried out by hand, on a
+//! Docker host: literal text, not text that is made by the code under test.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use shm_core::Key;
+use xtask::observation::{Identity, Made, Observation, State};
+use xtask::plan::Plan;
+use xtask::script::article;
+
+const ONE_SEGMENT: &str = "
+------ Shared Memory Segments --------
+key        shmid      owner      perms      bytes      nattch     status      
+0x0134b3d5 0          root       666        1024       0                       
+
+";
+const NO_SEGMENTS: &str = "
+------ Shared Memory Segments --------
+key        shmid      owner      perms      bytes      nattch     status      
+
+";
+const NOT_FOUND: (&str, &str, i32) =
+    ("shm read failed\n", "shmget failed, errno: 2 msg: No such file or directory\n", 255);
+
+fn predicted() -> BTreeMap<&'static str, Observation> {
+    let plan = Plan::new(article::script(Key::DEFAULT)).unwrap();
+    let steps = plan.stages.into_iter().flatten();
+    steps.map(|planned| (planned.step.id, planned.predicted)).collect()
+}
+
+#[test]
+fn the_model_prints_what_the_article_printed() {
+    let printed = [
+        ("a-write", ("shm write success\n", "", 0)),
+        ("a-list", (ONE_SEGMENT, "", 0)),
+        ("a-read", ("h e l l o _ w o r l d \nshm read success\n", "", 0)),
+        ("b-list-before", (NO_SEGMENTS, "", 0)),
+        ("b-read-before", NOT_FOUND),
+        ("b-write", ("shm write success\n", "", 0)),
+        ("b-read", ("n i h a o \nshm read success\n", "", 0)),
+        ("b-list", (ONE_SEGMENT, "", 0)),
+        ("a-read-again", ("h e l l o _ w o r l d \nshm read success\n", "", 0)),
+        ("host-list", (NO_SEGMENTS, "", 0)),
+        ("host-read", NOT_FOUND),
+        ("b-list-after", (NO_SEGMENTS, "", 0)),
+        ("b-read-after", NOT_FOUND),
+        ("a-list-after", (NO_SEGMENTS, "", 0)),
+        ("a-read-after", NOT_FOUND),
+    ];
+    let predicted = predicted();
+    for (step, (stdout, stderr, exit_code)) in printed {
+        let observation = &predicted[step];
+        assert_eq!(String::from_utf8_lossy(&observation.stdout), stdout, "{step}");
+        assert_eq!(String::from_utf8_lossy(&observation.stderr), stderr, "{step}");
+        assert_eq!(observation.exit_code, Some(exit_code), "{step}");
+    }
+}
+
+#[test]
+fn the_model_starts_stops_and_lists_containers_as_the_article_did() {
+    let predicted = predicted();
+    for (step, state) in [
+        ("start-a", State::Running),
+        ("start-b", State::Running),
+        ("stop-b", State::Exited),
+        ("stop-a", State::Exited),
+        ("start-b-again", State::Running),
+        ("start-a-again", State::Running),
+    ] {
+        assert_eq!(predicted[step].state, Some(state), "{step}");
+    }
+    for step in ["ps-before", "ps-after"] {
+        let running = predicted[step].running.as_ref().unwrap();
+        assert!(running.iter().map(|container| container.0).eq(["A", "B"]), "{step}");
+    }
+}
+
+#[test]
+fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
+    let predicted = predicted();
+    let made = |step: &str| match predicted[step].namespace {
+        Some(Identity::Model(made)) => made,
+        ref other => panic!("{step}: {other:?}"),
+    };
+    assert_eq!(made("host-read"), Made::HOST);
+    let names = ["start-a", "start-b", "start-a-again", "start-b-again"].map(made);
+    let names = names.map(|made| made.to_string());
+    assert_eq!(names, ["namespace A#1", "namespace B#1", "namespace A#2", "namespace B#2"]);
+    assert_eq!(made("a-read-again"), made("start-a"));
+    assert_eq!(made("a-read-after"), made("start-a-again"));
+}
+
+#[test]
+fn every_step_of_the_article_is_there_in_its_order() {
+    let script = article::script(Key::DEFAULT);
+    let ids: Vec<_> = script.steps().map(|step| step.id).collect();
+    assert_eq!(
+        ids,
+        [
+            "build",
+            "start-a",
+            "a-write",
+            "a-list",
+            "a-read",
+            "start-b",
+            "b-list-before",
+            "b-read-before",
+            "b-write",
+            "b-read",
+            "a-read-again",
+            "b-list",
+            "host-list",
+            "host-read",
+            "ps-before",
+            "stop-b",
+            "stop-a",
+            "start-b-again",
+            "start-a-again",
+            "ps-after",
+            "b-list-after",
+            "a-list-after",
+            "b-read-after",
+            "a-read-after",
+        ]
+    );
+}

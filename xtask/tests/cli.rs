@@ -1,0 +1,71 @@
+//! The command line of `cargo xtask`, as far as no engine is needed.
+#![forbid(unsafe_code)]
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+
+fn xtask() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+}
+
+#[test]
+fn help_names_every_command_and_exit_status() {
+    let commands = contains("experiment").and(contains("dist")).and(contains("clean"));
+    xtask().arg("--help").assert().success().stdout(commands.and(contains("Exit status")));
+    let engines = contains("docker").and(contains("podman")).and(contains("namespaces"));
+    xtask().args(["experiment", "--help"]).assert().success().stdout(engines);
+}
+
+#[test]
+fn wrong_usage_is_status_2_and_says_what_is_possible() {
+    for (args, message) in [
+        (&["experiment", "--engine", "lxc"][..], "possible values: auto, docker"),
+        (&["experiment", "--key", "0"], "IPC_PRIVATE"),
+        (&["experiment", "--key", "abc"], "expected a decimal number"),
+        (&["experiment", "--format", "yaml"], "possible values: text, json"),
+        (&["experimant"], "a similar subcommand exists: 'experiment'"),
+        (&[], "Usage"),
+    ] {
+        xtask().args(args).assert().code(2).stdout("").stderr(contains(message));
+    }
+}
+
+#[test]
+fn a_report_with_nowhere_to_go_is_refused_before_anything_runs() {
+    xtask()
+        .args(["experiment", "--engine", "model", "--output", "/nonexistent/report.txt"])
+        .assert()
+        .code(2)
+        .stdout("")
+        .stderr(contains("/nonexistent/report.txt: name a file in a folder that exists"));
+}
+
+#[test]
+fn a_report_in_a_file_is_the_one_on_standard_output_without_colour() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.txt");
+    let model = ["experiment", "--engine", "model"];
+    xtask().args(model).arg("--output").arg(&path).assert().success().stdout("");
+    let written = std::fs::read_to_string(&path).unwrap();
+    assert!(!written.contains('\x1b'));
+    // The last line tells the time that it took.
+    let (steps, _) = written.trim_end().rsplit_once('\n').unwrap();
+    let printed = xtask().args(model).env("NO_COLOR", "1").assert().success();
+    printed.stdout(predicates::str::starts_with(steps.to_owned()));
+}
+
+#[test]
+fn a_report_on_a_full_disk_is_status_2() {
+    let model = ["experiment", "--engine", "model", "--output", "/dev/full"];
+    xtask().args(model).assert().code(2).stderr(contains("the report could not be written"));
+}
+
+#[test]
+fn colour_is_for_terminals_and_for_those_who_ask() {
+    let model = ["experiment", "--engine", "model"];
+    let coloured = contains("\x1b[");
+    xtask().args(model).env_remove("NO_COLOR").assert().stdout(coloured.clone().not());
+    let forced = xtask().args(model).env_remove("NO_COLOR").env("CLICOLOR_FORCE", "1").assert();
+    forced.success().stdout(coloured);
+}

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io::{self, Write};
 use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
@@ -22,21 +24,36 @@ use crate::ledger::{IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
 /// Where something that should go could not be removed.
 pub fn run(interrupt: &Interrupt) -> Result<Exit> {
     let mut out = io::stdout();
+    // An engine that is not there, or does not answer, has nothing that could be removed.
+    let mut cleaners = ["docker", "podman"].map(|program| Cleaner { program, interrupt }).to_vec();
+    cleaners.retain(|cleaner| cleaner.invoke(&["version"]).is_ok_and(|it| it.succeeded()));
+
     let mut removed = 0;
-    for program in ["docker", "podman"] {
-        let cleaner = Cleaner { program, interrupt };
-        // An engine that is not there, or does not answer, has nothing that could be removed.
-        if cleaner.invoke(&["version"]).is_ok_and(|transcript| transcript.succeeded()) {
-            removed += cleaner.containers(&mut out)? + cleaner.images(&mut out)?;
+    for cleaner in &cleaners {
+        removed += cleaner.containers(&mut out)?;
+    }
+    let ended = processes(&mut out)?;
+    if ended > 0 {
+        // One of them may have been asking an engine for a container, which that still makes.
+        thread::sleep(ENGINE_SETTLES);
+        for cleaner in &cleaners {
+            removed += cleaner.containers(&mut out)?;
         }
     }
-    removed += processes(&mut out)?;
+    for cleaner in &cleaners {
+        removed += cleaner.images(&mut out)?;
+    }
+    removed += ended;
     if removed == 0 {
         writeln!(out, "nothing was left")?;
     }
     Ok(Exit::AsPredicted)
 }
 
+/// How long an engine may go on with what a client asked for that is gone.
+const ENGINE_SETTLES: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Copy)]
 struct Cleaner<'a> {
     program: &'static str,
     interrupt: &'a Interrupt,
@@ -112,7 +129,7 @@ impl Cleaner<'_> {
     }
 }
 
-/// Ends the containers' processes of the namespaces engine whose runs are gone.
+/// Ends the processes whose runs are gone: commands, and containers of the namespaces engine.
 fn processes(out: &mut impl Write) -> Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir("/proc")? {
@@ -127,7 +144,7 @@ fn processes(out: &mut impl Write) -> Result<usize> {
             && let Some(process) = Pid::from_raw(pid)
             && kill_process(process, Signal::KILL).is_ok()
         {
-            writeln!(out, "namespaces: ended process {pid}")?;
+            writeln!(out, "ended process {pid}")?;
             removed += 1;
         }
     }

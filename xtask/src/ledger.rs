@@ -1,4 +1,5 @@
-//! Whose a thing is: every container and process of a run carries the run's id and its owner.
+//! Whose a thing is: every container of a run carries the run's id and its owner, every process
+//! its owner.
 //!
 //! The labels are the record: they are set by the very call that makes the thing, so that nothing
 //! can exist without being on it, and they outlive a run that is killed.

@@ -193,8 +193,9 @@ fn main() -> ExitCode {
             an_id_from_later_rounds_is_listed_as_ipcs_lists_it;
         Trial::private, &[IPCS, MUCH_MEMORY] =>
             a_size_wider_than_its_column_is_listed_as_ipcs_lists_it;
+        Trial::private, &[IPCS, ANOTHER_USER, MOUNTS] =>
+            owners_are_named_as_ipcs_names_them;
         Trial::private, &[IPCS, ANOTHER_USER] =>
-            owners_are_named_as_ipcs_names_them,
             segments_of_others_that_may_not_be_read_are_listed;
         Trial::private, &[IPCS, LIMITS] =>
             limits_are_printed_as_ipcs_prints_them;

@@ -34,14 +34,15 @@ impl Pair {
 
     fn original() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let [writer, reader] = [("writer", "-DWRITER"), ("reader", "-UWRITER")].map(|(name, define)| {
-            let program = folder.path().join(name);
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pair/original.c");
-            let mut compiler = Command::new("cc");
-            compiler.args(["-Wall", "-Wextra", "-Werror", define, "-o"]);
-            compiler.arg(&program).arg(source).assert().success();
-            program
-        });
+        let [writer, reader] =
+            [("writer", "-DWRITER"), ("reader", "-UWRITER")].map(|(name, define)| {
+                let program = folder.path().join(name);
+                let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pair/original.c");
+                let mut compiler = Command::new("cc");
+                compiler.args(["-Wall", "-Wextra", "-Werror", define, "-o"]);
+                compiler.arg(&program).arg(source).assert().success();
+                program
+            });
         Self { writer, reader, _folder: Some(folder) }
     }
 

@@ -1,0 +1,92 @@
+//! Sizes and numbers: EINVAL, ENOSPC, ENOMEM.
+
+use std::fs;
+
+use assert_cmd::Command;
+use shm_core::{Key, Segment};
+
+use crate::{make, shm_rd, shm_wr, tells, tools};
+
+fn set(limit: &str, value: u64) {
+    fs::write(format!("/proc/sys/kernel/{limit}"), value.to_string()).unwrap();
+}
+
+pub(crate) fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
+    let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
+    for (arguments, asked) in [(&["x"][..], 1024), (&["--size", "101", "x"], 101)] {
+        tells(
+            &mut shm_wr(arguments),
+            "shmget failed, errno: 22 msg: Invalid argument",
+            &format!("the segment has 100 bytes, fewer than the {asked} asked for"),
+            "give --size 100, or remove it first (--remove)",
+        );
+    }
+}
+
+pub(crate) fn einval_of_shmget_tells_the_largest_size() {
+    set("shmmax", 4000);
+    tells(
+        &mut shm_wr(&["--size", "4001", "x"]),
+        "shmget failed, errno: 22 msg: Invalid argument",
+        "4001 bytes are more than this namespace's kernel.shmmax, 4000 bytes",
+        "give a smaller --size, or raise it for the container: --sysctl kernel.shmmax=BYTES",
+    );
+    assert!(Segment::find(Key::DEFAULT).is_err());
+    shm_wr(&["--size", "4000", "x"]).assert().code(0);
+}
+
+pub(crate) fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
+    set("shmmni", 2);
+    let segments = [make(1, 1, 0o600), make(2, 1, 0o600)];
+    tells(
+        &mut shm_wr(&["x"]),
+        "shmget failed, errno: 28 msg: No space left on device",
+        "all 2 segments of kernel.shmmni are in use",
+        "remove some (ipcrm), or raise it: --sysctl kernel.shmmni=NUMBER",
+    );
+    segments[0].remove().unwrap();
+    shm_wr(&["x"]).assert().code(0);
+}
+
+pub(crate) fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
+    set("shmall", 3);
+    let page = shm_core::Limits::current().unwrap().page_bytes;
+    let _ = make(1, usize::try_from(page).unwrap() + 1, 0o600);
+    tells(
+        &mut shm_wr(&["--size", &(page + 1).to_string(), "x"]),
+        "shmget failed, errno: 28 msg: No space left on device",
+        "2 more pages on top of 2 exceed kernel.shmall, 3 pages",
+        "remove some segments (ipcrm), or raise it: --sysctl kernel.shmall=PAGES",
+    );
+    shm_wr(&["x"]).assert().code(0);
+}
+
+pub(crate) fn enomem_of_shmget_tells_what_was_not_granted() {
+    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
+    tells(
+        &mut shm_wr(&["--size", "1024T", "x"]),
+        "shmget failed, errno: 12 msg: Cannot allocate memory",
+        &format!(
+            "the kernel does not grant 1125899906842624 bytes: vm.overcommit_memory is {}, or the \
+             memory cgroup's limit is met",
+            overcommit.trim()
+        ),
+        "give a smaller --size, or raise the container's --memory",
+    );
+    assert!(Segment::find(Key::DEFAULT).is_err());
+}
+
+pub(crate) fn enomem_of_shmat_tells_the_segment_that_found_no_room() {
+    let segment = Segment::create_new(Key::DEFAULT, 1 << 30, 0o640).unwrap();
+    let cause = format!(
+        "no room in the address space for segment {} of user 0, mode 0640, 1073741824 bytes",
+        segment.id()
+    );
+    for (tool, arguments) in [("shm_rd", &[][..]), ("shm_wr", &["x"])] {
+        let mut limited = Command::new("prlimit");
+        limited.arg("--as=536870912").arg(tools::path(tool)).args(arguments);
+        let first = "shmat failed, errno: 12 msg: Cannot allocate memory";
+        tells(&mut limited, first, &cause, "raise the limit on it: ulimit -v");
+    }
+    shm_rd(&[]).assert().code(0);
+}

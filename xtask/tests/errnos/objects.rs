@@ -1,0 +1,73 @@
+//! /dev/shm: ENOENT, ENOSPC, EROFS.
+
+use std::fs;
+
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+
+use crate::{mount, shm_rd, shm_wr, tells};
+
+pub(crate) fn enoent_of_shm_open_tells_the_path() {
+    tells(
+        &mut shm_rd(&["--posix", "shm_tools_absent"]),
+        "shm_open failed, errno: 2 msg: No such file or directory",
+        "there is no /dev/shm/shm_tools_absent",
+        "write it first, or run this where it was written: POSIX objects follow the mount of \
+         /dev/shm, files their volume",
+    );
+}
+
+pub(crate) fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
+    // What a container with --ipc=none has.
+    mount("size=64k", "/dev");
+    for command in [&mut shm_rd(&["--posix", "name"]), &mut shm_wr(&["--posix", "name", "x"])] {
+        tells(
+            command,
+            "shm_open failed, errno: 2 msg: No such file or directory",
+            "there is no /dev/shm",
+            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
+        );
+    }
+}
+
+pub(crate) fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
+    mount("size=64k", "/dev/shm");
+    tells(
+        &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
+        "posix_fallocate failed, errno: 28 msg: No space left on device",
+        "1048576 bytes do not fit into /dev/shm, which has 65536 bytes free",
+        "give a smaller --size, or the container a larger /dev/shm: --shm-size",
+    );
+    assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
+
+    shm_wr(&["--posix", "name", "--size", "4K", "kept"]).assert().code(0);
+    shm_wr(&["--posix", "name", "--size", "1M", "x"]).assert().code(255).stderr(
+        starts_with("posix_fallocate failed, errno: 28 ").and(contains("has 61440 bytes free")),
+    );
+    assert_eq!(fs::metadata("/dev/shm/name").unwrap().len(), 4096, "it did not grow");
+    shm_rd(&["--posix", "name", "--raw"]).assert().code(0).stdout("kept");
+}
+
+pub(crate) fn a_full_dev_shm_never_kills_the_writer() {
+    mount("size=64k", "/dev/shm");
+    fs::write("/dev/shm/filler", vec![1; 65_536]).unwrap();
+    let failed = shm_wr(&["--posix", "name", "x"]).assert().code(255);
+    failed
+        .stderr(contains("\ncause: 1024 bytes do not fit into /dev/shm, which has 0 bytes free\n"));
+    assert!(fs::metadata("/dev/shm/name").is_err());
+}
+
+pub(crate) fn erofs_tells_that_a_file_system_is_read_only() {
+    mount("ro", "/dev/shm");
+    let hint = "name a file on a volume that is writable";
+    for (arguments, call) in
+        [(["--posix", "name"], "shm_open"), (["--file", "/dev/shm/name"], "open")]
+    {
+        tells(
+            shm_wr(&arguments).arg("x"),
+            &format!("{call} failed, errno: 30 msg: Read-only file system"),
+            "/dev/shm/name is on a file system that is mounted read-only",
+            hint,
+        );
+    }
+}

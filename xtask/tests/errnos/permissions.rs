@@ -1,0 +1,129 @@
+//! Other users: EACCES, EPERM.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use assert_cmd::Command;
+use shm_core::stat::SegmentId;
+use shm_core::{Failure, Key, Segment};
+
+use crate::{mount, shm_rd, shm_wr, tells, tools};
+
+/// The shmid that this program, as another user, is to attach for writing.
+const ATTACH: &str = "SHM_TEST_ATTACH";
+
+/// Programs where another user finds and may run them.
+struct Public(tempfile::TempDir);
+
+impl Public {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Self(folder)
+    }
+
+    /// Another user's run of a copy of `program`.
+    fn run(&self, program: &Path, arguments: &[&str]) -> Command {
+        let copy: PathBuf = self.0.path().join(program.file_name().unwrap());
+        fs::copy(program, &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        command.arg(copy).args(arguments);
+        command
+    }
+
+    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
+        self.run(&tools::path(name), arguments)
+    }
+}
+
+const AS_OWNER: &str = "run this as its owner, or have the writer give --mode 0666";
+
+pub(crate) fn eacces_of_shmget_tells_who_may_not_access_what() {
+    let public = Public::new();
+    shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
+    let id = Segment::find(Key::DEFAULT).unwrap().id();
+    let first = "shmget failed, errno: 13 msg: Permission denied";
+    let cause = format!("user 65534 may not access segment {id} of user 0, mode 0600, 1024 bytes");
+    tells(&mut public.tool("shm_rd", &[]), first, &cause, AS_OWNER);
+    tells(&mut public.tool("shm_wr", &["x"]), first, &cause, AS_OWNER);
+    shm_rd(&["--raw"]).assert().code(0).stdout("secret");
+}
+
+pub(crate) fn a_user_who_may_read_alone_reads_and_does_not_write() {
+    let public = Public::new();
+    shm_wr(&["--mode", "0644", "public"]).assert().code(0);
+    public.tool("shm_rd", &["--raw"]).assert().code(0).stdout("public");
+    public.tool("shm_wr", &["x"]).assert().code(255).stdout("shm write failed\n");
+    shm_rd(&["--raw"]).assert().code(0).stdout("public");
+}
+
+pub(crate) fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
+    let public = Public::new();
+    let segment = Segment::create_new(Key::DEFAULT, 100, 0o644).unwrap();
+    // No tool comes so far, for shmget has refused it already.
+    let mut attaching = public.run(&env::current_exe().unwrap(), &[]);
+    attaching.env(ATTACH, segment.id().to_string());
+    let cause = format!(
+        "user 65534 may not access segment {} of user 0, mode 0644, 100 bytes; it can be read",
+        segment.id()
+    );
+    let first = "shmat failed, errno: 13 msg: Permission denied";
+    tells(&mut attaching, first, &cause, AS_OWNER);
+}
+
+/// Attaches for writing what a trial sent this program for; says what the tools would say.
+pub(crate) fn attach_if_sent() -> Option<ExitCode> {
+    use std::io::{self, Write};
+
+    let id = env::var(ATTACH).ok()?.parse().unwrap();
+    let error = Segment::from_id(SegmentId(id)).attach_writable().unwrap_err();
+    writeln!(io::stderr(), "{}", Failure::from(error)).unwrap();
+    Some(ExitCode::from(255))
+}
+
+pub(crate) fn eperm_of_shmctl_tells_who_owns_the_segment() {
+    let public = Public::new();
+    shm_wr(&["x"]).assert().code(0);
+    let segment = Segment::find(Key::DEFAULT).unwrap();
+    tells(
+        &mut public.tool("shm_wr", &["--remove"]),
+        "shmctl failed, errno: 1 msg: Operation not permitted",
+        &format!(
+            "user 65534 is neither owner nor creator of segment {} of user 0, mode 0666, 1024 \
+             bytes, and has no CAP_SYS_ADMIN in the namespace's user namespace",
+            segment.id()
+        ),
+        "run this as the segment's owner or as root",
+    );
+    assert_eq!(Segment::find(Key::DEFAULT), Ok(segment));
+    // Its own it may remove.
+    segment.remove().unwrap();
+    public.tool("shm_wr", &["--mode", "0600", "x"]).assert().code(0);
+    public.tool("shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
+}
+
+pub(crate) fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
+    let public = Public::new();
+    // The sticky bit keeps others from removing what they may write to.
+    mount("mode=1777", "/dev/shm");
+    shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
+    let cause = "user 65534 may not access /dev/shm/name";
+    let first = "shm_open failed, errno: 13 msg: Permission denied";
+    tells(&mut public.tool("shm_rd", &["--posix", "name"]), first, cause, AS_OWNER);
+    tells(&mut public.tool("shm_wr", &["--posix", "name", "x"]), first, cause, AS_OWNER);
+    let remove = public.tool("shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
+    let said = String::from_utf8(remove.stderr).unwrap();
+    // The C libraries differ in the number: EPERM is the kernel's.
+    assert!(
+        ["1 msg: Operation not permitted", "13 msg: Permission denied"].iter().any(|error| {
+            said == format!("shm_unlink failed, errno: {error}\ncause: {cause}\nhint: {AS_OWNER}\n")
+        }),
+        "{said}"
+    );
+    shm_rd(&["--posix", "name", "--raw"]).assert().code(0).stdout("secret");
+}

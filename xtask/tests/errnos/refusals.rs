@@ -1,0 +1,81 @@
+//! Seccomp: EPERM, ENOSYS.
+
+use std::path::Path;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use predicates::str::{contains, starts_with};
+use shm_core::{Key, Segment};
+
+use crate::{mount, tells, tools};
+
+/// A filter that refuses calls to what is run under it.
+struct Filter(tempfile::TempDir);
+
+impl Filter {
+    fn compile() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errnos/refuse.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(folder.path().join("refuse"));
+        compiler.arg(source).assert().success();
+        Self(folder)
+    }
+
+    fn run(&self, errno: u8, calls: &[&str], tool: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.0.path().join("refuse"));
+        command.arg(errno.to_string()).args(calls).arg("--").arg(tools::path(tool)).args(arguments);
+        command
+    }
+}
+
+const CAUSE: &str = "a seccomp filter is in force and may refuse System V IPC";
+const HINT: &str =
+    "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl";
+
+pub(crate) fn a_seccomp_filter_is_named_for_what_it_refuses() {
+    let filter = Filter::compile();
+    let _ = Segment::create_new(Key::DEFAULT, 1024, 0o600).unwrap();
+    for (errno, message) in [(1, "Operation not permitted"), (38, "Function not implemented")] {
+        for call in ["shmget", "shmat"] {
+            let first = format!("{call} failed, errno: {errno} msg: {message}");
+            tells(&mut filter.run(errno, &[call], "shm_wr", &["x"]), &first, CAUSE, HINT);
+            tells(&mut filter.run(errno, &[call], "shm_rd", &[]), &first, CAUSE, HINT);
+        }
+    }
+    filter.run(38, &["shmctl"], "shm_ls", &["--limits"]).assert().code(1).stdout("").stderr(
+        format!(
+            "shmctl failed, errno: 38 msg: Function not implemented\ncause: {CAUSE}\nhint: {HINT}\n"
+        ),
+    );
+    filter
+        .run(38, &["shmctl"], "shm_ls", &["--limits", "--json"])
+        .assert()
+        .code(1)
+        .stdout(starts_with(r#"{"ok":false,"error":{"#))
+        .stdout(contains(r#""errno_name":"ENOSYS""#))
+        .stderr("");
+}
+
+/// All calls of System V shared memory but the one that no program comes to without the others.
+const ALL: [&str; 3] = ["shmget", "shmat", "shmctl"];
+
+pub(crate) fn a_refused_shmget_is_no_missing_segment() {
+    let filter = Filter::compile();
+    let first = "shmget failed, errno: 38 msg: Function not implemented";
+    // Only a missing segment is waited for.
+    let wait = &mut filter.run(38, &ALL, "shm_rd", &["--wait=20"]);
+    tells(wait.timeout(Duration::from_secs(10)), first, CAUSE, HINT);
+    tells(&mut filter.run(38, &ALL, "shm_wr", &["--remove"]), first, CAUSE, HINT);
+}
+
+pub(crate) fn without_system_v_calls_the_other_mechanisms_work() {
+    mount("mode=1777", "/dev/shm");
+    let filter = Filter::compile();
+    for address in [["--posix", "name"], ["--file", "/dev/shm/file"]] {
+        for (tool, argument) in [("shm_wr", "x"), ("shm_rd", "--raw"), ("shm_wr", "--remove")] {
+            let [option, value] = address;
+            filter.run(38, &ALL, tool, &[option, value, argument]).assert().code(0).stderr("");
+        }
+    }
+}

@@ -34,7 +34,7 @@ impl Diagnosis {
             Error::Attach { id, write, errno } => attach(*id, *write, *errno),
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
-            Error::File { path, size, errno, .. } => file(path, *size, *errno),
+            Error::File { path, size, errno, .. } => Some(file(path, *size, *errno)),
             Error::Namespace { .. } => Some(Self::new(
                 "/proc is not mounted here, or the process is gone or somebody else's",
                 "mount /proc, or run this as the process's user",
@@ -225,44 +225,44 @@ fn describe(segment: Option<Segment>) -> String {
     }
 }
 
-fn file(path: &Path, size: u64, errno: Errno) -> Option<Diagnosis> {
+fn file(path: &Path, size: u64, errno: Errno) -> Diagnosis {
     let posix = path.starts_with(DIRECTORY);
     match errno {
-        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Some(Diagnosis::new(
+        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
             format!("there is no {DIRECTORY}"),
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
-        )),
-        Errno::ENOENT if !posix && parent_is_missing(path) => Some(Diagnosis::new(
+        ),
+        Errno::ENOENT if !posix && parent_is_missing(path) => Diagnosis::new(
             format!("there is no directory for {}", path.display()),
             "make it first, or mount the volume that has it",
-        )),
-        Errno::ENOENT => Some(Diagnosis::new(
+        ),
+        Errno::ENOENT => Diagnosis::new(
             format!("there is no {}", path.display()),
             "write it first, or run this where it was written: POSIX objects follow the mount \
              of /dev/shm, files their volume",
-        )),
-        Errno::EEXIST => Some(Diagnosis::new(
+        ),
+        Errno::EEXIST => Diagnosis::new(
             format!("{} is there already", path.display()),
             "leave out --create-new to write to it, or choose another name",
-        )),
-        Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
+        ),
+        Errno::EACCES | Errno::EPERM => Diagnosis::new(
             format!("user {} may not access {}", sys::effective_uid(), path.display()),
             "run this as its owner, or have the writer give --mode 0666",
-        )),
-        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => Some(Diagnosis::new(
+        ),
+        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => Diagnosis::new(
             format!("{} is not a regular file", path.display()),
             "name a regular file, or one that is not there yet",
-        )),
-        Errno::ENOSPC | Errno::EFBIG | Errno::EDQUOT => Some(no_space(path, size)),
-        Errno::EROFS => Some(Diagnosis::new(
+        ),
+        Errno::ENOSPC | Errno::EFBIG | Errno::EDQUOT => no_space(path, size),
+        Errno::EROFS => Diagnosis::new(
             format!("{} is on a file system that is mounted read-only", path.display()),
             "name a file on a volume that is writable",
-        )),
+        ),
         // The message of the call does not say which file it was about.
-        _ => Some(Diagnosis::new(
+        _ => Diagnosis::new(
             format!("{} cannot be used: {errno}", path.display()),
             "name a regular file, or one that is not there yet",
-        )),
+        ),
     }
 }
 

@@ -129,30 +129,35 @@ impl Cleaner<'_> {
     }
 }
 
-/// Ends the processes whose runs are gone: commands, and containers of the namespaces engine.
+/// Ends the processes whose runs are gone: containers of the namespaces engine, by their
+/// environment, and commands that make containers, by the label among their arguments. Other
+/// commands end by themselves, and what an engine keeps running behind them is not ours.
 fn processes(out: &mut impl Write) -> Result<usize> {
-    let mut removed = 0;
+    let mut ended = 0;
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
         // Processes of other users cannot be read, and are not ours to end.
-        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-        let owner = environment.split(|byte| *byte == 0).find_map(owner_of);
+        let read = |file| fs::read(entry.path().join(file)).unwrap_or_default();
+        let owner = owner_among(&read("environ"), OWNER_VARIABLE)
+            .or_else(|| owner_among(&read("cmdline"), OWNER_LABEL));
         if owner.is_some_and(|owner| owner.liveness() == Liveness::Dead)
             && let Some(process) = Pid::from_raw(pid)
             && kill_process(process, Signal::KILL).is_ok()
         {
             writeln!(out, "ended process {pid}")?;
-            removed += 1;
+            ended += 1;
         }
     }
-    Ok(removed)
+    Ok(ended)
 }
 
-/// The owner in an entry `NAME=value` of an environment.
-fn owner_of(entry: &[u8]) -> Option<Owner> {
-    let value = std::str::from_utf8(entry).ok()?.strip_prefix(OWNER_VARIABLE)?;
-    value.strip_prefix('=')?.parse().ok()
+/// The owner in an entry `name=owner` of an environment or of a command line.
+fn owner_among(entries: &[u8], name: &str) -> Option<Owner> {
+    entries.split(|byte| *byte == 0).find_map(|entry| {
+        let value = std::str::from_utf8(entry).ok()?.strip_prefix(name)?;
+        value.strip_prefix('=')?.parse().ok()
+    })
 }

@@ -13,7 +13,6 @@ use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::interrupt::Interrupt;
-use crate::ledger::{OWNER_VARIABLE, Owner};
 
 /// How often a wait looks for an interruption; the end of the command itself is noticed at once.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -133,8 +132,6 @@ impl Invocation {
             .stdin_null()
             .stdout_capture()
             .unchecked()
-            // What is left of a run that was killed can be told by this.
-            .env(OWNER_VARIABLE, Owner::current().to_string())
             .before_spawn(|command| {
                 command.process_group(0);
                 Ok(())

@@ -1,5 +1,5 @@
-//! Whose a thing is: every container of a run carries the run's id and its owner, every process
-//! its owner.
+//! Whose a thing is: every container of a run carries the run's id and its owner, and so does
+//! every process that stays or that makes something, in its environment or in its arguments.
 //!
 //! The labels are the record: they are set by the very call that makes the thing, so that nothing
 //! can exist without being on it, and they outlive a run that is killed.

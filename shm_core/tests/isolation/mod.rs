@@ -94,7 +94,7 @@ impl Trial {
         let output = private(env::current_exe()?)
             .env(INSIDE, self.name)
             .envs(environment())
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .output()?;
         if output.status.success() {
             return Ok(Completion::Completed);

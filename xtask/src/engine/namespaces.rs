@@ -13,6 +13,7 @@ use super::{Answer, Engine, EngineError, EngineInfo, tool};
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Background, Invocation, Transcript};
+use crate::ledger::{OWNER_VARIABLE, Owner};
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Place, Step};
 
@@ -56,7 +57,8 @@ impl Namespaces {
         }
         let watch = self.dist.tool("shm_ls");
         args.extend(["--", "sh", "-c", CONTAINER, &watch]);
-        let invocation = Invocation::new("unshare", args);
+        let invocation =
+            Invocation::new("unshare", args).env(OWNER_VARIABLE, Owner::current().to_string());
         let started = Instant::now();
         let background = invocation.start()?;
         // On the ledger first: whatever happens from here on, it is ended with the run.

@@ -5,13 +5,28 @@ use std::fs;
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
 
+use crate::isolation::{LIMITS, OVERCOMMIT, Trial, trials};
 use crate::{make, shm_rd, shm_wr, tells, tools};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            einval_of_shmget_tells_the_size_of_a_smaller_segment,
+            enomem_of_shmat_tells_the_segment_that_found_no_room;
+        Trial::private, &[OVERCOMMIT] =>
+            enomem_of_shmget_tells_what_was_not_granted;
+        Trial::private, &[LIMITS] =>
+            einval_of_shmget_tells_the_largest_size,
+            enospc_of_shmget_tells_that_all_segments_are_in_use,
+            enospc_of_shmget_tells_that_all_pages_are_in_use;
+    ]
+}
 
 fn set(limit: &str, value: u64) {
     fs::write(format!("/proc/sys/kernel/{limit}"), value.to_string()).unwrap();
 }
 
-pub(crate) fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
+fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
     let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
     for (arguments, asked) in [(&["x"][..], 1024), (&["--size", "101", "x"], 101)] {
         tells(
@@ -23,7 +38,7 @@ pub(crate) fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
     }
 }
 
-pub(crate) fn einval_of_shmget_tells_the_largest_size() {
+fn einval_of_shmget_tells_the_largest_size() {
     set("shmmax", 4000);
     tells(
         &mut shm_wr(&["--size", "4001", "x"]),
@@ -35,7 +50,7 @@ pub(crate) fn einval_of_shmget_tells_the_largest_size() {
     shm_wr(&["--size", "4000", "x"]).assert().code(0);
 }
 
-pub(crate) fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
+fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
     set("shmmni", 2);
     let segments = [make(1, 1, 0o600), make(2, 1, 0o600)];
     tells(
@@ -48,7 +63,7 @@ pub(crate) fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
     shm_wr(&["x"]).assert().code(0);
 }
 
-pub(crate) fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
+fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
     set("shmall", 3);
     let page = shm_core::Limits::current().unwrap().page_bytes;
     let _ = make(1, usize::try_from(page).unwrap() + 1, 0o600);
@@ -61,7 +76,7 @@ pub(crate) fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
     shm_wr(&["x"]).assert().code(0);
 }
 
-pub(crate) fn enomem_of_shmget_tells_what_was_not_granted() {
+fn enomem_of_shmget_tells_what_was_not_granted() {
     let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
     tells(
         &mut shm_wr(&["--size", "1024T", "x"]),
@@ -76,7 +91,7 @@ pub(crate) fn enomem_of_shmget_tells_what_was_not_granted() {
     assert!(Segment::find(Key::DEFAULT).is_err());
 }
 
-pub(crate) fn enomem_of_shmat_tells_the_segment_that_found_no_room() {
+fn enomem_of_shmat_tells_the_segment_that_found_no_room() {
     let segment = Segment::create_new(Key::DEFAULT, 1 << 30, 0o640).unwrap();
     let cause = format!(
         "no room in the address space for segment {} of user 0, mode 0640, 1073741824 bytes",

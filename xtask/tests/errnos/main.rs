@@ -14,11 +14,7 @@ mod tools;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use isolation::{ANOTHER_USER, COMPILER, LIMITS, MOUNTS, OVERCOMMIT, Trial, trials};
-use limits::*;
-use objects::*;
-use permissions::*;
-use refusals::*;
+use isolation::{Trial, trials};
 use shm_core::{IpcNamespace, Key, Segment};
 use tools::tool;
 
@@ -104,33 +100,9 @@ fn main() -> ExitCode {
         Trial::private, &[] =>
             enoent_of_shmget_tells_the_namespace_and_what_it_holds,
             enoent_of_shmget_tells_of_segments_that_are_marked_for_destruction,
-            eexist_of_shmget_tells_who_has_the_key,
-            einval_of_shmget_tells_the_size_of_a_smaller_segment,
-            enomem_of_shmat_tells_the_segment_that_found_no_room,
-            enoent_of_shm_open_tells_the_path;
-        Trial::private, &[OVERCOMMIT] =>
-            enomem_of_shmget_tells_what_was_not_granted;
-        Trial::private, &[LIMITS] =>
-            einval_of_shmget_tells_the_largest_size,
-            enospc_of_shmget_tells_that_all_segments_are_in_use,
-            enospc_of_shmget_tells_that_all_pages_are_in_use;
-        Trial::private, &[ANOTHER_USER, MOUNTS] =>
-            eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not;
-        Trial::private, &[ANOTHER_USER] =>
-            eacces_of_shmget_tells_who_may_not_access_what,
-            eacces_of_shmat_tells_that_a_segment_can_be_read,
-            eperm_of_shmctl_tells_who_owns_the_segment,
-            a_user_who_may_read_alone_reads_and_does_not_write;
-        Trial::private, &[COMPILER] =>
-            a_seccomp_filter_is_named_for_what_it_refuses,
-            a_refused_shmget_is_no_missing_segment;
-        Trial::private, &[COMPILER, MOUNTS] =>
-            without_system_v_calls_the_other_mechanisms_work;
-        Trial::private, &[MOUNTS] =>
-            enoent_of_shm_open_tells_that_dev_shm_is_missing,
-            enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing,
-            a_full_dev_shm_never_kills_the_writer,
-            erofs_tells_that_a_file_system_is_read_only;
+            eexist_of_shmget_tells_who_has_the_key;
     ];
+    let others = [limits::trials(), objects::trials(), permissions::trials(), refusals::trials()];
+    let trials = trials.into_iter().chain(others.into_iter().flatten()).collect();
     isolation::main(trials, tools::environment)
 }

@@ -5,9 +5,22 @@ use std::fs;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 
+use crate::isolation::{MOUNTS, Trial, trials};
 use crate::{mount, shm_rd, shm_wr, tells};
 
-pub(crate) fn enoent_of_shm_open_tells_the_path() {
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            enoent_of_shm_open_tells_the_path;
+        Trial::private, &[MOUNTS] =>
+            enoent_of_shm_open_tells_that_dev_shm_is_missing,
+            enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing,
+            a_full_dev_shm_never_kills_the_writer,
+            erofs_tells_that_a_file_system_is_read_only;
+    ]
+}
+
+fn enoent_of_shm_open_tells_the_path() {
     tells(
         &mut shm_rd(&["--posix", "shm_tools_absent"]),
         "shm_open failed, errno: 2 msg: No such file or directory",
@@ -17,7 +30,7 @@ pub(crate) fn enoent_of_shm_open_tells_the_path() {
     );
 }
 
-pub(crate) fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
+fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
     // What a container with --ipc=none has.
     mount("size=64k", "/dev");
     for command in [&mut shm_rd(&["--posix", "name"]), &mut shm_wr(&["--posix", "name", "x"])] {
@@ -30,7 +43,7 @@ pub(crate) fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
     }
 }
 
-pub(crate) fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
+fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
     mount("size=64k", "/dev/shm");
     tells(
         &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
@@ -48,7 +61,7 @@ pub(crate) fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() 
     shm_rd(&["--posix", "name", "--raw"]).assert().code(0).stdout("kept");
 }
 
-pub(crate) fn a_full_dev_shm_never_kills_the_writer() {
+fn a_full_dev_shm_never_kills_the_writer() {
     mount("size=64k", "/dev/shm");
     fs::write("/dev/shm/filler", vec![1; 65_536]).unwrap();
     let failed = shm_wr(&["--posix", "name", "x"]).assert().code(255);
@@ -57,7 +70,7 @@ pub(crate) fn a_full_dev_shm_never_kills_the_writer() {
     assert!(fs::metadata("/dev/shm/name").is_err());
 }
 
-pub(crate) fn erofs_tells_that_a_file_system_is_read_only() {
+fn erofs_tells_that_a_file_system_is_read_only() {
     mount("ro", "/dev/shm");
     let hint = "name a file on a volume that is writable";
     for (arguments, call) in

@@ -10,7 +10,20 @@ use assert_cmd::Command;
 use shm_core::stat::SegmentId;
 use shm_core::{Failure, Key, Segment};
 
+use crate::isolation::{ANOTHER_USER, MOUNTS, Trial, trials};
 use crate::{mount, shm_rd, shm_wr, tells, tools};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[ANOTHER_USER] =>
+            eacces_of_shmget_tells_who_may_not_access_what,
+            eacces_of_shmat_tells_that_a_segment_can_be_read,
+            eperm_of_shmctl_tells_who_owns_the_segment,
+            a_user_who_may_read_alone_reads_and_does_not_write;
+        Trial::private, &[ANOTHER_USER, MOUNTS] =>
+            eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not;
+    ]
+}
 
 /// The shmid that this program, as another user, is to attach for writing.
 const ATTACH: &str = "SHM_TEST_ATTACH";
@@ -43,7 +56,7 @@ impl Public {
 
 const AS_OWNER: &str = "run this as its owner, or have the writer give --mode 0666";
 
-pub(crate) fn eacces_of_shmget_tells_who_may_not_access_what() {
+fn eacces_of_shmget_tells_who_may_not_access_what() {
     let public = Public::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
     let id = Segment::find(Key::DEFAULT).unwrap().id();
@@ -54,7 +67,7 @@ pub(crate) fn eacces_of_shmget_tells_who_may_not_access_what() {
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
-pub(crate) fn a_user_who_may_read_alone_reads_and_does_not_write() {
+fn a_user_who_may_read_alone_reads_and_does_not_write() {
     let public = Public::new();
     shm_wr(&["--mode", "0644", "public"]).assert().code(0);
     public.tool("shm_rd", &["--raw"]).assert().code(0).stdout("public");
@@ -62,7 +75,7 @@ pub(crate) fn a_user_who_may_read_alone_reads_and_does_not_write() {
     shm_rd(&["--raw"]).assert().code(0).stdout("public");
 }
 
-pub(crate) fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
+fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
     let public = Public::new();
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o644).unwrap();
     // No tool comes so far, for shmget has refused it already.
@@ -82,11 +95,12 @@ pub(crate) fn attach_if_sent() -> Option<ExitCode> {
 
     let id = env::var(ATTACH).ok()?.parse().unwrap();
     let error = Segment::from_id(SegmentId(id)).attach_writable().unwrap_err();
-    writeln!(io::stderr(), "{}", Failure::from(error)).unwrap();
+    let mut stderr = io::stderr().lock();
+    writeln!(stderr, "{}", Failure::from(error)).unwrap();
     Some(ExitCode::from(255))
 }
 
-pub(crate) fn eperm_of_shmctl_tells_who_owns_the_segment() {
+fn eperm_of_shmctl_tells_who_owns_the_segment() {
     let public = Public::new();
     shm_wr(&["x"]).assert().code(0);
     let segment = Segment::find(Key::DEFAULT).unwrap();
@@ -107,7 +121,7 @@ pub(crate) fn eperm_of_shmctl_tells_who_owns_the_segment() {
     public.tool("shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
 }
 
-pub(crate) fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
+fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
     let public = Public::new();
     // The sticky bit keeps others from removing what they may write to.
     mount("mode=1777", "/dev/shm");

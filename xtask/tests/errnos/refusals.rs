@@ -7,7 +7,18 @@ use assert_cmd::Command;
 use predicates::str::{contains, starts_with};
 use shm_core::{Key, Segment};
 
+use crate::isolation::{COMPILER, MOUNTS, Trial, trials};
 use crate::{mount, tells, tools};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[COMPILER] =>
+            a_seccomp_filter_is_named_for_what_it_refuses,
+            a_refused_shmget_is_no_missing_segment;
+        Trial::private, &[COMPILER, MOUNTS] =>
+            without_system_v_calls_the_other_mechanisms_work;
+    ]
+}
 
 /// A filter that refuses calls to what is run under it.
 struct Filter(tempfile::TempDir);
@@ -33,7 +44,7 @@ const CAUSE: &str = "a seccomp filter is in force and may refuse System V IPC";
 const HINT: &str =
     "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl";
 
-pub(crate) fn a_seccomp_filter_is_named_for_what_it_refuses() {
+fn a_seccomp_filter_is_named_for_what_it_refuses() {
     let filter = Filter::compile();
     let _ = Segment::create_new(Key::DEFAULT, 1024, 0o600).unwrap();
     for (errno, message) in [(1, "Operation not permitted"), (38, "Function not implemented")] {
@@ -60,7 +71,7 @@ pub(crate) fn a_seccomp_filter_is_named_for_what_it_refuses() {
 /// All calls of System V shared memory but the one that no program comes to without the others.
 const ALL: [&str; 3] = ["shmget", "shmat", "shmctl"];
 
-pub(crate) fn a_refused_shmget_is_no_missing_segment() {
+fn a_refused_shmget_is_no_missing_segment() {
     let filter = Filter::compile();
     let first = "shmget failed, errno: 38 msg: Function not implemented";
     // Only a missing segment is waited for.
@@ -69,7 +80,7 @@ pub(crate) fn a_refused_shmget_is_no_missing_segment() {
     tells(&mut filter.run(38, &ALL, "shm_wr", &["--remove"]), first, CAUSE, HINT);
 }
 
-pub(crate) fn without_system_v_calls_the_other_mechanisms_work() {
+fn without_system_v_calls_the_other_mechanisms_work() {
     mount("mode=1777", "/dev/shm");
     let filter = Filter::compile();
     for address in [["--posix", "name"], ["--file", "/dev/shm/file"]] {

@@ -1,12 +1,9 @@
 //! `cargo xtask experiment`: the article, carried out and checked.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
-
-use anyhow::{Context, Result, bail};
-use shm_core::{Address, Errno, Key, Segment};
 
 use crate::cli::ExperimentArgs;
 use crate::dist::Dist;
@@ -17,12 +14,14 @@ use crate::engine::model::Model;
 use crate::engine::namespaces::Namespaces;
 use crate::engine::{Engine, EngineKind};
 use crate::exit_code::Exit;
+use crate::host;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Format, Report};
-use crate::run::{self, Aborted, StepResult};
-use crate::script::{Action, Script, article};
+use crate::run::{self, Aborted, Event};
+use crate::script::article;
+use anyhow::{Context, Result, bail};
 
 /// Runs the experiment and writes the report.
 ///
@@ -34,7 +33,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let plan = Plan::new(article::script(args.key))?;
     let kind = args.engine.kind();
     if kind != Some(EngineKind::Model) {
-        demand_unused(args.key)?;
+        host::demand_unused(args.key)?;
     }
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted { kind, base: &args.base, interrupt })?;
@@ -44,16 +43,21 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let clean_up = CleanUp { engine: &*engine, wanted: !args.keep };
     progress.count(plan.len());
     let started = Instant::now();
-    let steps = run::run(&plan, &*engine, interrupt, &mut |event| progress.tell(&event));
+    let mut steps = Vec::with_capacity(plan.len());
+    let mut tell = |event: Event<'_>| progress.tell(&event);
+    let finished = run::run(&plan, &*engine, interrupt, &mut steps, &mut tell);
     let duration = started.elapsed();
     progress.say("cleaning up");
     let cleaned = clean_up.now();
-    let stray = remove_stray_segment(&plan.script);
+    let stray = host::remove_stray_segment(&plan.script, &steps);
     progress.end();
 
-    let steps = conclude(steps, cleaned, interrupt)?;
     if let Some(note) = stray {
         writeln!(io::stderr(), "note: {note}")?;
+    }
+    conclude(finished, cleaned, interrupt)?;
+    if args.keep {
+        writeln!(io::stderr(), "note: the containers are left; cargo xtask clean removes them")?;
     }
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
     write_report(&report, args.format, args.output.as_deref())?;
@@ -104,13 +108,13 @@ impl Drop for CleanUp<'_> {
 
 /// Puts the end of the run and the end of the clean-up into one answer.
 fn conclude(
-    steps: Result<Vec<StepResult>, Aborted>,
+    finished: Result<(), Aborted>,
     cleaned: Result<usize>,
     interrupt: &Interrupt,
-) -> Result<Vec<StepResult>> {
-    match (steps, cleaned) {
-        (Ok(steps), Ok(_)) => Ok(steps),
-        (Ok(_), Err(left)) => Err(left),
+) -> Result<()> {
+    match (finished, cleaned) {
+        (Ok(()), Ok(_)) => Ok(()),
+        (Ok(()), Err(left)) => Err(left),
         (Err(aborted), Ok(count)) => {
             if interrupt.signal().is_some() {
                 let things = if count == 1 { "container" } else { "containers" };
@@ -120,42 +124,6 @@ fn conclude(
         }
         (Err(aborted), Err(left)) => Err(left).context(aborted),
     }
-}
-
-/// The host step is evidence only if nobody else uses the key on the host.
-fn demand_unused(key: Key) -> Result<()> {
-    let segment = match Segment::find(key) {
-        Ok(segment) => segment,
-        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let stats = shm_core::table::list().unwrap_or_default();
-    let owner = stats.iter().find(|stat| stat.shmid == segment.id()).map_or_else(
-        || "somebody".to_owned(),
-        |stat| format!("user {} (made by process {})", stat.uid, stat.cpid),
-    );
-    bail!(
-        "key {key} is in use on this host: segment {} of {owner}. Reading it on the host would \
-         show that segment and not what the containers wrote.\n\
-         next step: choose another key, such as --key {}",
-        segment.id(),
-        key.raw().wrapping_add(1),
-    )
-}
-
-/// An engine that puts containers into the host's namespace leaves their segment there. The key
-/// was unused before the run, so one that holds a text of the script is the run's own.
-fn remove_stray_segment(script: &Script) -> Option<String> {
-    let address = Address::from(script.key);
-    let mut text = Vec::new();
-    address.open().ok()?.text().take(1024).read_to_end(&mut text).ok()?;
-    let written =
-        |action: &Action| matches!(action, Action::Write(ours) if ours.as_bytes() == text);
-    if !script.steps().any(|step| written(&step.action)) {
-        return None;
-    }
-    address.remove().ok()?;
-    Some(format!("a container left its segment, key {}, on the host; it was removed", script.key))
 }
 
 /// Better to know before the run than after it that its report has nowhere to go.

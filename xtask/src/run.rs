@@ -41,7 +41,7 @@ pub struct Aborted {
     pub cause: Box<EngineError>,
 }
 
-/// Carries out every step of `plan`, stage by stage, and judges it.
+/// Carries out every step of `plan`, stage by stage, judges it, and adds it to `results`.
 ///
 /// A difference does not end the run: what follows shows how far it reaches.
 ///
@@ -52,10 +52,10 @@ pub fn run(
     plan: &Plan,
     engine: &dyn Engine,
     interrupt: &Interrupt,
+    results: &mut Vec<StepResult>,
     tell: &mut dyn FnMut(Event<'_>),
-) -> Result<Vec<StepResult>, Aborted> {
+) -> Result<(), Aborted> {
     let mut judge = Judge::new(plan.script.key, IpcNamespace::current().ok());
-    let mut results = Vec::with_capacity(plan.len());
     for stage in &plan.stages {
         for planned in stage {
             tell(Event::Started(planned));
@@ -79,7 +79,7 @@ pub fn run(
             return Err(Aborted { step, cause: Box::new(cause) });
         }
     }
-    Ok(results)
+    Ok(())
 }
 
 /// The steps of a stage side by side, the answers in their order.

@@ -105,6 +105,18 @@ impl WritableAttachment {
     }
 }
 
+impl AsRef<Attachment> for Attachment {
+    fn as_ref(&self) -> &Attachment {
+        self
+    }
+}
+
+impl AsRef<Attachment> for WritableAttachment {
+    fn as_ref(&self) -> &Attachment {
+        &self.0
+    }
+}
+
 impl Deref for WritableAttachment {
     type Target = Attachment;
 

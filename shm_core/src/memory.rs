@@ -149,16 +149,22 @@ impl Address {
     }
 }
 
-/// Shared memory that is open for reading.
+/// Shared memory that is open: a segment with its attachment `A`, or an object.
 #[derive(Debug)]
-pub enum Memory {
+pub enum Shared<A> {
     /// A System V segment.
-    SysV(Segment, Attachment),
+    SysV(Segment, A),
     /// A POSIX object or a file.
     File(Object),
 }
 
-impl Memory {
+/// Shared memory that is open for reading.
+pub type Memory = Shared<Attachment>;
+
+/// Shared memory that is open for writing.
+pub type WritableMemory = Shared<WritableAttachment>;
+
+impl<A: AsRef<Attachment>> Shared<A> {
     /// The size in bytes at this moment.
     ///
     /// # Errors
@@ -166,12 +172,12 @@ impl Memory {
     /// Those of [`Object::size`].
     pub fn size(&self) -> crate::Result<u64> {
         match self {
-            Self::SysV(_, attachment) => Ok(attachment.size() as u64),
+            Self::SysV(_, attachment) => Ok(attachment.as_ref().size() as u64),
             Self::File(object) => object.size(),
         }
     }
 
-    /// The shmid of a System V segment.
+    /// The System V segment, if it is one.
     #[must_use]
     pub fn segment(&self) -> Option<Segment> {
         match self {
@@ -179,7 +185,9 @@ impl Memory {
             Self::File(_) => None,
         }
     }
+}
 
+impl Memory {
     /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
     ///
     /// # Errors
@@ -202,39 +210,9 @@ impl Memory {
     }
 }
 
-/// Shared memory that is open for writing.
-#[derive(Debug)]
-pub enum WritableMemory {
-    /// A System V segment.
-    SysV(Segment, WritableAttachment),
-    /// A POSIX object or a file.
-    File(Object),
-}
-
 impl WritableMemory {
     fn attach(segment: Segment) -> crate::Result<Self> {
         Ok(Self::SysV(segment, segment.attach_writable()?))
-    }
-
-    /// The size in bytes at this moment.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Object::size`].
-    pub fn size(&self) -> crate::Result<u64> {
-        match self {
-            Self::SysV(_, attachment) => Ok(attachment.size() as u64),
-            Self::File(object) => object.size(),
-        }
-    }
-
-    /// The shmid of a System V segment.
-    #[must_use]
-    pub fn segment(&self) -> Option<Segment> {
-        match self {
-            Self::SysV(segment, _) => Some(*segment),
-            Self::File(_) => None,
-        }
     }
 
     /// Makes a file that is smaller have `size` bytes. A System V segment never changes its size.

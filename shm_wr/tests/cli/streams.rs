@@ -52,10 +52,13 @@ fn a_closed_standard_output_does_not_become_the_shared_file() {
 }
 
 #[test]
-fn a_closed_standard_input_is_an_empty_text() {
-    let key = ScratchKey::new();
-    shell("exec \"$0\" \"$@\" <&-", &["--key", &key.to_string(), "--stdin"]).assert().code(0);
-    assert_eq!(text_at(*key), b"");
+fn a_closed_standard_input_is_an_empty_text_and_not_the_shared_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "before").unwrap();
+    let path = file.path().to_str().unwrap();
+    let arguments = ["--file", path, "--size", "6", "--stdin", "--truncate"];
+    shell("exec \"$0\" \"$@\" <&-", &arguments).assert().code(0);
+    assert_eq!(fs::read(&file).unwrap(), b"\0efore");
 }
 
 #[test]

@@ -258,17 +258,24 @@ impl Engine for Docker {
         let invoke = |args: &[&str]| Invocation::new(self.program, args.iter().copied()).run(&calm);
         // By label, not by name: a container that was made by a command that failed is found too.
         let filter = format!("label={RUN_LABEL}={}", self.run);
-        let found = invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
+        let find = || invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
+        let remove = |ids: &[&str]| invoke(&[&["rm", "--force", "--volumes"], ids].concat());
+        let found = find()?;
         let text = found.text();
         let ids: Vec<_> = text.lines().collect();
-        if found.succeeded() && ids.is_empty() {
-            return Ok(0);
+        if found.succeeded() && (ids.is_empty() || remove(&ids)?.succeeded()) {
+            return Ok(ids.len());
         }
-        let removed = invoke(&[&["rm", "--force", "--volumes"], &ids[..]].concat())?;
-        if found.succeeded() && removed.succeeded() {
+        // Where one of them is gone already, podman removes none of the others.
+        let mut last = found;
+        for id in &ids {
+            last = remove(&[id])?;
+        }
+        let left = find()?;
+        if left.succeeded() && left.text().is_empty() {
             return Ok(ids.len());
         }
         let what = format!("containers of run {} may be left: cargo xtask clean", self.run);
-        Err(EngineError::Refused { what, transcript: removed })
+        Err(EngineError::Refused { what, transcript: last })
     }
 }

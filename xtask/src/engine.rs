@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::invocation::{InvocationError, Transcript};
 use crate::observation::Observation;
-use crate::script::Step;
+use crate::script::{Sharing, Step};
 
 pub mod discover;
 pub mod docker;
@@ -16,6 +16,7 @@ pub mod image;
 pub mod model;
 pub mod namespaces;
 pub mod tool;
+pub mod workshop;
 
 /// Something that carries out steps.
 pub trait Engine: Sync {
@@ -60,6 +61,32 @@ pub struct EngineInfo {
     pub chosen: String,
 }
 
+/// What an engine refuses although the kernel would allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Nothing.
+    Anything,
+    /// To join a container that is not shareable (moby `daemon/container_operations_unix.go`,
+    /// `getIPCContainer`: it has no `ShmPath`).
+    ShareableDonors,
+    /// To join a container that was made private (podman `pkg/specgen/generate/namespaces.go`).
+    NoPrivateDonors,
+}
+
+impl Policy {
+    /// Whether a container in this mode may be joined.
+    #[must_use]
+    pub fn may_join(self, donor: Sharing) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::ShareableDonors => {
+                matches!(donor, Sharing::Shareable | Sharing::Container(_) | Sharing::Host)
+            }
+            Self::NoPrivateDonors => !matches!(donor, Sharing::Private | Sharing::HostShm),
+        }
+    }
+}
+
 /// The engines there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -72,6 +99,18 @@ pub enum EngineKind {
     Namespaces,
     /// The model alone: what is predicted, with nothing run
     Model,
+}
+
+impl EngineKind {
+    /// What engines of this kind refuse.
+    #[must_use]
+    pub fn policy(self) -> Policy {
+        match self {
+            Self::Docker => Policy::ShareableDonors,
+            Self::Podman => Policy::NoPrivateDonors,
+            Self::Namespaces | Self::Model => Policy::Anything,
+        }
+    }
 }
 
 impl fmt::Display for EngineKind {

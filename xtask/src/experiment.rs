@@ -6,12 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::ExperimentArgs;
-use crate::dist::Dist;
-use crate::engine::discover::{self, Found, Means, Wanted};
-use crate::engine::docker::Docker;
-use crate::engine::image::Image;
-use crate::engine::model::Model;
-use crate::engine::namespaces::Namespaces;
+use crate::engine::discover::{self, Wanted};
+use crate::engine::workshop::Workshop;
 use crate::engine::{Engine, EngineKind};
 use crate::exit_code::Exit;
 use crate::host;
@@ -30,7 +26,6 @@ use anyhow::{Context, Result, bail};
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     check_output(args.output.as_deref())?;
-    let plan = Plan::new(article::script(args.key))?;
     let kind = args.engine.kind();
     if kind != Some(EngineKind::Model) {
         host::demand_unused(args.key)?;
@@ -38,7 +33,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted { kind, base: &args.base, interrupt })?;
     progress.say("building the tools");
-    let engine = open(found, args, interrupt)?;
+    let plan = Plan::new(article::script(args.key), found.info.name.policy())?;
+    let workshop = Workshop::open(found, &args.base, interrupt)?;
+    let engine = workshop.engine(plan.script.objects, None);
 
     let clean_up = CleanUp { engine: &*engine, wanted: !args.keep };
     progress.count(plan.len());
@@ -62,24 +59,6 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
     write_report(&report, args.format, args.output.as_deref())?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
-}
-
-/// Makes the engine ready for one run, with the tools where it needs them.
-fn open(found: Found, args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Box<dyn Engine>> {
-    let Found { info, means } = found;
-    let key = args.key;
-    Ok(match means {
-        Means::Model => Box::new(Model::new(info, key)),
-        Means::Program(program) => {
-            let dist = Dist::build(interrupt)?;
-            let image = Image::new(&dist, &args.base)?;
-            Box::new(Docker::new(info, program, image, dist, key, interrupt.clone()))
-        }
-        Means::Namespaces { user } => {
-            let dist = Dist::build(interrupt)?;
-            Box::new(Namespaces::new(info, user, dist, key, interrupt.clone()))
-        }
-    })
 }
 
 /// Removes what the engine made, also where a panic goes by.

@@ -48,13 +48,16 @@ pub fn remove_stray_segment(script: &Script, steps: &[StepResult]) -> Option<Str
     if !steps.iter().any(on_host) {
         return None;
     }
-    let address = Address::from(script.key);
+    let address = Address::from(script.objects.key);
     let mut text = Vec::new();
     address.open().ok()?.text().take(1024).read_to_end(&mut text).ok()?;
-    let written = |action: &Action| matches!(action, Action::Write(it) if it.as_bytes() == text);
+    let written = |action: &Action| matches!(action, Action::Write(_, it) if it.as_bytes() == text);
     if !script.steps().any(|step| written(&step.action)) {
         return None;
     }
     address.remove().ok()?;
-    Some(format!("a container left its segment, key {}, on the host; it was removed", script.key))
+    Some(format!(
+        "a container left its segment, key {}, on the host; it was removed",
+        script.objects.key
+    ))
 }

@@ -88,14 +88,25 @@ impl fmt::Display for Identity {
 pub enum State {
     /// It runs.
     Running,
+    /// Its processes are frozen.
+    Paused,
     /// It has ended.
     Exited,
+    /// It was removed.
+    Gone,
+    /// The engine refused to start it.
+    Refused,
 }
 
-/// The first line that the reader prints where no segment has the key.
+/// What a tool shows that failed to `verb`, because `call` returned `errno`.
 #[must_use]
-pub fn no_such_segment() -> String {
-    format!("shmget failed, errno: {} msg: {}", Errno::ENOENT.raw(), Errno::ENOENT)
+pub fn failed(verb: &str, call: &str, errno: Errno) -> Observation {
+    Observation {
+        stdout: format!("shm {verb} failed\n").into_bytes(),
+        stderr: format!("{call} failed, errno: {} msg: {errno}\n", errno.raw()).into_bytes(),
+        exit_code: Some(255),
+        ..Observation::default()
+    }
 }
 
 impl Observation {
@@ -122,9 +133,10 @@ impl Observation {
                 let present = self.rows()?.iter().any(|row| row.key == key.raw());
                 (shows == Shows::Nothing).then_some(!present)
             }
-            Action::Read => {
-                let absent = self.exit_code == Some(255)
-                    && self.stderr_first_line() == no_such_segment().as_bytes();
+            Action::Read(mechanism) => {
+                let nothing = failed("read", mechanism.call(), Errno::ENOENT);
+                let absent = self.exit_code == nothing.exit_code
+                    && self.stderr_first_line() == nothing.stderr_first_line();
                 let read = self.exit_code == Some(0);
                 match shows {
                     _ if !absent && !read => None,

@@ -2,7 +2,7 @@
 
 use crate::engine::discover;
 use crate::engine::model::Model;
-use crate::engine::{Answer, Engine, EngineError};
+use crate::engine::{Answer, Engine, EngineError, Policy};
 use crate::observation::Observation;
 use crate::script::{Script, Step};
 
@@ -25,22 +25,23 @@ pub struct Planned {
 }
 
 impl Plan {
-    /// Runs `script` on the model.
+    /// Runs `script` on the model of an engine. Steps in containers that do not run there, because
+    /// the engine refuses to start them, are left out.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Script`] for a script that makes no sense, such as a step in a container
-    /// that does not run.
-    pub fn new(script: Script) -> Result<Self, EngineError> {
-        let model = Model::new(discover::model().info, script.key);
-        let planned = |step: &Step| match model.carry_out(step)? {
-            Answer::Observed(predicted) => Ok(Planned { step: step.clone(), predicted }),
-            Answer::Skipped(why) => Err(EngineError::Script(format!("{}: {why}", step.id))),
+    /// Those of the model.
+    pub fn new(script: Script, policy: Policy) -> Result<Self, EngineError> {
+        let model = Model::new(discover::model().info, policy, script.objects);
+        let planned = |step: &Step| match model.carry_out(step) {
+            Ok(Answer::Observed(predicted)) => Some(Ok(Planned { step: step.clone(), predicted })),
+            Ok(Answer::Skipped(_)) => None,
+            Err(error) => Some(Err(error)),
         };
         let stages = script
             .stages
             .iter()
-            .map(|stage| stage.0.iter().map(planned).collect())
+            .map(|stage| stage.0.iter().filter_map(planned).collect())
             .collect::<Result<_, EngineError>>()?;
         Ok(Self { script, stages })
     }

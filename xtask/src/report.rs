@@ -33,7 +33,7 @@ pub struct Report {
     /// The image that the tools were put into.
     pub base: String,
     /// The script's name.
-    pub script: &'static str,
+    pub script: String,
     /// The key of all its segments.
     pub key: Key,
     /// From the first step to the last.
@@ -71,7 +71,7 @@ impl Report {
     ) -> Self {
         let conclude = |conclusion: &Conclusion| conclude(plan, conclusion, &steps);
         let conclusions = plan.script.conclusions.iter().map(conclude).collect();
-        let (script, key) = (plan.script.name, plan.script.key);
+        let (script, key) = (plan.script.name.clone(), plan.script.objects.key);
         Self { engine, base, script, key, duration, steps, conclusions }
     }
 

@@ -6,7 +6,7 @@ use shm_core::IpcNamespace;
 
 use crate::engine::{Answer, Engine, EngineError};
 use crate::interrupt::Interrupt;
-use crate::observation::{Identity, Observation};
+use crate::observation::{Identity, Observation, State};
 use crate::plan::{Plan, Planned};
 use crate::script::{Action, Place};
 use crate::verdict::{Judge, Verdict};
@@ -55,7 +55,7 @@ pub fn run(
     results: &mut Vec<StepResult>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Aborted> {
-    let mut judge = Judge::new(plan.script.key, IpcNamespace::current().ok());
+    let mut judge = Judge::new(plan.script.objects.key, IpcNamespace::current().ok());
     for stage in &plan.stages {
         for planned in stage {
             tell(Event::Started(planned));
@@ -64,6 +64,11 @@ pub fn run(
             let aborted = |cause| Aborted { step: Some(describe(planned)), cause: Box::new(cause) };
             let (observed, verdict) = match answer.map_err(aborted)? {
                 Answer::Skipped(why) => (None, Verdict::Skip(why)),
+                Answer::Observed(observed) if is_setback(planned, &observed) => {
+                    let what = format!("{} refused", engine.info().name);
+                    let transcript = observed.into();
+                    return Err(aborted(EngineError::Refused { what, transcript }));
+                }
                 Answer::Observed(observed) => {
                     let verdict = judge.step(planned, &observed);
                     (Some(observed), verdict)
@@ -80,6 +85,12 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
+fn is_setback(planned: &Planned, observed: &Observation) -> bool {
+    let refused = Some(State::Refused);
+    observed.state == refused && planned.predicted.state != refused
 }
 
 /// The steps of a stage side by side, the answers in their order.
@@ -103,11 +114,16 @@ pub fn describe(planned: &Planned) -> String {
     let place = planned.step.place;
     match &planned.step.action {
         Action::Build => "building the image".to_owned(),
-        Action::Start => format!("starting {place}"),
+        Action::Run(_) | Action::Start => format!("starting {place}"),
         Action::Stop => format!("stopping {place}"),
+        Action::Kill => format!("killing {place}"),
+        Action::Restart => format!("restarting {place}"),
+        Action::Pause => format!("pausing {place}"),
+        Action::Unpause => format!("unpausing {place}"),
+        Action::Remove => format!("removing {place}"),
         Action::Processes => "asking which containers run".to_owned(),
-        Action::Write(text) => format!("writing {text} in {place}"),
-        Action::Read => format!("reading in {place}"),
+        Action::Write(_, text) => format!("writing {text} in {place}"),
+        Action::Read(_) => format!("reading in {place}"),
         Action::List => format!("listing in {place}"),
     }
 }

@@ -11,9 +11,9 @@ pub mod article;
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The script's name in reports.
-    pub name: &'static str,
-    /// The key under which all its segments are made.
-    pub key: Key,
+    pub name: String,
+    /// The names under which its shared memory is found.
+    pub objects: Objects,
     /// One after another.
     pub stages: Vec<Stage>,
     /// What the steps are evidence for.
@@ -27,6 +27,21 @@ impl Script {
     }
 }
 
+/// The names of a script's shared memory, one a mechanism, all made from the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Objects {
+    /// The System V segment's key.
+    pub key: Key,
+}
+
+impl Objects {
+    /// The POSIX object's name, and that of the file on the shared volume.
+    #[must_use]
+    pub fn name(self) -> String {
+        format!("shm_experiment_{}", self.key)
+    }
+}
+
 /// Steps that do not depend on one another: they are carried out side by side.
 #[derive(Clone, Debug)]
 pub struct Stage(pub Vec<Step>);
@@ -35,7 +50,7 @@ pub struct Stage(pub Vec<Step>);
 #[derive(Clone, Debug)]
 pub struct Step {
     /// Unique within the script.
-    pub id: &'static str,
+    pub id: String,
     /// The part of the script that it belongs to.
     pub section: &'static str,
     /// Where it is done.
@@ -84,18 +99,73 @@ impl Serialize for Place {
 pub enum Action {
     /// Makes the image with the tools in it.
     Build,
-    /// Makes the container and starts it, or starts it again after a stop.
+    /// Makes the container and starts it.
+    Run(Sharing),
+    /// Starts the container again.
     Start,
-    /// Stops the container; it can be started again.
+    /// Asks the container's process to end, and waits until it has.
     Stop,
+    /// Kills the container's process.
+    Kill,
+    /// Stops and starts in one command.
+    Restart,
+    /// Freezes the container's processes.
+    Pause,
+    /// Lets them go on.
+    Unpause,
+    /// Removes the container, running or not.
+    Remove,
     /// Asks the engine which containers run.
     Processes,
     /// Writes a text with `shm_wr`.
-    Write(&'static str),
+    Write(Mechanism, String),
     /// Reads the text with `shm_rd`.
-    Read,
+    Read(Mechanism),
     /// Lists the segments with `shm_ls`, or with `ipcs -m` where the image has it.
     List,
+}
+
+/// What is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mechanism {
+    /// A System V segment: it lives in the IPC namespace.
+    Sysv,
+    /// A POSIX object: a file on whatever is mounted at `/dev/shm`.
+    Posix,
+    /// A file on a volume that all containers mount: the control, which is always shared.
+    File,
+}
+
+impl Mechanism {
+    /// The call that finds what is shared.
+    #[must_use]
+    pub fn call(self) -> &'static str {
+        match self {
+            Self::Sysv => "shmget",
+            Self::Posix => "shm_open",
+            Self::File => "open",
+        }
+    }
+}
+
+/// How a container shares memory, in the words of `--ipc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sharing {
+    /// As the engine does it when it is not told.
+    Default,
+    /// A namespace and a `/dev/shm` of its own, which nobody may join.
+    Private,
+    /// A namespace and a `/dev/shm` of its own, which others may join.
+    Shareable,
+    /// Those of another container, the donor.
+    Container(Container),
+    /// The host's.
+    Host,
+    /// A namespace of its own, and no `/dev/shm` at all.
+    None,
+    /// A namespace of its own, and the host's `/dev/shm` bound in.
+    HostShm,
 }
 
 /// A statement that evidence speaks for or against.

@@ -79,6 +79,10 @@ impl Judge {
     /// Compares what a step showed with what was predicted.
     pub fn step(&mut self, planned: &Planned, observed: &Observation) -> Verdict {
         let predicted = &planned.predicted;
+        if predicted.state == Some(State::Refused) || observed.state == Some(State::Refused) {
+            let difference = differ("container", state(predicted), state(observed));
+            return difference.map_or(Verdict::Pass, Verdict::Fail);
+        }
         let difference = self
             .namespace(predicted, observed)
             .or_else(|| differ("exit status", exit_status(predicted), exit_status(observed)))
@@ -127,7 +131,7 @@ impl Judge {
     fn output(&self, planned: &Planned, observed: &Observation) -> Option<Difference> {
         let predicted = &planned.predicted;
         match planned.step.action {
-            Action::Write(_) | Action::Read => {
+            Action::Write(..) | Action::Read(_) => {
                 let quoted = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
                 let lines = |o: &Observation| quoted(&unix_lines(&o.stdout));
                 let first = |o: &Observation| quoted(o.stderr_first_line());
@@ -139,7 +143,7 @@ impl Judge {
                 let rows = |o: &Observation| self.essence(o.rows(), everything);
                 differ("listing", rows(predicted), rows(observed))
             }
-            Action::Build | Action::Start | Action::Stop | Action::Processes => None,
+            _ => None,
         }
     }
 
@@ -183,7 +187,10 @@ fn exit_status(observation: &Observation) -> String {
 fn state(observation: &Observation) -> String {
     match observation.state {
         Some(State::Running) => "running".to_owned(),
+        Some(State::Paused) => "paused".to_owned(),
         Some(State::Exited) => "not running".to_owned(),
+        Some(State::Gone) => "removed".to_owned(),
+        Some(State::Refused) => "refused".to_owned(),
         None => "not asked".to_owned(),
     }
 }
@@ -205,7 +212,7 @@ pub fn holds<'a>(
     let mut all = true;
     for evidence in &conclusion.evidence {
         let step = script.steps().find(|step| step.id == evidence.step)?;
-        all &= observe(step.id)?.shows(&step.action, script.key, evidence.shows)?;
+        all &= observe(&step.id)?.shows(&step.action, script.objects.key, evidence.shows)?;
     }
     Some(all)
 }

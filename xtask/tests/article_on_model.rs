@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use shm_core::Key;
+use xtask::engine::Policy;
 use xtask::observation::{Identity, Made, Observation, State};
 use xtask::plan::Plan;
 use xtask::script::article;
@@ -23,8 +24,8 @@ key        shmid      owner      perms      bytes      nattch     status
 const NOT_FOUND: (&str, &str, i32) =
     ("shm read failed\n", "shmget failed, errno: 2 msg: No such file or directory\n", 255);
 
-fn predicted() -> BTreeMap<&'static str, Observation> {
-    let plan = Plan::new(article::script(Key::DEFAULT)).unwrap();
+fn predicted() -> BTreeMap<String, Observation> {
+    let plan = Plan::new(article::script(Key::DEFAULT), Policy::ShareableDonors).unwrap();
     let steps = plan.stages.into_iter().flatten();
     steps.map(|planned| (planned.step.id, planned.predicted)).collect()
 }
@@ -94,7 +95,7 @@ fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
 #[test]
 fn every_step_of_the_article_is_there_in_its_order() {
     let script = article::script(Key::DEFAULT);
-    let ids: Vec<_> = script.steps().map(|step| step.id).collect();
+    let ids: Vec<_> = script.steps().map(|step| step.id.as_str()).collect();
     assert_eq!(
         ids,
         [

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shm_core::{IpcNamespace, Key};
-use xtask::engine::discover;
+use xtask::engine::{Policy, discover};
 use xtask::observation::{Identity, Made, Observation, State};
 use xtask::plan::Plan;
 use xtask::report::Report;
@@ -16,7 +16,7 @@ use xtask::verdict::{Judge, Verdict};
 
 /// Judges a run that went as predicted, except for what `change` does to a step's observation.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
-    let plan = Plan::new(article::script(Key::DEFAULT)).unwrap();
+    let plan = Plan::new(article::script(Key::DEFAULT), Policy::ShareableDonors).unwrap();
     let mut judge = Judge::new(Key::DEFAULT, Some(kernel(0)));
     let mut results = Vec::new();
     let mut made_so_far = vec![Made::HOST];
@@ -30,7 +30,7 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
             });
             observed.namespace = Some(Identity::Kernel(kernel(number)));
         }
-        change(planned.step.id, &mut observed);
+        change(&planned.step.id, &mut observed);
         let verdict = judge.step(planned, &observed);
         results.push(StepResult { planned: planned.clone(), observed: Some(observed), verdict });
     }
@@ -42,9 +42,9 @@ fn kernel(number: usize) -> IpcNamespace {
     IpcNamespace::reported(4_026_532_180, 100 + number as u64)
 }
 
-fn failed_steps(report: &Report) -> Vec<&'static str> {
+fn failed_steps(report: &Report) -> Vec<&str> {
     let failed = report.steps.iter().filter(|step| matches!(step.verdict, Verdict::Fail(_)));
-    failed.map(|step| step.planned.step.id).collect()
+    failed.map(|step| step.planned.step.id.as_str()).collect()
 }
 
 fn failed_conclusions(report: &Report) -> Vec<&'static str> {

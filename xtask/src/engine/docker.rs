@@ -2,21 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use serde::Deserialize;
+use shm_core::IpcNamespace;
 use shm_core::namespace::boot_id;
-use shm_core::{IpcNamespace, Key};
 
 use super::image::Image;
-use super::{Answer, Engine, EngineError, EngineInfo, tool};
-use crate::dist::Dist;
+use super::tool::Tools;
+use super::{Answer, Engine, EngineError, EngineInfo};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Place, Step};
+use crate::script::{Action, Container, Place, Sharing, Step};
+
+/// Where the volume is mounted that all containers of a script share.
+const VOLUME: &str = "/shared";
 
 /// The least that a container can run with.
 const HARDENED: [&str; 7] = [
@@ -36,9 +40,7 @@ pub struct Docker {
     program: &'static str,
     run: RunId,
     image: Image,
-    dist: Dist,
-    key: Key,
-    interrupt: Interrupt,
+    tools: Tools,
     /// Those that were made, with the namespace of their last start.
     containers: Mutex<BTreeMap<Container, Identity>>,
     /// Set before the first container is made.
@@ -61,22 +63,13 @@ struct ReportedNamespace {
 impl Docker {
     /// For one run, with `program` (`docker` or `podman`).
     #[must_use]
-    pub fn new(
-        info: EngineInfo,
-        program: &'static str,
-        image: Image,
-        dist: Dist,
-        key: Key,
-        interrupt: Interrupt,
-    ) -> Self {
+    pub fn new(info: EngineInfo, program: &'static str, image: Image, tools: Tools) -> Self {
         Self {
             info,
             program,
             run: RunId::random(),
             image,
-            dist,
-            key,
-            interrupt,
+            tools,
             containers: Mutex::default(),
             used: AtomicBool::new(false),
         }
@@ -88,44 +81,36 @@ impl Docker {
 
     fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
         let args = args.iter().copied();
-        Ok(Invocation::new(self.program, args).run(&self.interrupt)?)
+        Ok(Invocation::new(self.program, args).run(&self.tools.interrupt)?)
     }
 
-    /// A command that must succeed for the script to go on.
-    fn demand(&self, what: &str, args: &[&str]) -> Result<Transcript, EngineError> {
+    /// Runs a command that changes what a container is, and looks what it is then.
+    fn change(&self, container: Container, args: &[&str]) -> Result<Observation, EngineError> {
         let transcript = self.invoke(args)?;
-        if transcript.succeeded() {
-            return Ok(transcript);
+        if !transcript.succeeded() {
+            return Ok(Observation { state: Some(State::Refused), ..transcript.into() });
         }
-        Err(EngineError::Refused { what: format!("{} {what}", self.program), transcript })
-    }
-
-    fn start(&self, container: Container) -> Result<Observation, EngineError> {
-        let name = self.name(container);
-        let known = self.with_containers(|containers| containers.contains_key(&container));
-        let transcript = if known {
-            self.demand("did not start the container again", &["start", &name])?
-        } else {
-            self.used.store(true, Ordering::SeqCst);
-            self.create(&name)?
-        };
-        let (state, pid) = self.inspect(&name)?;
-        let namespace = match state {
-            State::Running => self.identify(&name, pid),
-            State::Exited => Identity::Unknown("the container does not run".to_owned()),
-        };
+        let (state, pid) = self.inspect(&self.name(container))?;
+        if state != State::Running {
+            return Ok(Observation { state: Some(state), ..transcript.into() });
+        }
+        let namespace = self.identify(&self.name(container), pid);
         self.with_containers(|containers| containers.insert(container, namespace.clone()));
         let (namespace, state) = (Some(namespace), Some(state));
         Ok(Observation { namespace, state, ..transcript.into() })
     }
 
-    fn create(&self, name: &str) -> Result<Transcript, EngineError> {
+    fn run(&self, container: Container, sharing: Sharing) -> Result<Observation, EngineError> {
+        self.used.store(true, Ordering::SeqCst);
+        let name = self.name(container);
         let run = format!("{RUN_LABEL}={}", self.run);
         let owner = format!("{OWNER_LABEL}={}", Owner::current());
         let variable = format!("{RUN_VARIABLE}={}", self.run);
-        let mut args = vec!["run", "--detach", "--name", name, "--label", &run, "--label", &owner];
+        let mut args = vec!["run", "--detach", "--name", &name, "--label", &run, "--label", &owner];
         args.extend(["--env", &variable]);
         args.extend(HARDENED);
+        let (mode, volume) = (self.ipc_mode(sharing), self.volume());
+        args.extend(mode.iter().chain(&volume).map(String::as_str));
         if self.image.is_bare() {
             args.push(self.image.tag());
         } else {
@@ -133,27 +118,74 @@ impl Docker {
             args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
             args.extend([self.image.tag(), "/bin/bash"]);
         }
-        self.demand("did not start the container", &args)
+        self.change(container, &args)
     }
 
-    fn stop(&self, container: Container) -> Result<Observation, EngineError> {
-        let name = self.name(container);
-        let transcript = self.demand("did not stop the container", &["stop", &name])?;
-        let (state, _) = self.inspect(&name)?;
+    fn ipc_mode(&self, sharing: Sharing) -> Vec<String> {
+        let mode = match sharing {
+            Sharing::Default => return vec![],
+            Sharing::Private | Sharing::HostShm => "private".to_owned(),
+            Sharing::Shareable => "shareable".to_owned(),
+            Sharing::Container(donor) => format!("container:{}", self.name(donor)),
+            Sharing::Host => "host".to_owned(),
+            Sharing::None => "none".to_owned(),
+        };
+        let mut args = vec!["--ipc".to_owned(), mode];
+        if sharing == Sharing::HostShm {
+            args.extend(["--volume", "/dev/shm:/dev/shm"].map(str::to_owned));
+        }
+        args
+    }
+
+    fn volume(&self) -> Vec<String> {
+        let Some(folder) = &self.tools.volume else { return vec![] };
+        vec!["--volume".to_owned(), format!("{}:{VOLUME}", folder.display())]
+    }
+
+    fn in_container(
+        &self,
+        container: Container,
+        action: &Action,
+    ) -> Result<Observation, EngineError> {
+        let verb = match action {
+            Action::Run(sharing) => return self.run(container, *sharing),
+            Action::Remove => return self.remove(container),
+            Action::Start => "start",
+            Action::Stop => "stop",
+            Action::Kill => "kill",
+            Action::Restart => "restart",
+            Action::Pause => "pause",
+            Action::Unpause => "unpause",
+            action => return self.exec(container, action),
+        };
+        self.change(container, &[verb, &self.name(container)])
+    }
+
+    fn remove(&self, container: Container) -> Result<Observation, EngineError> {
+        let transcript = self.invoke(&["rm", "--force", &self.name(container)])?;
+        let state = if transcript.succeeded() { State::Gone } else { State::Refused };
         Ok(Observation { state: Some(state), ..transcript.into() })
     }
 
-    /// Whether a container runs, and the id of its process.
+    /// What a container is, and the id of its process.
     fn inspect(&self, name: &str) -> Result<(State, u32), EngineError> {
-        let format = "{{.State.Running}} {{.State.Pid}}";
-        let transcript =
-            self.demand("does not know the container", &["inspect", "--format", format, name])?;
+        let format = "{{.State.Status}} {{.State.Pid}}";
+        let transcript = self.invoke(&["inspect", "--format", format, name])?;
         let answer = transcript.text();
-        let parsed = answer.split_once(' ').and_then(|(running, pid)| {
-            let state = if running.parse().ok()? { State::Running } else { State::Exited };
+        let parsed = answer.split_once(' ').and_then(|(status, pid)| {
+            let state = match status {
+                "running" => State::Running,
+                "paused" => State::Paused,
+                // What was never started, or is dead, is just as little there.
+                "exited" | "created" | "dead" | "stopped" => State::Exited,
+                _ => return None,
+            };
             Some((state, pid.parse().ok()?))
         });
-        parsed.ok_or_else(|| EngineError::Unexpected { command: transcript.command_line(), answer })
+        parsed.ok_or_else(|| EngineError::Unexpected {
+            command: transcript.command_line(),
+            answer: [answer, transcript.last_words()].concat(),
+        })
     }
 
     /// The namespace of a container that runs: by its process, or else by its own word.
@@ -185,7 +217,7 @@ impl Docker {
     fn processes(&self) -> Result<Observation, EngineError> {
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
-        let transcript = self.demand("did not list the containers", &args)?;
+        let transcript = self.invoke(&args)?;
         let text = transcript.text();
         let names: BTreeSet<_> = text.lines().filter_map(|line| line.split('\t').next()).collect();
         let running = self.with_containers(|containers| {
@@ -197,9 +229,7 @@ impl Docker {
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let name = self.name(container);
-        let Some((tool, args)) = tool::command(action, self.key) else {
-            return Err(EngineError::Script(format!("{action:?} is nothing to do in a container")));
-        };
+        let (tool, args) = self.tools.command(action, Path::new(VOLUME))?;
         let mut command = vec!["exec", &name];
         match (action, self.image.is_bare()) {
             (Action::List, false) => command.extend(["ipcs", "-m"]),
@@ -234,17 +264,16 @@ impl Engine for Docker {
     }
 
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
-        let observation = match (&step.action, step.place) {
-            (Action::Build, _) => self.image.ensure(self.program, &self.interrupt)?.into(),
-            (Action::Processes, _) => self.processes()?,
-            (Action::Start, Place::In(container)) => self.start(container)?,
-            (Action::Stop, Place::In(container)) => self.stop(container)?,
-            (action, Place::In(container)) => self.exec(container, action)?,
-            (_, Place::Host) if self.is_elsewhere() => {
-                return Ok(Answer::Skipped(format!("{ELSEWHERE}: this is not their host")));
-            }
-            (action, Place::Host) => tool::on_host(&self.dist, action, self.key, &self.interrupt)?
-                .ok_or_else(|| EngineError::Script(format!("{action:?} on the host")))?,
+        let observation = match step.place {
+            Place::In(container) => self.in_container(container, &step.action)?,
+            Place::Host => match &step.action {
+                Action::Build => self.image.ensure(self.program, &self.tools.interrupt)?.into(),
+                Action::Processes => self.processes()?,
+                _ if self.is_elsewhere() => {
+                    return Ok(Answer::Skipped(format!("{ELSEWHERE}: this is not their host")));
+                }
+                action => self.tools.on_host(action)?,
+            },
         };
         Ok(Answer::Observed(observation))
     }

@@ -7,19 +7,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use shm_core::{IpcNamespace, Key};
+use shm_core::IpcNamespace;
 
-use super::{Answer, Engine, EngineError, EngineInfo, tool};
-use crate::dist::Dist;
-use crate::interrupt::Interrupt;
+use super::tool::Tools;
+use super::{Answer, Engine, EngineError, EngineInfo};
 use crate::invocation::{Background, Invocation, Transcript};
 use crate::ledger::{OWNER_VARIABLE, Owner};
 use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Place, Step};
+use crate::script::{Action, Container, Place, Sharing, Step};
 
-/// Mounts what POSIX shared memory needs and becomes the container's process, `$0`.
-const CONTAINER: &str =
-    "mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm && exec \"$0\" --watch";
+/// Mounts what POSIX shared memory needs.
+const OWN_SHM: &str = "mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm";
+/// Takes it away: there is no `/dev/shm` in an empty `/dev`.
+const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
 /// How long a container may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,9 +30,9 @@ pub struct Namespaces {
     info: EngineInfo,
     /// Whether a user namespace stands in for root.
     user: bool,
-    dist: Dist,
-    key: Key,
-    interrupt: Interrupt,
+    tools: Tools,
+    /// The modes of all containers that were made.
+    modes: Mutex<BTreeMap<Container, Sharing>>,
     running: Mutex<BTreeMap<Container, Process>>,
 }
 
@@ -46,31 +46,36 @@ struct Process {
 impl Namespaces {
     /// For one run; with `user`, in user namespaces.
     #[must_use]
-    pub fn new(info: EngineInfo, user: bool, dist: Dist, key: Key, interrupt: Interrupt) -> Self {
-        Self { info, user, dist, key, interrupt, running: Mutex::default() }
+    pub fn new(info: EngineInfo, user: bool, tools: Tools) -> Self {
+        Self { info, user, tools, modes: Mutex::default(), running: Mutex::default() }
+    }
+
+    fn run(&self, container: Container, sharing: Sharing) -> Result<Observation, EngineError> {
+        with(&self.modes, |modes| modes.insert(container, sharing));
+        self.start(container)
     }
 
     fn start(&self, container: Container) -> Result<Observation, EngineError> {
-        let mut args = vec!["--ipc", "--mount", "--propagation", "private"];
-        if self.user {
-            args.extend(["--user", "--map-root-user"]);
-        }
-        let watch = self.dist.tool("shm_ls");
-        args.extend(["--", "sh", "-c", CONTAINER, &watch]);
+        let mode = with(&self.modes, |modes| modes.get(&container).copied());
+        let mode = mode.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
+        let Some((program, args)) = self.command(mode) else {
+            return Ok(Observation { state: Some(State::Refused), ..Observation::default() });
+        };
         let invocation =
-            Invocation::new("unshare", args).env(OWNER_VARIABLE, Owner::current().to_string());
+            Invocation::new(program, args).env(OWNER_VARIABLE, Owner::current().to_string());
         let started = Instant::now();
         let background = invocation.start()?;
         // On the ledger first: whatever happens from here on, it is ended with the run.
         let pid = background.pid();
-        let process = Process { background, namespace: Identity::Unknown("starting".to_owned()) };
-        self.with_running(|running| running.insert(container, process));
+        let namespace = Identity::Unknown("starting".to_owned());
+        let process = Process { background, namespace };
+        with(&self.running, |running| running.insert(container, process));
         while !is_watching(pid) {
             self.still_starting(container, started)?;
         }
         let namespace = IpcNamespace::of_process(pid)
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
-        self.with_running(|running| {
+        with(&self.running, |running| {
             if let Some(process) = running.get_mut(&container) {
                 process.namespace = namespace.clone();
             }
@@ -85,9 +90,60 @@ impl Namespaces {
         })
     }
 
+    /// What makes a container in a mode; `None` where its donor does not run.
+    fn command(&self, mode: Sharing) -> Option<(&'static str, Vec<String>)> {
+        let watch = self.tools.dist.tool("shm_ls");
+        let own = |mode, setup: &str| {
+            let mut args = self.own_namespaces(mode);
+            if self.user {
+                args.extend(["--user", "--map-root-user"]);
+            }
+            let mut args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+            let script = format!("{setup} && exec \"$0\" --watch");
+            args.extend(["--", "sh", "-c"].map(str::to_owned));
+            args.extend([script, watch.clone()]);
+            ("unshare", args)
+        };
+        Some(match mode {
+            Sharing::Default | Sharing::Private | Sharing::Shareable => own(mode, OWN_SHM),
+            Sharing::None => own(mode, NO_SHM),
+            Sharing::HostShm | Sharing::Host => own(mode, "true"),
+            Sharing::Container(donor) => {
+                let mut args = self.enter(donor)?;
+                args.extend([watch, "--watch".to_owned()]);
+                ("nsenter", args)
+            }
+        })
+    }
+
+    /// The namespaces that a container in this mode does not share with the host, as flags of
+    /// unshare and nsenter.
+    fn own_namespaces(&self, mode: Sharing) -> Vec<&'static str> {
+        match mode {
+            Sharing::Host => vec![],
+            Sharing::HostShm => vec!["--ipc"],
+            Sharing::Container(donor) => with(&self.modes, |modes| modes.get(&donor).copied())
+                .map_or_else(Vec::new, |mode| self.own_namespaces(mode)),
+            _ => vec!["--ipc", "--mount"],
+        }
+    }
+
+    /// The arguments with which nsenter goes into a container; `None` where it does not run.
+    fn enter(&self, container: Container) -> Option<Vec<String>> {
+        let pid = with(&self.running, |running| Some(running.get(&container)?.background.pid()))?;
+        let mode = with(&self.modes, |modes| modes.get(&container).copied())?;
+        let mut flags = self.own_namespaces(mode);
+        if self.user {
+            flags.extend(["--user", "--preserve-credentials"]);
+        }
+        flags.push("--");
+        let target = ["--target".to_owned(), pid.to_string()];
+        Some(target.into_iter().chain(flags.into_iter().map(str::to_owned)).collect())
+    }
+
     /// Waits a moment for a container that has not started yet.
     fn still_starting(&self, container: Container, started: Instant) -> Result<(), EngineError> {
-        let ended = self.with_running(|running| {
+        let ended = with(&self.running, |running| {
             let Some(process) = running.get(&container) else { return Ok(None) };
             let output = process.background.wait(Duration::from_millis(1))?;
             Ok::<_, EngineError>(output.map(|output| process.background.transcript(output)))
@@ -100,44 +156,76 @@ impl Namespaces {
         }
     }
 
-    fn stop(&self, container: Container) -> Result<Observation, EngineError> {
-        let Some(process) = self.with_running(|running| running.remove(&container)) else {
+    /// Ends a container's process, by asking it or without.
+    fn end(&self, container: Container, signal: Signal) -> Result<Observation, EngineError> {
+        let Some(process) = with(&self.running, |running| running.remove(&container)) else {
             return Err(EngineError::Script(format!("container {container} does not run")));
         };
         let pid = process.background.pid();
-        let transcript = end(&process.background)?;
+        let transcript = end(&process.background, signal)?;
+        let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
         Ok(Observation {
-            command: vec!["kill".to_owned(), pid.to_string()],
+            command: ["kill", "-s", name, &pid.to_string()].map(str::to_owned).to_vec(),
             state: Some(State::Exited),
+            // The status that matters is that of the command, not that of the process it ended.
+            exit_code: Some(0),
             ..transcript.into()
         })
     }
 
-    fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
-        let Some((tool, args)) = tool::command(action, self.key) else {
-            return Err(EngineError::Script(format!("{action:?} is nothing to do in a container")));
+    /// Freezes a container's process, or lets it go on.
+    fn pause(&self, container: Container, pause: bool) -> Result<Observation, EngineError> {
+        let (name, signal, state) = if pause {
+            ("STOP", Signal::STOP, State::Paused)
+        } else {
+            ("CONT", Signal::CONT, State::Running)
         };
-        let (pid, namespace) = self
-            .with_running(|running| {
-                let process = running.get(&container)?;
-                Some((process.background.pid(), process.namespace.clone()))
-            })
+        let (pid, namespace) = with(&self.running, |running| {
+            let Some(process) = running.get(&container) else {
+                return Err(EngineError::Script(format!("container {container} does not run")));
+            };
+            process.background.signal(signal)?;
+            Ok((process.background.pid(), process.namespace.clone()))
+        })?;
+        Ok(Observation {
+            command: ["kill", "-s", name, &pid.to_string()].map(str::to_owned).to_vec(),
+            exit_code: Some(0),
+            state: Some(state),
+            namespace: (!pause).then_some(namespace),
+            ..Observation::default()
+        })
+    }
+
+    fn restart(&self, container: Container) -> Result<Observation, EngineError> {
+        let ended = self.end(container, Signal::TERM)?;
+        let started = self.start(container)?;
+        Ok(Observation { duration: ended.duration + started.duration, ..started })
+    }
+
+    fn remove(&self, container: Container) -> Result<Observation, EngineError> {
+        let runs = with(&self.running, |running| running.contains_key(&container));
+        let ended = if runs { self.end(container, Signal::KILL)? } else { Observation::default() };
+        with(&self.modes, |modes| modes.remove(&container));
+        Ok(Observation { state: Some(State::Gone), exit_code: Some(0), ..ended })
+    }
+
+    fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
+        let (tool, args) = self.tools.command(action, self.tools.volume_on_host())?;
+        let mut command = self
+            .enter(container)
             .ok_or_else(|| EngineError::Script(format!("container {container} does not run")))?;
-        let mut command = vec!["--target".to_owned(), pid.to_string()];
-        command.extend(["--ipc", "--mount"].map(str::to_owned));
-        if self.user {
-            command.extend(["--user", "--preserve-credentials"].map(str::to_owned));
-        }
-        command.extend(["--".to_owned(), self.dist.tool(tool)]);
+        command.push(self.tools.dist.tool(tool));
         command.extend(args);
-        let transcript = Invocation::new("nsenter", command).run(&self.interrupt)?;
-        Ok(Observation { namespace: Some(namespace), ..transcript.into() })
+        let transcript = Invocation::new("nsenter", command).run(&self.tools.interrupt)?;
+        let namespace =
+            with(&self.running, |running| Some(running.get(&container)?.namespace.clone()));
+        Ok(Observation { namespace, ..transcript.into() })
     }
 
     /// Asks the kernel, through lsns, which of the containers' processes have a namespace.
     fn processes(&self) -> Result<Observation, EngineError> {
         let args = ["--type", "ipc", "--noheadings", "--output", "PID,NS,COMMAND"];
-        let transcript = Invocation::new("lsns", args).run(&self.interrupt)?;
+        let transcript = Invocation::new("lsns", args).run(&self.tools.interrupt)?;
         if !transcript.succeeded() {
             let what = "the namespaces could not be listed".to_owned();
             return Err(EngineError::Refused { what, transcript });
@@ -147,7 +235,7 @@ impl Namespaces {
             .lines()
             .filter_map(|line| line.split_ascii_whitespace().next()?.parse().ok())
             .collect();
-        let names = self.with_running(|running| {
+        let names = with(&self.running, |running| {
             let lives = |process: &Process| pids.contains(&process.background.pid());
             let living = running.iter().filter(|(_, process)| lives(process));
             living.map(|(container, process)| (process.background.pid(), *container)).collect()
@@ -158,11 +246,11 @@ impl Namespaces {
             ..transcript.into()
         })
     }
+}
 
-    fn with_running<T>(&self, access: impl FnOnce(&mut BTreeMap<Container, Process>) -> T) -> T {
-        // A map stays whole whatever panicked while it was locked.
-        access(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
-    }
+fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
+    // A map stays whole whatever panicked while it was locked.
+    access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The lines of lsns about our containers; the machine may have many others.
@@ -179,9 +267,11 @@ fn is_watching(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "shm_ls")
 }
 
-/// Ends a container's process as engines do: it is asked to, and killed where it does not listen.
-fn end(background: &Background) -> Result<Transcript, EngineError> {
-    background.signal(Signal::TERM)?;
+/// Ends a process as engines do: it is asked to, and killed where it does not listen.
+fn end(background: &Background, signal: Signal) -> Result<Transcript, EngineError> {
+    background.signal(signal)?;
+    // What is stopped hears nothing but a SIGKILL.
+    background.signal(Signal::CONT)?;
     if background.wait(PATIENCE)?.is_none() {
         background.kill()?;
     }
@@ -201,23 +291,28 @@ impl Engine for Namespaces {
             // There are no images: the containers see the host's files, the tools among them.
             (Action::Build, _) => Observation { exit_code: Some(0), ..Observation::default() },
             (Action::Processes, _) => self.processes()?,
+            (action, Place::Host) => self.tools.on_host(action)?,
+            (Action::Run(sharing), Place::In(container)) => self.run(container, *sharing)?,
             (Action::Start, Place::In(container)) => self.start(container)?,
-            (Action::Stop, Place::In(container)) => self.stop(container)?,
+            (Action::Stop, Place::In(container)) => self.end(container, Signal::TERM)?,
+            (Action::Kill, Place::In(container)) => self.end(container, Signal::KILL)?,
+            (Action::Restart, Place::In(container)) => self.restart(container)?,
+            (Action::Pause, Place::In(container)) => self.pause(container, true)?,
+            (Action::Unpause, Place::In(container)) => self.pause(container, false)?,
+            (Action::Remove, Place::In(container)) => self.remove(container)?,
             (action, Place::In(container)) => self.exec(container, action)?,
-            (action, Place::Host) => tool::on_host(&self.dist, action, self.key, &self.interrupt)?
-                .ok_or_else(|| EngineError::Script(format!("{action:?} on the host")))?,
         };
         Ok(Answer::Observed(observation))
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {
-        let processes = self.with_running(std::mem::take);
+        let processes = with(&self.running, std::mem::take);
         // All are asked to end before any is waited for.
         for process in processes.values() {
             process.background.signal(Signal::TERM)?;
         }
         for process in processes.values() {
-            end(&process.background)?;
+            end(&process.background, Signal::TERM)?;
         }
         Ok(processes.len())
     }

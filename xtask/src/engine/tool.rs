@@ -1,44 +1,87 @@
 //! The command lines of the tools, for an engine to run at a place.
 
+use std::path::{Path, PathBuf};
+
 use shm_core::{IpcNamespace, Key};
 
+use super::EngineError;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, InvocationError, Transcript};
+use crate::invocation::{Invocation, Transcript};
 use crate::observation::{Identity, Observation};
-use crate::script::Action;
+use crate::script::{Action, Mechanism, Objects};
 
-/// The tool that does `action`, and its arguments; `None` for what only an engine does.
-#[must_use]
-pub fn command(action: &Action, key: Key) -> Option<(&'static str, Vec<String>)> {
-    let key = || match key {
-        Key::DEFAULT => vec![],
-        key => vec!["--key".to_owned(), key.to_string()],
-    };
-    match action {
-        Action::Write(text) => Some(("shm_wr", [key(), vec![(*text).to_owned()]].concat())),
-        Action::Read => Some(("shm_rd", key())),
-        Action::List => Some(("shm_ls", vec![])),
-        Action::Build | Action::Start | Action::Stop | Action::Processes => None,
+/// Runs the tools on one script's shared memory.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The binaries.
+    pub dist: Dist,
+    /// The names of the shared memory.
+    pub objects: Objects,
+    /// The folder on the host that is the volume, where the script shares files.
+    pub volume: Option<PathBuf>,
+    /// What may end the run.
+    pub interrupt: Interrupt,
+}
+
+impl Tools {
+    /// The tool that does `action`, and its arguments, where the volume is mounted at `volume`.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Script`] for what is no work for a tool.
+    pub fn command(
+        &self,
+        action: &Action,
+        volume: &Path,
+    ) -> Result<(&'static str, Vec<String>), EngineError> {
+        match action {
+            Action::Write(mechanism, text) => {
+                Ok(("shm_wr", [self.address(*mechanism, volume), vec![text.clone()]].concat()))
+            }
+            Action::Read(mechanism) => Ok(("shm_rd", self.address(*mechanism, volume))),
+            Action::List => Ok(("shm_ls", vec![])),
+            _ => Err(EngineError::Script(format!("{action:?} is no work for a tool"))),
+        }
+    }
+
+    fn address(&self, mechanism: Mechanism, volume: &Path) -> Vec<String> {
+        match mechanism {
+            Mechanism::Sysv if self.objects.key == Key::DEFAULT => vec![],
+            Mechanism::Sysv => vec!["--key".to_owned(), self.objects.key.to_string()],
+            Mechanism::Posix => vec!["--posix".to_owned(), self.objects.name()],
+            Mechanism::File => {
+                let path = volume.join(self.objects.name());
+                vec!["--file".to_owned(), path.to_string_lossy().into_owned()]
+            }
+        }
+    }
+
+    /// The folder on the host that is the volume; the root where there is none.
+    #[must_use]
+    pub fn volume_on_host(&self) -> &Path {
+        self.volume.as_deref().unwrap_or(Path::new("/"))
+    }
+
+    /// Does `action` on the host, with the very binaries that are in the image.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where the tool cannot be run.
+    pub fn on_host(&self, action: &Action) -> Result<Observation, EngineError> {
+        let (tool, args) = self.command(action, self.volume_on_host())?;
+        let transcript = Invocation::new(&self.dist.tool(tool), args).run(&self.interrupt)?;
+        let namespace = IpcNamespace::current()
+            .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
+        Ok(Observation { namespace: Some(namespace), ..transcript.into() })
     }
 }
 
-/// Does `action` on the host, with the very binaries that are in the image.
-///
-/// # Errors
-///
-/// [`InvocationError`] where the tool cannot be run.
-pub fn on_host(
-    dist: &Dist,
-    action: &Action,
-    key: Key,
-    interrupt: &Interrupt,
-) -> Result<Option<Observation>, InvocationError> {
-    let Some((tool, args)) = command(action, key) else { return Ok(None) };
-    let transcript = Invocation::new(&dist.tool(tool), args).run(interrupt)?;
-    let namespace = IpcNamespace::current()
-        .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
-    Ok(Some(Observation { namespace: Some(namespace), ..transcript.into() }))
+impl From<Observation> for Transcript {
+    fn from(observation: Observation) -> Self {
+        let Observation { command, stdout, stderr, exit_code, duration, .. } = observation;
+        Self { command, stdout, stderr, exit_code, duration }
+    }
 }
 
 impl From<Transcript> for Observation {

@@ -14,7 +14,7 @@ use crate::script::{Container, Place};
 struct Document<'a> {
     schema_version: u32,
     engine: &'a EngineInfo,
-    script: &'static str,
+    script: &'a str,
     base: &'a str,
     key: String,
     duration_ms: u128,
@@ -25,7 +25,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Step<'a> {
-    id: &'static str,
+    id: &'a str,
     section: &'static str,
     place: Place,
     command: &'a [String],
@@ -72,7 +72,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let document = Document {
         schema_version: 1,
         engine: &report.engine,
-        script: report.script,
+        script: &report.script,
         base: &report.base,
         key: report.key.to_string(),
         duration_ms: report.duration.as_millis(),
@@ -87,7 +87,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 fn step(result: &StepResult) -> Step<'_> {
     let observed = result.observed.as_ref();
     Step {
-        id: result.planned.step.id,
+        id: &result.planned.step.id,
         section: result.planned.step.section,
         place: result.planned.step.place,
         command: observed.map_or(&[], |observed| &observed.command),

@@ -85,9 +85,9 @@ fn write_output(
     let predicted = matches!(result.verdict, Verdict::Pass);
     let stderr = match result.planned.step.action {
         _ if !predicted => &observed.stderr[..],
-        Action::Write(_) | Action::Read | Action::List => observed.stderr_first_line(),
+        Action::Write(..) | Action::Read(_) | Action::List => observed.stderr_first_line(),
         // Engines chat there.
-        Action::Build | Action::Start | Action::Stop | Action::Processes => &[],
+        _ => &[],
     };
     for printed in [stderr, &observed.stdout] {
         let text = escape(printed).replace("\\x0d\n", "\n");

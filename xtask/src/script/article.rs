@@ -2,8 +2,14 @@
 
 use shm_core::Key;
 
-use super::Action::{Build, List, Processes, Read, Start, Stop, Write};
-use super::{Action, Conclusion, Container, Evidence, Place, Script, Shows, Stage, Step};
+use super::Action::{Build, List, Processes, Run, Start, Stop};
+use super::{
+    Action, Conclusion, Container, Evidence, Mechanism, Objects, Place, Script, Sharing, Shows,
+    Stage, Step,
+};
+
+/// The article knows one mechanism.
+const READ: Action = Action::Read(Mechanism::Sysv);
 
 const A: Container = Container("A");
 const B: Container = Container("B");
@@ -23,26 +29,27 @@ const RESTART: &str = "(3) Does it survive a restart?";
 #[must_use]
 pub fn script(key: Key) -> Script {
     let stages = [one_container(), two_containers(), host_and_restart()].concat();
-    Script { name: "article", key, stages, conclusions: conclusions() }
+    let objects = Objects { key };
+    Script { name: "article".to_owned(), objects, stages, conclusions: conclusions() }
 }
 
 fn one_container() -> Vec<Stage> {
     vec![
         alone("build", PREPARATION, Place::Host, Build),
-        alone("start-a", PREPARATION, Place::In(A), Start),
-        alone("a-write", USE, Place::In(A), Write(TEXT_OF_A)),
+        alone("start-a", PREPARATION, Place::In(A), Run(Sharing::Default)),
+        alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
         alone("a-list", USE, Place::In(A), List),
-        alone("a-read", USE, Place::In(A), Read),
+        alone("a-read", USE, Place::In(A), READ),
     ]
 }
 
 fn two_containers() -> Vec<Stage> {
     let step = |(id, container, action)| step(id, CONTAINERS, Place::In(container), action);
     vec![
-        alone("start-b", CONTAINERS, Place::In(B), Start),
-        Stage([("b-list-before", B, List), ("b-read-before", B, Read)].map(step).into()),
-        alone("b-write", CONTAINERS, Place::In(B), Write(TEXT_OF_B)),
-        Stage([("b-read", B, Read), ("a-read-again", A, Read)].map(step).into()),
+        alone("start-b", CONTAINERS, Place::In(B), Run(Sharing::Default)),
+        Stage([("b-list-before", B, List), ("b-read-before", B, READ)].map(step).into()),
+        alone("b-write", CONTAINERS, Place::In(B), write(TEXT_OF_B)),
+        Stage([("b-read", B, READ), ("a-read-again", A, READ)].map(step).into()),
         // Not beside a read of the same segment: the list would show it as attached.
         alone("b-list", CONTAINERS, Place::In(B), List),
     ]
@@ -55,10 +62,10 @@ fn host_and_restart() -> Vec<Stage> {
     };
     let [mut lists, reads] = [
         both(&List, ["b-list-after", "a-list-after"]),
-        both(&Read, ["b-read-after", "a-read-after"]),
+        both(&READ, ["b-read-after", "a-read-after"]),
     ];
     lists.0.extend(reads.0);
-    let host = [("host-list", List), ("host-read", Read)];
+    let host = [("host-list", List), ("host-read", READ)];
     vec![
         Stage(host.map(|(id, action)| step(id, HOST, Place::Host, action)).into()),
         alone("ps-before", RESTART, Place::Host, Processes),
@@ -103,10 +110,14 @@ fn conclusions() -> Vec<Conclusion> {
     ]
 }
 
+fn write(text: &str) -> Action {
+    Action::Write(Mechanism::Sysv, text.to_owned())
+}
+
 fn alone(id: &'static str, section: &'static str, place: Place, action: Action) -> Stage {
     Stage(vec![step(id, section, place, action)])
 }
 
 fn step(id: &'static str, section: &'static str, place: Place, action: Action) -> Step {
-    Step { id, section, place, action }
+    Step { id: id.to_owned(), section, place, action }
 }

@@ -1,0 +1,72 @@
+//! What the runs of one command have in common: the engine that was found, the tools, the image.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::discover::{Found, Means};
+use super::docker::Docker;
+use super::image::Image;
+use super::model::Model;
+use super::namespaces::Namespaces;
+use super::tool::Tools;
+use super::{Engine, EngineInfo};
+use crate::dist::Dist;
+use crate::interrupt::Interrupt;
+use crate::script::Objects;
+
+/// An engine with all that its runs need.
+#[derive(Debug)]
+pub struct Workshop {
+    /// The engine.
+    pub info: EngineInfo,
+    interrupt: Interrupt,
+    ready: Ready,
+}
+
+#[derive(Debug)]
+enum Ready {
+    Model,
+    Program(&'static str, Dist, Image),
+    Namespaces(bool, Dist),
+}
+
+impl Workshop {
+    /// Builds the tools where the engine needs them.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be built.
+    pub fn open(found: Found, base: &str, interrupt: &Interrupt) -> Result<Self> {
+        let ready = match found.means {
+            Means::Model => Ready::Model,
+            Means::Namespaces { user } => Ready::Namespaces(user, Dist::build(interrupt)?),
+            Means::Program(program) => {
+                let dist = Dist::build(interrupt)?;
+                let image = Image::new(&dist, base)?;
+                Ready::Program(program, dist, image)
+            }
+        };
+        Ok(Self { info: found.info, interrupt: interrupt.clone(), ready })
+    }
+
+    /// The engine for one run, whose shared memory has the names of `objects`; `volume` is the
+    /// folder that its containers share.
+    #[must_use]
+    pub fn engine(&self, objects: Objects, volume: Option<PathBuf>) -> Box<dyn Engine> {
+        let info = self.info.clone();
+        let tools = |dist: &Dist| Tools {
+            dist: dist.clone(),
+            objects,
+            volume,
+            interrupt: self.interrupt.clone(),
+        };
+        match &self.ready {
+            Ready::Model => Box::new(Model::new(info, self.info.name.policy(), objects)),
+            Ready::Program(program, dist, image) => {
+                Box::new(Docker::new(info, program, image.clone(), tools(dist)))
+            }
+            Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
+        }
+    }
+}

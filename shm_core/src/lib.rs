@@ -7,6 +7,26 @@
 //!
 //! Shared memory is never handed out as `&[u8]`: other processes write to it while we look.
 //! Bytes are copied in and out.
+//!
+//! ```
+//! use std::io::Read;
+//!
+//! use shm_core::segment::RemoveOnDrop;
+//! use shm_core::{Address, Key, Segment};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key: Key = "0x5ca1ab1e".parse()?;
+//! let (memory, _created) = Address::from(key).open_or_create(1024, 0o600)?;
+//! // Segments outlive their processes, unless told otherwise.
+//! let _guard = RemoveOnDrop(Segment::find(key)?);
+//! memory.write_text(b"hello")?;
+//!
+//! let mut text = String::new();
+//! Address::from(key).open()?.text().read_to_string(&mut text)?;
+//! assert_eq!(text, "hello");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod attachment;
 pub mod diagnosis;

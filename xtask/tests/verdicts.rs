@@ -53,8 +53,11 @@ fn failed_conclusions(report: &Report) -> Vec<&'static str> {
     failed.map(|result| result.conclusion.id).collect()
 }
 
+/// What is changed about an observation.
+type Change = fn(&mut Observation);
+
 /// Changes one step alone.
-fn at(wanted: &'static str, change: fn(&mut Observation)) -> impl Fn(&str, &mut Observation) {
+fn at(wanted: &'static str, change: Change) -> impl Fn(&str, &mut Observation) {
     move |step, observed| {
         if step == wanted {
             change(observed);
@@ -85,10 +88,9 @@ fn a_run_that_goes_as_predicted_passes() {
 
 #[test]
 fn what_b_sees_before_it_wrote_breaks_the_first_conclusion() {
-    for (step, change) in [
-        ("b-list-before", lists_the_segment as fn(&mut Observation)),
-        ("b-read-before", finds_the_text),
-    ] {
+    for (step, change) in
+        [("b-list-before", lists_the_segment as Change), ("b-read-before", finds_the_text)]
+    {
         let report = judge(at(step, change));
         assert_eq!(failed_steps(&report), [step]);
         assert_eq!(failed_conclusions(&report), ["containers_isolated"], "{step}");
@@ -108,7 +110,7 @@ fn a_text_that_b_wrote_into_a_breaks_the_first_conclusion() {
 #[test]
 fn what_the_host_sees_breaks_the_second_conclusion() {
     for (step, change) in
-        [("host-list", lists_the_segment as fn(&mut Observation)), ("host-read", finds_the_text)]
+        [("host-list", lists_the_segment as Change), ("host-read", finds_the_text)]
     {
         let report = judge(at(step, change));
         assert_eq!(failed_steps(&report), [step]);
@@ -129,7 +131,7 @@ fn segments_of_others_on_the_host_break_nothing() {
 #[test]
 fn what_outlives_the_restart_breaks_the_third_conclusion() {
     for (step, change) in [
-        ("a-list-after", lists_the_segment as fn(&mut Observation)),
+        ("a-list-after", lists_the_segment as Change),
         ("b-list-after", lists_the_segment),
         ("a-read-after", finds_the_text),
         ("b-read-after", finds_the_text),
@@ -204,7 +206,7 @@ fn a_namespace_that_is_not_known_is_no_difference() {
 
 #[test]
 fn stops_starts_and_listings_of_containers_are_believed_only_as_predicted() {
-    let cases: [(&str, fn(&mut Observation)); 6] = [
+    let cases: [(&str, Change); 6] = [
         ("stop-a", |observed| observed.state = Some(State::Running)),
         ("start-b-again", |observed| observed.state = Some(State::Exited)),
         ("ps-before", |observed| observed.running = Some(BTreeSet::from([Container("A")]))),

@@ -1,0 +1,115 @@
+//! Images: by hand, and with a shell and `ipcs` of their own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use libtest_mimic::{Failed, Trial};
+
+use crate::machine::{Engine, ensure, random_key, which, workspace};
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let containers = engines.iter().filter(|engine| engine.has_containers());
+    containers
+        .flat_map(|engine| {
+            [
+                engine.trial("the_tools_run_in_a_scratch_image_made_by_hand", by_hand),
+                engine.trial("on_a_base_with_a_shell_its_own_ipcs_lists", with_shell),
+            ]
+        })
+        .collect()
+}
+
+/// An image that goes when the trial is over.
+struct Image<'a> {
+    engine: &'a Engine,
+    name: String,
+}
+
+impl<'a> Image<'a> {
+    fn new(engine: &'a Engine) -> Self {
+        Self { engine, name: format!("localhost/shm_trial:{:x}", random_key()) }
+    }
+
+    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
+        let output = Command::new(self.engine.name).args(args).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
+        Ok(String::from_utf8(output.stdout)?)
+    }
+}
+
+impl Drop for Image<'_> {
+    fn drop(&mut self) {
+        // A trial that failed before it made the image has none to remove.
+        let _ = self.engine(&["image", "rm", "--force", &self.name]);
+    }
+}
+
+fn by_hand(engine: &Engine) -> Result<(), Failed> {
+    let image = Image::new(engine);
+    let context = workspace().to_str().unwrap();
+    image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
+    let run = ["run", "--rm", "--network", "none", &image.name];
+    let pair = image.engine(&[&run[..], &["shm_wr", "hello_world"]].concat())?;
+    ensure(pair == "shm write success\n", || pair.clone())?;
+    let list = image.engine(&[&run[..], &["shm_ls"]].concat())?;
+    let empty = shm_core::table::Table(vec![]).to_string();
+    ensure(list == empty, || list.clone())
+}
+
+/// The article to the letter, on an image that is put together from this machine's own files.
+fn with_shell(engine: &Engine) -> Result<(), Failed> {
+    let image = Image::new(engine);
+    let root = tempfile::tempdir()?;
+    for program in ["bash", "ipcs"] {
+        let path = which(program).ok_or_else(|| format!("{program} is not installed"))?;
+        install(&path, root.path())?;
+    }
+    std::fs::create_dir_all(root.path().join("etc"))?;
+    std::fs::write(root.path().join("etc/passwd"), "root:x:0:0:root:/:/bin/bash\n")?;
+    let archive = root.path().with_extension("tar");
+    let tar = ["--create", "--file", archive.to_str().unwrap(), "--directory"];
+    Command::new("tar").args(tar).arg(root.path()).arg(".").assert().success();
+    let imported = image.engine(&["import", archive.to_str().unwrap(), &image.name]);
+    std::fs::remove_file(&archive)?;
+    imported?;
+
+    let report = engine.experiment().arg("--base").arg(&image.name).report(0)?;
+    let steps = report["steps"].as_array().unwrap();
+    let list = steps.iter().find(|step| step["id"] == "a-list").unwrap();
+    let command = list["command"].as_array().unwrap();
+    ensure(command.ends_with(&["ipcs".into(), "-m".into()]), || format!("{command:?}"))?;
+    ensure(list["stdout"].as_str().unwrap().contains(" root "), || list["stdout"].to_string())?;
+    let start = steps.iter().find(|step| step["id"] == "start-a").unwrap();
+    ensure(start["command"].to_string().contains("/bin/bash"), || start.to_string())?;
+    remove_built_on(&image)
+}
+
+/// The experiment's own image on that base, which nobody will use again.
+fn remove_built_on(image: &Image<'_>) -> Result<(), Failed> {
+    let filter = format!("label=shm.experiment.image={}", image.name);
+    let ids = image.engine(&["image", "ls", "--quiet", "--filter", &filter])?;
+    for id in ids.split_whitespace() {
+        image.engine(&["image", "rm", "--force", id])?;
+    }
+    Ok(())
+}
+
+/// Copies a program and the libraries that it needs to the same places below `root`.
+fn install(program: &Path, root: &Path) -> Result<(), Failed> {
+    let output = Command::new("ldd").arg(program).output()?;
+    let text = String::from_utf8(output.stdout)?;
+    let libraries = text.split_whitespace().filter(|word| word.starts_with('/')).map(Path::new);
+    for path in libraries.chain([program]) {
+        let target = root.join(path.strip_prefix("/")?);
+        std::fs::create_dir_all(target.parent().unwrap())?;
+        std::fs::copy(path, target)?;
+    }
+    let bin = root.join("bin").join(program.file_name().unwrap());
+    std::fs::create_dir_all(bin.parent().unwrap())?;
+    if !bin.exists() {
+        std::fs::copy(program, bin)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Signals, at many moments: the run ends soon, by the signal, and leaves nothing.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Output;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::machine::{Engine, Experiment, Wrappers, ensure, xtask};
+
+/// Two seconds, and what the engine takes to remove two containers on a busy machine.
+const SOON: Duration = Duration::from_secs(12);
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    for engine in engines {
+        // The calls of one run: version, the image, run, inspect, exec, ...
+        let calls: &[usize] =
+            if engine.has_containers() { &[1, 3, 4, 6, 11, 18] } else { &[1, 5, 9] };
+        for (index, &call) in calls.iter().enumerate() {
+            let signal = [Signal::INT, Signal::TERM, Signal::HUP][index % 3];
+            let name =
+                format!("{}_at_call_{call}_ends_the_run_and_leaves_nothing", name_of(signal));
+            trials.push(engine.trial(&name, move |engine| interrupted(engine, signal, call)));
+            let name = format!("what_a_kill_at_call_{call}_leaves_is_cleaned");
+            trials.push(engine.trial(&name, move |engine| killed(engine, call)));
+        }
+        if engine.has_containers() {
+            trials.push(engine.trial("an_interruption_ends_a_command_that_hangs", hanging));
+            trials.push(engine.trial("a_second_interruption_leaves_at_once", twice));
+        }
+    }
+    trials
+}
+
+fn name_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::INT => "sigint",
+        Signal::TERM => "sigterm",
+        _ => "sighup",
+    }
+}
+
+/// The program whose calls tell how far a run has come.
+fn driver(engine: &Engine) -> &'static str {
+    if engine.has_containers() { engine.name } else { "nsenter" }
+}
+
+/// A run in the background.
+struct Running {
+    handle: duct::Handle,
+    pid: u32,
+}
+
+impl Running {
+    #[expect(clippy::disallowed_methods, reason = "the one place where a test starts a program")]
+    fn start(experiment: &Experiment) -> Result<Self, Failed> {
+        let expression = duct::cmd(env!("CARGO_BIN_EXE_xtask"), experiment.args());
+        let expression =
+            expression.env("PATH", experiment.path()).stdout_capture().stderr_capture();
+        let handle = expression.unchecked().start()?;
+        let pid = handle.pids()[0];
+        Ok(Self { handle, pid })
+    }
+
+    /// Starts it and waits until the wrapper has logged so many calls.
+    fn until(experiment: &Experiment, wrappers: &Wrappers, calls: usize) -> Result<Self, Failed> {
+        let running = Self::start(experiment)?;
+        let started = Instant::now();
+        loop {
+            let log = std::fs::read_to_string(wrappers.log_file()).unwrap_or_default();
+            if log.lines().count() >= calls {
+                return Ok(running);
+            }
+            let ended = running.handle.try_wait()?.is_some();
+            ensure(!ended && started.elapsed() < Duration::from_mins(2), || {
+                format!("the run ended before call {calls}: {log}")
+            })?;
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    fn signal(&self, signal: Signal) -> Result<(), Failed> {
+        let pid = Pid::from_raw(i32::try_from(self.pid)?).ok_or("no process")?;
+        Ok(kill_process(pid, signal)?)
+    }
+
+    /// What it answered, within the time.
+    fn output(&self, time: Duration) -> Result<&Output, Failed> {
+        Ok(self.handle.wait_timeout(time)?.ok_or_else(|| format!("still runs after {time:?}"))?)
+    }
+}
+
+/// The containers and processes of the run with this process id.
+fn left_of(engine: &Engine, pid: u32) -> Result<Vec<String>, Failed> {
+    let is_owner = |owner: &str| owner.split('/').nth(2) == Some(&pid.to_string());
+    if engine.has_containers() {
+        let format = "{{.Names}}\t{{.Label \"shm.experiment.owner\"}}";
+        let podman = "{{.Names}}\t{{index .Labels \"shm.experiment.owner\"}}";
+        let format = if engine.name == "podman" { podman } else { format };
+        let filter = "label=shm.experiment.owner";
+        let mut command = assert_cmd::Command::new(engine.name);
+        let output =
+            command.args(["ps", "--all", "--filter", filter, "--format", format]).output()?;
+        let text = String::from_utf8(output.stdout)?;
+        ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let lines = text.lines().filter(|line| line.split('\t').nth(1).is_some_and(is_owner));
+        return Ok(lines.map(str::to_owned).collect());
+    }
+    let environment = |entry: &std::fs::DirEntry| std::fs::read(entry.path().join("environ"));
+    let entries = std::fs::read_dir("/proc")?.flatten().filter(|entry| {
+        let environment = environment(entry).unwrap_or_default();
+        let text = String::from_utf8_lossy(&environment).into_owned();
+        text.split('\0').filter_map(|it| it.strip_prefix("SHM_EXPERIMENT_OWNER=")).any(is_owner)
+    });
+    Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+}
+
+fn nothing_left(engine: &Engine, pid: u32) -> Result<(), Failed> {
+    let left = left_of(engine, pid)?;
+    ensure(left.is_empty(), || format!("left: {left:?}"))
+}
+
+fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().log(driver(engine), "");
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, call)?;
+    running.signal(signal)?;
+    let output = running.output(SOON)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.signal() == Some(signal.as_raw()), || format!("{:?}", output.status))?;
+    ensure(output.stdout.is_empty(), || "there is a report".to_owned())?;
+    let said = format!("interrupted by {}", name_of(signal).to_uppercase());
+    ensure(stderr.contains(&said), || stderr.to_string())?;
+    nothing_left(engine, running.pid)
+}
+
+fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().log(driver(engine), "");
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, call)?;
+    let other = Running::start(&engine.experiment())?;
+    running.signal(Signal::KILL)?;
+    running.output(SOON)?;
+    let cleaned = xtask().arg("clean").output()?;
+    let stderr = String::from_utf8_lossy(&cleaned.stderr);
+    ensure(cleaned.status.success(), || stderr.to_string())?;
+    nothing_left(engine, running.pid)?;
+    // A run that goes on meanwhile is not disturbed.
+    let output = other.output(Duration::from_mins(2))?;
+    ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// A command that hangs, with a grandchild that holds its pipes.
+const HANG: &str = r#"[ "$1" = exec ] && { sleep 1000 & sleep 1000; }"#;
+
+fn hanging(engine: &Engine) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().log(engine.name, HANG);
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 5)?;
+    thread::sleep(Duration::from_millis(200));
+    running.signal(Signal::INT)?;
+    let output = running.output(SOON)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(stderr.contains("interrupted by SIGINT during"), || stderr.to_string())?;
+    nothing_left(engine, running.pid)
+}
+
+fn twice(engine: &Engine) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().log(engine.name, HANG);
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 5)?;
+    running.signal(Signal::INT)?;
+    thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::INT)?;
+    let output = running.output(Duration::from_secs(1))?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
+    ensure(stderr.contains("may remain") && stderr.contains("clean"), || stderr.to_string())?;
+    xtask().arg("clean").assert().success();
+    nothing_left(engine, running.pid)
+}

@@ -1,0 +1,116 @@
+//! Engines that lie: the run must fail, and say which conclusion broke.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
+use shm_core::{Key, Segment};
+
+use crate::machine::{Engine, Wrappers, broken, ensure, failed_steps};
+
+const ALL: &[&str] = &["containers_isolated", "host_isolated", "cleared_by_restart"];
+
+struct Lie {
+    name: &'static str,
+    script: &'static str,
+    /// The conclusions that it breaks.
+    breaks: &'static [&'static str],
+    /// A step at which it is found out.
+    step: &'static str,
+}
+
+/// In all of them `$1` is the engine's command.
+const LIES: &[Lie] = &[
+    Lie {
+        name: "containers_in_the_hosts_namespace_break_every_conclusion",
+        script: r#"[ "$1" = run ] && { shift; set -- run --ipc=host "$@"; }"#,
+        breaks: ALL,
+        step: "start-a",
+    },
+    Lie {
+        name: "a_stop_that_does_nothing_breaks_the_third_conclusion",
+        script: r#"[ "$1" = stop ] && { echo "$2"; exit 0; }"#,
+        breaks: &["cleared_by_restart"],
+        step: "stop-a",
+    },
+    Lie {
+        name: "a_container_that_is_paused_and_not_stopped_is_found_out",
+        script: r#"case "$1" in stop) set -- pause "$2";; start) set -- unpause "$2";; esac"#,
+        breaks: &["cleared_by_restart"],
+        step: "start-b-again",
+    },
+    Lie {
+        name: "containers_that_share_break_the_first_conclusion",
+        script: r#"case "$1 $*" in
+            run*-A*) shift; set -- run --ipc=shareable "$@";;
+            run*-B*) name=$4; shift; set -- run --ipc=container:${name%-B}-A "$@";;
+            start*-B) sleep 1;;
+        esac"#,
+        breaks: &["containers_isolated"],
+        step: "start-b",
+    },
+    Lie {
+        name: "commands_that_end_up_in_the_other_container_break_the_first_conclusion",
+        script: r#"[ "$1" = exec ] && { name=$2; shift 2; set -- exec "${name%-B}-A" "$@"; }
+        case "$2" in *-A-A) name=$2; shift 2; set -- exec "${name%-A}" "$@";; esac"#,
+        breaks: &["containers_isolated"],
+        step: "b-read-before",
+    },
+    Lie {
+        name: "a_right_answer_with_a_wrong_status_is_not_believed",
+        script: r#"case "$*" in exec*shm_rd*) "$real" "$@"; exit 3;; esac"#,
+        // The host's reader is no command of the engine.
+        breaks: &["containers_isolated", "cleared_by_restart"],
+        step: "a-read",
+    },
+    Lie {
+        name: "a_container_that_is_hidden_is_missed",
+        script: r#"[ "$1 $2" = "ps --filter" ] && { "$real" "$@" | grep -v -e -B; exit 0; }"#,
+        breaks: &[],
+        step: "ps-before",
+    },
+];
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let containers = engines.iter().filter(|engine| engine.has_containers());
+    let mut trials: Vec<_> = containers
+        .flat_map(|engine| LIES.iter().map(|lie| engine.trial(lie.name, |it| found_out(it, lie))))
+        .collect();
+    for engine in engines.iter().filter(|engine| !engine.has_containers()) {
+        let name = "an_unshare_that_shares_breaks_every_conclusion";
+        trials.push(engine.trial(name, sharing_unshare));
+    }
+    trials
+}
+
+fn found_out(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().wrap(engine.name, lie.script);
+    check(&engine.experiment().with(&wrappers).report(1)?, lie.breaks, lie.step)?;
+    let experiment = engine.experiment().with(&wrappers);
+    let output = experiment.command().output()?;
+    let text = String::from_utf8(output.stdout)?;
+    ensure(output.status.code() == Some(1), || format!("{:?}\n{text}", output.status))?;
+    for conclusion in lie.breaks {
+        ensure(text.contains(&format!("FAIL  {conclusion}: ")), || text.clone())?;
+    }
+    ensure(text.contains("FAIL"), || text.clone())?;
+    let key = Key::new(experiment.key).unwrap();
+    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+}
+
+fn sharing_unshare(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"[ "$1" = --ipc ] && shift"#;
+    let wrappers = Wrappers::new().wrap("unshare", script);
+    let experiment = engine.experiment().with(&wrappers);
+    check(&experiment.report(1)?, ALL, "start-a")?;
+    let key = Key::new(experiment.key).unwrap();
+    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+}
+
+fn check(report: &Value, breaks: &[&str], step: &str) -> Result<(), Failed> {
+    ensure(report["verdict"] == "fail", || report["verdict"].to_string())?;
+    let broken = broken(report);
+    ensure(broken == breaks, || format!("{broken:?} broke, not {breaks:?}"))?;
+    let failed = failed_steps(report);
+    ensure(failed.contains(&step), || format!("{step} is not among {failed:?}"))
+}

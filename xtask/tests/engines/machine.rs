@@ -1,0 +1,199 @@
+//! The engines of this machine, and runs of the program on them.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use libtest_mimic::{Completion, Failed, Trial};
+use serde_json::Value;
+
+/// An engine, and why it cannot be used here, if so.
+#[derive(Clone, Debug)]
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    missing: Option<String>,
+}
+
+pub(crate) fn engines() -> Vec<Arc<Engine>> {
+    let probes: [(&str, &[&str]); 3] = [
+        ("docker", &["docker", "version"]),
+        ("podman", &["podman", "info"]),
+        ("namespaces", &["unshare", "--user", "--map-root-user", "--ipc", "--mount", "true"]),
+    ];
+    let engine = |(name, command): (&'static str, &[&str])| {
+        let output =
+            Command::new(command[0]).args(&command[1..]).timeout(Duration::from_mins(1)).output();
+        let missing = match output {
+            Ok(output) if output.status.success() => None,
+            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
+            Err(error) => Some(format!("{}: {error}", command[0])),
+        };
+        Arc::new(Engine { name, missing })
+    };
+    probes.into_iter().map(engine).collect()
+}
+
+impl Engine {
+    /// A trial on this engine.
+    pub(crate) fn trial(
+        self: &Arc<Self>,
+        name: &str,
+        body: impl FnOnce(&Self) -> Result<(), Failed> + Send + 'static,
+    ) -> Trial {
+        let engine = Arc::clone(self);
+        let name = format!("{}::{name}", engine.name);
+        Trial::ignorable_test(name, move || match &engine.missing {
+            None => body(&engine).map(|()| Completion::Completed),
+            Some(why) if is_required(engine.name) => Err(format!("required, but {why}").into()),
+            Some(why) => Ok(Completion::ignored_with(format!("{} is missing: {why}", engine.name))),
+        })
+    }
+
+    /// A run of the experiment on this engine, with a key of its own.
+    pub(crate) fn experiment(&self) -> Experiment {
+        let args = ["experiment", "--engine", self.name].map(str::to_owned).to_vec();
+        Experiment { args, key: random_key(), first_in_path: None }
+    }
+
+    /// Whether the engine is a program with docker's command line.
+    pub(crate) fn has_containers(&self) -> bool {
+        self.name != "namespaces"
+    }
+}
+
+fn is_required(engine: &str) -> bool {
+    let required = std::env::var("SHM_REQUIRE_ENGINES").unwrap_or_default();
+    required.split(',').any(|name| name == engine)
+}
+
+pub(crate) fn xtask() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.timeout(Duration::from_mins(5));
+    command
+}
+
+/// A key that nobody uses, and never the article's.
+pub(crate) fn random_key() -> i32 {
+    let number = RandomState::new().build_hasher().finish();
+    0x4000_0000 | i32::try_from(number & 0x0fff_ffff).unwrap()
+}
+
+/// The arguments and the environment of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Experiment {
+    args: Vec<String>,
+    pub(crate) key: i32,
+    first_in_path: Option<PathBuf>,
+}
+
+impl Experiment {
+    pub(crate) fn arg(mut self, arg: &str) -> Self {
+        self.args.push(arg.to_owned());
+        self
+    }
+
+    pub(crate) fn key(mut self, key: i32) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Puts a folder with wrappers before all others in PATH.
+    pub(crate) fn with(mut self, wrappers: &Wrappers) -> Self {
+        self.first_in_path = Some(wrappers.folder.path().to_owned());
+        self
+    }
+
+    pub(crate) fn args(&self) -> Vec<String> {
+        [&self.args[..], &["--key".to_owned(), self.key.to_string()]].concat()
+    }
+
+    pub(crate) fn path(&self) -> String {
+        let path = std::env::var("PATH").unwrap_or_default();
+        match &self.first_in_path {
+            Some(first) => format!("{}:{path}", first.display()),
+            None => path,
+        }
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = xtask();
+        command.args(self.args()).env("PATH", self.path());
+        command
+    }
+
+    /// Runs it and reads its report, which must come with this exit status.
+    pub(crate) fn report(&self, status: i32) -> Result<Value, Failed> {
+        let output = self.command().args(["--format", "json"]).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() != Some(status) {
+            let stdout = String::from_utf8_lossy(&output.stdout);
+            return Err(format!("{:?}, not {status}\n{stderr}\n{stdout}", output.status).into());
+        }
+        Ok(serde_json::from_slice(&output.stdout)?)
+    }
+}
+
+/// Programs that stand before the real ones in PATH.
+#[derive(Debug)]
+pub(crate) struct Wrappers {
+    folder: tempfile::TempDir,
+}
+
+impl Wrappers {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A shell script under the name of `program`. In it `$real` is the real one, and it ends by
+    /// becoming that one.
+    pub(crate) fn wrap(self, program: &str, script: &str) -> Self {
+        let real = which(program).unwrap_or_else(|| PathBuf::from("/nonexistent"));
+        let text = format!("#!/bin/sh\nreal={}\n{script}\nexec \"$real\" \"$@\"\n", real.display());
+        let path = self.folder.path().join(program);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// A wrapper that notes each call in a file, then runs `script`.
+    pub(crate) fn log(self, program: &str, script: &str) -> Self {
+        let note = format!("echo \"$@\" >> {}", self.log_file().display());
+        self.wrap(program, &format!("{note}\n{script}"))
+    }
+
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+}
+
+pub(crate) fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.exists())
+}
+
+/// The names of the conclusions that failed.
+pub(crate) fn broken(report: &Value) -> Vec<&str> {
+    let conclusions = report["conclusions"].as_array().unwrap().iter();
+    let failed = conclusions.filter(|conclusion| conclusion["verdict"] == "fail");
+    failed.map(|conclusion| conclusion["id"].as_str().unwrap()).collect()
+}
+
+/// The names of the steps that failed.
+pub(crate) fn failed_steps(report: &Value) -> Vec<&str> {
+    let steps = report["steps"].as_array().unwrap().iter();
+    steps
+        .filter(|step| step["verdict"] == "fail")
+        .map(|step| step["id"].as_str().unwrap())
+        .collect()
+}
+
+pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
+    if condition { Ok(()) } else { Err(message().into()) }
+}
+
+pub(crate) fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}

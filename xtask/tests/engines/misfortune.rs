@@ -1,0 +1,149 @@
+//! What cannot be carried out: status 2, an error that names the thing and the next step, and
+//! nothing on standard output.
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use shm_core::segment::RemoveOnDrop;
+use shm_core::{Key, Segment};
+
+use crate::machine::{Engine, Experiment, Wrappers, ensure, random_key, which, workspace, xtask};
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let mut trials =
+        vec![Trial::test("auto_takes_the_first_that_can_be_used_and_says_why", automatic)];
+    for engine in engines {
+        trials.push(engine.trial("a_key_that_is_in_use_on_the_host_is_refused", key_in_use));
+        if engine.has_containers() {
+            trials.push(engine.trial("a_missing_program_is_named", not_installed));
+            trials.push(engine.trial("a_base_that_cannot_be_had_is_named", no_base));
+            trials.push(engine.trial("an_engine_that_does_nothing_is_found_out", does_nothing));
+            trials.push(engine.trial("an_engine_that_talks_nonsense_is_found_out", nonsense));
+            trials.push(engine.trial("a_refused_start_is_told_in_the_engines_words", refused));
+        } else {
+            trials.push(engine.trial("user_namespaces_that_are_switched_off_are_named", no_userns));
+            trials.push(engine.trial("a_base_without_images_is_refused", base_without_images));
+        }
+        if engine.name == "docker" {
+            trials.push(engine.trial("a_daemon_that_does_not_answer_is_named", no_daemon));
+            trials.push(engine.trial("a_socket_that_is_not_ours_is_named", no_permission));
+        }
+    }
+    trials
+}
+
+/// Demands status 2, an empty standard output and all of `words` on standard error.
+fn fails(experiment: &Experiment, words: &[&str]) -> Result<(), Failed> {
+    fails_as(experiment.command(), words)
+}
+
+fn fails_as(mut command: assert_cmd::Command, words: &[&str]) -> Result<(), Failed> {
+    let output = command.output()?;
+    let stderr = String::from_utf8(output.stderr)?;
+    ensure(output.status.code() == Some(2), || format!("{:?}: {stderr}", output.status))?;
+    ensure(output.stdout.is_empty(), || "there is something on standard output".to_owned())?;
+    for word in words {
+        ensure(stderr.contains(word), || format!("no {word:?} in: {stderr}"))?;
+    }
+    Ok(())
+}
+
+/// A PATH with the named programs and nothing else.
+fn only(programs: &[&str]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for program in programs {
+        if let Some(real) = which(program) {
+            std::os::unix::fs::symlink(real, folder.path().join(program)).unwrap();
+        }
+    }
+    folder
+}
+
+fn not_installed(engine: &Engine) -> Result<(), Failed> {
+    let path = only(&["sh"]);
+    let mut command = engine.experiment().command();
+    command.env("PATH", path.path());
+    let missing = format!("{} is not installed", engine.name);
+    fails_as(command, &[&missing, "next step:", "--engine namespaces"])
+}
+
+fn no_daemon(engine: &Engine) -> Result<(), Failed> {
+    let mut command = engine.experiment().command();
+    command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    fails_as(command, &["Is the docker daemon running?", "next step: start its daemon"])
+}
+
+fn no_permission(engine: &Engine) -> Result<(), Failed> {
+    let words = "permission denied while trying to connect to the Docker daemon socket at \
+                 unix:///var/run/docker.sock";
+    let wrappers = Wrappers::new().wrap("docker", &format!("echo {words} >&2; exit 1"));
+    let next_step = "next step: join the group that may use its socket";
+    fails(&engine.experiment().with(&wrappers), &[words, next_step])
+}
+
+fn no_base(engine: &Engine) -> Result<(), Failed> {
+    let base = "no.such.registry.invalid/image:1";
+    let experiment = engine.experiment().arg("--base").arg(base);
+    fails(&experiment, &["could not be built on", base, "--base scratch needs neither", "command:"])
+}
+
+fn does_nothing(engine: &Engine) -> Result<(), Failed> {
+    let wrappers = Wrappers::new().wrap(engine.name, r#"[ "$1" = run ] && { echo id; exit 0; }"#);
+    fails(&engine.experiment().with(&wrappers), &["starting A", "inspect"])
+}
+
+fn nonsense(engine: &Engine) -> Result<(), Failed> {
+    let wrappers =
+        Wrappers::new().wrap(engine.name, r#"[ "$1" = version ] && { echo hm; exit 0; }"#);
+    fails(&engine.experiment().with(&wrappers), &["version", "something unexpected: hm"])
+}
+
+fn refused(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"[ "$1" = start ] && { echo "no start today" >&2; exit 1; }"#;
+    let wrappers = Wrappers::new().wrap(engine.name, script);
+    let words = ["starting", "exit status: 1", "no start today"];
+    fails(&engine.experiment().with(&wrappers), &words)
+}
+
+fn key_in_use(engine: &Engine) -> Result<(), Failed> {
+    let key = Key::new(random_key()).unwrap();
+    let segment = RemoveOnDrop(Segment::create_new(key, 100, 0o600)?);
+    let experiment = engine.experiment().key(key.raw());
+    let owner = format!("segment {} of user 0", segment.0.id());
+    let next_step = format!("--key {}", key.raw() + 1);
+    fails(&experiment, &[&key.to_string(), "in use on this host", &owner, &next_step])?;
+    ensure(segment.0.stat().is_ok(), || "the segment was touched".to_owned())
+}
+
+fn base_without_images(engine: &Engine) -> Result<(), Failed> {
+    let experiment = engine.experiment().arg("--base").arg("ubuntu:22.04");
+    fails(&experiment, &["needs an engine with images", "--engine docker or podman"])
+}
+
+/// As an ordinary user, in a user namespace below which there can be no other.
+fn no_userns(engine: &Engine) -> Result<(), Failed> {
+    let limit = "echo 0 > /proc/sys/user/max_user_namespaces";
+    let user = "setpriv --bounding-set=-all --inh-caps=-all --no-new-privs";
+    let args = engine.experiment().args().join(" ");
+    let script = format!("{limit} && exec {user} {} {args}", env!("CARGO_BIN_EXE_xtask"));
+    let mut command = assert_cmd::Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--map-user=1000", "--keep-caps"]);
+    command.args(["sh", "-c", &script]).current_dir(workspace());
+    fails_as(command, &["namespaces cannot be used", "user.max_user_namespaces"])
+}
+
+fn automatic() -> Result<(), Failed> {
+    let path =
+        only(&["sh", "true", "unshare", "nsenter", "mount", "lsns", "cargo", "rustc", "cc", "ld"]);
+    let key = random_key().to_string();
+    let mut command = xtask();
+    command.args(["experiment", "--format", "json", "--key", &key]).env("PATH", path.path());
+    let output = command.output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.success(), || stderr.to_string())?;
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    ensure(report["engine"]["name"] == "namespaces", || report["engine"].to_string())?;
+    let chosen = report["engine"]["chosen"].as_str().unwrap();
+    let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
+    ensure(reasons.iter().all(|reason| chosen.contains(reason)), || chosen.to_owned())
+}

@@ -26,6 +26,8 @@ pub struct Cli {
 pub enum Command {
     /// Carry the article's experiment out, step by step, checked
     Experiment(ExperimentArgs),
+    /// Ask every mechanism, sharing mode, event and observer, and hold the answers to the model
+    Matrix(MatrixArgs),
     /// Build the static tools, with completions and manual pages, into dist/
     Dist,
     /// Remove what killed runs have left, and only that
@@ -59,6 +61,35 @@ pub struct ExperimentArgs {
     /// Leave the containers for a look; `cargo xtask clean` removes them
     #[arg(long)]
     pub keep: bool,
+}
+
+/// The command line of `matrix`.
+#[derive(Debug, Args)]
+pub struct MatrixArgs {
+    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub engine: EngineChoice,
+
+    /// Only these cells: mechanism/sharing/event/observer; * stands for any, and the end may be
+    /// left out
+    #[arg(long, value_name = "PATTERN")]
+    pub only: Option<String>,
+
+    /// Print the names of the cells and run nothing
+    #[arg(long)]
+    pub list: bool,
+
+    /// Scripts to carry out at the same time
+    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
+    pub jobs: usize,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Write the report to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
 }
 
 /// An engine, or the first that can be used.

@@ -1,8 +1,6 @@
 //! `cargo xtask experiment`: the article, carried out and checked.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
 use std::time::Instant;
 
 use crate::cli::ExperimentArgs;
@@ -14,10 +12,10 @@ use crate::host;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use crate::report::{Format, Report};
+use crate::report::{Report, output};
 use crate::run::{self, Aborted, Event};
 use crate::script::article;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 /// Runs the experiment and writes the report.
 ///
@@ -25,7 +23,7 @@ use anyhow::{Context, Result, bail};
 ///
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
-    check_output(args.output.as_deref())?;
+    output::check(args.output.as_deref())?;
     let kind = args.engine.kind();
     if kind != Some(EngineKind::Model) {
         host::demand_unused(args.key)?;
@@ -57,7 +55,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         writeln!(io::stderr(), "note: the containers are left; cargo xtask clean removes them")?;
     }
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
-    write_report(&report, args.format, args.output.as_deref())?;
+    output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 
@@ -102,31 +100,5 @@ fn conclude(
             Err(aborted.into())
         }
         (Err(aborted), Err(left)) => Err(left).context(aborted),
-    }
-}
-
-/// Better to know before the run than after it that its report has nowhere to go.
-fn check_output(output: Option<&Path>) -> Result<()> {
-    let Some(path) = output else { return Ok(()) };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
-        bail!("--output {}: name a file in a folder that exists", path.display());
-    }
-    Ok(())
-}
-
-fn write_report(report: &Report, format: Format, output: Option<&Path>) -> Result<()> {
-    let written = match output {
-        Some(path) => {
-            let file =
-                File::create(path).with_context(|| format!("--output {}", path.display()))?;
-            report.write(format, &mut anstream::StripStream::new(file))
-        }
-        None => report.write(format, &mut anstream::AutoStream::auto(io::stdout())),
-    };
-    match written {
-        // Whoever closed the pipe has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        answer => answer.context("the report could not be written"),
     }
 }

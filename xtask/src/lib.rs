@@ -15,6 +15,7 @@ pub mod host;
 pub mod interrupt;
 pub mod invocation;
 pub mod ledger;
+pub mod matrix;
 pub mod observation;
 pub mod plan;
 pub mod progress;

@@ -11,7 +11,7 @@ use xtask::cli::{Cli, Command};
 use xtask::dist::Dist;
 use xtask::exit_code::Exit;
 use xtask::interrupt::Interrupt;
-use xtask::{clean, experiment};
+use xtask::{clean, experiment, matrix};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
 fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
     match &cli.command {
         Command::Experiment(args) => experiment::run(args, interrupt),
+        Command::Matrix(args) => matrix::run(args, interrupt),
         Command::Clean => clean::run(interrupt),
         Command::Dist => {
             let dist = Dist::build(interrupt)?;

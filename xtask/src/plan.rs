@@ -3,7 +3,7 @@
 use crate::engine::discover;
 use crate::engine::model::Model;
 use crate::engine::{Answer, Engine, EngineError, Policy};
-use crate::observation::Observation;
+use crate::observation::{Observation, State};
 use crate::script::{Script, Step};
 
 /// A script with its predictions.
@@ -22,6 +22,14 @@ pub struct Planned {
     pub step: Step,
     /// What the model showed.
     pub predicted: Observation,
+}
+
+impl Planned {
+    /// Whether the engine is predicted to refuse.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.predicted.state == Some(State::Refused)
+    }
 }
 
 impl Plan {

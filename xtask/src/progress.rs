@@ -30,6 +30,21 @@ impl Progress {
         }
     }
 
+    /// Counts scripts from here on, and shows the time that is left.
+    pub fn count_groups(&self, groups: usize) {
+        self.bar.set_length(groups as u64);
+        let template = "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+    }
+
+    /// Shows that a script is through.
+    pub fn group_done(&self, name: &str) {
+        self.bar.set_message(name.to_owned());
+        self.bar.inc(1);
+    }
+
     /// Shows what the run tells.
     pub fn tell(&self, event: &Event<'_>) {
         match event {

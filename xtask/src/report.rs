@@ -13,7 +13,9 @@ use crate::run::{StepResult, namespaces};
 use crate::script::{Conclusion, Place};
 use crate::verdict::{self, Verdict};
 
+pub mod grid;
 mod json;
+pub mod output;
 mod text;
 
 /// The forms of a report.

@@ -89,8 +89,7 @@ pub fn run(
 
 /// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
 fn is_setback(planned: &Planned, observed: &Observation) -> bool {
-    let refused = Some(State::Refused);
-    observed.state == refused && planned.predicted.state != refused
+    observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
 /// The steps of a stage side by side, the answers in their order.

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use shm_core::Key;
 
 pub mod article;
+pub mod matrix;
 
 /// Steps to carry out and what is concluded from them.
 #[derive(Clone, Debug)]
@@ -138,6 +139,16 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// Its name.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sysv => "sysv",
+            Self::Posix => "posix",
+            Self::File => "file",
+        }
+    }
+
     /// The call that finds what is shared.
     #[must_use]
     pub fn call(self) -> &'static str {

@@ -61,7 +61,7 @@ pub struct EngineInfo {
     pub chosen: String,
 }
 
-/// What an engine refuses although the kernel would allow it.
+/// What an engine does about donors and joiners, where the kernel would leave it free to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
     /// Nothing.
@@ -69,8 +69,10 @@ pub enum Policy {
     /// To join a container that is not shareable (moby `daemon/container_operations_unix.go`,
     /// `getIPCContainer`: it has no `ShmPath`).
     ShareableDonors,
-    /// To join a container that was made private (podman `pkg/specgen/generate/namespaces.go`).
-    NoPrivateDonors,
+    /// To join a container that was made private, and to remove one that others have joined. A donor
+    /// that is stopped it starts with the joiner (podman `pkg/specgen/generate/namespaces.go`,
+    /// `libpod/runtime_ctr.go`, `libpod/container_internal.go`: `startDependencies`).
+    GuardedDonors,
 }
 
 impl Policy {
@@ -82,8 +84,20 @@ impl Policy {
             Self::ShareableDonors => {
                 matches!(donor, Sharing::Shareable | Sharing::Container(_) | Sharing::Host)
             }
-            Self::NoPrivateDonors => !matches!(donor, Sharing::Private | Sharing::HostShm),
+            Self::GuardedDonors => !matches!(donor, Sharing::Private | Sharing::HostShm),
         }
+    }
+
+    /// Whether a donor that does not run is started with its joiner.
+    #[must_use]
+    pub fn starts_donors(self) -> bool {
+        self == Self::GuardedDonors
+    }
+
+    /// Whether a container may be removed that others have joined.
+    #[must_use]
+    pub fn may_remove_donor(self) -> bool {
+        self != Self::GuardedDonors
     }
 }
 
@@ -107,7 +121,7 @@ impl EngineKind {
     pub fn policy(self) -> Policy {
         match self {
             Self::Docker => Policy::ShareableDonors,
-            Self::Podman => Policy::NoPrivateDonors,
+            Self::Podman => Policy::GuardedDonors,
             Self::Namespaces | Self::Model => Policy::Anything,
         }
     }

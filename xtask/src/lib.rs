@@ -19,6 +19,7 @@ pub mod matrix;
 pub mod observation;
 pub mod plan;
 pub mod progress;
+pub mod quirk;
 pub mod report;
 pub mod run;
 pub mod script;

@@ -21,6 +21,7 @@ use crate::host;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
 use crate::progress::Progress;
+use crate::quirk;
 use crate::report::grid::{CellResult, Grid, Sight};
 use crate::report::output;
 use crate::run::{self, Aborted, StepResult};
@@ -149,8 +150,12 @@ impl Jobs<'_> {
         let cleaned = engine.clean_up();
         self.clean_host(group.script.objects);
         cleaned?;
+        let engine = self.workshop.info.name;
         let judge = |(cell, step): &(Cell, String)| {
-            judge(cell, step, &plan, &steps, finished.as_ref().err())
+            let result = judge(cell, step, &plan, &steps, finished.as_ref().err());
+            let failed = matches!(result.verdict, Verdict::Fail(_)) && finished.is_ok();
+            let quirk = if failed { quirk::of(engine, cell) } else { None };
+            CellResult { quirk, ..result }
         };
         Ok(group.cells.iter().map(judge).collect())
     }
@@ -184,6 +189,7 @@ fn judge(
         predicted,
         observed,
         verdict,
+        quirk: None,
         namespace: None,
     };
     let place = cell.observer.place();

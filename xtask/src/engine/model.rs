@@ -114,10 +114,16 @@ impl World {
 
     fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> Answer {
         let observation = match action {
+            // Names are unique.
+            Action::Run(_) if self.containers.contains_key(&name) => refused(),
             Action::Run(sharing) => {
                 let state = State::Exited;
                 self.containers.insert(name, Instance { sharing: *sharing, state, view: HOST });
-                self.start(name)
+                let started = self.start(name);
+                if started.state == Some(State::Refused) {
+                    self.containers.remove(&name);
+                }
+                started
             }
             Action::Start => self.start(name),
             Action::Restart => {
@@ -127,6 +133,7 @@ impl World {
             Action::Stop | Action::Kill => self.set(name, State::Exited),
             Action::Pause => self.set(name, State::Paused),
             Action::Unpause => self.set(name, State::Running),
+            Action::Remove if self.is_guarded(name) => refused(),
             Action::Remove => {
                 self.set(name, State::Exited);
                 self.containers.remove(&name);
@@ -164,6 +171,9 @@ impl World {
         match sharing {
             Sharing::Host => return Some(HOST),
             Sharing::Container(donor) => {
+                if self.policy.starts_donors() && self.containers.contains_key(&donor) {
+                    self.start(donor);
+                }
                 let donor = self.containers.get(&donor)?;
                 let may = donor.state == State::Running && self.policy.may_join(donor.sharing);
                 return may.then_some(donor.view);
@@ -179,6 +189,12 @@ impl World {
             _ => Some(made),
         };
         Some(View { ipc: made, shm })
+    }
+
+    /// Whether the engine refuses to remove a container because others have joined it.
+    fn is_guarded(&self, name: Container) -> bool {
+        let joined = |it: &Instance| it.sharing == Sharing::Container(name);
+        !self.policy.may_remove_donor() && self.containers.values().any(joined)
     }
 
     fn set(&mut self, name: Container, state: State) -> Observation {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Format;
 use crate::engine::EngineInfo;
 use crate::observation::{Identity, Observation, State};
+use crate::quirk::Quirk;
 use crate::script::Mechanism;
 use crate::script::matrix::{Cell, Event, Observer};
 use crate::verdict::Verdict;
@@ -35,6 +36,8 @@ pub struct CellResult {
     pub observed: Sight,
     /// How the two compare.
     pub verdict: Verdict,
+    /// The known difference that explains this one.
+    pub quirk: Option<&'static Quirk>,
     /// The IPC namespace of the observer.
     pub namespace: Option<Identity>,
 }
@@ -59,6 +62,8 @@ impl Sight {
     pub fn of(observation: &Observation) -> Self {
         match (observation.state, observation.exit_code) {
             (Some(State::Refused), _) => Self::Refused,
+            // A start that was not refused shows nothing yet.
+            (Some(_), _) => Self::Unknown,
             (_, Some(0)) => Self::Seen,
             (_, Some(255)) if is_enoent(observation) => Self::Absent,
             _ => Self::Unknown,
@@ -70,11 +75,19 @@ fn is_enoent(observation: &Observation) -> bool {
     String::from_utf8_lossy(observation.stderr_first_line()).contains("failed, errno: 2 ")
 }
 
+impl CellResult {
+    /// Whether it differs from what was predicted, and nothing that is known explains it.
+    #[must_use]
+    pub fn differs(&self) -> bool {
+        matches!(self.verdict, Verdict::Fail(_)) && self.quirk.is_none()
+    }
+}
+
 impl Grid {
-    /// Whether nothing differs from what was predicted.
+    /// Whether nothing differs that is not known to.
     #[must_use]
     pub fn passed(&self) -> bool {
-        !self.cells.iter().any(|cell| matches!(cell.verdict, Verdict::Fail(_)))
+        !self.cells.iter().any(CellResult::differs)
     }
 
     /// Writes it.
@@ -94,11 +107,8 @@ impl Grid {
         let engine = &self.engine;
         writeln!(out, "{BOLD}The matrix on {} {}{BOLD:#}", engine.name, engine.version)?;
         writeln!(out, "engine: {}; kernel {}", engine.chosen, engine.kernel)?;
-        writeln!(
-            out,
-            "S, P, F: the observer sees the System V segment, the POSIX object, the file on a \
-             volume; - it does not."
-        )?;
+        writeln!(out, "S P F  sees the System V segment, the POSIX object, the file on a volume")?;
+        writeln!(out, "-  does not; !  not as predicted; ~  a known difference")?;
         let mut row = None;
         for cells in self.cells.chunk_by(|a, b| same_row(&a.cell, &b.cell)) {
             let cell = &cells[0].cell;
@@ -109,12 +119,17 @@ impl Grid {
             write_row(cell.event, cells, out)?;
         }
         self.write_differences(out)?;
-        let differ = self.cells.iter().filter(|cell| matches!(cell.verdict, Verdict::Fail(_)));
+        let differ = self.cells.iter().filter(|cell| cell.differs()).count();
+        let known = self.cells.iter().filter(|cell| cell.quirk.is_some()).count();
         let seconds = self.duration.as_secs_f64();
         write!(out, "\n{} cells in {seconds:.1} s: ", self.cells.len())?;
-        match differ.count() {
-            0 => writeln!(out, "all as predicted"),
-            count => writeln!(out, "{count} not as predicted"),
+        match (differ, known) {
+            (0, 0) => writeln!(out, "all as predicted"),
+            (0, known) => writeln!(out, "as predicted, but for {known} known differences"),
+            (differ, 0) => writeln!(out, "{differ} not as predicted"),
+            (differ, known) => {
+                writeln!(out, "{differ} not as predicted, and {known} known differences")
+            }
         }
     }
 
@@ -122,6 +137,9 @@ impl Grid {
         for cell in &self.cells {
             if let Some(reason) = cell.verdict.reason() {
                 writeln!(out, "\n{}: {reason}", cell.cell)?;
+            }
+            if let Some(quirk) = cell.quirk {
+                writeln!(out, "  known: {}", quirk.citation)?;
             }
         }
         Ok(())
@@ -142,6 +160,7 @@ impl Grid {
 }
 
 const BOLD: Style = Style::new().bold();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
 fn same_row(a: &Cell, b: &Cell) -> bool {
@@ -149,8 +168,8 @@ fn same_row(a: &Cell, b: &Cell) -> bool {
 }
 
 fn write_heading(sharing: &str, out: &mut dyn Write) -> io::Result<()> {
-    let names: String = columns(sharing).iter().map(|it| format!("{:<12}", it.word())).collect();
-    writeln!(out, "\n{BOLD}{sharing:<20}{}{BOLD:#}", names.trim_end())
+    let [a, b, c, d] = columns(sharing).map(Observer::word);
+    writeln!(out, "\n{BOLD}{sharing:<20}{a:<12}{b:<12}{c:<12}{d}{BOLD:#}")
 }
 
 /// The observers of a mode.
@@ -163,15 +182,20 @@ fn write_row(event: Event, cells: &[CellResult], out: &mut dyn Write) -> io::Res
     let mut line = format!("  {:<18}", event.word());
     for observer in columns(cells[0].cell.sharing) {
         let seen: Vec<_> = cells.iter().filter(|cell| cell.cell.observer == observer).collect();
-        let differs = seen.iter().any(|cell| matches!(cell.verdict, Verdict::Fail(_)));
+        let differs = seen.iter().any(|cell| cell.differs());
+        let known = seen.iter().any(|cell| cell.quirk.is_some());
         let text = if !seen.is_empty() && seen.iter().all(|cell| cell.observed == Sight::Refused) {
             "refused".to_owned()
         } else {
             seen.iter().map(|cell| letter(cell)).collect::<Vec<_>>().join(" ")
         };
-        // Without colour the exclamation mark tells.
-        let text = if differs { format!("{text} !") } else { text };
-        let style = if differs { RED } else { Style::new() };
+        // Without colour the mark tells.
+        let (mark, style) = match (differs, known) {
+            (true, _) => (" !", RED),
+            (false, true) => (" ~", YELLOW),
+            (false, false) => ("", Style::new()),
+        };
+        let text = format!("{text}{mark}");
         // The padding stays outside the colour, where it can be cut.
         let padding = " ".repeat(12_usize.saturating_sub(text.len()));
         line = format!("{line}{style}{text}{style:#}{padding}");
@@ -208,6 +232,7 @@ struct Row<'a> {
     observed: [Sight; 1],
     ipc_namespace: &'a Option<Identity>,
     verdict: &'static str,
+    quirk: Option<&'static str>,
     reason: Option<String>,
 }
 
@@ -216,6 +241,7 @@ impl<'a> Row<'a> {
         let verdict = match (&result.verdict, result.observed) {
             (Verdict::Pass, Sight::Refused) => "refused",
             (Verdict::Pass, _) => "agrees",
+            (Verdict::Fail(_), _) if result.quirk.is_some() => "quirk",
             (Verdict::Fail(_), _) => "differs",
             (Verdict::Skip(_), _) => "skipped",
         };
@@ -225,6 +251,7 @@ impl<'a> Row<'a> {
             observed: [result.observed],
             ipc_namespace: &result.namespace,
             verdict,
+            quirk: result.quirk.map(|quirk| quirk.citation),
             reason: result.verdict.reason(),
         }
     }

@@ -10,6 +10,7 @@ mod interrupted;
 mod leftovers;
 mod liars;
 mod machine;
+mod matrices;
 mod misfortune;
 
 use libtest_mimic::{Arguments, Trial};
@@ -39,5 +40,6 @@ fn trials() -> Vec<Trial> {
     trials.extend(misfortune::trials(&engines));
     trials.extend(interrupted::trials(&engines));
     trials.extend(images::trials(&engines));
+    trials.extend(matrices::trials(&engines));
     trials
 }

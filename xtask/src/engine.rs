@@ -10,6 +10,7 @@ use crate::invocation::{InvocationError, Transcript};
 use crate::observation::Observation;
 use crate::script::{Sharing, Step};
 
+pub mod clean_up;
 pub mod discover;
 pub mod docker;
 pub mod image;

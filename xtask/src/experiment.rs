@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::time::Instant;
 
 use crate::cli::ExperimentArgs;
+use crate::engine::clean_up::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::workshop::Workshop;
-use crate::engine::{Engine, EngineKind};
+use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
 use crate::host;
 use crate::interrupt::Interrupt;
@@ -35,7 +36,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let workshop = Workshop::open(found, &args.base, interrupt)?;
     let engine = workshop.engine(plan.script.objects, None);
 
-    let clean_up = CleanUp { engine: &*engine, wanted: !args.keep };
+    let clean_up = CleanUp::new(&*engine, !args.keep);
     progress.count(plan.len());
     let started = Instant::now();
     let mut steps = Vec::with_capacity(plan.len());
@@ -59,39 +60,15 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 
-/// Removes what the engine made, also where a panic goes by.
-struct CleanUp<'a> {
-    engine: &'a dyn Engine,
-    wanted: bool,
-}
-
-impl CleanUp<'_> {
-    fn now(mut self) -> Result<usize> {
-        let wanted = std::mem::take(&mut self.wanted);
-        Ok(if wanted { self.engine.clean_up()? } else { 0 })
-    }
-}
-
-impl Drop for CleanUp<'_> {
-    fn drop(&mut self) {
-        if self.wanted
-            && let Err(error) = self.engine.clean_up()
-        {
-            // A panic is under way, whose message comes first; nothing more can be done here.
-            let _ = writeln!(io::stderr(), "error: {error}");
-        }
-    }
-}
-
 /// Puts the end of the run and the end of the clean-up into one answer.
 fn conclude(
     finished: Result<(), Aborted>,
-    cleaned: Result<usize>,
+    cleaned: Result<usize, EngineError>,
     interrupt: &Interrupt,
 ) -> Result<()> {
     match (finished, cleaned) {
         (Ok(()), Ok(_)) => Ok(()),
-        (Ok(()), Err(left)) => Err(left),
+        (Ok(()), Err(left)) => Err(left.into()),
         (Err(aborted), Ok(count)) => {
             if interrupt.signal().is_some() {
                 let things = if count == 1 { "container" } else { "containers" };

@@ -13,6 +13,7 @@ use shm_core::posix::Name;
 use shm_core::{Address, Key};
 
 use crate::cli::MatrixArgs;
+use crate::engine::clean_up::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
 use crate::engine::workshop::Workshop;
@@ -129,16 +130,16 @@ impl Jobs<'_> {
                 });
             }
         });
-        if let Some(signal) = self.interrupt.name() {
-            bail!("interrupted by {signal}; all containers were removed");
-        }
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(index, _)| *index);
         let mut cells = Vec::new();
         for (_, results) in done {
             cells.extend(results?);
         }
-        Ok(cells)
+        match self.interrupt.name() {
+            Some(signal) => bail!("interrupted by {signal}; what was made has been removed"),
+            None => Ok(cells),
+        }
     }
 
     /// One script, and what it says of its cells.
@@ -146,8 +147,9 @@ impl Jobs<'_> {
         let plan = Plan::new(group.script.clone(), self.workshop.info.name.policy())?;
         let engine = self.workshop.engine(group.script.objects, Some(self.volume.to_owned()));
         let mut steps = Vec::with_capacity(plan.len());
+        let clean_up = CleanUp::new(&*engine, true);
         let finished = run::run(&plan, &*engine, self.interrupt, &mut steps, &mut |_| {});
-        let cleaned = engine.clean_up();
+        let cleaned = clean_up.now();
         self.clean_host(group.script.objects);
         cleaned?;
         let engine = self.workshop.info.name;

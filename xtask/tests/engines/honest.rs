@@ -42,12 +42,14 @@ fn whole(engine: &Engine) -> Result<(), Failed> {
 }
 
 fn check_step(engine: &Engine, step: &Value) -> Result<(), Failed> {
+    if step["id"] == "build" && !engine.has_containers() {
+        // Without an engine there is no image to build.
+        return ensure(step["verdict"] == "skip", || step.to_string());
+    }
     ensure(step["verdict"] == "pass" && step["reason"].is_null(), || step.to_string())?;
     ensure(step["duration_ms"].is_u64() && step["exit_code"].is_i64(), || step.to_string())?;
     let commanded = step["command"].as_array().is_some_and(|command| !command.is_empty());
-    // Without an engine there is no image to build.
-    let built = step["id"] == "build" && !engine.has_containers();
-    ensure(commanded || built, || step.to_string())?;
+    ensure(commanded, || step.to_string())?;
     let expected = match step["id"].as_str().unwrap() {
         "a-write" | "b-write" => "shm write success\n",
         "a-read" | "a-read-again" => "h e l l o _ w o r l d \nshm read success\n",

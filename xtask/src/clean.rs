@@ -14,7 +14,7 @@ use crate::engine::image::Image;
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
-use crate::ledger::{IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
+use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
 
 /// Looks at every engine that answers and at the processes, removes what belongs to runs that
 /// are gone, and says so on standard output.
@@ -104,13 +104,16 @@ impl Cleaner<'_> {
         Ok(removed)
     }
 
-    /// Removes images of older tools. The one that is up to date stays: the next run uses it.
+    /// Removes images of older tools, and what builds that failed have left of theirs. The one
+    /// that is up to date stays: the next run uses it.
     fn images(&self, out: &mut impl Write) -> Result<usize> {
         let filter = format!("label={IMAGE_LABEL}");
+        self.lines(&["image", "prune", "--force", "--filter", &filter])?;
+        let filter = format!("label={BASE_LABEL}");
         let format = "{{.Repository}}:{{.Tag}}";
         let mut removed = 0;
         for tag in self.lines(&["image", "ls", "--filter", &filter, "--format", format])? {
-            let format = format!("{{{{index .Config.Labels \"{IMAGE_LABEL}\"}}}}");
+            let format = format!("{{{{index .Config.Labels \"{BASE_LABEL}\"}}}}");
             let Ok(lines) = self.lines(&["image", "inspect", "--format", &format, &tag]) else {
                 continue;
             };

@@ -16,8 +16,10 @@ use shm_core::namespace::boot_id;
 pub const RUN_LABEL: &str = "shm.experiment.run";
 /// The label, on containers, that holds the [`Owner`].
 pub const OWNER_LABEL: &str = "shm.experiment.owner";
-/// The label, on images with the tools in them, that holds the base.
+/// The label, on every image that the Dockerfile makes, those in between included.
 pub const IMAGE_LABEL: &str = "shm.experiment.image";
+/// The label, on images that runs make for themselves, that holds the base.
+pub const BASE_LABEL: &str = "shm.experiment.base";
 /// The environment variable, of containers' processes, that holds the [`RunId`].
 pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
 /// The environment variable, of processes, that holds the [`Owner`].

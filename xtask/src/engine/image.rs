@@ -10,7 +10,7 @@ use super::EngineError;
 use crate::dist::{Dist, TOOLS};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
-use crate::ledger::IMAGE_LABEL;
+use crate::ledger::BASE_LABEL;
 
 /// A base image may have to be pulled.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
@@ -71,7 +71,7 @@ impl Image {
             return Ok(there);
         }
         let base = format!("BASE={}", self.base);
-        let label = format!("{IMAGE_LABEL}={}", self.base);
+        let label = format!("{BASE_LABEL}={}", self.base);
         let mut args = vec!["build", "--quiet", "--force-rm", "--tag", &self.tag];
         args.extend(["--build-arg", &base, "--label", &label, &self.context]);
         let built = Invocation::new(program, args).timeout(BUILD_TIMEOUT).run(interrupt)?;

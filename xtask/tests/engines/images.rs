@@ -14,6 +14,7 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         .flat_map(|engine| {
             [
                 engine.trial("the_tools_run_in_a_scratch_image_made_by_hand", by_hand),
+                engine.trial("an_image_without_dist_names_the_command_that_makes_it", no_dist),
                 engine.trial("on_a_base_with_a_shell_its_own_ipcs_lists", with_shell),
             ]
         })
@@ -58,6 +59,19 @@ fn by_hand(engine: &Engine) -> Result<(), Failed> {
     ensure(list == empty, || list.clone())
 }
 
+fn no_dist(engine: &Engine) -> Result<(), Failed> {
+    let context = tempfile::tempdir()?;
+    for file in ["Dockerfile", ".dockerignore"] {
+        std::fs::copy(workspace().join(file), context.path().join(file))?;
+    }
+    let mut build = Command::new(engine.name);
+    build.args(["build", "--force-rm", "--build-arg", "BASE=scratch"]).arg(context.path());
+    let output = build.output()?;
+    let said = String::from_utf8([output.stdout, output.stderr].concat())?;
+    let clear = said.contains("dist/shm_wr") && said.contains("cargo xtask dist");
+    ensure(!output.status.success() && clear, || said.clone())
+}
+
 /// The article to the letter, on an image that is put together from this machine's own files.
 fn with_shell(engine: &Engine) -> Result<(), Failed> {
     let image = Image::new(engine);
@@ -88,7 +102,7 @@ fn with_shell(engine: &Engine) -> Result<(), Failed> {
 
 /// The experiment's own image on that base, which nobody will use again.
 fn remove_built_on(image: &Image<'_>) -> Result<(), Failed> {
-    let filter = format!("label=shm.experiment.image={}", image.name);
+    let filter = format!("label=shm.experiment.base={}", image.name);
     let ids = image.engine(&["image", "ls", "--quiet", "--filter", &filter])?;
     for id in ids.split_whitespace() {
         image.engine(&["image", "rm", "--force", id])?;

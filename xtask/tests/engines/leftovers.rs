@@ -21,7 +21,8 @@ impl Snapshot {
             things.extend(lines(program, &containers, "{{.Names}} {{.Status}}"));
             // Images with our label are meant to stay.
             let all = lines(program, &["image", "ls", "--all", "--format"], "{{.ID}}");
-            let ours = ["image", "ls", "--filter", "label=shm.experiment.image", "--format"];
+            let ours =
+                ["image", "ls", "--all", "--filter", "label=shm.experiment.image", "--format"];
             let ours: BTreeSet<_> = lines(program, &ours, "{{.ID}}").collect();
             things.extend(all.filter(|image| !ours.contains(image)));
         }

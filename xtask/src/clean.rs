@@ -1,7 +1,7 @@
 //! `cargo xtask clean`: removes what killed runs have left, and only that.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::str::FromStr;
 use std::thread;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
+use crate::report::output;
 
 /// Looks at every engine that answers and at the processes, removes what belongs to runs that
 /// are gone, and says so on standard output.
@@ -23,31 +24,38 @@ use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIAB
 ///
 /// Where something that should go could not be removed.
 pub fn run(interrupt: &Interrupt) -> Result<Exit> {
-    let mut out = io::stdout();
+    // Told at the end, so that a reader who closes the pipe does not keep us from cleaning.
+    let mut told = Vec::new();
+    let cleaned = clean(interrupt, &mut told);
+    output::write(None, |out| out.write_all(&told))?;
+    cleaned.map(|()| Exit::AsPredicted)
+}
+
+fn clean(interrupt: &Interrupt, out: &mut Vec<u8>) -> Result<()> {
     // An engine that is not there, or does not answer, has nothing that could be removed.
     let mut cleaners = ["docker", "podman"].map(|program| Cleaner { program, interrupt }).to_vec();
     cleaners.retain(|cleaner| cleaner.invoke(&["version"]).is_ok_and(|it| it.succeeded()));
 
     let mut removed = 0;
     for cleaner in &cleaners {
-        removed += cleaner.containers(&mut out)?;
+        removed += cleaner.containers(out)?;
     }
-    let ended = processes(&mut out)?;
+    let ended = processes(out)?;
     if ended > 0 {
         // One of them may have been asking an engine for a container, which that still makes.
         thread::sleep(ENGINE_SETTLES);
         for cleaner in &cleaners {
-            removed += cleaner.containers(&mut out)?;
+            removed += cleaner.containers(out)?;
         }
     }
     for cleaner in &cleaners {
-        removed += cleaner.images(&mut out)?;
+        removed += cleaner.images(out)?;
     }
     removed += ended;
     if removed == 0 {
         writeln!(out, "nothing was left")?;
     }
-    Ok(Exit::AsPredicted)
+    Ok(())
 }
 
 /// How long an engine may go on with what a client asked for that is gone.
@@ -73,7 +81,7 @@ impl Cleaner<'_> {
         Ok(transcript.text().lines().map(str::to_owned).collect())
     }
 
-    fn containers(&self, out: &mut impl Write) -> Result<usize> {
+    fn containers(&self, out: &mut Vec<u8>) -> Result<usize> {
         let filter = format!("label={OWNER_LABEL}");
         let ids = self.lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
         let mut removed = 0;
@@ -106,7 +114,7 @@ impl Cleaner<'_> {
 
     /// Removes images of older tools, and what builds that failed have left of theirs. The one
     /// that is up to date stays: the next run uses it.
-    fn images(&self, out: &mut impl Write) -> Result<usize> {
+    fn images(&self, out: &mut Vec<u8>) -> Result<usize> {
         let filter = format!("label={IMAGE_LABEL}");
         self.lines(&["image", "prune", "--force", "--filter", &filter])?;
         let filter = format!("label={BASE_LABEL}");
@@ -135,7 +143,7 @@ impl Cleaner<'_> {
 /// Ends the processes whose runs are gone: containers of the namespaces engine, by their
 /// environment, and commands that make containers, by the label among their arguments. Other
 /// commands end by themselves, and what an engine keeps running behind them is not ours.
-fn processes(out: &mut impl Write) -> Result<usize> {
+fn processes(out: &mut Vec<u8>) -> Result<usize> {
     let mut ended = 0;
     for entry in fs::read_dir("/proc")? {
         let Ok(entry) = entry else { continue };

@@ -1,7 +1,7 @@
 //! `cargo xtask matrix`: every mechanism, sharing mode and event, held to the model.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -45,10 +45,8 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         );
     }
     if args.list {
-        let mut out = io::stdout().lock();
-        for (cell, _) in groups.iter().flat_map(|group| &group.cells) {
-            writeln!(out, "{cell}")?;
-        }
+        let mut cells = groups.iter().flat_map(|group| &group.cells);
+        output::write(None, |out| cells.try_for_each(|(cell, _)| writeln!(out, "{cell}")))?;
         return Ok(Exit::AsPredicted);
     }
     output::check(args.output.as_deref())?;

@@ -1,11 +1,13 @@
 //! Mapped segments.
 //!
-//! Other processes may write to a segment at any moment, so no reference to its bytes is ever
-//! formed: they are copied between the mapping and memory of our own through raw pointers.
-#![expect(unsafe_code, reason = "copies from and to the mapping; each block argues for itself")]
+//! Other processes may write to a segment at any moment, and so may other threads and other
+//! attachments of this one. No `&[u8]` of it is ever formed: every byte is an atomic, loaded and
+//! stored with relaxed ordering, so that racing accesses mix old and new bytes and do nothing worse.
+#![expect(unsafe_code, reason = "views of the mapping; each block argues for itself")]
 
 use std::ops::Deref;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::sys;
 use crate::{Error, Result, Segment};
@@ -17,10 +19,10 @@ pub struct Attachment {
     size: usize,
 }
 
-// SAFETY: an attachment belongs to the whole process. Its methods copy through a shared reference
-// and keep no state, and what they copy races with other processes anyway.
+// SAFETY: an attachment belongs to the whole process, not to the thread that made it: any thread
+// may detach it. It is accessed through atomics alone.
 unsafe impl Send for Attachment {}
-// SAFETY: as above.
+// SAFETY: its methods take `&self` and access the mapping through atomics alone.
 unsafe impl Sync for Attachment {}
 
 impl Attachment {
@@ -48,19 +50,23 @@ impl Attachment {
     ///
     /// Another process that writes meanwhile can leave a mix of its old and new bytes there.
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> usize {
-        let length = buffer.len().min(self.size.saturating_sub(offset));
-        if length > 0 {
-            let target = NonNull::from(buffer).cast();
-            // SAFETY: offset < size, so the result is inside the mapping, which is at most
-            // isize::MAX long like any other.
-            let source = unsafe { self.address.add(offset) };
-            // SAFETY: `length` bytes from `source` on are mapped readable until drop: System V
-            // segments never shrink, and removal spares mappings. The buffer is ours, so the two
-            // do not overlap. Racing writers change bytes, any of which is a valid u8; no
-            // reference lets the compiler assume that they stay.
-            unsafe { source.copy_to_nonoverlapping(target, length) };
+        let bytes = self.bytes().get(offset..).unwrap_or_default();
+        for (target, source) in buffer.iter_mut().zip(bytes) {
+            *target = source.load(Ordering::Relaxed);
         }
-        length
+        buffer.len().min(bytes.len())
+    }
+
+    /// The whole mapping. Storing to it is for [`WritableAttachment`] alone, so it stays private.
+    fn bytes(&self) -> &[AtomicU8] {
+        let bytes = NonNull::slice_from_raw_parts(self.address.cast(), self.size);
+        // SAFETY: `size` bytes from the address on are mapped, as one allocation of the kernel's,
+        // until drop, which the borrow of self precedes: System V segments never shrink, and
+        // removal spares mappings. AtomicU8 has the size and alignment of u8, any bit pattern is
+        // valid, and it allows for changes behind the reference. Relaxed loads of one byte are
+        // allowed on read-only memory too (std::sync::atomic, "Atomic accesses to read-only
+        // memory"); stores happen only where the mapping is writable.
+        unsafe { bytes.as_ref() }
     }
 }
 
@@ -94,13 +100,10 @@ impl WritableAttachment {
                 size: self.size as u64,
             });
         }
-        // SAFETY: offset <= size, so the result is inside the mapping or one past its end.
-        let target = unsafe { self.address.add(offset) };
-        // SAFETY: the bounds were checked, the mapping is writable (the type is made only by
-        // shmat without SHM_RDONLY) and lives until drop; `bytes` is ours, so the two do not
-        // overlap. No reference to the target exists anywhere, and racing readers are other
-        // processes' affair.
-        unsafe { target.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+        // Made only by shmat without SHM_RDONLY: these bytes may be stored to.
+        for (target, byte) in self.bytes()[offset..].iter().zip(bytes) {
+            target.store(*byte, Ordering::Relaxed);
+        }
         Ok(())
     }
 }

@@ -5,8 +5,8 @@
 //! causes by asking the kernel again. It is the only crate of the workspace with `unsafe` code,
 //! and there only in the private module `sys`, in [`attachment`] and in [`entry`].
 //!
-//! Shared memory is never handed out as `&[u8]`: other processes write to it while we look.
-//! Bytes are copied in and out.
+//! Shared memory is never seen as `&[u8]`: other processes write to it while we look. Bytes are
+//! copied in and out, through atomics.
 //!
 //! ```
 //! use std::io::Read;

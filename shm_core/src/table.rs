@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::stat::SegmentId;
 use crate::sys;
-use crate::{Result, Stat, Usage};
+use crate::{Errno, Error, Result, Stat, Usage};
 
 const PROC: &str = "/proc/sysvipc/shm";
 
@@ -28,17 +28,26 @@ pub fn list() -> Result<Vec<Stat>> {
 fn walk() -> Result<Vec<Stat>> {
     // The highest index is in use too, so the walk includes it.
     let highest = Usage::current()?.highest_index;
-    Ok((0..=highest)
-        .filter_map(|index| sys::shm_stat_index(index).ok())
-        .map(|(shmid, ds)| Stat::from_kernel(shmid, &ds))
-        .collect())
+    let mut stats = Vec::new();
+    for index in 0..=highest {
+        match sys::shm_stat_index(index) {
+            Ok((shmid, ds)) => stats.push(Stat::from_kernel(shmid, &ds)),
+            // Nothing at that index, or nothing any more.
+            Err(Errno::EINVAL | Errno::EIDRM) => {}
+            Err(errno) => return Err(Error::Info { command: "SHM_STAT", errno }),
+        }
+    }
+    Ok(stats)
 }
 
 /// Reads the text of `/proc/sysvipc/shm`: a heading, then a line a segment. `None` where a line is
 /// not understood.
 #[must_use]
 pub fn parse_proc(text: &str) -> Option<Vec<Stat>> {
-    text.lines().skip(1).map(parse_proc_line).collect()
+    let mut lines = text.lines();
+    // An empty file is no list without segments: something else was put in its place.
+    lines.next().filter(|heading| heading.trim_start().starts_with("key"))?;
+    lines.map(parse_proc_line).collect()
 }
 
 fn parse_proc_line(line: &str) -> Option<Stat> {

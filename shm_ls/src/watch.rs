@@ -127,7 +127,7 @@ mod tests {
     use super::{Event, changes};
 
     fn segments(lines: &[&str]) -> BTreeMap<shm_core::stat::SegmentId, Stat> {
-        let text = format!("heading\n{}\n", lines.join("\n"));
+        let text = format!("key shmid\n{}\n", lines.join("\n"));
         parse_proc(&text).unwrap().into_iter().map(|stat| (stat.shmid, stat)).collect()
     }
 

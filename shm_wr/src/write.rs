@@ -56,7 +56,12 @@ pub fn run(args: &Args, stdin: impl Read, mut stdout: impl Write, mut stderr: im
     };
     match reported {
         Ok(true) => 0,
-        Ok(false) | Err(_) => FAILED,
+        Ok(false) => FAILED,
+        Err(error) => {
+            // With both outputs gone there is nobody left to tell.
+            let _ = writeln!(stderr, "the output failed: {error}");
+            FAILED
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use anyhow::{Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::dist::Dist;
+use crate::engine::docker::ENGINE_SETTLES;
 use crate::engine::image::Image;
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
+use crate::invocation::{Invocation, InvocationError, Transcript};
 use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
 use crate::report::output;
 
@@ -32,36 +33,44 @@ pub fn run(interrupt: &Interrupt) -> Result<Exit> {
 }
 
 fn clean(interrupt: &Interrupt, out: &mut Vec<u8>) -> Result<()> {
-    // An engine that is not there, or does not answer, has nothing that could be removed.
-    let mut cleaners = ["docker", "podman"].map(|program| Cleaner { program, interrupt }).to_vec();
-    cleaners.retain(|cleaner| cleaner.invoke(&["version"]).is_ok_and(|it| it.succeeded()));
-
-    let mut removed = 0;
+    let mut cleaners = Vec::new();
+    let mut silent = Vec::new();
+    for program in ["docker", "podman"] {
+        let cleaner = Cleaner { program, interrupt };
+        match Invocation::new(program, ["version"]).timeout(PATIENCE).run(interrupt) {
+            // Where there is no engine there is nothing of it.
+            Err(InvocationError::NotFound { .. }) => {}
+            Ok(transcript) if transcript.succeeded() => cleaners.push(cleaner),
+            Ok(transcript) => silent.push(format!("{program}: {}", transcript.last_words())),
+            Err(error) => silent.push(error.to_string()),
+        }
+    }
     for cleaner in &cleaners {
-        removed += cleaner.containers(out)?;
+        cleaner.containers(out)?;
     }
     let ended = processes(out)?;
     if ended > 0 {
         // One of them may have been asking an engine for a container, which that still makes.
         thread::sleep(ENGINE_SETTLES);
         for cleaner in &cleaners {
-            removed += cleaner.containers(out)?;
+            cleaner.containers(out)?;
         }
     }
     for cleaner in &cleaners {
-        removed += cleaner.images(out)?;
+        cleaner.images(out)?;
     }
-    removed += ended;
-    if removed == 0 {
+    if !silent.is_empty() {
+        bail!("containers may be left where an engine does not answer: {}", silent.join("; "));
+    }
+    if out.is_empty() {
         writeln!(out, "nothing was left")?;
     }
     Ok(())
 }
 
-/// How long an engine may go on with what a client asked for that is gone.
-const ENGINE_SETTLES: Duration = Duration::from_secs(1);
+/// How long an engine may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-#[derive(Clone, Copy)]
 struct Cleaner<'a> {
     program: &'static str,
     interrupt: &'a Interrupt,
@@ -81,10 +90,9 @@ impl Cleaner<'_> {
         Ok(transcript.text().lines().map(str::to_owned).collect())
     }
 
-    fn containers(&self, out: &mut Vec<u8>) -> Result<usize> {
+    fn containers(&self, out: &mut Vec<u8>) -> Result<()> {
         let filter = format!("label={OWNER_LABEL}");
         let ids = self.lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
-        let mut removed = 0;
         for id in ids {
             let format = format!("{{{{.Name}}}} {{{{index .Config.Labels \"{OWNER_LABEL}\"}}}}");
             // One that goes meanwhile was removed by its own run.
@@ -100,26 +108,26 @@ impl Cleaner<'_> {
                 Ok(Liveness::Dead) => {
                     self.lines(&["rm", "--force", "--volumes", &id])?;
                     writeln!(out, "{program}: removed container {name}")?;
-                    removed += 1;
                 }
                 Ok(Liveness::Elsewhere) | Err(_) => writeln!(
                     out,
-                    "{program}: container {name} was made on another machine or before the last \
-                     boot, so its run may go on; if not: {program} rm -f {name}"
+                    "{program}: container {name} was made on another machine, before the last boot \
+                     or out of our sight, so its run may go on; if not: {program} rm -f {name}"
                 )?,
             }
         }
-        Ok(removed)
+        Ok(())
     }
 
     /// Removes images of older tools, and what builds that failed have left of theirs. The one
     /// that is up to date stays: the next run uses it.
-    fn images(&self, out: &mut Vec<u8>) -> Result<usize> {
+    fn images(&self, out: &mut Vec<u8>) -> Result<()> {
         let filter = format!("label={IMAGE_LABEL}");
-        self.lines(&["image", "prune", "--force", "--filter", &filter])?;
+        // Not those of a build that is under way.
+        let old = ["--filter", "until=10m"];
+        self.lines(&[&["image", "prune", "--force", "--filter", &filter], &old[..]].concat())?;
         let filter = format!("label={BASE_LABEL}");
         let format = "{{.Repository}}:{{.Tag}}";
-        let mut removed = 0;
         for tag in self.lines(&["image", "ls", "--filter", &filter, "--format", format])? {
             let format = format!("{{{{index .Config.Labels \"{BASE_LABEL}\"}}}}");
             let Ok(lines) = self.lines(&["image", "inspect", "--format", &format, &tag]) else {
@@ -131,12 +139,11 @@ impl Cleaner<'_> {
                 writeln!(out, "{}: kept image {tag}, which is up to date", self.program)?;
             } else if self.invoke(&["image", "rm", &tag])?.succeeded() {
                 writeln!(out, "{}: removed image {tag}", self.program)?;
-                removed += 1;
             } else {
                 writeln!(out, "{}: image {tag} is in use", self.program)?;
             }
         }
-        Ok(removed)
+        Ok(())
     }
 }
 

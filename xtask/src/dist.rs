@@ -112,6 +112,8 @@ fn compile(interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
     let flags = "-C target-feature=+crt-static -C relocation-model=static";
     let transcript = Invocation::new(&cargo, args)
         .env("RUSTFLAGS", flags.to_owned())
+        // It would win over ours.
+        .unset("CARGO_ENCODED_RUSTFLAGS")
         .timeout(BUILD_TIMEOUT)
         .show_stderr()
         .run(interrupt)?;

@@ -24,6 +24,12 @@ pub trait Engine: Sync {
     /// What it is.
     fn info(&self) -> &EngineInfo;
 
+    /// Whether this program is where the containers' host is: a container engine's host is in
+    /// the initial IPC namespace, and this program may itself run in a container.
+    fn is_on_this_host(&self) -> bool {
+        true
+    }
+
     /// Carries out a step. Steps of one stage are carried out at the same time.
     ///
     /// # Errors

@@ -49,12 +49,12 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.end();
 
     if let Some(note) = stray {
-        writeln!(io::stderr(), "note: {note}")?;
+        tell_user(&format!("note: {note}"));
     }
-    conclude(finished, cleaned, interrupt)?;
-    if args.keep {
-        writeln!(io::stderr(), "note: the containers are left; cargo xtask clean removes them")?;
+    if args.keep && kind != Some(EngineKind::Model) {
+        tell_user("note: the containers are left; cargo xtask clean removes them");
     }
+    conclude(finished, cleaned, interrupt, args.keep)?;
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
     output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
@@ -65,17 +65,23 @@ fn conclude(
     finished: Result<(), Aborted>,
     cleaned: Result<usize, EngineError>,
     interrupt: &Interrupt,
+    kept: bool,
 ) -> Result<()> {
     match (finished, cleaned) {
         (Ok(()), Ok(_)) => Ok(()),
         (Ok(()), Err(left)) => Err(left.into()),
         (Err(aborted), Ok(count)) => {
-            if interrupt.signal().is_some() {
+            if interrupt.signal().is_some() && !kept {
                 let things = if count == 1 { "container" } else { "containers" };
-                writeln!(io::stderr(), "cleaned up: {count} {things} removed")?;
+                tell_user(&format!("cleaned up: {count} {things} removed"));
             }
             Err(aborted.into())
         }
         (Err(aborted), Err(left)) => Err(left).context(aborted),
     }
+}
+
+/// Says something on standard error. A closed or full one changes nothing about the run.
+fn tell_user(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

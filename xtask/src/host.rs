@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use anyhow::{Result, bail};
-use shm_core::{Address, Errno, IpcNamespace, Key, Segment, table};
+use shm_core::{Address, Errno, Failure, IpcNamespace, Key, Segment, table};
 
 use crate::observation::Identity;
 use crate::run::StepResult;
@@ -18,7 +18,7 @@ pub fn demand_unused(key: Key) -> Result<()> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
         Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
-        Err(error) => return Err(error.into()),
+        Err(error) => bail!("{}", Failure::from(error)),
     };
     let stats = table::list().unwrap_or_default();
     let owner = stats.iter().find(|stat| stat.shmid == segment.id()).map_or_else(
@@ -30,8 +30,13 @@ pub fn demand_unused(key: Key) -> Result<()> {
          show that segment and not what the containers wrote.\n\
          next step: choose another key, such as --key {}",
         segment.id(),
-        key.raw().wrapping_add(1),
+        free_key_after(key),
     )
+}
+
+fn free_key_after(key: Key) -> Key {
+    let keys = (1..).filter_map(|step| Key::new(key.raw().wrapping_add(step)));
+    keys.take(10_000).find(|key| Segment::find(*key).is_err()).unwrap_or(key)
 }
 
 /// Removes the segment that a container left on the host, and says so.

@@ -28,7 +28,9 @@ pub struct Invocation {
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
     timeout: Duration,
+    unset: Option<&'static str>,
     show_stderr: bool,
+    discard_stdout: bool,
 }
 
 /// A command that was run, and its answer.
@@ -89,7 +91,9 @@ impl Invocation {
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             timeout: Duration::from_mins(1),
+            unset: None,
             show_stderr: false,
+            discard_stdout: false,
         }
     }
 
@@ -97,6 +101,20 @@ impl Invocation {
     #[must_use]
     pub fn env(mut self, name: &'static str, value: String) -> Self {
         self.env.push((name, value));
+        self
+    }
+
+    /// Takes a variable out of the command's environment.
+    #[must_use]
+    pub fn unset(mut self, name: &'static str) -> Self {
+        self.unset = Some(name);
+        self
+    }
+
+    /// Lets nobody read what the command prints, so that it can outlive us.
+    #[must_use]
+    pub fn discard_stdout(mut self) -> Self {
+        self.discard_stdout = true;
         self
     }
 
@@ -130,12 +148,19 @@ impl Invocation {
         // A program's name goes in as &str: duct makes a Path without a slash into "./program".
         let mut expression = duct::cmd(self.program.as_str(), &self.args)
             .stdin_null()
-            .stdout_capture()
             .unchecked()
             .before_spawn(|command| {
                 command.process_group(0);
                 Ok(())
             });
+        expression = if self.discard_stdout {
+            expression.stdout_null()
+        } else {
+            expression.stdout_capture()
+        };
+        if let Some(name) = self.unset {
+            expression = expression.env_remove(name);
+        }
         if !self.show_stderr {
             expression = expression.stderr_capture();
         }

@@ -10,6 +10,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
+use rustix::process::{Pid, test_kill_process};
 use shm_core::namespace::boot_id;
 
 /// The label, on containers, that holds the [`RunId`].
@@ -61,7 +62,8 @@ pub enum Liveness {
     Alive,
     /// It is gone: what it made was left behind.
     Dead,
-    /// It ran, or runs, on another machine or in another pid namespace: it cannot be told.
+    /// It cannot be told: it ran, or runs, on another machine, before the last boot, in another
+    /// pid namespace, or hidden from us.
     Elsewhere,
 }
 
@@ -83,11 +85,14 @@ impl Owner {
     pub fn liveness(&self) -> Liveness {
         // After a reboot nothing lives; but another machine, too, has another boot id.
         if Some(&self.boot) != boot_id().as_ref() || self.pid_namespace != pid_namespace() {
-            Liveness::Elsewhere
-        } else if start_time(self.pid) == Some(self.started) {
-            Liveness::Alive
-        } else {
-            Liveness::Dead
+            return Liveness::Elsewhere;
+        }
+        match start_time(self.pid) {
+            Some(started) if started == self.started => Liveness::Alive,
+            Some(_) if self.started != 0 => Liveness::Dead,
+            // /proc may hide the processes of others: only the kernel's own word counts.
+            _ if is_gone(self.pid) => Liveness::Dead,
+            _ => Liveness::Elsewhere,
         }
     }
 }
@@ -123,6 +128,11 @@ impl FromStr for Owner {
 
 fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |metadata| metadata.ino())
+}
+
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
 /// When a process started, in clock ticks after boot: field 22 of `/proc/PID/stat`, `proc(5)`.

@@ -110,10 +110,13 @@ pub fn failed(verb: &str, call: &str, errno: Errno) -> Observation {
 }
 
 impl Observation {
-    /// The first line of standard error: the part that the tools' contract fixes.
+    /// The line on standard error in which a tool says what failed, the part that its contract
+    /// fixes; empty where there is none. Engines put lines of their own before it.
     #[must_use]
-    pub fn stderr_first_line(&self) -> &[u8] {
-        self.stderr.split(|byte| *byte == b'\n').next().unwrap_or_default()
+    pub fn tool_error(&self) -> &[u8] {
+        const MARK: &[u8] = b" failed, errno: ";
+        let mut lines = self.stderr.split(|byte| *byte == b'\n');
+        lines.find(|line| line.windows(MARK.len()).any(|it| it == MARK)).unwrap_or_default()
     }
 
     /// The rows of a listing; `None` where it is not one.
@@ -136,7 +139,7 @@ impl Observation {
             Action::Read(mechanism) => {
                 let nothing = failed("read", mechanism.call(), Errno::ENOENT);
                 let absent = self.exit_code == nothing.exit_code
-                    && self.stderr_first_line() == nothing.stderr_first_line();
+                    && self.tool_error() == nothing.tool_error();
                 let read = self.exit_code == Some(0);
                 match shows {
                     _ if !absent && !read => None,

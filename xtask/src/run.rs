@@ -55,7 +55,8 @@ pub fn run(
     results: &mut Vec<StepResult>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Aborted> {
-    let mut judge = Judge::new(plan.script.objects.key, IpcNamespace::current().ok());
+    let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
+    let mut judge = Judge::new(plan.script.objects.key, host);
     for stage in &plan.stages {
         for planned in stage {
             tell(Event::Started(planned));

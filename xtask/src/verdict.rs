@@ -8,7 +8,7 @@ use shm_core::{IpcNamespace, Key};
 
 use crate::observation::{Identity, Made, Observation, State};
 use crate::plan::Planned;
-use crate::script::{Action, Conclusion, Place, Script};
+use crate::script::{Action, Conclusion, Evidence, Place, Script};
 
 /// How a step or a conclusion came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,9 @@ impl Judge {
         };
         let same = self.known.iter().find(|(known, _)| *known == made);
         let taken = self.known.iter().find(|(_, known)| known == namespace);
+        if made != Made::HOST && same.is_none() && namespace.is_initial() {
+            return Some(difference("a new one, not the host's".to_owned()));
+        }
         match (same, taken) {
             (Some((_, known)), _) if known != namespace => {
                 return Some(difference(format!("the same as before, {known}")));
@@ -134,7 +137,7 @@ impl Judge {
             Action::Write(..) | Action::Read(_) => {
                 let quoted = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
                 let lines = |o: &Observation| quoted(&unix_lines(&o.stdout));
-                let first = |o: &Observation| quoted(o.stderr_first_line());
+                let first = |o: &Observation| quoted(o.tool_error());
                 differ("output", lines(predicted), lines(observed))
                     .or_else(|| differ("standard error", first(predicted), first(observed)))
             }
@@ -209,12 +212,16 @@ pub fn holds<'a>(
     conclusion: &Conclusion,
     observe: impl Fn(&str) -> Option<&'a Observation>,
 ) -> Option<bool> {
-    let mut all = true;
-    for evidence in &conclusion.evidence {
+    let shows = |evidence: &Evidence| {
         let step = script.steps().find(|step| step.id == evidence.step)?;
-        all &= observe(&step.id)?.shows(&step.action, script.objects.key, evidence.shows)?;
+        observe(&step.id)?.shows(&step.action, script.objects.key, evidence.shows)
+    };
+    let pieces: Vec<_> = conclusion.evidence.iter().map(shows).collect();
+    // One piece against it is enough, whatever the others leave open.
+    if pieces.contains(&Some(false)) {
+        return Some(false);
     }
-    Some(all)
+    pieces.iter().all(Option::is_some).then_some(true)
 }
 
 /// Compares what a conclusion was predicted to be with what it turned out to be.
@@ -225,6 +232,10 @@ pub fn conclusion(predicted: Option<bool>, observed: Option<bool>) -> Verdict {
         Some(false) => "it does not hold",
         None => "the evidence says neither",
     };
+    let said_nothing = predicted.is_none();
     let (predicted, observed) = (words(predicted).to_owned(), words(observed).to_owned());
+    if said_nothing {
+        return Verdict::Fail(Difference { what: "conclusion", predicted, observed });
+    }
     differ("conclusion", predicted, observed).map_or(Verdict::Pass, Verdict::Fail)
 }

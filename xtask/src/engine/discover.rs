@@ -1,5 +1,7 @@
 //! Which engine there is, and why one cannot be used.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::image::SCRATCH;
@@ -29,6 +31,9 @@ pub enum Means {
         user: bool,
     },
 }
+
+/// How long an engine may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is looked for.
 #[derive(Debug)]
@@ -107,8 +112,12 @@ fn container_engine(
         why: why.to_owned(),
         next_step: next_step.to_owned(),
     };
-    let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]);
+    let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
+    let check = format!("see what `{}` says", asked.command_line());
     let transcript = match asked.run(wanted.interrupt) {
+        Err(error @ (InvocationError::TimedOut { .. } | InvocationError::Io { .. })) => {
+            return Err(unusable(&error.to_string(), &check));
+        }
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(
@@ -124,13 +133,14 @@ fn container_engine(
             "join the group that may use its socket (usermod -aG docker $USER, then log in \
              again), or run this as root"
         } else {
-            "start its daemon (systemctl start docker), or take --engine namespaces, which needs \
-             none"
+            "start its daemon (systemctl start docker), see whether DOCKER_HOST or the context \
+             names the right one, or take --engine namespaces, which needs none"
         };
         return Err(unusable(&said, next_step));
     }
     let versions: Versions = serde_json::from_slice(&transcript.stdout).map_err(|_| {
-        EngineError::Unexpected { command: transcript.command_line(), answer: transcript.text() }
+        let answer = shm_core::text::escape(transcript.text().as_bytes());
+        unusable(&format!("it answered with something unexpected: {answer}"), &check)
     })?;
     let (name, version) = match versions.server {
         Some(server) => (kind, format!("{} (client {})", server.version, versions.client.version)),

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use serde::Deserialize;
 use shm_core::IpcNamespace;
@@ -21,6 +23,9 @@ use crate::script::{Action, Container, Place, Sharing, Step};
 
 /// Where the volume is mounted that all containers of a script share.
 const VOLUME: &str = "/shared";
+
+/// How long an engine may go on with what a client asked for that is gone.
+pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
 
 /// The least that a container can run with.
 const HARDENED: [&str; 7] = [
@@ -45,6 +50,8 @@ pub struct Docker {
     containers: Mutex<BTreeMap<Container, Identity>>,
     /// Set before the first container is made.
     used: AtomicBool,
+    /// Set where a command was given up on that may still make a container.
+    in_doubt: AtomicBool,
 }
 
 /// What `shm_ls --json` tells about the place where it runs.
@@ -72,6 +79,7 @@ impl Docker {
             tools,
             containers: Mutex::default(),
             used: AtomicBool::new(false),
+            in_doubt: AtomicBool::new(false),
         }
     }
 
@@ -116,9 +124,11 @@ impl Docker {
         } else {
             // An interactive shell ignores SIGTERM; it ends on SIGHUP, as when a terminal closes.
             args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
-            args.extend([self.image.tag(), "/bin/bash"]);
+            args.extend(["--entrypoint", "/bin/bash", self.image.tag()]);
         }
-        self.change(container, &args)
+        let answer = self.change(container, &args);
+        self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
+        answer
     }
 
     fn ipc_mode(&self, sharing: Sharing) -> Vec<String> {
@@ -202,7 +212,11 @@ impl Docker {
         };
         match serde_json::from_slice::<Report>(&transcript.stdout) {
             Err(_) => Identity::Unknown("the container does not tell".to_owned()),
-            Ok(report) if report.boot_id != boot_id() => Identity::Unknown(ELSEWHERE.to_owned()),
+            Ok(Report { boot_id: Some(theirs), .. })
+                if boot_id().is_some_and(|it| it != theirs) =>
+            {
+                Identity::Unknown(ELSEWHERE.to_owned())
+            }
             Ok(Report {
                 ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), ..
             }) => Identity::Kernel(IpcNamespace::reported(inode, id)),
@@ -263,12 +277,21 @@ impl Engine for Docker {
         &self.info
     }
 
+    fn is_on_this_host(&self) -> bool {
+        IpcNamespace::current().is_ok_and(|namespace| namespace.is_initial())
+    }
+
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
         let observation = match step.place {
             Place::In(container) => self.in_container(container, &step.action)?,
             Place::Host => match &step.action {
                 Action::Build => self.image.ensure(self.program, &self.tools.interrupt)?.into(),
                 Action::Processes => self.processes()?,
+                _ if !self.is_on_this_host() => {
+                    let why = "this program is not in the host's IPC namespace itself, so it does \
+                               not see what the host sees: run it on the host";
+                    return Ok(Answer::Skipped(why.to_owned()));
+                }
                 _ if self.is_elsewhere() => {
                     return Ok(Answer::Skipped(format!("{ELSEWHERE}: this is not their host")));
                 }
@@ -289,7 +312,12 @@ impl Engine for Docker {
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let find = || invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
         let remove = |ids: &[&str]| invoke(&[&["rm", "--force", "--volumes"], ids].concat());
-        let found = find()?;
+        let mut found = find()?;
+        if self.in_doubt.load(Ordering::SeqCst) {
+            // The engine may go on with what a client asked for that is gone.
+            thread::sleep(ENGINE_SETTLES);
+            found = find()?;
+        }
         let text = found.text();
         let ids: Vec<_> = text.lines().collect();
         if found.succeeded() && (ids.is_empty() || remove(&ids)?.succeeded()) {

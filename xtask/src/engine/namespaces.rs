@@ -61,8 +61,9 @@ impl Namespaces {
         let Some((program, args)) = self.command(mode) else {
             return Ok(Observation { state: Some(State::Refused), ..Observation::default() });
         };
-        let invocation =
-            Invocation::new(program, args).env(OWNER_VARIABLE, Owner::current().to_string());
+        let invocation = Invocation::new(program, args)
+            .env(OWNER_VARIABLE, Owner::current().to_string())
+            .discard_stdout();
         let started = Instant::now();
         let background = invocation.start()?;
         // On the ledger first: whatever happens from here on, it is ended with the run.
@@ -309,13 +310,12 @@ impl Engine for Namespaces {
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         let processes = with(&self.running, std::mem::take);
-        // All are asked to end before any is waited for.
-        for process in processes.values() {
-            process.background.signal(Signal::TERM)?;
-        }
-        for process in processes.values() {
-            end(&process.background, Signal::TERM)?;
-        }
-        Ok(processes.len())
+        // All are asked to end before any is waited for, and one that fails keeps none of the
+        // others running.
+        let processes = processes.values().map(|process| &process.background);
+        let asked: Vec<_> = processes.clone().map(|it| it.signal(Signal::TERM)).collect();
+        let ended: Vec<_> = processes.map(|it| end(it, Signal::TERM)).collect();
+        asked.into_iter().collect::<Result<(), _>>()?;
+        Ok(ended.into_iter().collect::<Result<Vec<_>, _>>()?.len())
     }
 }

@@ -72,7 +72,7 @@ impl Sight {
 }
 
 fn is_enoent(observation: &Observation) -> bool {
-    String::from_utf8_lossy(observation.stderr_first_line()).contains("failed, errno: 2 ")
+    String::from_utf8_lossy(observation.tool_error()).contains("failed, errno: 2 ")
 }
 
 impl CellResult {

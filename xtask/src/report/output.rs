@@ -1,7 +1,7 @@
 //! Where a report goes.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -16,6 +16,13 @@ pub fn check(output: Option<&Path>) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
         bail!("--output {}: name a file in a folder that exists", path.display());
+    }
+    let new = !path.exists();
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    opened.with_context(|| format!("--output {}", path.display()))?;
+    if new {
+        // Only tried: it is made when there is something to write.
+        fs::remove_file(path).with_context(|| format!("--output {}", path.display()))?;
     }
     Ok(())
 }
@@ -33,7 +40,7 @@ pub fn write(
         Some(path) => {
             let file =
                 File::create(path).with_context(|| format!("--output {}", path.display()))?;
-            report(&mut anstream::StripStream::new(file))
+            report(&mut BufWriter::new(anstream::StripStream::new(file)))
         }
         None => report(&mut anstream::AutoStream::auto(io::stdout())),
     };

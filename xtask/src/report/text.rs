@@ -85,7 +85,7 @@ fn write_output(
     let predicted = matches!(result.verdict, Verdict::Pass);
     let stderr = match result.planned.step.action {
         _ if !predicted => &observed.stderr[..],
-        Action::Write(..) | Action::Read(_) | Action::List => observed.stderr_first_line(),
+        Action::Write(..) | Action::Read(_) | Action::List => observed.tool_error(),
         // Engines chat there.
         _ => &[],
     };

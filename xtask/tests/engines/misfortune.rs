@@ -110,7 +110,7 @@ fn key_in_use(engine: &Engine) -> Result<(), Failed> {
     let segment = RemoveOnDrop(Segment::create_new(key, 100, 0o600)?);
     let experiment = engine.experiment().key(key.raw());
     let owner = format!("segment {} of user 0", segment.0.id());
-    let next_step = format!("--key {}", key.raw() + 1);
+    let next_step = format!("--key {}", Key::new(key.raw() + 1).unwrap());
     fails(&experiment, &[&key.to_string(), "in use on this host", &owner, &next_step])?;
     ensure(segment.0.stat().is_ok(), || "the segment was touched".to_owned())
 }

@@ -16,7 +16,7 @@ const PROC: &str = "/proc/sysvipc/shm";
 ///
 /// # Errors
 ///
-/// [`Error::Info`](crate::Error::Info): `ENOSYS` on a kernel without System V IPC.
+/// [`Error::Info`]: `ENOSYS` on a kernel without System V IPC.
 pub fn list() -> Result<Vec<Stat>> {
     match fs::read_to_string(PROC).ok().and_then(|text| parse_proc(&text)) {
         Some(stats) => Ok(stats),

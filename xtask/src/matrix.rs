@@ -153,8 +153,12 @@ impl Jobs<'_> {
         let engine = self.workshop.info.name;
         let judge = |(cell, step): &(Cell, String)| {
             let result = judge(cell, step, &plan, &steps, finished.as_ref().err());
-            let failed = matches!(result.verdict, Verdict::Fail(_)) && finished.is_ok();
-            let quirk = if failed { quirk::of(engine, cell) } else { None };
+            // Known is that something is still seen, not that anything else went wrong.
+            let known = result.predicted == Sight::Absent
+                && result.observed == Sight::Seen
+                && finished.is_ok()
+                && broken_setting(&steps, cell).is_none();
+            let quirk = if known { quirk::of(engine, cell) } else { None };
             CellResult { quirk, ..result }
         };
         Ok(group.cells.iter().map(judge).collect())
@@ -205,7 +209,9 @@ fn judge(
                 result(Sight::Refused, observed, refusal.verdict.clone())
             }
             (None, Some(aborted)) => result(Sight::Refused, Sight::Unknown, failed(aborted)),
-            (None, None) => result(Sight::Refused, Sight::Unknown, Verdict::Pass),
+            (None, None) => {
+                result(Sight::Refused, Sight::Unknown, Verdict::Skip("nobody was asked".to_owned()))
+            }
         };
     };
     let predicted = Sight::of(&planned.predicted);
@@ -214,16 +220,20 @@ fn judge(
         return result(predicted, Sight::Unknown, verdict);
     };
     let observed = carried_out.observed.as_ref().map_or(Sight::Unknown, Sight::of);
-    // A cell is only as good as what came before it.
-    let control = format!("control-{}", cell.mechanism.word());
-    let broken = steps.iter().find(|result| {
-        let id = &result.planned.step.id;
-        let setting = id.starts_with("run-") || id.starts_with("event-") || *id == control;
-        setting && matches!(result.verdict, Verdict::Fail(_))
-    });
+    let broken = broken_setting(steps, cell);
     let verdict = broken.map_or(&carried_out.verdict, |broken| &broken.verdict).clone();
     let namespace = carried_out.observed.as_ref().and_then(|observed| observed.namespace.clone());
     CellResult { namespace, ..result(predicted, observed, verdict) }
+}
+
+/// What went wrong before the question was asked: a cell is only as good as that.
+fn broken_setting<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
+    let control = format!("control-{}", cell.mechanism.word());
+    steps.iter().find(|result| {
+        let id = &result.planned.step.id;
+        let setting = id.starts_with("run-") || id.starts_with("event-") || *id == control;
+        setting && matches!(result.verdict, Verdict::Fail(_))
+    })
 }
 
 /// The verdict on a cell whose script could not be carried out.

@@ -34,10 +34,15 @@ impl RunId {
     /// An id that no other run has.
     #[must_use]
     pub fn random() -> Self {
-        // RandomState is seeded by the operating system.
-        let number = RandomState::new().build_hasher().finish();
-        Self(format!("{:010x}", number >> 24))
+        Self(format!("{:010x}", random_number() >> 24))
     }
+}
+
+/// A number that nobody else has.
+#[must_use]
+pub fn random_number() -> u64 {
+    // RandomState is seeded by the operating system.
+    RandomState::new().build_hasher().finish()
 }
 
 impl fmt::Display for RunId {

@@ -1,6 +1,5 @@
 //! `cargo xtask matrix`: every mechanism, sharing mode and event, held to the model.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +19,7 @@ use crate::engine::workshop::Workshop;
 use crate::exit_code::Exit;
 use crate::host;
 use crate::interrupt::Interrupt;
+use crate::ledger::random_number;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::quirk;
@@ -36,7 +36,7 @@ use crate::verdict::{Difference, Verdict};
 ///
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
-    let text = format!("{:016x}", random());
+    let text = format!("{:016x}", random_number());
     let groups = selected(groups(unused_key, &text), args.only.as_deref());
     if groups.is_empty() {
         bail!(
@@ -84,15 +84,11 @@ fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Vec<Group> {
     groups.into_iter().filter_map(narrow).collect()
 }
 
-fn random() -> u64 {
-    // RandomState is seeded by the operating system.
-    RandomState::new().build_hasher().finish()
-}
-
 /// A key that nobody uses on the host.
 fn unused_key() -> Key {
     loop {
-        let number = i32::from_ne_bytes(random().to_ne_bytes()[..4].try_into().unwrap_or_default());
+        let number =
+            i32::from_ne_bytes(random_number().to_ne_bytes()[..4].try_into().unwrap_or_default());
         if let Some(key) = Key::new(number)
             && host::demand_unused(key).is_ok()
         {

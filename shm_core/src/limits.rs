@@ -50,7 +50,7 @@ pub struct Usage {
     pub resident_pages: u64,
     /// How many of those are swapped out.
     pub swapped_pages: u64,
-    /// The highest index that is in use, the last for a walk with `SHM_STAT`.
+    /// The highest index that is in use, as far as the kernel tells.
     #[serde(skip)]
     pub(crate) highest_index: i32,
 }
@@ -71,5 +71,11 @@ impl Usage {
             swapped_pages: info.shm_swp,
             highest_index,
         })
+    }
+
+    /// Where a walk with `SHM_STAT` ends: at the highest index, which is in use too. gVisor does not
+    /// tell it, but has as many segments as the last shmid says, removed ones included.
+    pub(crate) fn last_index(&self) -> i32 {
+        i32::try_from(self.segments).map_or(self.highest_index, |it| it.max(self.highest_index))
     }
 }

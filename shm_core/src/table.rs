@@ -26,11 +26,13 @@ pub fn list() -> Result<Vec<Stat>> {
 
 /// The list by `shmctl(2)` alone.
 fn walk() -> Result<Vec<Stat>> {
-    // The highest index is in use too, so the walk includes it.
-    let highest = Usage::current()?.highest_index;
+    let usage = Usage::current()?;
     let mut stats = Vec::new();
-    for index in 0..=highest {
+    for index in 0..=usage.last_index() {
         match sys::shm_stat_index(index) {
+            // The low bits of a shmid are its index, so 0 cannot be that of another: gVisor takes
+            // the shmid itself for the index, and answers 0.
+            Ok((0, ds)) => stats.push(Stat::from_kernel(index, &ds)),
             Ok((shmid, ds)) => stats.push(Stat::from_kernel(shmid, &ds)),
             // Nothing at that index, or nothing any more.
             Err(Errno::EINVAL | Errno::EIDRM) => {}

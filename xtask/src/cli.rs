@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValue;
@@ -41,6 +42,10 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: EngineChoice,
 
+    /// OCI runtime for docker and podman to use, such as runc, crun or runsc
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
+
     /// Image to put the tools into; with any but scratch, bash is the container's process and the
     /// image's own ipcs lists, as in the article
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
@@ -66,9 +71,14 @@ pub struct ExperimentArgs {
 /// The command line of `matrix`.
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
-    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces
+    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces. Several
+    /// go into one report
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
-    pub engine: EngineChoice,
+    pub engine: Vec<EngineChoice>,
+
+    /// OCI runtime for docker and podman to use, such as runc, crun or runsc
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<String>,
 
     /// Only these cells: mechanism/sharing/event/observer; * stands for any, and the end may be
     /// left out
@@ -82,6 +92,10 @@ pub struct MatrixArgs {
     /// Scripts to carry out at the same time
     #[arg(long, value_name = "NUMBER", default_value_t = 3)]
     pub jobs: usize,
+
+    /// How often to carry out each script; a cell that does not always answer the same is unstable
+    #[arg(long, value_name = "NUMBER", default_value = "1")]
+    pub repeat: NonZero<usize>,
 
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]

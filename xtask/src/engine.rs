@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::invocation::{InvocationError, Transcript};
 use crate::observation::Observation;
-use crate::script::{Sharing, Step};
+use crate::script::{Action, Sharing, Step};
 
 pub mod clean_up;
 pub mod discover;
@@ -28,6 +28,12 @@ pub trait Engine: Sync {
     /// the initial IPC namespace, and this program may itself run in a container.
     fn is_on_this_host(&self) -> bool {
         true
+    }
+
+    /// Why the engine has no word for an action, whatever the machine; `None` where it has.
+    fn lacks(&self, action: &Action) -> Option<&'static str> {
+        let _ = action;
+        None
     }
 
     /// Carries out a step. Steps of one stage are carried out at the same time.
@@ -64,47 +70,111 @@ pub struct EngineInfo {
     pub version: String,
     /// The kernel's release.
     pub kernel: String,
+    /// The OCI runtime that was asked for; `None` leaves it to the engine.
+    pub runtime: Option<String>,
+    /// Whose kernel the containers run on.
+    pub kernels: Kernels,
     /// Why this engine was taken.
     pub chosen: String,
 }
 
-/// What an engine does about donors and joiners, where the kernel would leave it free to.
+impl EngineInfo {
+    /// What decides about shared memory there.
+    #[must_use]
+    pub fn rules(&self) -> Rules {
+        Rules { policy: self.name.policy(), kernels: self.kernels }
+    }
+
+    /// Its name, with the runtime where one was asked for.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match &self.runtime {
+            Some(runtime) => format!("{} with {runtime}", self.name),
+            None => self.name.to_string(),
+        }
+    }
+}
+
+/// What decides about shared memory besides the kernel's own rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// What the engine refuses, or does beyond what it is asked.
+    pub policy: Policy,
+    /// Whose kernel the containers run on.
+    pub kernels: Kernels,
+}
+
+impl From<Policy> for Rules {
+    /// With the host's kernel for all.
+    fn from(policy: Policy) -> Self {
+        Self { policy, kernels: Kernels::Shared }
+    }
+}
+
+/// Whose kernel the containers run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kernels {
+    /// All on the host's.
+    Shared,
+    /// Each on one of its own, as with gVisor.
+    Own,
+}
+
+/// What an engine does where the kernel would leave it free to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Nothing.
-    Anything,
-    /// To join a container that is not shareable (moby `daemon/container_operations_unix.go`,
-    /// `getIPCContainer`: it has no `ShmPath`).
-    ShareableDonors,
-    /// To join a container that was made private, and to remove one that others have joined. A donor
-    /// that is stopped it starts with the joiner (podman `pkg/specgen/generate/namespaces.go`,
-    /// `libpod/runtime_ctr.go`, `libpod/container_internal.go`: `startDependencies`).
-    GuardedDonors,
+    /// Nothing that the kernel does not do.
+    Bare,
+    /// It refuses to join a container that is not shareable (moby
+    /// `daemon/container_operations_unix.go`, `getIPCContainer`: it has no `ShmPath`).
+    Docker,
+    /// It refuses to join a container that was made private, to remove one that others have
+    /// joined, and a size of `/dev/shm` where that is not the container's own; a donor that is
+    /// stopped it starts with the joiner, and a joiner gets a `/dev/shm` of its own where its donor
+    /// has none (podman `pkg/specgen/generate/namespaces.go`,
+    /// `libpod/runtime_ctr.go`, `pkg/specgen/container_validate.go`,
+    /// `libpod/container_internal.go`: `startDependencies`). It has pods, which containers outside
+    /// cannot join.
+    Podman,
 }
 
 impl Policy {
-    /// Whether a container in this mode may be joined.
+    /// Whether a container in this mode may be joined from outside its pod.
     #[must_use]
     pub fn may_join(self, donor: Sharing) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::ShareableDonors => {
+        match (self, donor) {
+            (_, Sharing::Sandbox | Sharing::Pod(_)) => false,
+            (Self::Bare, _) => true,
+            (Self::Docker, _) => {
                 matches!(donor, Sharing::Shareable | Sharing::Container(_) | Sharing::Host)
             }
-            Self::GuardedDonors => !matches!(donor, Sharing::Private | Sharing::HostShm),
+            (Self::Podman, _) => !matches!(donor, Sharing::Private | Sharing::HostShm),
         }
     }
 
     /// Whether a donor that does not run is started with its joiner.
     #[must_use]
     pub fn starts_donors(self) -> bool {
-        self == Self::GuardedDonors
+        self == Self::Podman
+    }
+
+    /// Whether a joiner is given a `/dev/shm` where its donor has none.
+    #[must_use]
+    pub fn fills_in_shm(self) -> bool {
+        self == Self::Podman
     }
 
     /// Whether a container may be removed that others have joined.
     #[must_use]
     pub fn may_remove_donor(self) -> bool {
-        self != Self::GuardedDonors
+        self != Self::Podman
+    }
+
+    /// Whether `/dev/shm` may be given a size in this mode.
+    #[must_use]
+    pub fn may_size_shm(self, sharing: Sharing) -> bool {
+        self != Self::Podman || !matches!(sharing, Sharing::Host | Sharing::None)
     }
 }
 
@@ -123,13 +193,13 @@ pub enum EngineKind {
 }
 
 impl EngineKind {
-    /// What engines of this kind refuse.
+    /// What engines of this kind do on their own account.
     #[must_use]
     pub fn policy(self) -> Policy {
         match self {
-            Self::Docker => Policy::ShareableDonors,
-            Self::Podman => Policy::GuardedDonors,
-            Self::Namespaces | Self::Model => Policy::Anything,
+            Self::Docker => Policy::Docker,
+            Self::Podman => Policy::Podman,
+            Self::Namespaces | Self::Model => Policy::Bare,
         }
     }
 }

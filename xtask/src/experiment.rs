@@ -30,10 +30,15 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         host::demand_unused(args.key)?;
     }
     let progress = Progress::start("looking for an engine");
-    let found = discover::find(&Wanted { kind, base: &args.base, interrupt })?;
+    let found = discover::find(&Wanted {
+        kind,
+        runtime: args.runtime.as_deref(),
+        base: &args.base,
+        interrupt,
+    })?;
     progress.say("building the tools");
-    let plan = Plan::new(article::script(args.key), found.info.name.policy())?;
     let workshop = Workshop::open(found, &args.base, interrupt)?;
+    let plan = Plan::new(article::script(args.key), workshop.info.rules())?;
     let engine = workshop.engine(plan.script.objects, None);
 
     let clean_up = CleanUp::new(&*engine, !args.keep);

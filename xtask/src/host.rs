@@ -34,9 +34,15 @@ pub fn demand_unused(key: Key) -> Result<()> {
     )
 }
 
+/// Whether a segment has `key` on the host.
+#[must_use]
+pub fn is_in_use(key: Key) -> bool {
+    Segment::find(key).is_ok()
+}
+
 fn free_key_after(key: Key) -> Key {
     let keys = (1..).filter_map(|step| Key::new(key.raw().wrapping_add(step)));
-    keys.take(10_000).find(|key| Segment::find(*key).is_err()).unwrap_or(key)
+    keys.take(10_000).find(|key| !is_in_use(*key)).unwrap_or(key)
 }
 
 /// Removes the segment that a container left on the host, and says so.

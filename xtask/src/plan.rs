@@ -2,7 +2,7 @@
 
 use crate::engine::discover;
 use crate::engine::model::Model;
-use crate::engine::{Answer, Engine, EngineError, Policy};
+use crate::engine::{Answer, Engine, EngineError, Rules};
 use crate::observation::{Observation, State};
 use crate::script::{Script, Step};
 
@@ -39,8 +39,8 @@ impl Plan {
     /// # Errors
     ///
     /// Those of the model.
-    pub fn new(script: Script, policy: Policy) -> Result<Self, EngineError> {
-        let model = Model::new(discover::model().info, policy, script.objects);
+    pub fn new(script: Script, rules: Rules) -> Result<Self, EngineError> {
+        let model = Model::new(discover::model().info, rules, script.objects);
         let planned = |step: &Step| match model.carry_out(step) {
             Ok(Answer::Observed(predicted)) => Some(Ok(Planned { step: step.clone(), predicted })),
             Ok(Answer::Skipped(_)) => None,

@@ -13,8 +13,8 @@ use crate::run::{StepResult, namespaces};
 use crate::script::{Conclusion, Place};
 use crate::verdict::{self, Verdict};
 
-pub mod grid;
 mod json;
+pub mod matrix;
 pub mod output;
 mod text;
 

@@ -121,6 +121,8 @@ pub fn describe(planned: &Planned) -> String {
         Action::Pause => format!("pausing {place}"),
         Action::Unpause => format!("unpausing {place}"),
         Action::Remove => format!("removing {place}"),
+        Action::Crash => format!("killing the process of {place} behind the engine's back"),
+        Action::ExhaustMemory => format!("taking more memory than {place} may have"),
         Action::Processes => "asking which containers run".to_owned(),
         Action::Write(_, text) => format!("writing {text} in {place}"),
         Action::Read(_) => format!("reading in {place}"),

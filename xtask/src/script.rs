@@ -28,15 +28,37 @@ impl Script {
     }
 }
 
-/// The names of a script's shared memory, one a mechanism, all made from the key.
+impl Script {
+    /// The script without the steps that write or read mechanisms which `lacks` names.
+    #[must_use]
+    pub fn without(mut self, lacks: impl Fn(Mechanism) -> bool) -> Self {
+        for stage in &mut self.stages {
+            stage.0.retain(|step| !step.action.mechanism().is_some_and(&lacks));
+        }
+        self
+    }
+}
+
+/// The names of what a script shares, one a mechanism, all made from the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Objects {
-    /// The System V segment's key.
+    /// The key of the System V segment, of the semaphores and of the message queue.
     pub key: Key,
+    /// How many bytes the writers ask for.
+    pub size: u64,
+}
+
+impl From<Key> for Objects {
+    fn from(key: Key) -> Self {
+        Self { key, size: Self::DEFAULT_SIZE }
+    }
 }
 
 impl Objects {
-    /// The POSIX object's name, and that of the file on the shared volume.
+    /// What `shm_wr` asks for by itself.
+    pub const DEFAULT_SIZE: u64 = 1024;
+
+    /// The name of the POSIX object, of the POSIX message queue and of the file on the volume.
     #[must_use]
     pub fn name(self) -> String {
         format!("shm_experiment_{}", self.key)
@@ -100,8 +122,8 @@ impl Serialize for Place {
 pub enum Action {
     /// Makes the image with the tools in it.
     Build,
-    /// Makes the container and starts it.
-    Run(Sharing),
+    /// Makes the container, or the pod's sandbox, and starts it.
+    Run(Launch),
     /// Starts the container again.
     Start,
     /// Asks the container's process to end, and waits until it has.
@@ -116,6 +138,10 @@ pub enum Action {
     Unpause,
     /// Removes the container, running or not.
     Remove,
+    /// Its process dies, by nobody's order; the restart policy brings it back.
+    Crash,
+    /// A process in the container takes more memory than the container may have, and is killed.
+    ExhaustMemory,
     /// Asks the engine which containers run.
     Processes,
     /// Writes a text with `shm_wr`.
@@ -126,12 +152,29 @@ pub enum Action {
     List,
 }
 
+impl Action {
+    /// What it writes or reads, if it does.
+    #[must_use]
+    pub fn mechanism(&self) -> Option<Mechanism> {
+        match self {
+            Self::Write(mechanism, _) | Self::Read(mechanism) => Some(*mechanism),
+            _ => None,
+        }
+    }
+}
+
 /// What is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mechanism {
     /// A System V segment: it lives in the IPC namespace.
     Sysv,
+    /// A set of System V semaphores: it lives there too.
+    Sem,
+    /// A System V message queue: it does too.
+    Msg,
+    /// A POSIX message queue: it does too, though it looks like a file.
+    Mqueue,
     /// A POSIX object: a file on whatever is mounted at `/dev/shm`.
     Posix,
     /// A file on a volume that all containers mount: the control, which is always shared.
@@ -139,11 +182,18 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
+    /// All of them, those of the IPC namespace first.
+    pub const ALL: [Self; 6] =
+        [Self::Sysv, Self::Posix, Self::File, Self::Sysv, Self::Posix, Self::File];
+
     /// Its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Sysv => "sysv",
+            Self::Sem => "sem",
+            Self::Msg => "msg",
+            Self::Mqueue => "mqueue",
             Self::Posix => "posix",
             Self::File => "file",
         }
@@ -154,8 +204,65 @@ impl Mechanism {
     pub fn call(self) -> &'static str {
         match self {
             Self::Sysv => "shmget",
+            Self::Sem => "semget",
+            Self::Msg => "msgget",
+            Self::Mqueue => "mq_open",
             Self::Posix => "shm_open",
             Self::File => "open",
+        }
+    }
+}
+
+/// How a container is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Launch {
+    /// How it shares memory.
+    pub sharing: Sharing,
+    /// What else it is given.
+    pub setting: Option<Setting>,
+}
+
+impl From<Sharing> for Launch {
+    fn from(sharing: Sharing) -> Self {
+        Self { sharing, setting: None }
+    }
+}
+
+/// What a container may be given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// A limit of its IPC namespace.
+    Sysctl(Sysctl, u64),
+    /// The size of its `/dev/shm`, in bytes.
+    ShmSize(u64),
+    /// The most memory that it may have, in bytes.
+    Memory(u64),
+    /// That it is started again whenever it ends by itself.
+    RestartPolicy,
+}
+
+/// The limits on System V shared memory, `proc(5)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sysctl {
+    /// The most bytes of a segment.
+    Shmmax,
+    /// The most pages of all segments.
+    Shmall,
+    /// The most segments.
+    Shmmni,
+    /// Whether a segment goes with its last attachment.
+    ShmRmidForced,
+}
+
+impl Sysctl {
+    /// Its name, as in `--sysctl`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Shmmax => "kernel.shmmax",
+            Self::Shmall => "kernel.shmall",
+            Self::Shmmni => "kernel.shmmni",
+            Self::ShmRmidForced => "kernel.shm_rmid_forced",
         }
     }
 }
@@ -177,6 +284,27 @@ pub enum Sharing {
     None,
     /// A namespace of its own, and the host's `/dev/shm` bound in.
     HostShm,
+    /// A pod's sandbox: a namespace and a `/dev/shm` for the containers of the pod.
+    Sandbox,
+    /// Those of the pod that it is in, by the name of the sandbox.
+    Pod(Container),
+}
+
+impl Sharing {
+    /// Whose namespace it takes, if it is that of another container.
+    #[must_use]
+    pub fn donor(self) -> Option<Container> {
+        match self {
+            Self::Container(donor) | Self::Pod(donor) => Some(donor),
+            _ => None,
+        }
+    }
+
+    /// Whether a tmpfs is mounted at `/dev/shm` for it alone, or for it first.
+    #[must_use]
+    pub fn brings_shm(self) -> bool {
+        matches!(self, Self::Default | Self::Private | Self::Shareable | Self::Sandbox)
+    }
 }
 
 /// A statement that evidence speaks for or against.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::image::SCRATCH;
-use super::{EngineError, EngineInfo, EngineKind, kernel_release};
+use super::{EngineError, EngineInfo, EngineKind, Kernels, kernel_release};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, InvocationError};
 
@@ -40,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Wanted<'a> {
     /// The kind; `None` takes the first that can be used.
     pub kind: Option<EngineKind>,
+    /// The OCI runtime that runs the containers; `None` leaves it to the engine.
+    pub runtime: Option<&'a str>,
     /// The image that the tools go into.
     pub base: &'a str,
     /// What may end the search.
@@ -82,6 +84,8 @@ pub fn model() -> Found {
         name: EngineKind::Model,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kernel: "the model's".to_owned(),
+        runtime: None,
+        kernels: Kernels::Shared,
         chosen: "asked for".to_owned(),
     };
     Found { info, means: Means::Model }
@@ -147,7 +151,14 @@ fn container_engine(
         // Podman has no daemon, under the name of docker either.
         None => (EngineKind::Podman, versions.client.version),
     };
-    let info = EngineInfo { name, version, kernel: kernel_release(), chosen };
+    let info = EngineInfo {
+        name,
+        version,
+        kernel: kernel_release(),
+        runtime: wanted.runtime.map(str::to_owned),
+        kernels: Kernels::Shared,
+        chosen,
+    };
     Ok(Found { info, means: Means::Program(program) })
 }
 
@@ -183,6 +194,13 @@ fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
             .to_owned();
         return Err(unusable(why, next_step));
     }
-    let info = EngineInfo { name: kind, version, kernel: kernel_release(), chosen };
+    let info = EngineInfo {
+        name: kind,
+        version,
+        kernel: kernel_release(),
+        runtime: None,
+        kernels: Kernels::Shared,
+        chosen,
+    };
     Ok(Found { info, means: Means::Namespaces { user } })
 }

@@ -1,42 +1,35 @@
 //! Docker and Podman, through their command line.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use rustix::process::{Pid, Signal, kill_process};
 use shm_core::IpcNamespace;
-use shm_core::namespace::boot_id;
 
+use self::inspect::Looked;
 use super::image::Image;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo};
+use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Place, Sharing, Step};
+use crate::script::{Action, Container, Launch, Mechanism, Place, Sharing, Step};
 
-/// Where the volume is mounted that all containers of a script share.
-const VOLUME: &str = "/shared";
+mod inspect;
+mod launch;
+pub(super) mod probe;
 
 /// How long an engine may go on with what a client asked for that is gone.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
 
-/// The least that a container can run with.
-const HARDENED: [&str; 7] = [
-    "--network",
-    "none",
-    "--read-only",
-    "--cap-drop",
-    "ALL",
-    "--security-opt",
-    "no-new-privileges",
-];
+/// How long a container may be between two states, and how often to look.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// An engine with Docker's command line, and what one run has on it.
 #[derive(Debug)]
@@ -46,25 +39,23 @@ pub struct Docker {
     run: RunId,
     image: Image,
     tools: Tools,
-    /// Those that were made, with the namespace of their last start.
-    containers: Mutex<BTreeMap<Container, Identity>>,
+    /// Those that were made.
+    containers: Mutex<BTreeMap<Container, Known>>,
     /// Set before the first container is made.
     used: AtomicBool,
+    /// Set before the first pod is made.
+    used_pods: AtomicBool,
     /// Set where a command was given up on that may still make a container.
     in_doubt: AtomicBool,
 }
 
-/// What `shm_ls --json` tells about the place where it runs.
-#[derive(Deserialize)]
-struct Report {
-    boot_id: Option<String>,
-    ipc_namespace: Option<ReportedNamespace>,
-}
-
-#[derive(Deserialize)]
-struct ReportedNamespace {
-    inode: u64,
-    id: Option<u64>,
+/// What is known of a container.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// Whether it is the sandbox of a pod.
+    is_sandbox: bool,
+    /// Its namespace since its last start, where that was looked at.
+    namespace: Option<Identity>,
 }
 
 impl Docker {
@@ -79,6 +70,7 @@ impl Docker {
             tools,
             containers: Mutex::default(),
             used: AtomicBool::new(false),
+            used_pods: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
         }
     }
@@ -98,27 +90,37 @@ impl Docker {
         if !transcript.succeeded() {
             return Ok(Observation { state: Some(State::Refused), ..transcript.into() });
         }
-        let (state, pid) = self.inspect(&self.name(container))?;
-        if state != State::Running {
-            return Ok(Observation { state: Some(state), ..transcript.into() });
-        }
-        let namespace = self.identify(&self.name(container), pid);
-        self.with_containers(|containers| containers.insert(container, namespace.clone()));
-        let (namespace, state) = (Some(namespace), Some(state));
-        Ok(Observation { namespace, state, ..transcript.into() })
+        self.look(container, transcript.into())
     }
 
-    fn run(&self, container: Container, sharing: Sharing) -> Result<Observation, EngineError> {
+    /// Adds to the observation of a change what the container is after it.
+    fn look(&self, container: Container, changed: Observation) -> Result<Observation, EngineError> {
+        let name = self.name(container);
+        let (state, looked) = self.settled(&name)?;
+        if state != State::Running {
+            return Ok(Observation { state: Some(state), ..changed });
+        }
+        let namespace = self.identify(&name, &looked);
+        self.know(container, |known| known.namespace = Some(namespace.clone()));
+        Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
+    }
+
+    fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
         self.used.store(true, Ordering::SeqCst);
         let name = self.name(container);
-        let run = format!("{RUN_LABEL}={}", self.run);
-        let owner = format!("{OWNER_LABEL}={}", Owner::current());
+        if launch.sharing == Sharing::Sandbox {
+            return self.run_pod(container, &name);
+        }
+        let [run, owner] = self.labels();
         let variable = format!("{RUN_VARIABLE}={}", self.run);
-        let mut args = vec!["run", "--detach", "--name", &name, "--label", &run, "--label", &owner];
+        let mut args = launch::runtime(&self.info);
+        args.extend(["--detach", "--name", &name, "--label", &run, "--label", &owner]);
         args.extend(["--env", &variable]);
-        args.extend(HARDENED);
-        let (mode, volume) = (self.ipc_mode(sharing), self.volume());
-        args.extend(mode.iter().chain(&volume).map(String::as_str));
+        args.extend(launch::HARDENED);
+        let mut chosen = launch::sharing(launch.sharing, |donor| self.name(donor));
+        chosen.extend(launch.setting.into_iter().flat_map(launch::setting));
+        chosen.extend(launch::volume(self.tools.volume.as_deref()));
+        args.extend(chosen.iter().map(String::as_str));
         if self.image.is_bare() {
             args.push(self.image.tag());
         } else {
@@ -131,100 +133,126 @@ impl Docker {
         answer
     }
 
-    fn ipc_mode(&self, sharing: Sharing) -> Vec<String> {
-        let mode = match sharing {
-            Sharing::Default => return vec![],
-            Sharing::Private | Sharing::HostShm => "private".to_owned(),
-            Sharing::Shareable => "shareable".to_owned(),
-            Sharing::Container(donor) => format!("container:{}", self.name(donor)),
-            Sharing::Host => "host".to_owned(),
-            Sharing::None => "none".to_owned(),
-        };
-        let mut args = vec!["--ipc".to_owned(), mode];
-        if sharing == Sharing::HostShm {
-            args.extend(["--volume", "/dev/shm:/dev/shm"].map(str::to_owned));
+    fn labels(&self) -> [String; 2] {
+        [format!("{RUN_LABEL}={}", self.run), format!("{OWNER_LABEL}={}", Owner::current())]
+    }
+
+    /// Makes a pod whose containers share their IPC namespace. Its sandbox is a container of our
+    /// image, so that nothing is pulled, and can be looked into as any other.
+    fn run_pod(&self, sandbox: Container, name: &str) -> Result<Observation, EngineError> {
+        self.used_pods.store(true, Ordering::SeqCst);
+        self.know(sandbox, |known| known.is_sandbox = true);
+        let ([run, owner], pod) = (self.labels(), launch::pod(name));
+        let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
+        args.extend(["--share", "ipc", "--infra-image", self.image.tag()]);
+        args.extend(["--label", &run, "--label", &owner]);
+        let created = self.invoke(&args)?;
+        if !created.succeeded() {
+            return Ok(Observation { state: Some(State::Refused), ..created.into() });
         }
-        args
+        let started = self.change(sandbox, &["pod", "start", &pod])?;
+        let Observation { state, namespace, .. } = started;
+        Ok(Observation { state, namespace, ..created.into() })
     }
 
-    fn volume(&self) -> Vec<String> {
-        let Some(folder) = &self.tools.volume else { return vec![] };
-        vec!["--volume".to_owned(), format!("{}:{VOLUME}", folder.display())]
+    fn in_container(&self, container: Container, action: &Action) -> Result<Answer, EngineError> {
+        let name = self.name(container);
+        let observation = match action {
+            Action::Run(launch) => self.run(container, *launch)?,
+            Action::Crash => return self.crash(container),
+            action => match verb(action) {
+                None => self.exec(container, action)?,
+                Some(verb) if self.know(container, |known| known.is_sandbox) => {
+                    // What happens to the sandbox happens to all containers of the pod.
+                    self.with_containers(|all| {
+                        all.values_mut().for_each(|known| known.namespace = None)
+                    });
+                    let pod = launch::pod(&name);
+                    self.carry_through(container, &[&["pod"], verb, &[pod.as_str()]].concat())?
+                }
+                Some(verb) => self.carry_through(container, &[verb, &[name.as_str()]].concat())?,
+            },
+        };
+        Ok(Answer::Observed(observation))
     }
 
-    fn in_container(
+    /// Runs a command that changes what a container is, or whether it is.
+    fn carry_through(
         &self,
         container: Container,
-        action: &Action,
+        args: &[&str],
     ) -> Result<Observation, EngineError> {
-        let verb = match action {
-            Action::Run(sharing) => return self.run(container, *sharing),
-            Action::Remove => return self.remove(container),
-            Action::Start => "start",
-            Action::Stop => "stop",
-            Action::Kill => "kill",
-            Action::Restart => "restart",
-            Action::Pause => "pause",
-            Action::Unpause => "unpause",
-            action => return self.exec(container, action),
-        };
-        self.change(container, &[verb, &self.name(container)])
-    }
-
-    fn remove(&self, container: Container) -> Result<Observation, EngineError> {
-        let transcript = self.invoke(&["rm", "--force", &self.name(container)])?;
+        if !args.contains(&"rm") {
+            return self.change(container, args);
+        }
+        let transcript = self.invoke(args)?;
         let state = if transcript.succeeded() { State::Gone } else { State::Refused };
         Ok(Observation { state: Some(state), ..transcript.into() })
     }
 
-    /// What a container is, and the id of its process.
-    fn inspect(&self, name: &str) -> Result<(State, u32), EngineError> {
-        let format = "{{.State.Status}} {{.State.Pid}}";
-        let transcript = self.invoke(&["inspect", "--format", format, name])?;
-        let answer = transcript.text();
-        let parsed = answer.split_once(' ').and_then(|(status, pid)| {
-            let state = match status {
-                "running" => State::Running,
-                "paused" => State::Paused,
-                // What was never started, or is dead, is just as little there.
-                "exited" | "created" | "dead" | "stopped" => State::Exited,
-                _ => return None,
-            };
-            Some((state, pid.parse().ok()?))
-        });
-        parsed.ok_or_else(|| EngineError::Unexpected {
-            command: transcript.command_line(),
-            answer: [answer, transcript.last_words()].concat(),
-        })
+    /// Kills the container's process behind the engine's back, and waits until another one runs.
+    fn crash(&self, container: Container) -> Result<Answer, EngineError> {
+        let name = self.name(container);
+        let before = self.inspect(&name)?;
+        let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
+        let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
+            let why = "the container's process is not one that this program may look at: run it \
+                       on the container's host, as root";
+            return Ok(Answer::Skipped(why.to_owned()));
+        };
+        if let Err(error) = kill_process(process, Signal::KILL) {
+            return Ok(Answer::Skipped(format!("the container's process was not killed: {error}")));
+        }
+        let killed = Instant::now();
+        while killed.elapsed() < PATIENCE {
+            let now = self.inspect(&name)?;
+            if now.state == Some(State::Running) && now.pid != before.pid {
+                break;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        let observed = Observation {
+            command: ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec(),
+            exit_code: Some(0),
+            duration: killed.elapsed(),
+            ..Observation::default()
+        };
+        Ok(Answer::Observed(self.look(container, observed)?))
+    }
+
+    fn inspect(&self, name: &str) -> Result<Looked, EngineError> {
+        inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
+    }
+
+    /// A container once it is no longer between two states.
+    fn settled(&self, name: &str) -> Result<(State, Looked), EngineError> {
+        let started = Instant::now();
+        loop {
+            let looked = self.inspect(name)?;
+            match looked.state {
+                Some(state) => return Ok((state, looked)),
+                None if started.elapsed() > PATIENCE => {
+                    let what = format!("container {name} does not settle");
+                    return Err(EngineError::Script(what));
+                }
+                None => thread::sleep(LOOK_EVERY),
+            }
+        }
     }
 
     /// The namespace of a container that runs: by its process, or else by its own word.
-    fn identify(&self, name: &str, pid: u32) -> Identity {
-        // With a remote engine the id is that of some process there; ours carries our variable.
-        let variable = format!("{RUN_VARIABLE}={}", self.run);
-        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let ours = environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes());
-        if ours && let Ok(namespace) = IpcNamespace::of_process(pid) {
+    fn identify(&self, name: &str, looked: &Looked) -> Identity {
+        if self.info.kernels == Kernels::Own {
+            return Identity::Unknown("it is that of the sandbox's own kernel".to_owned());
+        }
+        if looked.is_here(&self.run)
+            && let Ok(namespace) = IpcNamespace::of_process(looked.pid)
+        {
             return Identity::Kernel(namespace);
         }
-        let Ok(transcript) = self.invoke(&["exec", name, "shm_ls", "--json"]) else {
-            return Identity::Unknown("the container does not answer".to_owned());
-        };
-        match serde_json::from_slice::<Report>(&transcript.stdout) {
-            Err(_) => Identity::Unknown("the container does not tell".to_owned()),
-            Ok(Report { boot_id: Some(theirs), .. })
-                if boot_id().is_some_and(|it| it != theirs) =>
-            {
-                Identity::Unknown(ELSEWHERE.to_owned())
-            }
-            Ok(Report {
-                ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), ..
-            }) => Identity::Kernel(IpcNamespace::reported(inode, id)),
-            Ok(_) => Identity::Unknown(
-                "the container's process is another user's and this kernel, older than 6.18, has \
-                 no ids that outlive a namespace; run as root"
-                    .to_owned(),
-            ),
+        match self.invoke(&["exec", name, "shm_ls", "--json"]) {
+            Ok(transcript) => inspect::reported(&transcript.stdout),
+            Err(_) => Identity::Unknown("the container does not answer".to_owned()),
         }
     }
 
@@ -243,7 +271,7 @@ impl Docker {
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let name = self.name(container);
-        let (tool, args) = self.tools.command(action, Path::new(VOLUME))?;
+        let (tool, args) = self.tools.command(action, Path::new(launch::VOLUME))?;
         let mut command = vec!["exec", &name];
         match (action, self.image.is_bare()) {
             (Action::List, false) => command.extend(["ipcs", "-m"]),
@@ -251,26 +279,43 @@ impl Docker {
         }
         command.extend(args.iter().map(String::as_str));
         let transcript = self.invoke(&command)?;
-        let namespace = self.with_containers(|containers| containers.get(&container).cloned());
-        Ok(Observation { namespace, ..transcript.into() })
+        let observed = Observation::from(transcript);
+        match self.know(container, |known| known.namespace.clone()) {
+            Some(namespace) => Ok(Observation { namespace: Some(namespace), ..observed }),
+            // It was started by something that happened to another one.
+            None => Ok(Observation { state: None, ..self.look(container, observed)? }),
+        }
     }
 
-    fn with_containers<T>(
-        &self,
-        access: impl FnOnce(&mut BTreeMap<Container, Identity>) -> T,
-    ) -> T {
+    fn with_containers<T>(&self, access: impl FnOnce(&mut BTreeMap<Container, Known>) -> T) -> T {
         // A map stays whole whatever panicked while it was locked.
         access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn know<T>(&self, container: Container, access: impl FnOnce(&mut Known) -> T) -> T {
+        self.with_containers(|all| access(all.entry(container).or_default()))
+    }
+
     /// Whether the containers turned out to run under another kernel than this program.
     fn is_elsewhere(&self) -> bool {
-        let elsewhere = Identity::Unknown(ELSEWHERE.to_owned());
-        self.with_containers(|containers| containers.values().any(|known| *known == elsewhere))
+        let elsewhere = Some(Identity::Unknown(inspect::ELSEWHERE.to_owned()));
+        self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
     }
 }
 
-const ELSEWHERE: &str = "the containers run under another kernel than this program";
+/// The engine's command for a change of a container that exists.
+fn verb(action: &Action) -> Option<&'static [&'static str]> {
+    Some(match action {
+        Action::Start => &["start"],
+        Action::Stop => &["stop"],
+        Action::Kill => &["kill"],
+        Action::Restart => &["restart"],
+        Action::Pause => &["pause"],
+        Action::Unpause => &["unpause"],
+        Action::Remove => &["rm", "--force"],
+        _ => return None,
+    })
+}
 
 impl Engine for Docker {
     fn info(&self) -> &EngineInfo {
@@ -281,9 +326,27 @@ impl Engine for Docker {
         IpcNamespace::current().is_ok_and(|namespace| namespace.is_initial())
     }
 
+    fn lacks(&self, action: &Action) -> Option<&'static str> {
+        let own_kernels = self.info.kernels == Kernels::Own;
+        match action {
+            Action::Run(Launch { sharing: Sharing::Sandbox | Sharing::Pod(_), .. })
+                if self.info.name != EngineKind::Podman =>
+            {
+                Some("docker has no pods: what shares there joins a container")
+            }
+            Action::ExhaustMemory if own_kernels => {
+                Some("the limit is on the sandbox with its kernel, not on the processes in it")
+            }
+            Action::Write(Mechanism::Mqueue, _) if own_kernels => {
+                Some("gVisor's kernel has no POSIX message queues (mq_timedsend: ENOSYS)")
+            }
+            _ => None,
+        }
+    }
+
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
         let observation = match step.place {
-            Place::In(container) => self.in_container(container, &step.action)?,
+            Place::In(container) => return self.in_container(container, &step.action),
             Place::Host => match &step.action {
                 Action::Build => self.image.ensure(self.program, &self.tools.interrupt)?.into(),
                 Action::Processes => self.processes()?,
@@ -293,7 +356,10 @@ impl Engine for Docker {
                     return Ok(Answer::Skipped(why.to_owned()));
                 }
                 _ if self.is_elsewhere() => {
-                    return Ok(Answer::Skipped(format!("{ELSEWHERE}: this is not their host")));
+                    return Ok(Answer::Skipped(format!(
+                        "{}: this is not their host",
+                        inspect::ELSEWHERE
+                    )));
                 }
                 action => self.tools.on_host(action)?,
             },
@@ -308,6 +374,13 @@ impl Engine for Docker {
         // Cleaning up is what an interruption asks for: it does not interrupt that.
         let calm = Interrupt::default();
         let invoke = |args: &[&str]| Invocation::new(self.program, args.iter().copied()).run(&calm);
+        if self.used_pods.load(Ordering::SeqCst) {
+            let filter = format!("label={RUN_LABEL}={}", self.run);
+            let pods = invoke(&["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter])?.text();
+            for pod in pods.lines() {
+                invoke(&["pod", "rm", "--force", pod])?;
+            }
+        }
         // By label, not by name: a container that was made by a command that failed is found too.
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let find = || invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);

@@ -1,25 +1,27 @@
 //! The model: an engine without processes, only maps and the kernel's rules.
 //!
-//! - A System V segment lives in an IPC namespace and is found there by its key. A POSIX object is
-//!   a file on the tmpfs at `/dev/shm`; a file on a volume is seen by all who mount it.
+//! - What is shared lies in a space: the objects of System V and the POSIX message queues in an
+//!   IPC namespace, a POSIX object on the tmpfs at `/dev/shm`, a file on the volume that all mount.
 //! - A container that shares with nobody gets a namespace and a tmpfs of its own each time that it
 //!   starts. Its processes come and go.
 //! - A namespace, and a tmpfs, goes with the last container that uses it. The host's stay.
 //! - Joining takes what the donor has at that moment, and keeps it whatever the donor does later.
+//! - Limits belong to the namespace, the size of `/dev/shm` to the tmpfs, whoever sets them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use shm_core::table::{Row, Table};
 use shm_core::{Errno, text};
 
-use super::{Answer, Engine, EngineError, EngineInfo, Policy};
+use self::spaces::{Refusal, Spaces};
+use super::{Answer, Engine, EngineError, EngineInfo, Kernels, Rules};
 use crate::observation::{Identity, Made, Observation, State, failed};
-use crate::script::{Action, Container, Mechanism, Objects, Place, Sharing, Step};
+use crate::script::{Action, Container, Launch, Objects, Place, Setting, Sharing, Step};
 
-/// The size and the permission bits that `shm_wr` asks for.
-const SIZE: u64 = 1024;
-const MODE: u32 = 0o666;
+mod spaces;
+
+/// The status of a process that SIGKILL ended, as engines tell it.
+const KILLED: i32 = 137;
 
 /// The model of one run.
 #[derive(Debug)]
@@ -32,22 +34,17 @@ pub struct Model {
 /// Everything there is.
 #[derive(Debug)]
 struct World {
-    policy: Policy,
-    /// The text under the key, for each IPC namespace that holds the segment.
-    segments: BTreeMap<Made, String>,
-    /// The text of the POSIX object, for each tmpfs that holds it.
-    objects: BTreeMap<Made, String>,
-    /// The text of the file on the volume.
-    file: Option<String>,
+    rules: Rules,
+    spaces: Spaces,
     containers: BTreeMap<Container, Instance>,
     /// How often each container was started.
     starts: BTreeMap<Container, usize>,
 }
 
-/// A container.
+/// A container, or the sandbox of a pod.
 #[derive(Clone, Copy, Debug)]
 struct Instance {
-    sharing: Sharing,
+    launch: Launch,
     state: State,
     /// What it uses while it runs.
     view: View,
@@ -64,15 +61,13 @@ struct View {
 const HOST: View = View { ipc: Made::HOST, shm: Some(Made::HOST) };
 
 impl Model {
-    /// A host without containers, on which nobody uses the names of `objects`, and an engine that
-    /// refuses what `policy` says.
+    /// A host without containers, on which nobody uses the names of `objects`, and an engine with
+    /// `rules`.
     #[must_use]
-    pub fn new(info: EngineInfo, policy: Policy, objects: Objects) -> Self {
+    pub fn new(info: EngineInfo, rules: Rules, objects: Objects) -> Self {
         let world = World {
-            policy,
-            segments: BTreeMap::new(),
-            objects: BTreeMap::new(),
-            file: None,
+            rules,
+            spaces: Spaces::new(objects.size),
             containers: BTreeMap::new(),
             starts: BTreeMap::new(),
         };
@@ -112,53 +107,67 @@ impl World {
         }
     }
 
+    /// What is done to a container that is in no state for it means nothing, and is no question.
     fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> Answer {
-        let observation = match action {
+        let found = self.containers.get(&name).copied();
+        let state = found.map_or(State::Gone, |container| container.state);
+        let observation = match (action, state) {
+            (Action::Run(launch), State::Gone) => self.run(name, *launch),
             // Names are unique.
-            Action::Run(_) if self.containers.contains_key(&name) => refused(),
-            Action::Run(sharing) => {
-                let state = State::Exited;
-                self.containers.insert(name, Instance { sharing: *sharing, state, view: HOST });
-                let started = self.start(name);
-                if started.state == Some(State::Refused) {
-                    self.containers.remove(&name);
-                }
-                started
-            }
-            Action::Start => self.start(name),
-            Action::Restart => {
-                self.set(name, State::Exited);
+            (Action::Run(_), _) => refused(),
+            (Action::Start | Action::Restart, State::Exited) => self.start(name),
+            (Action::Restart | Action::Crash, State::Running) => {
+                self.end(name);
                 self.start(name)
             }
-            Action::Stop | Action::Kill => self.set(name, State::Exited),
-            Action::Pause => self.set(name, State::Paused),
-            Action::Unpause => self.set(name, State::Running),
-            Action::Remove if self.is_guarded(name) => refused(),
-            Action::Remove => {
-                self.set(name, State::Exited);
-                self.containers.remove(&name);
-                Observation { state: Some(State::Gone), ..done() }
+            (Action::Stop, State::Running | State::Exited) | (Action::Kill, State::Running) => {
+                self.end(name)
             }
-            action => match self.containers.get(&name) {
-                Some(Instance { state: State::Running, view, .. }) => {
-                    self.tool(names, *view, action)
-                }
-                _ => return Answer::Skipped(format!("{name} does not run")),
-            },
+            (Action::Pause, State::Running) => self.set(name, State::Paused),
+            (Action::Unpause, State::Paused) => self.set(name, State::Running),
+            (Action::Remove, State::Running | State::Paused | State::Exited) => self.remove(name),
+            (Action::ExhaustMemory, State::Running) => {
+                let namespace = found.map(|container| Identity::Model(container.view.ipc));
+                Observation { exit_code: Some(KILLED), namespace, ..Observation::default() }
+            }
+            (Action::Write(..) | Action::Read(_) | Action::List, State::Running) => {
+                let view = found.map_or(HOST, |container| container.view);
+                self.tool(names, view, action)
+            }
+            _ => return Answer::Skipped(format!("{name} is in no state for that")),
         };
         Answer::Observed(observation)
     }
 
+    fn run(&mut self, name: Container, launch: Launch) -> Observation {
+        let sized = matches!(launch.setting, Some(Setting::ShmSize(_)));
+        if sized && !self.rules.policy.may_size_shm(launch.sharing) {
+            return refused();
+        }
+        self.containers.insert(name, Instance { launch, state: State::Exited, view: HOST });
+        let started = self.start(name);
+        if started.state == Some(State::Refused) {
+            self.containers.remove(&name);
+        }
+        started
+    }
+
     /// Gives a container what its mode says, unless the engine refuses. Starting what runs already
-    /// changes nothing.
+    /// changes nothing; with a pod's sandbox the containers of the pod start.
     fn start(&mut self, name: Container) -> Observation {
         let Some(container) = self.containers.get(&name).copied() else { return refused() };
-        let view = match (container.state, self.view_for(name, container.sharing)) {
+        let view = match (container.state, self.view_for(name, container.launch.sharing)) {
             (State::Running, _) => container.view,
             (_, Some(view)) => view,
             (_, None) => return refused(),
         };
+        if !self.set_up(view, container.launch) {
+            return refused();
+        }
         self.containers.insert(name, Instance { state: State::Running, view, ..container });
+        for member in self.members(name) {
+            self.start(member);
+        }
         Observation {
             state: Some(State::Running),
             namespace: Some(Identity::Model(view.ipc)),
@@ -166,23 +175,58 @@ impl World {
         }
     }
 
-    /// What a container would see that starts now; `None` where the engine refuses.
-    fn view_for(&mut self, name: Container, sharing: Sharing) -> Option<View> {
-        match sharing {
-            Sharing::Host => return Some(HOST),
-            Sharing::Container(donor) => {
-                if self.policy.starts_donors() && self.containers.contains_key(&donor) {
-                    self.start(donor);
-                }
-                let donor = self.containers.get(&donor)?;
-                let may = donor.state == State::Running && self.policy.may_join(donor.sharing);
-                return may.then_some(donor.view);
+    /// Applies a container's setting; no engine lets one change the host's limits, and a kernel of
+    /// the container's own takes them without a word and knows none.
+    fn set_up(&mut self, view: View, launch: Launch) -> bool {
+        let own_kernel = self.rules.kernels == Kernels::Own;
+        match launch.setting {
+            Some(Setting::Sysctl(..)) if own_kernel => {}
+            Some(Setting::Sysctl(..)) if view.ipc == Made::HOST => return false,
+            Some(Setting::Sysctl(sysctl, value)) => self.spaces.limit(view.ipc, sysctl, value),
+            // Joiners find the tmpfs as it is, and the host's is not theirs to size.
+            Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
+                self.spaces.size_shm(view.ipc, size);
             }
             _ => {}
         }
-        let starts = self.starts.entry(name).or_default();
-        *starts += 1;
-        let made = Made { place: Place::In(name), start: *starts };
+        true
+    }
+
+    /// What a container would see that starts now; `None` where the engine refuses.
+    fn view_for(&mut self, name: Container, sharing: Sharing) -> Option<View> {
+        let view = self.wanted_view(name, sharing)?;
+        if self.rules.kernels == Kernels::Shared {
+            return Some(view);
+        }
+        // The namespace is that of its own kernel, whatever it asks for. What the engine binds to
+        // /dev/shm is bound there too; where there is nothing, that kernel has a place for it.
+        let alone = sharing.donor().is_none() && sharing != Sharing::Host;
+        let ipc = if alone { view.ipc } else { self.make(name) };
+        Some(View { ipc, shm: view.shm.or(Some(ipc)) })
+    }
+
+    /// What it would see on the host's kernel.
+    fn wanted_view(&mut self, name: Container, sharing: Sharing) -> Option<View> {
+        if sharing == Sharing::Host {
+            return Some(HOST);
+        }
+        if let Some(donor) = sharing.donor() {
+            if self.rules.policy.starts_donors()
+                && self.containers.get(&donor).is_some_and(|it| it.state == State::Exited)
+            {
+                self.start(donor);
+            }
+            let donor = self.containers.get(&donor).copied()?;
+            let may = matches!(sharing, Sharing::Pod(_))
+                || self.rules.policy.may_join(donor.launch.sharing);
+            if !may || donor.state == State::Exited {
+                return None;
+            }
+            let fill_in = donor.view.shm.is_none() && self.rules.policy.fills_in_shm();
+            let shm = if fill_in { Some(self.make(name)) } else { donor.view.shm };
+            return Some(View { shm, ..donor.view });
+        }
+        let made = self.make(name);
         let shm = match sharing {
             Sharing::None => None,
             Sharing::HostShm => Some(Made::HOST),
@@ -191,96 +235,81 @@ impl World {
         Some(View { ipc: made, shm })
     }
 
-    /// Whether the engine refuses to remove a container because others have joined it.
-    fn is_guarded(&self, name: Container) -> bool {
-        let joined = |it: &Instance| it.sharing == Sharing::Container(name);
-        !self.policy.may_remove_donor() && self.containers.values().any(joined)
+    /// Something new for the next start of a container.
+    fn make(&mut self, name: Container) -> Made {
+        let starts = self.starts.entry(name).or_default();
+        *starts += 1;
+        Made { place: Place::In(name), start: *starts }
+    }
+
+    /// The containers of a pod, by its sandbox.
+    fn members(&self, sandbox: Container) -> Vec<Container> {
+        let member = |(_, it): &(&Container, &Instance)| it.launch.sharing == Sharing::Pod(sandbox);
+        self.containers.iter().filter(member).map(|(name, _)| *name).collect()
+    }
+
+    /// Ends a container's process; with a pod's sandbox those of all its containers.
+    fn end(&mut self, name: Container) -> Observation {
+        for member in self.members(name) {
+            self.set(member, State::Exited);
+        }
+        self.set(name, State::Exited)
+    }
+
+    /// Removes a container, unless the engine refuses because others have joined it; with a pod's
+    /// sandbox go the containers of the pod.
+    fn remove(&mut self, name: Container) -> Observation {
+        let joined = |it: &Instance| it.launch.sharing == Sharing::Container(name);
+        if !self.rules.policy.may_remove_donor() && self.containers.values().any(joined) {
+            return refused();
+        }
+        self.end(name);
+        for member in self.members(name) {
+            self.containers.remove(&member);
+        }
+        self.containers.remove(&name);
+        Observation { state: Some(State::Gone), ..done() }
     }
 
     fn set(&mut self, name: Container, state: State) -> Observation {
-        if let Some(container) = self.containers.get_mut(&name) {
+        let namespace = self.containers.get_mut(&name).map(|container| {
             container.state = state;
-        }
+            Identity::Model(container.view.ipc)
+        });
         self.drop_what_nobody_uses();
-        Observation { state: Some(state), ..done() }
+        let namespace = namespace.filter(|_| state == State::Running);
+        Observation { state: Some(state), namespace, ..done() }
     }
 
     fn drop_what_nobody_uses(&mut self) {
         let lives = |container: &&Instance| container.state != State::Exited;
-        let views = || self.containers.values().filter(lives).map(|container| container.view);
-        let spaces: BTreeSet<_> = views().map(|view| view.ipc).chain([Made::HOST]).collect();
-        let mounts: BTreeSet<_> = views().filter_map(|view| view.shm).chain([Made::HOST]).collect();
-        self.segments.retain(|made, _| spaces.contains(made));
-        self.objects.retain(|made, _| mounts.contains(made));
+        let views = self.containers.values().filter(lives).map(|container| container.view);
+        let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
+        let used: BTreeSet<_> = used.chain([Made::HOST]).collect();
+        self.spaces.keep(&used);
     }
 
     /// What a tool prints that runs where `view` is seen.
     fn tool(&mut self, names: Objects, view: View, action: &Action) -> Observation {
         let namespace = Some(Identity::Model(view.ipc));
         let observation = match action {
-            Action::Write(mechanism, text) => match self.slot(*mechanism, view) {
-                Some(mut slot) => {
-                    slot.write(text);
-                    Observation { stdout: b"shm write success\n".to_vec(), ..done() }
-                }
-                None => failed("write", mechanism.call(), Errno::ENOENT),
-            },
-            Action::Read(mechanism) => {
-                match self.slot(*mechanism, view).and_then(|slot| slot.read()) {
-                    Some(text) => Observation { stdout: printed(&text), ..done() },
-                    None => failed("read", mechanism.call(), Errno::ENOENT),
+            Action::Write(mechanism, text) => {
+                match self.spaces.write(*mechanism, view.space(*mechanism), text) {
+                    Ok(()) => Observation { stdout: b"shm write success\n".to_vec(), ..done() },
+                    Err(Refusal { call, errno }) => failed("write", call, errno),
                 }
             }
-            Action::List => Observation { stdout: self.list(names, view).into_bytes(), ..done() },
+            Action::Read(mechanism) => match self.spaces.read(*mechanism, view.space(*mechanism)) {
+                Some(text) => Observation { stdout: printed(text), ..done() },
+                None => failed("read", mechanism.call(), Errno::ENOENT),
+            },
+            Action::List => {
+                let table = self.spaces.list(names.key, view.ipc);
+                Observation { stdout: table.to_string().into_bytes(), ..done() }
+            }
             _ => return done(),
         };
         Observation { namespace, ..observation }
-    }
-
-    /// Where a mechanism keeps its text; `None` where that place does not exist.
-    fn slot(&mut self, mechanism: Mechanism, view: View) -> Option<Slot<'_>> {
-        Some(match mechanism {
-            Mechanism::Sysv => Slot::In(&mut self.segments, view.ipc),
-            Mechanism::Posix => Slot::In(&mut self.objects, view.shm?),
-            Mechanism::File => Slot::File(&mut self.file),
-        })
-    }
-
-    fn list(&self, names: Objects, view: View) -> String {
-        let row = |_: &String| Row {
-            key: names.key.raw(),
-            // The first that is made in a namespace.
-            shmid: 0,
-            owner: "root".to_owned(),
-            perms: MODE,
-            bytes: SIZE,
-            nattch: 0,
-            dest: false,
-            locked: false,
-        };
-        Table(self.segments.get(&view.ipc).map(row).into_iter().collect()).to_string()
-    }
-}
-
-/// A place for one text.
-enum Slot<'a> {
-    In(&'a mut BTreeMap<Made, String>, Made),
-    File(&'a mut Option<String>),
-}
-
-impl Slot<'_> {
-    fn write(&mut self, text: &str) {
-        match self {
-            Self::In(map, made) => _ = map.insert(*made, text.to_owned()),
-            Self::File(file) => **file = Some(text.to_owned()),
-        }
-    }
-
-    fn read(&self) -> Option<String> {
-        match self {
-            Self::In(map, made) => map.get(made).cloned(),
-            Self::File(file) => (*file).clone(),
-        }
     }
 }
 

@@ -14,10 +14,10 @@ use super::{Answer, Engine, EngineError, EngineInfo};
 use crate::invocation::{Background, Invocation, Transcript};
 use crate::ledger::{OWNER_VARIABLE, Owner};
 use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Place, Sharing, Step};
+use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
 
-/// Mounts what POSIX shared memory needs.
-const OWN_SHM: &str = "mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm";
+/// Mounts what POSIX shared memory needs; a size may follow the options.
+const OWN_SHM: &str = "mount -t tmpfs shm /dev/shm -o mode=1777,nosuid,nodev";
 /// Takes it away: there is no `/dev/shm` in an empty `/dev`.
 const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
@@ -31,8 +31,8 @@ pub struct Namespaces {
     /// Whether a user namespace stands in for root.
     user: bool,
     tools: Tools,
-    /// The modes of all containers that were made.
-    modes: Mutex<BTreeMap<Container, Sharing>>,
+    /// How each container was made.
+    launches: Mutex<BTreeMap<Container, Launch>>,
     running: Mutex<BTreeMap<Container, Process>>,
 }
 
@@ -41,25 +41,38 @@ pub struct Namespaces {
 struct Process {
     background: Background,
     namespace: Identity,
+    /// Those that it does not share with the host, as flags of nsenter.
+    own: Vec<&'static str>,
 }
 
 impl Namespaces {
     /// For one run; with `user`, in user namespaces.
     #[must_use]
     pub fn new(info: EngineInfo, user: bool, tools: Tools) -> Self {
-        Self { info, user, tools, modes: Mutex::default(), running: Mutex::default() }
+        Self { info, user, tools, launches: Mutex::default(), running: Mutex::default() }
     }
 
-    fn run(&self, container: Container, sharing: Sharing) -> Result<Observation, EngineError> {
-        with(&self.modes, |modes| modes.insert(container, sharing));
-        self.start(container)
+    fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
+        if with(&self.launches, |launches| launches.contains_key(&container)) {
+            return Ok(refused("there is a container of that name"));
+        }
+        with(&self.launches, |launches| launches.insert(container, launch));
+        let started = self.start(container)?;
+        if started.state == Some(State::Refused) {
+            with(&self.launches, |launches| launches.remove(&container));
+        }
+        Ok(started)
     }
 
     fn start(&self, container: Container) -> Result<Observation, EngineError> {
-        let mode = with(&self.modes, |modes| modes.get(&container).copied());
-        let mode = mode.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
-        let Some((program, args)) = self.command(mode) else {
-            return Ok(Observation { state: Some(State::Refused), ..Observation::default() });
+        let launch = with(&self.launches, |launches| launches.get(&container).copied());
+        let launch =
+            launch.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
+        if launch.sharing == Sharing::Host && matches!(launch.setting, Some(Setting::Sysctl(..))) {
+            return Ok(refused("the host's limits are not a container's to set"));
+        }
+        let Some((program, args, own)) = self.command(launch) else {
+            return Ok(refused("its donor does not run"));
         };
         let invocation = Invocation::new(program, args)
             .env(OWNER_VARIABLE, Owner::current().to_string())
@@ -69,7 +82,7 @@ impl Namespaces {
         // On the ledger first: whatever happens from here on, it is ended with the run.
         let pid = background.pid();
         let namespace = Identity::Unknown("starting".to_owned());
-        let process = Process { background, namespace };
+        let process = Process { background, namespace, own };
         with(&self.running, |running| running.insert(container, process));
         while !is_watching(pid) {
             self.still_starting(container, started)?;
@@ -91,49 +104,54 @@ impl Namespaces {
         })
     }
 
-    /// What makes a container in a mode; `None` where its donor does not run.
-    fn command(&self, mode: Sharing) -> Option<(&'static str, Vec<String>)> {
-        let watch = self.tools.dist.tool("shm_ls");
-        let own = |mode, setup: &str| {
-            let mut args = self.own_namespaces(mode);
-            if self.user {
-                args.extend(["--user", "--map-root-user"]);
+    /// What makes a container, and the namespaces that it does not share with the host; `None`
+    /// where its donor does not run.
+    fn command(&self, launch: Launch) -> Option<(&'static str, Vec<String>, Vec<&'static str>)> {
+        let (program, mut args, own) = match launch.sharing {
+            Sharing::Container(donor) | Sharing::Pod(donor) => {
+                let own = with(&self.running, |all| all.get(&donor).map(|it| it.own.clone()))?;
+                ("nsenter", self.enter(donor)?, own)
             }
-            let mut args: Vec<_> = args.into_iter().map(str::to_owned).collect();
-            let script = format!("{setup} && exec \"$0\" --watch");
-            args.extend(["--", "sh", "-c"].map(str::to_owned));
-            args.extend([script, watch.clone()]);
-            ("unshare", args)
+            Sharing::Host => self.unshare(vec![]),
+            Sharing::HostShm => self.unshare(vec!["--ipc"]),
+            _ => self.unshare(vec!["--ipc", "--mount"]),
         };
-        Some(match mode {
-            Sharing::Default | Sharing::Private | Sharing::Shareable => own(mode, OWN_SHM),
-            Sharing::None => own(mode, NO_SHM),
-            Sharing::HostShm | Sharing::Host => own(mode, "true"),
-            Sharing::Container(donor) => {
-                let mut args = self.enter(donor)?;
-                args.extend([watch, "--watch".to_owned()]);
-                ("nsenter", args)
+        let mut setup = match launch.sharing {
+            sharing if sharing.brings_shm() => OWN_SHM.to_owned(),
+            Sharing::None => NO_SHM.to_owned(),
+            _ => "true".to_owned(),
+        };
+        match launch.setting {
+            Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
+                setup += &format!(",size={size}");
             }
-        })
+            Some(Setting::Sysctl(sysctl, value)) => {
+                let file = sysctl.name().replace('.', "/");
+                setup += &format!(" && echo {value} > /proc/sys/{file}");
+            }
+            _ => {}
+        }
+        let script = format!("{setup} && exec \"$0\" --watch");
+        args.extend(["sh", "-c", &script, &self.tools.dist.tool("shm_ls")].map(str::to_owned));
+        Some((program, args, own))
     }
 
-    /// The namespaces that a container in this mode does not share with the host, as flags of
-    /// unshare and nsenter.
-    fn own_namespaces(&self, mode: Sharing) -> Vec<&'static str> {
-        match mode {
-            Sharing::Host => vec![],
-            Sharing::HostShm => vec!["--ipc"],
-            Sharing::Container(donor) => with(&self.modes, |modes| modes.get(&donor).copied())
-                .map_or_else(Vec::new, |mode| self.own_namespaces(mode)),
-            _ => vec!["--ipc", "--mount"],
+    /// What makes namespaces of a container's own.
+    fn unshare(&self, own: Vec<&'static str>) -> (&'static str, Vec<String>, Vec<&'static str>) {
+        let mut args = own.clone();
+        if self.user {
+            args.extend(["--user", "--map-root-user"]);
         }
+        args.push("--");
+        ("unshare", args.into_iter().map(str::to_owned).collect(), own)
     }
 
     /// The arguments with which nsenter goes into a container; `None` where it does not run.
     fn enter(&self, container: Container) -> Option<Vec<String>> {
-        let pid = with(&self.running, |running| Some(running.get(&container)?.background.pid()))?;
-        let mode = with(&self.modes, |modes| modes.get(&container).copied())?;
-        let mut flags = self.own_namespaces(mode);
+        let (pid, mut flags) = with(&self.running, |running| {
+            let process = running.get(&container)?;
+            Some((process.background.pid(), process.own.clone()))
+        })?;
         if self.user {
             flags.extend(["--user", "--preserve-credentials"]);
         }
@@ -198,15 +216,24 @@ impl Namespaces {
     }
 
     fn restart(&self, container: Container) -> Result<Observation, EngineError> {
-        let ended = self.end(container, Signal::TERM)?;
+        let ended = self.stop(container)?;
         let started = self.start(container)?;
         Ok(Observation { duration: ended.duration + started.duration, ..started })
+    }
+
+    /// Asks a container's process to end, where there is one.
+    fn stop(&self, container: Container) -> Result<Observation, EngineError> {
+        if with(&self.running, |running| running.contains_key(&container)) {
+            return self.end(container, Signal::TERM);
+        }
+        let (state, exit_code) = (Some(State::Exited), Some(0));
+        Ok(Observation { state, exit_code, ..Observation::default() })
     }
 
     fn remove(&self, container: Container) -> Result<Observation, EngineError> {
         let runs = with(&self.running, |running| running.contains_key(&container));
         let ended = if runs { self.end(container, Signal::KILL)? } else { Observation::default() };
-        with(&self.modes, |modes| modes.remove(&container));
+        with(&self.launches, |launches| launches.remove(&container));
         Ok(Observation { state: Some(State::Gone), exit_code: Some(0), ..ended })
     }
 
@@ -249,6 +276,11 @@ impl Namespaces {
     }
 }
 
+fn refused(why: &str) -> Observation {
+    let stderr = why.as_bytes().to_vec();
+    Observation { state: Some(State::Refused), stderr, ..Observation::default() }
+}
+
 fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
     // A map stays whole whatever panicked while it was locked.
     access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
@@ -287,6 +319,18 @@ impl Engine for Namespaces {
         &self.info
     }
 
+    fn lacks(&self, action: &Action) -> Option<&'static str> {
+        let Action::Run(Launch { sharing, setting }) = action else { return None };
+        match (sharing, setting) {
+            (Sharing::Sandbox | Sharing::Pod(_), _) => {
+                Some("plain namespaces have no pods: what shares joins a container")
+            }
+            (_, Some(Setting::Memory(_))) => Some("plain namespaces have no limit on memory"),
+            (_, Some(Setting::RestartPolicy)) => Some("nothing restarts what dies here"),
+            _ => None,
+        }
+    }
+
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
         let observation = match (&step.action, step.place) {
             (Action::Build, _) => {
@@ -295,9 +339,9 @@ impl Engine for Namespaces {
             }
             (Action::Processes, _) => self.processes()?,
             (action, Place::Host) => self.tools.on_host(action)?,
-            (Action::Run(sharing), Place::In(container)) => self.run(container, *sharing)?,
+            (Action::Run(launch), Place::In(container)) => self.run(container, *launch)?,
             (Action::Start, Place::In(container)) => self.start(container)?,
-            (Action::Stop, Place::In(container)) => self.end(container, Signal::TERM)?,
+            (Action::Stop, Place::In(container)) => self.stop(container)?,
             (Action::Kill, Place::In(container)) => self.end(container, Signal::KILL)?,
             (Action::Restart, Place::In(container)) => self.restart(container)?,
             (Action::Pause, Place::In(container)) => self.pause(container, true)?,

@@ -11,6 +11,9 @@ use crate::invocation::{Invocation, Transcript};
 use crate::observation::{Identity, Observation};
 use crate::script::{Action, Mechanism, Objects};
 
+/// The file on the volume that is too large for a container with limited memory.
+pub const LARGE_TEXT: &str = "large_text";
+
 /// Runs the tools on one script's shared memory.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -37,23 +40,45 @@ impl Tools {
     ) -> Result<(&'static str, Vec<String>), EngineError> {
         match action {
             Action::Write(mechanism, text) => {
-                Ok(("shm_wr", [self.address(*mechanism, volume), vec![text.clone()]].concat()))
+                let address = self.address(*mechanism, volume);
+                Ok(("shm_wr", [address, self.size(), vec![text.clone()]].concat()))
             }
             Action::Read(mechanism) => Ok(("shm_rd", self.address(*mechanism, volume))),
             Action::List => Ok(("shm_ls", vec![])),
+            // The whole text goes into one JSON string.
+            Action::ExhaustMemory => {
+                let large = volume.join(LARGE_TEXT).to_string_lossy().into_owned();
+                Ok(("shm_rd", ["--json", "--file", &large].map(str::to_owned).to_vec()))
+            }
             _ => Err(EngineError::Script(format!("{action:?} is no work for a tool"))),
         }
     }
 
     fn address(&self, mechanism: Mechanism, volume: &Path) -> Vec<String> {
+        let key = match self.objects.key {
+            Key::DEFAULT => vec![],
+            key => vec!["--key".to_owned(), key.to_string()],
+        };
+        let flag = |flag: &str| [vec![flag.to_owned()], key.clone()].concat();
+        let named = |option: &str, name: String| vec![option.to_owned(), name];
         match mechanism {
-            Mechanism::Sysv if self.objects.key == Key::DEFAULT => vec![],
-            Mechanism::Sysv => vec!["--key".to_owned(), self.objects.key.to_string()],
-            Mechanism::Posix => vec!["--posix".to_owned(), self.objects.name()],
+            Mechanism::Sysv => key,
+            Mechanism::Sem => flag("--sem"),
+            Mechanism::Msg => flag("--msg"),
+            Mechanism::Mqueue => named("--mqueue", self.objects.name()),
+            Mechanism::Posix => named("--posix", self.objects.name()),
             Mechanism::File => {
                 let path = volume.join(self.objects.name());
-                vec!["--file".to_owned(), path.to_string_lossy().into_owned()]
+                named("--file", path.to_string_lossy().into_owned())
             }
+        }
+    }
+
+    /// The size to make something with, where it is not what the writer takes by itself.
+    fn size(&self) -> Vec<String> {
+        match self.objects.size {
+            Objects::DEFAULT_SIZE => vec![],
+            size => vec!["--size".to_owned(), size.to_string()],
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use super::discover::{Found, Means};
-use super::docker::Docker;
+use super::docker::{Docker, probe};
 use super::image::Image;
 use super::model::Model;
 use super::namespaces::Namespaces;
@@ -36,18 +36,22 @@ impl Workshop {
     ///
     /// # Errors
     ///
-    /// Where they cannot be built.
+    /// Where they cannot be built, or the runtime that was asked for does not run them.
     pub fn open(found: Found, base: &str, interrupt: &Interrupt) -> Result<Self> {
+        let mut info = found.info;
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Namespaces { user } => Ready::Namespaces(user, Dist::build(interrupt)?),
             Means::Program(program) => {
                 let dist = Dist::build(interrupt)?;
                 let image = Image::new(&dist, base)?;
+                if info.runtime.is_some() {
+                    info.kernels = probe::kernels(&info, program, &image, interrupt)?;
+                }
                 Ready::Program(program, dist, image)
             }
         };
-        Ok(Self { info: found.info, interrupt: interrupt.clone(), ready })
+        Ok(Self { info, interrupt: interrupt.clone(), ready })
     }
 
     /// The engine for one run, whose shared memory has the names of `objects`; `volume` is the
@@ -62,7 +66,7 @@ impl Workshop {
             interrupt: self.interrupt.clone(),
         };
         match &self.ready {
-            Ready::Model => Box::new(Model::new(info, self.info.name.policy(), objects)),
+            Ready::Model => Box::new(Model::new(info, self.info.rules(), objects)),
             Ready::Program(program, dist, image) => {
                 Box::new(Docker::new(info, program, image.clone(), tools(dist)))
             }

@@ -23,8 +23,9 @@ struct Document<'a> {
     verdict: &'static str,
 }
 
+/// A step, with what was predicted and what was observed.
 #[derive(Serialize)]
-struct Step<'a> {
+pub(super) struct Step<'a> {
     id: &'a str,
     section: &'static str,
     place: Place,
@@ -76,7 +77,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         base: &report.base,
         key: report.key.to_string(),
         duration_ms: report.duration.as_millis(),
-        steps: report.steps.iter().map(step).collect(),
+        steps: report.steps.iter().map(Step::new).collect(),
         conclusions: report.conclusions.iter().map(conclusion).collect(),
         verdict: if report.passed() { "pass" } else { "fail" },
     };
@@ -84,18 +85,20 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn step(result: &StepResult) -> Step<'_> {
-    let observed = result.observed.as_ref();
-    Step {
-        id: &result.planned.step.id,
-        section: result.planned.step.section,
-        place: result.planned.step.place,
-        command: observed.map_or(&[], |observed| &observed.command),
-        observed: observed.map(outcome),
-        duration_ms: observed.map(|observed| observed.duration.as_millis()),
-        predicted: outcome(&result.planned.predicted),
-        verdict: result.verdict.word(),
-        reason: result.verdict.reason(),
+impl<'a> Step<'a> {
+    pub(super) fn new(result: &'a StepResult) -> Self {
+        let observed = result.observed.as_ref();
+        Self {
+            id: &result.planned.step.id,
+            section: result.planned.step.section,
+            place: result.planned.step.place,
+            command: observed.map_or(&[], |observed| &observed.command),
+            observed: observed.map(outcome),
+            duration_ms: observed.map(|observed| observed.duration.as_millis()),
+            predicted: outcome(&result.planned.predicted),
+            verdict: result.verdict.word(),
+            reason: result.verdict.reason(),
+        }
     }
 }
 

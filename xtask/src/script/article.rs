@@ -29,14 +29,14 @@ const RESTART: &str = "(3) Does it survive a restart?";
 #[must_use]
 pub fn script(key: Key) -> Script {
     let stages = [one_container(), two_containers(), host_and_restart()].concat();
-    let objects = Objects { key };
+    let objects = Objects::from(key);
     Script { name: "article".to_owned(), objects, stages, conclusions: conclusions() }
 }
 
 fn one_container() -> Vec<Stage> {
     vec![
         alone("build", PREPARATION, Place::Host, Build),
-        alone("start-a", PREPARATION, Place::In(A), Run(Sharing::Default)),
+        alone("start-a", PREPARATION, Place::In(A), Run(Sharing::Default.into())),
         alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
         alone("a-list", USE, Place::In(A), List),
         alone("a-read", USE, Place::In(A), READ),
@@ -46,7 +46,7 @@ fn one_container() -> Vec<Stage> {
 fn two_containers() -> Vec<Stage> {
     let step = |(id, container, action)| step(id, CONTAINERS, Place::In(container), action);
     vec![
-        alone("start-b", CONTAINERS, Place::In(B), Run(Sharing::Default)),
+        alone("start-b", CONTAINERS, Place::In(B), Run(Sharing::Default.into())),
         Stage([("b-list-before", B, List), ("b-read-before", B, READ)].map(step).into()),
         alone("b-write", CONTAINERS, Place::In(B), write(TEXT_OF_B)),
         Stage([("b-read", B, READ), ("a-read-again", A, READ)].map(step).into()),

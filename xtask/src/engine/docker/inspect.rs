@@ -1,0 +1,96 @@
+//! What the engine, the kernel and a container itself say about the container.
+
+use std::fs;
+
+use serde::Deserialize;
+use shm_core::IpcNamespace;
+use shm_core::namespace::boot_id;
+
+use crate::engine::EngineError;
+use crate::invocation::Transcript;
+use crate::ledger::{RUN_VARIABLE, RunId};
+use crate::observation::{Identity, State};
+
+/// What to ask `inspect` for.
+pub(super) const FORMAT: &str = "{{.State.Status}} {{.State.Pid}} {{.Id}}";
+
+/// A container at one moment.
+#[derive(Debug)]
+pub(super) struct Looked {
+    /// What it is; `None` while it is between two states.
+    pub(super) state: Option<State>,
+    /// The id of its process, on the engine's host.
+    pub(super) pid: u32,
+    id: String,
+}
+
+/// Why nothing is said about the host.
+pub(super) const ELSEWHERE: &str = "the containers run under another kernel than this program";
+
+/// What `shm_ls --json` tells about the place where it runs.
+#[derive(Debug, Deserialize)]
+pub(super) struct Report {
+    pub(super) boot_id: Option<String>,
+    ipc_namespace: Option<ReportedNamespace>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReportedNamespace {
+    inode: u64,
+    id: Option<u64>,
+}
+
+/// Reads what `inspect` answered.
+pub(super) fn read(transcript: &Transcript) -> Result<Looked, EngineError> {
+    let answer = transcript.text();
+    let parse = || {
+        let [status, pid, id] = answer.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let state = match status {
+            "running" => Some(State::Running),
+            "paused" => Some(State::Paused),
+            // What was never started, or is dead, is just as little there.
+            "exited" | "created" | "dead" | "stopped" | "configured" | "initialized" => {
+                Some(State::Exited)
+            }
+            "restarting" | "removing" | "stopping" => None,
+            _ => return None,
+        };
+        Some(Looked { state, pid: pid.parse().ok()?, id: id.to_owned() })
+    };
+    parse().ok_or_else(|| EngineError::Unexpected {
+        command: transcript.command_line(),
+        answer: [&answer[..], &transcript.last_words()].concat(),
+    })
+}
+
+impl Looked {
+    /// Whether its process is one of this machine: with a remote engine the id is that of some
+    /// process there. The container's own carries our variable; a sandbox, whose kernel keeps that
+    /// to itself, has the container's id as its last argument.
+    pub(super) fn is_here(&self, run: &RunId) -> bool {
+        let read = |file| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        let (environment, arguments) = (read("environ"), read("cmdline"));
+        let variable = format!("{RUN_VARIABLE}={run}");
+        let last = arguments.split(|byte| *byte == 0).rfind(|argument| !argument.is_empty());
+        environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
+            || last == Some(self.id.as_bytes())
+    }
+}
+
+/// The namespace of a container, by its own word: what `shm_ls --json` printed in it.
+pub(super) fn reported(printed: &[u8]) -> Identity {
+    match serde_json::from_slice::<Report>(printed) {
+        Err(_) => Identity::Unknown("the container does not tell".to_owned()),
+        Ok(Report { boot_id: Some(theirs), .. }) if boot_id().is_some_and(|it| it != theirs) => {
+            Identity::Unknown(ELSEWHERE.to_owned())
+        }
+        Ok(Report { ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), .. }) => {
+            Identity::Kernel(IpcNamespace::reported(inode, id))
+        }
+        Ok(_) => Identity::Unknown(
+            "the container's process is another user's and this kernel, older than 6.18, has no \
+             ids that outlive a namespace; run as root"
+                .to_owned(),
+        ),
+    }
+}

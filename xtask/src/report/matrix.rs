@@ -1,0 +1,122 @@
+//! The matrix in its forms.
+
+use std::io::{self, Write};
+
+use super::Format;
+use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
+use crate::script::Mechanism;
+use crate::script::matrix::Observer;
+
+mod json;
+mod text;
+
+/// The grids of all engines that were asked.
+#[derive(Debug)]
+pub struct Matrix {
+    /// One an engine, in the order in which they were named.
+    pub grids: Vec<Grid>,
+}
+
+impl Matrix {
+    /// Whether nothing differs that is not known to.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.grids.iter().all(Grid::passed)
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        match format {
+            Format::Text => text::write(self, out),
+            Format::Json => json::write(self, out),
+        }?;
+        out.flush()
+    }
+}
+
+/// What the letters of a grid stand for.
+const LEGEND: &str = "S segment, s semaphores, q message queue of System V; m message queue, P object of POSIX; F file";
+/// And its other signs.
+const SIGNS: &str =
+    "- is not there; L a limit forbids it; ! not as predicted; ~ a known difference";
+
+/// The observers of a mode, in the order of the columns.
+fn columns(sharing: &str) -> [Observer; 4] {
+    let fourth = if sharing == "container" { Observer::Donor } else { Observer::Joiner };
+    [Observer::Own, Observer::Other, fourth, Observer::Host]
+}
+
+/// What an observer sees of all mechanisms, and the worst of how that compares.
+fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
+    let cells: Vec<_> = row.iter().filter(|cell| cell.cell.observer == observer).collect();
+    let outcome = cells
+        .iter()
+        .map(|cell| cell.outcome)
+        .max_by_key(|outcome| Outcome::ALL.iter().position(|it| it == outcome));
+    let all = |outcome| !cells.is_empty() && cells.iter().all(|cell| cell.outcome == outcome);
+    let text = if all(Outcome::Skipped) {
+        "skipped".to_owned()
+    } else if !cells.is_empty() && cells.iter().all(|cell| cell.sight() == Sight::Refused) {
+        "refused".to_owned()
+    } else {
+        cells.iter().map(|cell| letter(cell)).collect::<Vec<_>>().join(" ")
+    };
+    (text, outcome)
+}
+
+fn letter(cell: &CellResult) -> &'static str {
+    match (cell.sight(), cell.cell.mechanism) {
+        (Sight::Seen, Mechanism::Sysv) => "S",
+        (Sight::Seen, Mechanism::Sem) => "s",
+        (Sight::Seen, Mechanism::Msg) => "q",
+        (Sight::Seen, Mechanism::Mqueue) => "m",
+        (Sight::Seen, Mechanism::Posix) => "P",
+        (Sight::Seen, Mechanism::File) => "F",
+        (Sight::Absent, _) => "-",
+        (Sight::Limited, _) => "L",
+        (Sight::Refused, _) => "x",
+        (Sight::Unknown, _) => "?",
+    }
+}
+
+/// How many cells came out how, in words.
+fn summary(grid: &Grid) -> String {
+    let cells = grid.cells.len();
+    let counts: Vec<_> = Outcome::ALL
+        .into_iter()
+        .map(|outcome| (outcome, grid.count(outcome)))
+        .filter(|(_, count)| *count > 0)
+        .map(|(outcome, count)| match outcome {
+            Outcome::Agrees => format!("{count} as predicted"),
+            Outcome::Refused => format!("{count} refused as predicted"),
+            Outcome::Quirk => format!("{count} known differences"),
+            Outcome::Skipped => format!("{count} skipped"),
+            Outcome::Unstable => format!("{count} not always the same"),
+            Outcome::Differs => format!("{count} not as predicted"),
+        })
+        .collect();
+    format!("{cells} cells in {:.1} s: {}", grid.duration.as_secs_f64(), counts.join(", "))
+}
+
+/// Cells that are not simply as predicted, those of one reason together.
+fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, &str)> {
+    let mut remarks: Vec<(Vec<&CellResult>, &str)> = Vec::new();
+    for cell in &grid.cells {
+        let Some(reason) = cell.reason.as_deref().filter(|_| cell.outcome != Outcome::Refused)
+        else {
+            continue;
+        };
+        match remarks
+            .iter_mut()
+            .find(|(cells, it)| *it == reason && cells[0].outcome == cell.outcome)
+        {
+            Some((cells, _)) => cells.push(cell),
+            None => remarks.push((vec![cell], reason)),
+        }
+    }
+    remarks
+}

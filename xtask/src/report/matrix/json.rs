@@ -1,0 +1,119 @@
+//! The matrix for programs. Its shape is a contract: `schema_version` counts its changes.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Matrix;
+use crate::engine::EngineInfo;
+use crate::matrix::grid::{self, CellResult, Grid, Outcome, ScriptRun, Sight};
+use crate::observation::Identity;
+use crate::report::json::Step;
+use crate::script::matrix::Cell;
+
+/// The whole document.
+#[derive(Serialize)]
+pub(super) struct Document<'a> {
+    schema_version: u32,
+    script: &'static str,
+    engines: Vec<Engine<'a>>,
+    verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct Engine<'a> {
+    engine: &'a EngineInfo,
+    duration_ms: u128,
+    cells: Vec<Row<'a>>,
+    scripts: Vec<Script<'a>>,
+    quirks_gone: Vec<Quirk>,
+    verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    cell: &'a Cell,
+    predicted: Sight,
+    observed: &'a [Sight],
+    ipc_namespace: &'a Option<Identity>,
+    verdict: Outcome,
+    quirk: Option<Quirk>,
+    reason: Option<&'a str>,
+    script: &'a str,
+    steps: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Quirk {
+    id: &'static str,
+    citation: &'static str,
+    racy: bool,
+}
+
+#[derive(Serialize)]
+struct Script<'a> {
+    name: &'a str,
+    runs: Vec<Run<'a>>,
+}
+
+#[derive(Serialize)]
+struct Run<'a> {
+    steps: Vec<Step<'a>>,
+    aborted: Option<&'a str>,
+}
+
+pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &document(matrix))?;
+    writeln!(out)
+}
+
+pub(super) fn document(matrix: &Matrix) -> Document<'_> {
+    Document {
+        schema_version: 1,
+        script: "matrix",
+        engines: matrix.grids.iter().map(engine).collect(),
+        verdict: verdict(matrix.passed()),
+    }
+}
+
+fn engine(grid: &Grid) -> Engine<'_> {
+    Engine {
+        engine: &grid.engine,
+        duration_ms: grid.duration.as_millis(),
+        cells: grid.cells.iter().map(|cell| row(grid, cell)).collect(),
+        scripts: grid.scripts.iter().map(script).collect(),
+        quirks_gone: grid.gone.iter().map(|it| quirk(it)).collect(),
+        verdict: verdict(grid.passed()),
+    }
+}
+
+fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> Row<'a> {
+    Row {
+        cell: &cell.cell,
+        predicted: cell.predicted,
+        observed: &cell.observed,
+        ipc_namespace: &cell.namespace,
+        verdict: cell.outcome,
+        quirk: cell.quirk.map(quirk),
+        reason: cell.reason.as_deref(),
+        script: &grid.scripts[cell.script].name,
+        steps: &cell.steps,
+    }
+}
+
+fn quirk(quirk: &crate::quirk::Quirk) -> Quirk {
+    Quirk { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
+}
+
+fn script(script: &ScriptRun) -> Script<'_> {
+    Script { name: &script.name, runs: script.runs.iter().map(run).collect() }
+}
+
+fn run(run: &grid::Run) -> Run<'_> {
+    Run { steps: run.steps.iter().map(Step::new).collect(), aborted: run.aborted.as_deref() }
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "pass" } else { "fail" }
+}

@@ -9,7 +9,7 @@ use serde::ser::{SerializeStruct, Serializer};
 
 use crate::posix::DIRECTORY;
 use crate::stat::SegmentId;
-use crate::{Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, sys, table};
+use crate::{Carrier, Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, sys, table};
 
 /// What most likely made a call fail, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,6 +35,7 @@ impl Diagnosis {
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(file(path, *size, *errno)),
+            Error::Carrier { carrier, errno, .. } => carrier_failed(carrier, *errno),
             Error::Namespace { .. } => Some(Self::new(
                 "/proc is not mounted here, or the process is gone or somebody else's",
                 "mount /proc, or run this as the process's user",
@@ -74,12 +75,51 @@ fn no_such_key(key: Key) -> Diagnosis {
     if doomed > 0 {
         let _ = write!(cause, ", {doomed} marked for destruction, whose keys no longer find them");
     }
-    Diagnosis::new(
-        cause,
-        "write it first (shm_wr TEXT), or run this where it was written: \
-         docker exec in the same container, or --ipc=container:NAME",
-    )
+    Diagnosis::new(cause, WRITE_FIRST)
 }
+
+fn carrier_failed(carrier: &Carrier, errno: Errno) -> Option<Diagnosis> {
+    let what = match carrier {
+        Carrier::Semaphores(key) => format!("set of semaphores has key {key}"),
+        Carrier::Queue(key) => format!("message queue has key {key}"),
+        Carrier::Mqueue(name) => format!("message queue has the name {name}"),
+    };
+    let limits = match carrier {
+        Carrier::Semaphores(_) => "kernel.sem",
+        Carrier::Queue(_) => "kernel.msgmni or kernel.msgmnb",
+        Carrier::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
+    };
+    match errno {
+        Errno::ENOENT => {
+            let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
+            Some(Diagnosis::new(
+                format!("no {what} in this IPC namespace{}", namespace.unwrap_or_default()),
+                WRITE_FIRST,
+            ))
+        }
+        Errno::EEXIST => Some(Diagnosis::new(
+            format!("a {what} already"),
+            "leave out --create-new to write to it, or choose another one",
+        )),
+        Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
+            format!("a {what}, but its mode or its owner does not let this user do that"),
+            "run this as its owner",
+        )),
+        Errno::ENOSPC | Errno::EMFILE | Errno::EAGAIN => Some(Diagnosis::new(
+            format!("a limit of this namespace or user is met: {limits}"),
+            format!("remove what is not used (ipcrm, /dev/mqueue), or raise {limits}"),
+        )),
+        Errno::EINVAL => Some(Diagnosis::new(
+            format!("the size is more than {limits} allows"),
+            "give a smaller --size",
+        )),
+        _ => absent_or_filtered(errno),
+    }
+}
+
+/// What to do where there is nothing to read.
+const WRITE_FIRST: &str = "write it first (shm_wr TEXT), or run this where it was written: docker \
+                           exec in the same container, or --ipc=container:NAME";
 
 fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
     if let Ok(stat) = Segment::find(key).and_then(Segment::stat)

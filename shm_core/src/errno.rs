@@ -58,6 +58,8 @@ errnos! {
     ENOSYS "Function not implemented",
     ELOOP "Too many levels of symbolic links",
     EIDRM "Identifier removed",
+    ENOMSG "No message of desired type",
+    EMSGSIZE "Message too long",
     EOVERFLOW "Value too large for defined data type",
     EOPNOTSUPP "Operation not supported",
     EDQUOT "Disk quota exceeded",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::stat::SegmentId;
-use crate::{Errno, Key};
+use crate::{Carrier, Errno, Key};
 
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -67,6 +67,16 @@ pub enum Error {
         /// What came back.
         errno: Errno,
     },
+    /// A call on semaphores or on a message queue: `semget(2)`, `msgget(2)`, `mq_open(3)`, ...
+    #[error("{call} failed, errno: {} msg: {errno}", errno.raw())]
+    Carrier {
+        /// What it was made on.
+        carrier: Carrier,
+        /// The call's name.
+        call: &'static str,
+        /// What came back.
+        errno: Errno,
+    },
     /// A process's IPC namespace could not be looked at.
     #[error("open of {} failed, errno: {} msg: {errno}", path.display(), errno.raw())]
     Namespace {
@@ -98,7 +108,7 @@ impl Error {
             Self::Get { .. } => Some("shmget"),
             Self::Attach { .. } => Some("shmat"),
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
-            Self::File { call, .. } => Some(call),
+            Self::File { call, .. } | Self::Carrier { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
             Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
@@ -113,6 +123,7 @@ impl Error {
             | Self::Control { errno, .. }
             | Self::Info { errno, .. }
             | Self::File { errno, .. }
+            | Self::Carrier { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
             Self::Name(_) | Self::OutOfBounds { .. } => None,
         }

@@ -29,6 +29,7 @@
 //! ```
 
 pub mod attachment;
+pub mod carrier;
 pub mod diagnosis;
 pub mod entry;
 pub mod errno;
@@ -45,6 +46,7 @@ pub mod table;
 pub mod text;
 
 pub use attachment::{Attachment, WritableAttachment};
+pub use carrier::{Carrier, Target};
 pub use diagnosis::{Diagnosis, Failure};
 pub use errno::Errno;
 pub use error::{Error, Result};

@@ -5,7 +5,8 @@
 //! others have mapped; an object that somebody shrinks meanwhile is then a short read, where
 //! touching a mapping would kill this process with SIGBUS.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
+use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
@@ -20,6 +21,20 @@ pub const DIRECTORY: &str = "/dev/shm";
 /// The name of a POSIX object: one path component, with or without the slash before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(CString);
+
+impl Name {
+    /// With the slash before it, as the calls take it.
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // It is made from a &str alone.
+        f.pad(&self.0.to_string_lossy())
+    }
+}
 
 impl FromStr for Name {
     type Err = Error;
@@ -50,8 +65,7 @@ impl Location {
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {
-            // `Name` is made from a &str alone.
-            Self::Posix(name) => PathBuf::from(format!("{DIRECTORY}{}", name.0.to_string_lossy())),
+            Self::Posix(name) => PathBuf::from(format!("{DIRECTORY}{name}")),
             Self::File(path) => path.clone(),
         }
     }

@@ -215,3 +215,123 @@ pub(crate) fn open_standard_descriptors() {
         unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
     }
 }
+
+/// `semget(2)`.
+pub(crate) fn semget(key: i32, count: i32, flags: i32) -> Result<i32, Errno> {
+    // SAFETY: semget takes three integers and touches no memory of this process.
+    check(unsafe { libc::semget(key, count, flags) })
+}
+
+/// `semctl(GETVAL)`: the value of one semaphore of a set.
+pub(crate) fn semaphore_value(id: i32, number: i32) -> Result<i32, Errno> {
+    // SAFETY: GETVAL returns the value and ignores the fourth argument, so there need be none.
+    check(unsafe { libc::semctl(id, number, libc::GETVAL) })
+}
+
+/// `semctl(SETVAL)`.
+pub(crate) fn set_semaphore_value(id: i32, number: i32, value: i32) -> Result<(), Errno> {
+    // SAFETY: SETVAL takes the `int val` of `union semun` by value; no memory is behind it.
+    check(unsafe { libc::semctl(id, number, libc::SETVAL, value) }).map(drop)
+}
+
+/// `semctl(IPC_RMID)`.
+pub(crate) fn remove_semaphores(id: i32) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID ignores the number and the fourth argument.
+    check(unsafe { libc::semctl(id, 0, libc::IPC_RMID) }).map(drop)
+}
+
+/// The longest message that [`msgsnd`] sends and [`msgrcv`] receives whole: what `kernel.msgmax`
+/// is unless somebody raised it.
+pub(crate) const LONGEST_MESSAGE: usize = 8192;
+
+/// `struct msgbuf` of `msgop(2)`.
+#[repr(C)]
+struct Message {
+    kind: libc::c_long,
+    text: [u8; LONGEST_MESSAGE],
+}
+
+/// `msgget(2)`.
+pub(crate) fn msgget(key: i32, flags: i32) -> Result<i32, Errno> {
+    // SAFETY: msgget takes two integers and touches no memory of this process.
+    check(unsafe { libc::msgget(key, flags) })
+}
+
+/// `msgsnd(2)` without waiting, of the first [`LONGEST_MESSAGE`] bytes.
+pub(crate) fn msgsnd(id: i32, text: &[u8]) -> Result<(), Errno> {
+    let mut message = Box::new(Message { kind: 1, text: [0; LONGEST_MESSAGE] });
+    let length = text.len().min(LONGEST_MESSAGE);
+    message.text[..length].copy_from_slice(&text[..length]);
+    // SAFETY: the kernel reads the type and `length` bytes behind it, which `Message` has.
+    let sent = unsafe { libc::msgsnd(id, (&raw const *message).cast(), length, libc::IPC_NOWAIT) };
+    check(sent).map(drop)
+}
+
+/// `msgrcv(2)` without waiting; a longer message is cut. With `copy` it stays in the queue.
+pub(crate) fn msgrcv(id: i32, copy: bool) -> Result<Vec<u8>, Errno> {
+    let mut message = Box::new(Message { kind: 0, text: [0; LONGEST_MESSAGE] });
+    let flags = libc::IPC_NOWAIT | libc::MSG_NOERROR | if copy { libc::MSG_COPY } else { 0 };
+    // With MSG_COPY the type is an index, else 0 takes the first of any type.
+    // SAFETY: the kernel writes the type and at most as many bytes behind it as `text` has.
+    let received =
+        unsafe { libc::msgrcv(id, (&raw mut *message).cast(), LONGEST_MESSAGE, 0, flags) };
+    let length = usize::try_from(received).map_err(|_| Errno::last())?;
+    Ok(message.text[..length].to_vec())
+}
+
+/// `msgctl(IPC_RMID)`.
+pub(crate) fn remove_queue(id: i32) -> Result<(), Errno> {
+    // SAFETY: IPC_RMID ignores the buffer.
+    check(unsafe { libc::msgctl(id, libc::IPC_RMID, ptr::null_mut()) }).map(drop)
+}
+
+/// `mq_open(3)` for both directions without waiting; with a mode and a size, of one message of
+/// `size` bytes, which must not be there yet.
+pub(crate) fn mq_open(name: &CStr, create: Option<(u32, i64)>) -> Result<File, Errno> {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let queue = match create {
+        // SAFETY: `name` ends with a NUL; without O_CREAT there are no more arguments.
+        None => unsafe { libc::mq_open(name.as_ptr(), flags) },
+        Some((mode, size)) => {
+            // SAFETY: a structure of integers, for which zero is a value.
+            let mut attributes: libc::mq_attr = unsafe { MaybeUninit::zeroed().assume_init() };
+            attributes.mq_maxmsg = 1;
+            attributes.mq_msgsize = size as _;
+            let flags = flags | libc::O_CREAT | libc::O_EXCL;
+            // SAFETY: as above; with O_CREAT a mode and a pointer to live attributes follow.
+            unsafe { libc::mq_open(name.as_ptr(), flags, mode, &raw const attributes) }
+        }
+    };
+    let fd = check(queue)?;
+    // SAFETY: on Linux a queue's descriptor is a file descriptor; this call just returned it, so
+    // nobody else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// `mq_send(3)`.
+pub(crate) fn mq_send(queue: &File, text: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the descriptor is open for as long as `queue` is borrowed, the bytes are live.
+    check(unsafe { libc::mq_send(queue.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) })
+        .map(drop)
+}
+
+/// `mq_receive(3)`, into a buffer as large as the queue's messages.
+pub(crate) fn mq_receive(queue: &File) -> Result<Vec<u8>, Errno> {
+    // SAFETY: a structure of integers, for which zero is a value.
+    let mut attributes: libc::mq_attr = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: the descriptor is open, the structure is live.
+    check(unsafe { libc::mq_getattr(queue.as_raw_fd(), &raw mut attributes) })?;
+    let size = usize::try_from(attributes.mq_msgsize).map_err(|_| Errno::EINVAL)?;
+    let mut text = vec![0_u8; size];
+    let buffer = text.as_mut_ptr().cast();
+    // SAFETY: the buffer is live and has `size` bytes, beyond which the kernel writes nothing.
+    let received = unsafe { libc::mq_receive(queue.as_raw_fd(), buffer, size, ptr::null_mut()) };
+    text.truncate(usize::try_from(received).map_err(|_| Errno::last())?);
+    Ok(text)
+}
+
+/// `mq_unlink(3)`.
+pub(crate) fn mq_unlink(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: `name` ends with a NUL and lives through the call.
+    check(unsafe { libc::mq_unlink(name.as_ptr()) }).map(drop)
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shm_core::posix::Name;
-use shm_core::{Address, Key};
+use shm_core::{Address, Carrier, Key, Target};
 
 /// Reads a text from shared memory, as `shm_wr` wrote it.
 #[derive(Debug, Parser)]
@@ -15,17 +15,30 @@ use shm_core::{Address, Key};
                   2 wrong usage.\nA terminal is shown control characters as \\xNN."
 )]
 pub struct Args {
-    /// Key of the System V segment, decimal or 0x hexadecimal [default: 20231125]
-    #[arg(long, value_name = "KEY", group = "address", allow_hyphen_values = true)]
+    /// Key of the System V segment, semaphores or queue, decimal or 0x hexadecimal
+    /// [default: 20231125]
+    #[arg(long, value_name = "KEY", conflicts_with = "address", allow_hyphen_values = true)]
     pub key: Option<Key>,
 
     /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", group = "address")]
+    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
     pub posix: Option<Name>,
 
     /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", group = "address")]
+    #[arg(long, value_name = "PATH", groups = ["address", "kind"])]
     pub file: Option<PathBuf>,
+
+    /// Use a set of System V semaphores, one a byte, instead of a segment
+    #[arg(long, group = "kind")]
+    pub sem: bool,
+
+    /// Use a System V message queue instead of a segment
+    #[arg(long, group = "kind")]
+    pub msg: bool,
+
+    /// Use a POSIX message queue instead of a segment
+    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
+    pub mqueue: Option<Name>,
 
     /// Print the text alone: no space behind each byte, no newline, no message
     #[arg(long)]
@@ -50,7 +63,17 @@ pub struct Args {
 impl Args {
     /// What to read from.
     #[must_use]
-    pub fn address(&self) -> Address {
+    pub fn target(&self) -> Target {
+        let key = self.key.unwrap_or_default();
+        match &self.mqueue {
+            Some(name) => Target::Carrier(Carrier::Mqueue(name.clone())),
+            None if self.sem => Target::Carrier(Carrier::Semaphores(key)),
+            None if self.msg => Target::Carrier(Carrier::Queue(key)),
+            None => Target::Memory(self.address()),
+        }
+    }
+
+    fn address(&self) -> Address {
         match (&self.posix, &self.file) {
             (Some(name), _) => name.clone().into(),
             (_, Some(path)) => path.clone().into(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use shm_core::stat::SegmentId;
 use shm_core::text::{Escaped, Spaced};
-use shm_core::{Address, Errno, Error, Failure, IpcNamespace, Memory, Segment};
+use shm_core::{Address, Carrier, Errno, Error, Failure, IpcNamespace, Memory, Segment, Target};
 
 use crate::args::Args;
 
@@ -17,9 +17,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// What was read, as `--json` prints it.
 #[derive(Serialize)]
 struct WasRead {
-    address: Address,
+    address: Target,
     shmid: Option<SegmentId>,
-    size: u64,
+    size: Option<u64>,
     length: usize,
     text: JsonText,
     ipc_namespace: Option<IpcNamespace>,
@@ -31,6 +31,12 @@ struct WasRead {
 enum JsonText {
     Utf8(String),
     Bytes(Vec<u8>),
+}
+
+impl From<Vec<u8>> for JsonText {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
+    }
 }
 
 #[derive(Serialize)]
@@ -96,22 +102,41 @@ fn report(
 }
 
 fn read(args: &Args, terminal: bool, stdout: &mut impl Write) -> Result<(), Interruption> {
-    let memory = open(args).map_err(|error| Interruption::Memory(error.into()))?;
-    if args.json {
-        let result = Some(describe(args, &memory)?);
-        print_json(&Outcome { ok: true, result, error: None }, stdout)?;
-        return Ok(());
+    let failed = |error: Error| Interruption::Memory(error.into());
+    match args.target() {
+        Target::Memory(address) => {
+            let memory = open(args, &address).map_err(failed)?;
+            if args.json {
+                return Ok(print(describe(address, &memory)?, stdout)?);
+            }
+            print_text(args, terminal, &mut memory.text(), stdout)
+        }
+        Target::Carrier(carrier) => {
+            let text = wait(args, || carrier.read_text(), |text| Ok(text.is_empty()));
+            let text = text.map_err(failed)?;
+            if args.json {
+                return Ok(print(describe_carrier(carrier, text), stdout)?);
+            }
+            print_text(args, terminal, &mut &text[..], stdout)
+        }
     }
-    let mut text = memory.text();
+}
+
+fn print_text(
+    args: &Args,
+    terminal: bool,
+    text: &mut impl Read,
+    stdout: &mut impl Write,
+) -> Result<(), Interruption> {
     match (args.raw, terminal) {
-        (true, false) => _ = io::copy(&mut text, stdout)?,
+        (true, false) => _ = io::copy(text, stdout)?,
         (true, true) => {
             let mut escaped = Escaped::new(&mut *stdout);
-            io::copy(&mut text, &mut escaped)?;
+            io::copy(text, &mut escaped)?;
             escaped.finish()?;
         }
         (false, escape) => {
-            io::copy(&mut text, &mut Spaced::new(&mut *stdout, escape))?;
+            io::copy(text, &mut Spaced::new(&mut *stdout, escape))?;
             writeln!(stdout, "\nshm read success")?;
         }
     }
@@ -119,20 +144,26 @@ fn read(args: &Args, terminal: bool, stdout: &mut impl Write) -> Result<(), Inte
 }
 
 /// Opens the memory, once it is there and has a text in it if `--wait` says so.
-fn open(args: &Args) -> Result<Memory, Error> {
-    let address = args.address();
-    let Some(seconds) = args.wait else { return address.open() };
+fn open(args: &Args, address: &Address) -> Result<Memory, Error> {
+    wait(args, || address.open(), is_empty)
+}
+
+/// What `get` gets, once that is there and not empty if `--wait` says so.
+fn wait<T>(
+    args: &Args,
+    get: impl Fn() -> Result<T, Error>,
+    is_empty: impl Fn(&T) -> Result<bool, Error>,
+) -> Result<T, Error> {
+    let Some(seconds) = args.wait else { return get() };
     // A time that no clock holds is as good as none.
     let limit = Duration::try_from_secs_f64(seconds).ok();
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     loop {
-        let opened = address.open();
+        let answer = get();
         let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        match &opened {
-            Ok(memory) if late || !is_empty(memory)? => {
-                return opened;
-            }
-            Err(error) if late || !is_absence(error) => return opened,
+        match &answer {
+            Ok(found) if late || !is_empty(found)? => return answer,
+            Err(error) if late || !is_absence(error) => return answer,
             _ => thread::sleep(LOOK_EVERY),
         }
     }
@@ -153,18 +184,32 @@ fn is_empty(memory: &Memory) -> Result<bool, Error> {
     Ok(first == [0])
 }
 
-fn describe(args: &Args, memory: &Memory) -> Result<WasRead, Interruption> {
+fn describe(address: Address, memory: &Memory) -> Result<WasRead, Interruption> {
     let mut bytes = Vec::new();
     memory.text().read_to_end(&mut bytes)?;
     Ok(WasRead {
-        address: args.address(),
+        address: Target::Memory(address),
         shmid: memory.segment().map(Segment::id),
-        size: memory.size().map_err(|error| Interruption::Memory(error.into()))?,
+        size: Some(memory.size().map_err(|error| Interruption::Memory(error.into()))?),
         length: bytes.len(),
-        text: String::from_utf8(bytes)
-            .map_or_else(|error| JsonText::Bytes(error.into_bytes()), JsonText::Utf8),
+        text: JsonText::from(bytes),
         ipc_namespace: IpcNamespace::current().ok(),
     })
+}
+
+fn describe_carrier(carrier: Carrier, text: Vec<u8>) -> WasRead {
+    WasRead {
+        address: Target::Carrier(carrier),
+        shmid: None,
+        size: None,
+        length: text.len(),
+        text: JsonText::from(text),
+        ipc_namespace: IpcNamespace::current().ok(),
+    }
+}
+
+fn print(read: WasRead, stdout: &mut impl Write) -> io::Result<()> {
+    print_json(&Outcome { ok: true, result: Some(read), error: None }, stdout)
 }
 
 fn print_json(outcome: &Outcome, stdout: &mut impl Write) -> io::Result<()> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shm_core::posix::Name;
-use shm_core::{Address, Key};
+use shm_core::{Address, Carrier, Key, Target};
 
 /// Writes a text into shared memory, for `shm_rd` to read.
 #[derive(Debug, Parser)]
@@ -20,17 +20,30 @@ pub struct Args {
     /// Text to write; any bytes
     pub text: Option<OsString>,
 
-    /// Key of the System V segment, decimal or 0x hexadecimal [default: 20231125]
-    #[arg(long, value_name = "KEY", group = "address", allow_hyphen_values = true)]
+    /// Key of the System V segment, semaphores or queue, decimal or 0x hexadecimal
+    /// [default: 20231125]
+    #[arg(long, value_name = "KEY", conflicts_with = "address", allow_hyphen_values = true)]
     pub key: Option<Key>,
 
     /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", group = "address")]
+    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
     pub posix: Option<Name>,
 
     /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", group = "address")]
+    #[arg(long, value_name = "PATH", groups = ["address", "kind"])]
     pub file: Option<PathBuf>,
+
+    /// Use a set of System V semaphores, one a byte, instead of a segment
+    #[arg(long, group = "kind")]
+    pub sem: bool,
+
+    /// Use a System V message queue instead of a segment
+    #[arg(long, group = "kind")]
+    pub msg: bool,
+
+    /// Use a POSIX message queue instead of a segment
+    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
+    pub mqueue: Option<Name>,
 
     /// Size in bytes to make it with; K, M and G multiply by 1024 [default: 1024]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
@@ -64,7 +77,17 @@ pub struct Args {
 impl Args {
     /// What to write to.
     #[must_use]
-    pub fn address(&self) -> Address {
+    pub fn target(&self) -> Target {
+        let key = self.key.unwrap_or_default();
+        match &self.mqueue {
+            Some(name) => Target::Carrier(Carrier::Mqueue(name.clone())),
+            None if self.sem => Target::Carrier(Carrier::Semaphores(key)),
+            None if self.msg => Target::Carrier(Carrier::Queue(key)),
+            None => Target::Memory(self.address()),
+        }
+    }
+
+    fn address(&self) -> Address {
         match (&self.posix, &self.file) {
             (Some(name), _) => name.clone().into(),
             (_, Some(path)) => path.clone().into(),

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use serde::Serialize;
 use shm_core::memory::WritableMemory;
 use shm_core::stat::SegmentId;
-use shm_core::{Address, Errno, Error, Failure, IpcNamespace, Origin, Segment};
+use shm_core::{Address, Carrier, Errno, Error, Failure, IpcNamespace, Origin, Segment, Target};
 
 use crate::args::Args;
 
@@ -19,7 +19,7 @@ const NO_TEXT: &str = "place input str, example: ./shm_wr abcd";
 /// What was written, as `--json` prints it.
 #[derive(Debug, Serialize)]
 struct Written {
-    address: Address,
+    address: Target,
     shmid: Option<SegmentId>,
     origin: Origin,
     size: u64,
@@ -30,7 +30,7 @@ struct Written {
 
 #[derive(Serialize)]
 struct Removed {
-    address: Address,
+    address: Target,
     removed: bool,
 }
 
@@ -45,8 +45,9 @@ struct Outcome<T> {
 /// Does what `args` ask for, reports it on `stdout` and `stderr`, and returns the exit status.
 pub fn run(args: &Args, stdin: impl Read, mut stdout: impl Write, mut stderr: impl Write) -> u8 {
     let reported = if args.remove {
-        let removed = args.address().remove().map_err(Failure::from);
-        let removed = removed.map(|()| Removed { address: args.address(), removed: true });
+        let address = args.target();
+        let removed = address.remove().map_err(Failure::from);
+        let removed = removed.map(|()| Removed { address, removed: true });
         report(args, "remove", removed, &mut stdout, &mut stderr)
     } else if args.text.is_none() && !args.stdin && !args.json {
         writeln!(stderr, "{NO_TEXT}").map(|()| false)
@@ -92,8 +93,42 @@ fn report<T: Serialize>(
 }
 
 fn write(args: &Args, stdin: impl Read) -> Result<Written, Failure> {
-    let address = args.address();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
+    let mode = args.mode.unwrap_or(DEFAULT_MODE);
+    match args.target() {
+        Target::Memory(address) => write_memory(args, stdin, address, size, mode),
+        Target::Carrier(carrier) => write_carrier(args, stdin, carrier, size, mode),
+    }
+}
+
+fn write_carrier(
+    args: &Args,
+    stdin: impl Read,
+    carrier: Carrier,
+    size: usize,
+    mode: u32,
+) -> Result<Written, Failure> {
+    let capacity = size as u64;
+    let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
+    let origin = carrier.write_text(&text, size, mode, args.create_new)?;
+    Ok(Written {
+        address: Target::Carrier(carrier),
+        shmid: None,
+        origin,
+        size: capacity,
+        length: text.len(),
+        truncated,
+        ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
+    })
+}
+
+fn write_memory(
+    args: &Args,
+    stdin: impl Read,
+    address: Address,
+    size: usize,
+    mode: u32,
+) -> Result<Written, Failure> {
     // What is there decides how much fits, and must be known before anything is made or written.
     let existing = if args.create_new { None } else { find(&address, size)? };
     let capacity = match &existing {
@@ -102,7 +137,6 @@ fn write(args: &Args, stdin: impl Read) -> Result<Written, Failure> {
     };
     let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
 
-    let mode = args.mode.unwrap_or(DEFAULT_MODE);
     let (memory, origin) = match existing {
         Some(memory) => {
             memory.grow(size)?;
@@ -119,7 +153,7 @@ fn write(args: &Args, stdin: impl Read) -> Result<Written, Failure> {
         length: text.len(),
         truncated,
         ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
-        address,
+        address: Target::Memory(address),
     })
 }
 

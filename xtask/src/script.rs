@@ -184,7 +184,7 @@ pub enum Mechanism {
 impl Mechanism {
     /// All of them, those of the IPC namespace first.
     pub const ALL: [Self; 6] =
-        [Self::Sysv, Self::Posix, Self::File, Self::Sysv, Self::Posix, Self::File];
+        [Self::Sysv, Self::Sem, Self::Msg, Self::Mqueue, Self::Posix, Self::File];
 
     /// Its name.
     #[must_use]

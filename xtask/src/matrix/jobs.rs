@@ -9,8 +9,8 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use shm_core::Address;
 use shm_core::posix::Name;
+use shm_core::{Address, Carrier, Target};
 use tempfile::TempDir;
 
 use super::grid::{CellResult, Grid, Outcome, Run, ScriptRun};
@@ -145,16 +145,34 @@ impl Jobs<'_> {
     /// Removes what containers in the host's namespace left there: the names are this script's
     /// own, and what holds its text is too.
     fn clean_host(&self, objects: Objects) {
-        let mut addresses = vec![Address::from(objects.key)];
-        addresses.extend(objects.name().parse::<Name>().map(Address::from));
-        for address in addresses {
-            let mut text = Vec::new();
-            let read = address.open().map(|memory| memory.text().take(64).read_to_end(&mut text));
-            if read.is_ok_and(|read| read.is_ok()) && text == self.text.as_bytes() {
+        let key = objects.key;
+        let mut targets = vec![
+            Target::Memory(Address::from(key)),
+            Target::Carrier(Carrier::Semaphores(key)),
+            Target::Carrier(Carrier::Queue(key)),
+        ];
+        if let Ok(name) = objects.name().parse::<Name>() {
+            targets.push(Target::Carrier(Carrier::Mqueue(name.clone())));
+            targets.push(Target::Memory(Address::from(name)));
+        }
+        for target in targets {
+            if read(&target).is_some_and(|text| text == self.text.as_bytes()) {
                 // What cannot be removed now is told by the next run that meets it.
-                let _ = address.remove();
+                let _ = target.remove();
             }
         }
+    }
+}
+
+/// The start of the text in it, if it is there and may be read.
+fn read(target: &Target) -> Option<Vec<u8>> {
+    match target {
+        Target::Memory(address) => {
+            let mut text = Vec::new();
+            address.open().ok()?.text().take(64).read_to_end(&mut text).ok()?;
+            Some(text)
+        }
+        Target::Carrier(carrier) => carrier.read_text().ok(),
     }
 }
 

@@ -158,7 +158,7 @@ impl<'a> Draft<'a> {
 
     /// Everything is written, the event happens, everybody looks.
     fn write_and_look(&mut self) {
-        let all = &Mechanism::ALL[..3];
+        let all = &Mechanism::ALL;
         let text = self.text;
         let write = |mechanism| Action::Write(mechanism, text.to_owned());
         self.each(all, "write", Place::In(WRITER), write);

@@ -1,0 +1,287 @@
+//! The other objects of an IPC namespace, as far as they can carry a text: they live and die with
+//! it as a segment does, and show the same about who shares it.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
+
+use crate::posix::Name;
+use crate::{Address, Errno, Error, Key, Origin, Result, sys};
+
+/// What carries a text without being memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A set of System V semaphores, by its key: the value of each is a byte, 0 ends the text.
+    Semaphores(Key),
+    /// A System V message queue, by its key: the text is its first message.
+    Queue(Key),
+    /// A POSIX message queue, by its name: the text is its only message.
+    Mqueue(Name),
+}
+
+/// What a text is written to and read from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// Shared memory.
+    Memory(Address),
+    /// What carries a text without being memory.
+    Carrier(Carrier),
+}
+
+impl Target {
+    /// Removes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Address::remove`] or [`Carrier::remove`].
+    pub fn remove(&self) -> Result<()> {
+        match self {
+            Self::Memory(address) => address.remove(),
+            Self::Carrier(carrier) => carrier.remove(),
+        }
+    }
+}
+
+impl Serialize for Carrier {
+    /// `{"mechanism":"sem","key":"0x..."}`, or the mechanism and the `name`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Carrier", 2)?;
+        fields.serialize_field("mechanism", self.mechanism())?;
+        match self {
+            Self::Semaphores(key) | Self::Queue(key) => fields.serialize_field("key", key)?,
+            Self::Mqueue(name) => fields.serialize_field("name", &name.to_string())?,
+        }
+        fields.end()
+    }
+}
+
+impl Carrier {
+    /// The mechanism's name: `sem`, `msg` or `mqueue`.
+    #[must_use]
+    pub fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Semaphores(_) => "sem",
+            Self::Queue(_) => "msg",
+            Self::Mqueue(_) => "mqueue",
+        }
+    }
+
+    /// Puts a text of fewer than `size` bytes into it, in place of the one that was there. Where it
+    /// is not there it is made, for texts of that size and with the permission bits `mode`; with
+    /// `create_new` it must not be there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Carrier`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` where a limit
+    /// is met; `EINVAL` where `size` is more than a limit allows. [`Error::OutOfBounds`] where the
+    /// text does not fit into what is there.
+    pub fn write_text(
+        &self,
+        text: &[u8],
+        size: usize,
+        mode: u32,
+        create_new: bool,
+    ) -> Result<Origin> {
+        if text.len() >= size {
+            let (length, size) = (text.len() as u64 + 1, size as u64);
+            return Err(Error::OutOfBounds { offset: 0, length, size });
+        }
+        match self {
+            Self::Semaphores(key) => {
+                let (id, origin) = self.semaphores(*key, size, mode, create_new)?;
+                self.set_values(id, text)?;
+                Ok(origin)
+            }
+            Self::Queue(key) => {
+                let (id, origin) = self.queue(*key, mode, create_new)?;
+                while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
+                sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
+                Ok(origin)
+            }
+            Self::Mqueue(name) => {
+                let (queue, origin) = self.mqueue(name, size, mode, create_new)?;
+                while self.received(sys::mq_receive(&queue), Errno::EAGAIN)?.is_some() {}
+                sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
+                Ok(origin)
+            }
+        }
+    }
+
+    /// The text in it, which stays there. It is empty where nothing was put in.
+    ///
+    /// A POSIX message queue cannot be looked into: its message is taken out and sent again, and
+    /// somebody who looks in between finds none. The same goes for System V on a kernel without
+    /// `MSG_COPY` (`CONFIG_CHECKPOINT_RESTORE`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Carrier`]: `ENOENT` where it is not there, `EACCES`.
+    pub fn read_text(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Semaphores(key) => {
+                let id = sys::semget(key.raw(), 0, READ);
+                self.values(id.map_err(|errno| self.error("semget", errno))?)
+            }
+            Self::Queue(key) => {
+                let id = sys::msgget(key.raw(), READ);
+                self.message(id.map_err(|errno| self.error("msgget", errno))?)
+            }
+            Self::Mqueue(name) => {
+                let queue = sys::mq_open(name.as_c_str(), None)
+                    .map_err(|errno| self.error("mq_open", errno))?;
+                let text = self.received(sys::mq_receive(&queue), Errno::EAGAIN)?;
+                if let Some(text) = &text {
+                    sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
+                }
+                Ok(text.unwrap_or_default())
+            }
+        }
+    }
+
+    /// Removes it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Carrier`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
+    pub fn remove(&self) -> Result<()> {
+        let (find, found, call) = match self {
+            Self::Semaphores(key) => ("semget", sys::semget(key.raw(), 0, 0), "semctl"),
+            Self::Queue(key) => ("msgget", sys::msgget(key.raw(), 0), "msgctl"),
+            Self::Mqueue(_) => ("mq_open", Ok(0), "mq_unlink"),
+        };
+        let id = found.map_err(|errno| self.error(find, errno))?;
+        let removed = match self {
+            Self::Semaphores(_) => sys::remove_semaphores(id),
+            Self::Queue(_) => sys::remove_queue(id),
+            Self::Mqueue(name) => sys::mq_unlink(name.as_c_str()),
+        };
+        removed.map_err(|errno| self.error(call, errno))
+    }
+
+    fn semaphores(
+        &self,
+        key: Key,
+        size: usize,
+        mode: u32,
+        create_new: bool,
+    ) -> Result<(i32, Origin)> {
+        let size = i32::try_from(size).unwrap_or(i32::MAX);
+        self.find_or_make("semget", create_new, |make| match make {
+            true => sys::semget(key.raw(), size, CREATE_NEW | (mode & 0o777).cast_signed()),
+            false => sys::semget(key.raw(), 0, READ_WRITE),
+        })
+    }
+
+    fn queue(&self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
+        self.find_or_make("msgget", create_new, |make| match make {
+            true => sys::msgget(key.raw(), CREATE_NEW | (mode & 0o777).cast_signed()),
+            false => sys::msgget(key.raw(), READ_WRITE),
+        })
+    }
+
+    fn mqueue(
+        &self,
+        name: &Name,
+        size: usize,
+        mode: u32,
+        create_new: bool,
+    ) -> Result<(std::fs::File, Origin)> {
+        let size = i64::try_from(size).unwrap_or(i64::MAX);
+        let create = |make: bool| make.then_some((mode & 0o777, size));
+        let (queue, origin) = self.find_or_make("mq_open", create_new, |make| {
+            sys::mq_open(name.as_c_str(), create(make))
+        })?;
+        if origin == Origin::Created {
+            // The umask applies to mq_open alone.
+            queue
+                .set_permissions(Permissions::from_mode(mode & 0o777))
+                .map_err(|error| self.error("fchmod", Errno::from_io(&error)))?;
+        }
+        Ok((queue, origin))
+    }
+
+    /// Makes it with `get(true)`, or finds it with `get(false)` unless it must be new.
+    fn find_or_make<T>(
+        &self,
+        call: &'static str,
+        create_new: bool,
+        get: impl Fn(bool) -> Result<T, Errno>,
+    ) -> Result<(T, Origin)> {
+        loop {
+            match get(true) {
+                Ok(made) => return Ok((made, Origin::Created)),
+                Err(Errno::EEXIST) if !create_new => {}
+                Err(errno) => return Err(self.error(call, errno)),
+            }
+            match get(false) {
+                Ok(found) => return Ok((found, Origin::Opened)),
+                // Removed between the two calls: there is one to be made again.
+                Err(Errno::ENOENT) => {}
+                Err(errno) => return Err(self.error(call, errno)),
+            }
+        }
+    }
+
+    fn set_values(&self, id: i32, text: &[u8]) -> Result<()> {
+        for (number, byte) in (0..).zip(text.iter().chain(&[0])) {
+            sys::set_semaphore_value(id, number, (*byte).into()).map_err(|errno| match errno {
+                // There are fewer semaphores than that.
+                Errno::EINVAL if number > 0 => {
+                    let (length, size) = (text.len() as u64 + 1, u64::from(number.cast_unsigned()));
+                    Error::OutOfBounds { offset: 0, length, size }
+                }
+                errno => self.error("semctl", errno),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn values(&self, id: i32) -> Result<Vec<u8>> {
+        let mut text = Vec::new();
+        for number in 0.. {
+            match sys::semaphore_value(id, number) {
+                Ok(0) => break,
+                // No byte of ours: somebody uses the set as what it is.
+                Ok(value) => text.push(u8::try_from(value).unwrap_or(b'?')),
+                // The set ends here.
+                Err(Errno::EINVAL) if number > 0 => break,
+                Err(errno) => return Err(self.error("semctl", errno)),
+            }
+        }
+        Ok(text)
+    }
+
+    fn message(&self, id: i32) -> Result<Vec<u8>> {
+        let text = match sys::msgrcv(id, true) {
+            Err(Errno::ENOSYS) => {
+                let text = self.received(sys::msgrcv(id, false), Errno::ENOMSG)?;
+                if let Some(text) = &text {
+                    sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
+                }
+                text
+            }
+            answer => self.received(answer, Errno::ENOMSG)?,
+        };
+        Ok(text.unwrap_or_default())
+    }
+
+    /// A message, or none where the queue is `empty`.
+    fn received(&self, answer: Result<Vec<u8>, Errno>, empty: Errno) -> Result<Option<Vec<u8>>> {
+        match answer {
+            Ok(text) => Ok(Some(text)),
+            Err(errno) if errno == empty => Ok(None),
+            Err(errno) if matches!(self, Self::Queue(_)) => Err(self.error("msgrcv", errno)),
+            Err(errno) => Err(self.error("mq_receive", errno)),
+        }
+    }
+
+    fn error(&self, call: &'static str, errno: Errno) -> Error {
+        Error::Carrier { carrier: self.clone(), call, errno }
+    }
+}
+
+const READ: i32 = 0o444;
+const READ_WRITE: i32 = 0o666;
+const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;

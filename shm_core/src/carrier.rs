@@ -168,17 +168,15 @@ impl Carrier {
         create_new: bool,
     ) -> Result<(i32, Origin)> {
         let size = i32::try_from(size).unwrap_or(i32::MAX);
-        self.find_or_make("semget", create_new, |make| match make {
-            true => sys::semget(key.raw(), size, CREATE_NEW | (mode & 0o777).cast_signed()),
-            false => sys::semget(key.raw(), 0, READ_WRITE),
-        })
+        let make = || sys::semget(key.raw(), size, CREATE_NEW | (mode & 0o777).cast_signed());
+        let find = || sys::semget(key.raw(), 0, READ_WRITE);
+        self.make_or_find("semget", create_new, make, find)
     }
 
     fn queue(&self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
-        self.find_or_make("msgget", create_new, |make| match make {
-            true => sys::msgget(key.raw(), CREATE_NEW | (mode & 0o777).cast_signed()),
-            false => sys::msgget(key.raw(), READ_WRITE),
-        })
+        let make = || sys::msgget(key.raw(), CREATE_NEW | (mode & 0o777).cast_signed());
+        let find = || sys::msgget(key.raw(), READ_WRITE);
+        self.make_or_find("msgget", create_new, make, find)
     }
 
     fn mqueue(
@@ -189,10 +187,9 @@ impl Carrier {
         create_new: bool,
     ) -> Result<(std::fs::File, Origin)> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let create = |make: bool| make.then_some((mode & 0o777, size));
-        let (queue, origin) = self.find_or_make("mq_open", create_new, |make| {
-            sys::mq_open(name.as_c_str(), create(make))
-        })?;
+        let make = || sys::mq_open(name.as_c_str(), Some((mode & 0o777, size)));
+        let find = || sys::mq_open(name.as_c_str(), None);
+        let (queue, origin) = self.make_or_find("mq_open", create_new, make, find)?;
         if origin == Origin::Created {
             // The umask applies to mq_open alone.
             queue
@@ -202,20 +199,21 @@ impl Carrier {
         Ok((queue, origin))
     }
 
-    /// Makes it with `get(true)`, or finds it with `get(false)` unless it must be new.
-    fn find_or_make<T>(
+    /// Makes it, or finds it unless it must be new.
+    fn make_or_find<T>(
         &self,
         call: &'static str,
         create_new: bool,
-        get: impl Fn(bool) -> Result<T, Errno>,
+        make: impl Fn() -> Result<T, Errno>,
+        find: impl Fn() -> Result<T, Errno>,
     ) -> Result<(T, Origin)> {
         loop {
-            match get(true) {
-                Ok(made) => return Ok((made, Origin::Created)),
+            match make() {
+                Ok(new) => return Ok((new, Origin::Created)),
                 Err(Errno::EEXIST) if !create_new => {}
                 Err(errno) => return Err(self.error(call, errno)),
             }
-            match get(false) {
+            match find() {
                 Ok(found) => return Ok((found, Origin::Opened)),
                 // Removed between the two calls: there is one to be made again.
                 Err(Errno::ENOENT) => {}
@@ -224,13 +222,16 @@ impl Carrier {
         }
     }
 
+    /// Sets the values from the last to the first, so that a text which is too long changes none.
     fn set_values(&self, id: i32, text: &[u8]) -> Result<()> {
-        for (number, byte) in (0..).zip(text.iter().chain(&[0])) {
+        let bytes: Vec<_> = (0..).zip(text.iter().chain(&[0])).collect();
+        for (number, byte) in bytes.into_iter().rev() {
             sys::set_semaphore_value(id, number, (*byte).into()).map_err(|errno| match errno {
                 // There are fewer semaphores than that.
                 Errno::EINVAL if number > 0 => {
-                    let (length, size) = (text.len() as u64 + 1, u64::from(number.cast_unsigned()));
-                    Error::OutOfBounds { offset: 0, length, size }
+                    let there = |number: &i32| sys::semaphore_value(id, *number).is_ok();
+                    let size = (0..).take_while(there).count() as u64;
+                    Error::OutOfBounds { offset: 0, length: text.len() as u64 + 1, size }
                 }
                 errno => self.error("semctl", errno),
             })?;

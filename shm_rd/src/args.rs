@@ -14,6 +14,7 @@ use shm_core::{Address, Carrier, Key, Target};
     after_help = "Exit status: 0 read; 255 not read, with the reason on standard error; \
                   2 wrong usage.\nA terminal is shown control characters as \\xNN."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
 pub struct Args {
     /// Key of the System V segment, semaphores or queue, decimal or 0x hexadecimal
     /// [default: 20231125]

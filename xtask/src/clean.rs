@@ -71,6 +71,12 @@ fn clean(interrupt: &Interrupt, out: &mut Vec<u8>) -> Result<()> {
 /// How long an engine may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A thing whose run is gone, by its id and its name.
+enum Left {
+    Pod(String, String),
+    Container(String, String),
+}
+
 struct Cleaner<'a> {
     program: &'static str,
     interrupt: &'a Interrupt,
@@ -92,28 +98,71 @@ impl Cleaner<'_> {
 
     fn containers(&self, out: &mut Vec<u8>) -> Result<()> {
         let filter = format!("label={OWNER_LABEL}");
+        let mut left = Vec::new();
+        if self.program == "podman" {
+            // With a pod go its containers.
+            for pod in self.lines(&["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter])? {
+                let label = format!("{{{{index .Labels \"{OWNER_LABEL}\"}}}}");
+                let format = format!("{{{{.Name}}}} {label}");
+                let inspect = ["pod", "inspect", "--format", &format, &pod];
+                left.extend(self.orphan("pod", &inspect, out)?.map(|name| Left::Pod(pod, name)));
+            }
+        }
         let ids = self.lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
         for id in ids {
             let format = format!("{{{{.Name}}}} {{{{index .Config.Labels \"{OWNER_LABEL}\"}}}}");
-            // One that goes meanwhile was removed by its own run.
-            let Ok(lines) = self.lines(&["inspect", "--format", &format, &id]) else { continue };
-            let Some((name, owner)) = lines.first().and_then(|line| line.split_once(' ')) else {
-                continue;
-            };
-            let (program, name) = (self.program, name.trim_start_matches('/'));
-            match Owner::from_str(owner).map(|owner| owner.liveness()) {
-                Ok(Liveness::Alive) => {
-                    writeln!(out, "{program}: container {name} belongs to a run that goes on")?;
+            let inspect = ["inspect", "--format", &format, &id];
+            left.extend(self.orphan("container", &inspect, out)?.map(|it| Left::Container(id, it)));
+        }
+        self.remove(left, out)
+    }
+
+    /// The name of a thing whose run is gone; of another it is told that it stays.
+    fn orphan(&self, what: &str, inspect: &[&str], out: &mut Vec<u8>) -> Result<Option<String>> {
+        // One that goes meanwhile was removed by its own run.
+        let Ok(lines) = self.lines(inspect) else { return Ok(None) };
+        let Some((name, owner)) = lines.first().and_then(|line| line.split_once(' ')) else {
+            return Ok(None);
+        };
+        let (program, name) = (self.program, name.trim_start_matches('/'));
+        match Owner::from_str(owner).map(|owner| owner.liveness()) {
+            Ok(Liveness::Dead) => return Ok(Some(name.to_owned())),
+            Ok(Liveness::Alive) => {
+                writeln!(out, "{program}: {what} {name} belongs to a run that goes on")?;
+            }
+            Ok(Liveness::Elsewhere) | Err(_) => writeln!(
+                out,
+                "{program}: {what} {name} was made on another machine, before the last boot or out \
+                 of our sight, so its run may go on; if not: {program} rm -f {name}"
+            )?,
+        }
+        Ok(None)
+    }
+
+    /// Removes what is left, in rounds: one that others have joined goes after them.
+    fn remove(&self, mut left: Vec<Left>, out: &mut Vec<u8>) -> Result<()> {
+        while !left.is_empty() {
+            let before = left.len();
+            let mut failure = None;
+            let mut again = Vec::new();
+            for it in left {
+                let (removed, what, name) = match &it {
+                    Left::Pod(id, name) => (self.lines(&["pod", "rm", "--force", id]), "pod", name),
+                    Left::Container(id, name) => {
+                        (self.lines(&["rm", "--force", "--volumes", id]), "container", name)
+                    }
+                };
+                match removed {
+                    Ok(_) => writeln!(out, "{}: removed {what} {name}", self.program)?,
+                    Err(error) => {
+                        failure = Some(error);
+                        again.push(it);
+                    }
                 }
-                Ok(Liveness::Dead) => {
-                    self.lines(&["rm", "--force", "--volumes", &id])?;
-                    writeln!(out, "{program}: removed container {name}")?;
-                }
-                Ok(Liveness::Elsewhere) | Err(_) => writeln!(
-                    out,
-                    "{program}: container {name} was made on another machine, before the last boot \
-                     or out of our sight, so its run may go on; if not: {program} rm -f {name}"
-                )?,
+            }
+            left = again;
+            if let Some(failure) = failure.filter(|_| left.len() == before) {
+                return Err(failure);
             }
         }
         Ok(())

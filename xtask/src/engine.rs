@@ -171,6 +171,14 @@ impl Policy {
         self != Self::Podman
     }
 
+    /// Whether a container in this mode may change the limits of the host's IPC namespace. Engines
+    /// refuse it to one that asks for the host's, but not to one that joins such a container (runc
+    /// `libcontainer/configs/validate/validator.go`, `sysctl`: a namespace with a path is a new one).
+    #[must_use]
+    pub fn may_limit_host(self, sharing: Sharing) -> bool {
+        self != Self::Bare && sharing.donor().is_some()
+    }
+
     /// Whether `/dev/shm` may be given a size in this mode.
     #[must_use]
     pub fn may_size_shm(self, sharing: Sharing) -> bool {

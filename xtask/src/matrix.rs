@@ -19,7 +19,7 @@ use crate::script::matrix::{Cell, Group, groups};
 
 pub mod grid;
 mod jobs;
-mod judge;
+pub mod judge;
 
 /// Runs the matrix and writes the report.
 ///
@@ -43,7 +43,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         groups: &groups,
         text: &text,
         volume: volume.path(),
-        jobs: args.jobs,
+        at_once: args.jobs,
         repeat: args.repeat.get(),
         interrupt,
     };

@@ -46,6 +46,12 @@ fn restarted_tmpfs(cell: &Cell) -> bool {
 }
 
 impl Quirk {
+    /// What it means that it did not show.
+    #[must_use]
+    pub fn absence(&self) -> &'static str {
+        if self.racy { "did not show this time" } else { "no longer shows" }
+    }
+
     /// Whether an engine has it.
     #[must_use]
     pub fn concerns(&self, engine: &EngineInfo) -> bool {

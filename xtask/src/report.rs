@@ -13,9 +13,13 @@ use crate::run::{StepResult, namespaces};
 use crate::script::{Conclusion, Place};
 use crate::verdict::{self, Verdict};
 
+mod html;
 mod json;
+mod junit;
+mod markdown;
 pub mod matrix;
 pub mod output;
+mod page;
 mod text;
 
 /// The forms of a report.
@@ -25,6 +29,12 @@ pub enum Format {
     Text,
     /// For programs
     Json,
+    /// To be pasted into an issue
+    Markdown,
+    /// For CI servers: `JUnit`'s XML
+    Junit,
+    /// One self-contained page
+    Html,
 }
 
 /// A run, judged.
@@ -94,6 +104,9 @@ impl Report {
         match format {
             Format::Text => text::write(self, out),
             Format::Json => json::write(self, out),
+            Format::Markdown => markdown::write(self, out),
+            Format::Junit => junit::write(self, out),
+            Format::Html => html::write(self, out),
         }?;
         out.flush()
     }
@@ -113,4 +126,28 @@ fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> Concl
     let namespaces =
         conclusion.places.iter().map(|place| (*place, namespaces(steps, *place))).collect();
     ConclusionResult { conclusion: conclusion.clone(), predicted, observed, verdict, namespaces }
+}
+
+/// How many steps and conclusions came out how, in words.
+fn summary(report: &Report) -> String {
+    let steps = report.steps.iter().map(|step| &step.verdict);
+    let verdicts: Vec<_> = steps.chain(report.conclusions.iter().map(|c| &c.verdict)).collect();
+    let count = |wanted: &str| verdicts.iter().filter(|v| v.word() == wanted).count();
+    let (steps, conclusions) = (report.steps.len(), report.conclusions.len());
+    let outcome = match (count("fail"), count("skip")) {
+        (0, 0) => "all as predicted".to_owned(),
+        (0, skipped) => format!("as predicted; {skipped} skipped"),
+        (failed, 0) => format!("{failed} not as predicted"),
+        (failed, skipped) => format!("{failed} not as predicted; {skipped} skipped"),
+    };
+    let time = time(report.duration);
+    format!("{steps} steps and {conclusions} conclusions in {time}: {outcome}")
+}
+
+fn time(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
 }

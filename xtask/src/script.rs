@@ -44,7 +44,7 @@ impl Script {
 pub struct Objects {
     /// The key of the System V segment, of the semaphores and of the message queue.
     pub key: Key,
-    /// How many bytes the writers ask for.
+    /// How many bytes of memory the writers ask for.
     pub size: u64,
 }
 

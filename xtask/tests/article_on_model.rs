@@ -25,7 +25,7 @@ const NOT_FOUND: (&str, &str, i32) =
     ("shm read failed\n", "shmget failed, errno: 2 msg: No such file or directory\n", 255);
 
 fn predicted() -> BTreeMap<String, Observation> {
-    let plan = Plan::new(article::script(Key::DEFAULT), Policy::ShareableDonors).unwrap();
+    let plan = Plan::new(article::script(Key::DEFAULT), Policy::Docker.into()).unwrap();
     let steps = plan.stages.into_iter().flatten();
     steps.map(|planned| (planned.step.id, planned.predicted)).collect()
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
+mod carriers;
 mod diagnoses;
 mod objects;
 #[path = "../scratch/mod.rs"]

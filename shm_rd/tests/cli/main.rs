@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod carriers;
 mod json;
 mod places;
 #[path = "../../../shm_core/tests/scratch/mod.rs"]

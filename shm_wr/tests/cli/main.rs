@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod carriers;
 mod files;
 mod fitting;
 mod json;

@@ -14,15 +14,16 @@ use self::inspect::Looked;
 use super::image::Image;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels};
-use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Mechanism, Place, Sharing, Step};
 
+mod inability;
 mod inspect;
 mod launch;
 pub(super) mod probe;
+mod remove;
 
 /// How long an engine may go on with what a client asked for that is gone.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
@@ -52,6 +53,8 @@ pub struct Docker {
 /// What is known of a container.
 #[derive(Clone, Debug, Default)]
 struct Known {
+    /// Whether it was made, and not removed since.
+    exists: bool,
     /// Whether it is the sandbox of a pod.
     is_sandbox: bool,
     /// Its namespace since its last start, where that was looked at.
@@ -130,6 +133,12 @@ impl Docker {
         }
         let answer = self.change(container, &args);
         self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
+        if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
+            self.know(container, |known| known.exists = true);
+        } else if answer.is_ok() && !self.know(container, |known| known.exists) {
+            // Docker leaves a container that it made and could not start.
+            self.invoke(&["rm", "--force", &name])?;
+        }
         answer
     }
 
@@ -144,15 +153,15 @@ impl Docker {
         self.know(sandbox, |known| known.is_sandbox = true);
         let ([run, owner], pod) = (self.labels(), launch::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
-        args.extend(["--share", "ipc", "--infra-image", self.image.tag()]);
+        args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
         args.extend(["--label", &run, "--label", &owner]);
         let created = self.invoke(&args)?;
         if !created.succeeded() {
             return Ok(Observation { state: Some(State::Refused), ..created.into() });
         }
         let started = self.change(sandbox, &["pod", "start", &pod])?;
-        let Observation { state, namespace, .. } = started;
-        Ok(Observation { state, namespace, ..created.into() })
+        let Observation { namespace, state, .. } = started;
+        Ok(Observation { namespace, state, ..created.into() })
     }
 
     fn in_container(&self, container: Container, action: &Action) -> Result<Answer, EngineError> {
@@ -165,7 +174,9 @@ impl Docker {
                 Some(verb) if self.know(container, |known| known.is_sandbox) => {
                     // What happens to the sandbox happens to all containers of the pod.
                     self.with_containers(|all| {
-                        all.values_mut().for_each(|known| known.namespace = None)
+                        for known in all.values_mut() {
+                            known.namespace = None;
+                        }
                     });
                     let pod = launch::pod(&name);
                     self.carry_through(container, &[&["pod"], verb, &[pod.as_str()]].concat())?
@@ -173,7 +184,7 @@ impl Docker {
                 Some(verb) => self.carry_through(container, &[verb, &[name.as_str()]].concat())?,
             },
         };
-        Ok(Answer::Observed(observation))
+        Ok(inability::of(&observation).map_or(Answer::Observed(observation), Answer::Skipped))
     }
 
     /// Runs a command that changes what a container is, or whether it is.
@@ -187,6 +198,7 @@ impl Docker {
         }
         let transcript = self.invoke(args)?;
         let state = if transcript.succeeded() { State::Gone } else { State::Refused };
+        self.know(container, |known| known.exists &= state != State::Gone);
         Ok(Observation { state: Some(state), ..transcript.into() })
     }
 
@@ -371,41 +383,10 @@ impl Engine for Docker {
         if !self.used.load(Ordering::SeqCst) {
             return Ok(0);
         }
-        // Cleaning up is what an interruption asks for: it does not interrupt that.
-        let calm = Interrupt::default();
-        let invoke = |args: &[&str]| Invocation::new(self.program, args.iter().copied()).run(&calm);
-        if self.used_pods.load(Ordering::SeqCst) {
-            let filter = format!("label={RUN_LABEL}={}", self.run);
-            let pods = invoke(&["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter])?.text();
-            for pod in pods.lines() {
-                invoke(&["pod", "rm", "--force", pod])?;
-            }
-        }
-        // By label, not by name: a container that was made by a command that failed is found too.
-        let filter = format!("label={RUN_LABEL}={}", self.run);
-        let find = || invoke(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
-        let remove = |ids: &[&str]| invoke(&[&["rm", "--force", "--volumes"], ids].concat());
-        let mut found = find()?;
         if self.in_doubt.load(Ordering::SeqCst) {
             // The engine may go on with what a client asked for that is gone.
             thread::sleep(ENGINE_SETTLES);
-            found = find()?;
         }
-        let text = found.text();
-        let ids: Vec<_> = text.lines().collect();
-        if found.succeeded() && (ids.is_empty() || remove(&ids)?.succeeded()) {
-            return Ok(ids.len());
-        }
-        // Where one of them is gone already, podman removes none of the others.
-        let mut last = found;
-        for id in &ids {
-            last = remove(&[id])?;
-        }
-        let left = find()?;
-        if left.succeeded() && left.text().is_empty() {
-            return Ok(ids.len());
-        }
-        let what = format!("containers of run {} may be left: cargo xtask clean", self.run);
-        Err(EngineError::Refused { what, transcript: last })
+        remove::everything(self.program, &self.run, self.used_pods.load(Ordering::SeqCst))
     }
 }

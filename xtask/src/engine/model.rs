@@ -37,6 +37,8 @@ struct World {
     rules: Rules,
     spaces: Spaces,
     containers: BTreeMap<Container, Instance>,
+    /// How many containers were made.
+    made: usize,
     /// How often each container was started.
     starts: BTreeMap<Container, usize>,
 }
@@ -48,6 +50,10 @@ struct Instance {
     state: State,
     /// What it uses while it runs.
     view: View,
+    /// Which one it is of all that were made: another of the same name is another.
+    number: usize,
+    /// The one that it joins, by its number.
+    donor: Option<usize>,
 }
 
 /// What a place sees.
@@ -69,6 +75,7 @@ impl Model {
             rules,
             spaces: Spaces::new(objects.size),
             containers: BTreeMap::new(),
+            made: 0,
             starts: BTreeMap::new(),
         };
         Self { info, objects, world: Mutex::new(world) }
@@ -144,7 +151,12 @@ impl World {
         if sized && !self.rules.policy.may_size_shm(launch.sharing) {
             return refused();
         }
-        self.containers.insert(name, Instance { launch, state: State::Exited, view: HOST });
+        self.made += 1;
+        let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
+        let donor = donor.map(|donor| donor.number);
+        let container =
+            Instance { launch, state: State::Exited, view: HOST, number: self.made, donor };
+        self.containers.insert(name, container);
         let started = self.start(name);
         if started.state == Some(State::Refused) {
             self.containers.remove(&name);
@@ -175,13 +187,17 @@ impl World {
         }
     }
 
-    /// Applies a container's setting; no engine lets one change the host's limits, and a kernel of
-    /// the container's own takes them without a word and knows none.
+    /// Applies a container's setting, unless the engine refuses. A kernel of the container's own
+    /// takes limits without a word and knows none.
     fn set_up(&mut self, view: View, launch: Launch) -> bool {
         let own_kernel = self.rules.kernels == Kernels::Own;
         match launch.setting {
             Some(Setting::Sysctl(..)) if own_kernel => {}
-            Some(Setting::Sysctl(..)) if view.ipc == Made::HOST => return false,
+            Some(Setting::Sysctl(..))
+                if view.ipc == Made::HOST && !self.rules.policy.may_limit_host(launch.sharing) =>
+            {
+                return false;
+            }
             Some(Setting::Sysctl(sysctl, value)) => self.spaces.limit(view.ipc, sysctl, value),
             // Joiners find the tmpfs as it is, and the host's is not theirs to size.
             Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
@@ -211,20 +227,7 @@ impl World {
             return Some(HOST);
         }
         if let Some(donor) = sharing.donor() {
-            if self.rules.policy.starts_donors()
-                && self.containers.get(&donor).is_some_and(|it| it.state == State::Exited)
-            {
-                self.start(donor);
-            }
-            let donor = self.containers.get(&donor).copied()?;
-            let may = matches!(sharing, Sharing::Pod(_))
-                || self.rules.policy.may_join(donor.launch.sharing);
-            if !may || donor.state == State::Exited {
-                return None;
-            }
-            let fill_in = donor.view.shm.is_none() && self.rules.policy.fills_in_shm();
-            let shm = if fill_in { Some(self.make(name)) } else { donor.view.shm };
-            return Some(View { shm, ..donor.view });
+            return self.joined_view(name, donor);
         }
         let made = self.make(name);
         let shm = match sharing {
@@ -233,6 +236,25 @@ impl World {
             _ => Some(made),
         };
         Some(View { ipc: made, shm })
+    }
+
+    /// What it would see that joins another; `None` where the engine refuses.
+    fn joined_view(&mut self, name: Container, donor: Container) -> Option<View> {
+        let joiner = self.containers.get(&name).copied()?;
+        let is_the_same = |it: &&Instance| Some(it.number) == joiner.donor;
+        let found = self.containers.get(&donor).filter(is_the_same).copied()?;
+        if found.state == State::Exited && self.rules.policy.starts_donors() {
+            self.start(donor);
+        }
+        let found = self.containers.get(&donor).copied()?;
+        let may = matches!(joiner.launch.sharing, Sharing::Pod(_))
+            || self.rules.policy.may_join(found.launch.sharing);
+        if !may || found.state == State::Exited {
+            return None;
+        }
+        let fill_in = found.view.shm.is_none() && self.rules.policy.fills_in_shm();
+        let shm = if fill_in { Some(self.make(name)) } else { found.view.shm };
+        Some(View { shm, ..found.view })
     }
 
     /// Something new for the next start of a container.

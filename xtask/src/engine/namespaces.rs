@@ -32,7 +32,7 @@ pub struct Namespaces {
     user: bool,
     tools: Tools,
     /// How each container was made.
-    launches: Mutex<BTreeMap<Container, Launch>>,
+    made: Mutex<BTreeMap<Container, Made>>,
     running: Mutex<BTreeMap<Container, Process>>,
 }
 
@@ -45,35 +45,50 @@ struct Process {
     own: Vec<&'static str>,
 }
 
+/// How a container was made.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    launch: Launch,
+    /// When: another of the same name was made at another time.
+    at: Instant,
+    /// When the one was made that it joins.
+    donor: Option<Instant>,
+}
+
 impl Namespaces {
     /// For one run; with `user`, in user namespaces.
     #[must_use]
     pub fn new(info: EngineInfo, user: bool, tools: Tools) -> Self {
-        Self { info, user, tools, launches: Mutex::default(), running: Mutex::default() }
+        Self { info, user, tools, made: Mutex::default(), running: Mutex::default() }
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
-        if with(&self.launches, |launches| launches.contains_key(&container)) {
+        let made_at = |container| with(&self.made, |made| made.get(&container).map(|it| it.at));
+        if made_at(container).is_some() {
             return Ok(refused("there is a container of that name"));
         }
-        with(&self.launches, |launches| launches.insert(container, launch));
+        let made =
+            Made { launch, at: Instant::now(), donor: launch.sharing.donor().and_then(made_at) };
+        with(&self.made, |all| all.insert(container, made));
         let started = self.start(container)?;
         if started.state == Some(State::Refused) {
-            with(&self.launches, |launches| launches.remove(&container));
+            with(&self.made, |made| made.remove(&container));
         }
         Ok(started)
     }
 
     fn start(&self, container: Container) -> Result<Observation, EngineError> {
-        let launch = with(&self.launches, |launches| launches.get(&container).copied());
-        let launch =
-            launch.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
-        if launch.sharing == Sharing::Host && matches!(launch.setting, Some(Setting::Sysctl(..))) {
-            return Ok(refused("the host's limits are not a container's to set"));
-        }
-        let Some((program, args, own)) = self.command(launch) else {
+        let made = with(&self.made, |made| made.get(&container).copied());
+        let Made { launch, donor, .. } =
+            made.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
+        let there = |joined| with(&self.made, |made| made.get(&joined).map(|it| it.at)) == donor;
+        let command = self.command(launch).filter(|_| launch.sharing.donor().is_none_or(there));
+        let Some((program, args, own)) = command else {
             return Ok(refused("its donor does not run"));
         };
+        if matches!(launch.setting, Some(Setting::Sysctl(..))) && !own.contains(&"--ipc") {
+            return Ok(refused("the host's limits are not a container's to set"));
+        }
         let invocation = Invocation::new(program, args)
             .env(OWNER_VARIABLE, Owner::current().to_string())
             .discard_stdout();
@@ -123,11 +138,11 @@ impl Namespaces {
         };
         match launch.setting {
             Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
-                setup += &format!(",size={size}");
+                setup = format!("{setup},size={size}");
             }
             Some(Setting::Sysctl(sysctl, value)) => {
                 let file = sysctl.name().replace('.', "/");
-                setup += &format!(" && echo {value} > /proc/sys/{file}");
+                setup = format!("{setup} && echo {value} > /proc/sys/{file}");
             }
             _ => {}
         }
@@ -226,14 +241,14 @@ impl Namespaces {
         if with(&self.running, |running| running.contains_key(&container)) {
             return self.end(container, Signal::TERM);
         }
-        let (state, exit_code) = (Some(State::Exited), Some(0));
-        Ok(Observation { state, exit_code, ..Observation::default() })
+        let (exit_code, state) = (Some(0), Some(State::Exited));
+        Ok(Observation { exit_code, state, ..Observation::default() })
     }
 
     fn remove(&self, container: Container) -> Result<Observation, EngineError> {
         let runs = with(&self.running, |running| running.contains_key(&container));
         let ended = if runs { self.end(container, Signal::KILL)? } else { Observation::default() };
-        with(&self.launches, |launches| launches.remove(&container));
+        with(&self.made, |made| made.remove(&container));
         Ok(Observation { state: Some(State::Gone), exit_code: Some(0), ..ended })
     }
 

@@ -41,7 +41,7 @@ impl Tools {
         match action {
             Action::Write(mechanism, text) => {
                 let address = self.address(*mechanism, volume);
-                Ok(("shm_wr", [address, self.size(), vec![text.clone()]].concat()))
+                Ok(("shm_wr", [address, self.size(*mechanism), vec![text.clone()]].concat()))
             }
             Action::Read(mechanism) => Ok(("shm_rd", self.address(*mechanism, volume))),
             Action::List => Ok(("shm_ls", vec![])),
@@ -74,11 +74,14 @@ impl Tools {
         }
     }
 
-    /// The size to make something with, where it is not what the writer takes by itself.
-    fn size(&self) -> Vec<String> {
-        match self.objects.size {
-            Objects::DEFAULT_SIZE => vec![],
-            size => vec!["--size".to_owned(), size.to_string()],
+    /// The size to make memory with, where it is not what the writer takes by itself.
+    fn size(&self, mechanism: Mechanism) -> Vec<String> {
+        match (mechanism, self.objects.size) {
+            (_, Objects::DEFAULT_SIZE) => vec![],
+            (Mechanism::Sysv | Mechanism::Posix | Mechanism::File, size) => {
+                vec!["--size".to_owned(), size.to_string()]
+            }
+            _ => vec![],
         }
     }
 

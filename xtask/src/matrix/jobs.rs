@@ -33,7 +33,7 @@ pub(super) struct Jobs<'a> {
     pub(super) text: &'a str,
     pub(super) volume: &'a Path,
     /// How many scripts at a time.
-    pub(super) jobs: usize,
+    pub(super) at_once: usize,
     /// How often each.
     pub(super) repeat: usize,
     pub(super) interrupt: &'a Interrupt,
@@ -76,7 +76,7 @@ impl Jobs<'_> {
         let next = AtomicUsize::new(0);
         let done = Mutex::new(Vec::new());
         thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, self.groups.len()) {
+            for _ in 0..self.at_once.clamp(1, self.groups.len()) {
                 scope.spawn(|| {
                     while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed))
                         && let Some(group) = self.groups.get(index)

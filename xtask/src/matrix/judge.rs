@@ -23,7 +23,8 @@ struct Answer {
 }
 
 /// What all runs of the script at `index` say of one of its cells.
-pub(super) fn judge(
+#[must_use]
+pub fn judge(
     question: &Question,
     index: usize,
     plan: &Plan,
@@ -48,11 +49,12 @@ pub(super) fn judge(
                 None if failing.len() < answers.len() => Outcome::Unstable,
                 None => Outcome::Differs,
             };
-            let mut reason = first.verdict.reason().unwrap_or_default();
-            if answers.len() > 1 {
-                reason += &format!(" ({} of {} runs)", failing.len(), answers.len());
-            }
-            (outcome, Some(reason))
+            let reason = first.verdict.reason().unwrap_or_default();
+            let how_often = match answers.len() {
+                1 => String::new(),
+                count => format!(" ({} of {count} runs)", failing.len()),
+            };
+            (outcome, Some(reason + &how_often))
         }
     };
     CellResult {
@@ -120,7 +122,8 @@ impl Answer {
 }
 
 /// What the model says: the first of the steps that does not succeed decides.
-fn predicted(question: &Question, plan: &Plan) -> Sight {
+#[must_use]
+pub fn predicted(question: &Question, plan: &Plan) -> Sight {
     let find = |id: &String| {
         let planned = plan.stages.iter().flatten().find(|planned| planned.step.id == *id)?;
         Some(Sight::of(&planned.predicted))
@@ -170,9 +173,8 @@ fn broken_setting<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepRe
         let id = &result.planned.step.id;
         id.starts_with("run-") || id.starts_with("event-") || *id == control
     };
-    let setting = || steps.iter().filter(is_setting);
-    let failed = setting().find(|result| matches!(result.verdict, Verdict::Fail(_)));
-    failed.or_else(|| setting().find(|result| matches!(result.verdict, Verdict::Skip(_))))
+    // The first: what follows it may be its consequence.
+    steps.iter().filter(is_setting).find(|result| !matches!(result.verdict, Verdict::Pass))
 }
 
 /// The verdict on a cell whose script could not be carried out.

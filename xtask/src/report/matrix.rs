@@ -7,7 +7,10 @@ use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
 
+mod html;
 mod json;
+mod junit;
+mod markdown;
 mod text;
 
 /// The grids of all engines that were asked.
@@ -33,6 +36,9 @@ impl Matrix {
         match format {
             Format::Text => text::write(self, out),
             Format::Json => json::write(self, out),
+            Format::Markdown => markdown::write(self, out),
+            Format::Junit => junit::write(self, out),
+            Format::Html => html::write(self, out),
         }?;
         out.flush()
     }
@@ -59,7 +65,7 @@ fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
         .max_by_key(|outcome| Outcome::ALL.iter().position(|it| it == outcome));
     let all = |outcome| !cells.is_empty() && cells.iter().all(|cell| cell.outcome == outcome);
     let text = if all(Outcome::Skipped) {
-        "skipped".to_owned()
+        SKIPPED.to_owned()
     } else if !cells.is_empty() && cells.iter().all(|cell| cell.sight() == Sight::Refused) {
         "refused".to_owned()
     } else {
@@ -82,6 +88,47 @@ fn letter(cell: &CellResult) -> &'static str {
         (Sight::Unknown, _) => "?",
     }
 }
+
+/// What tells the outcome of a square without colour.
+fn mark(outcome: Option<Outcome>) -> &'static str {
+    match outcome {
+        Some(outcome) if outcome.is_bad() => " !",
+        Some(Outcome::Quirk) => " ~",
+        _ => "",
+    }
+}
+
+/// Why no row of a mode was carried out, if none was and all for the same reason.
+fn skipped_mode<'a>(rows: &[&'a [CellResult]]) -> Option<&'a str> {
+    let mut cells = rows.iter().flat_map(|row| *row);
+    let first = cells.next()?;
+    let same = |cell: &CellResult| cell.outcome == Outcome::Skipped && cell.reason == first.reason;
+    (same(first) && cells.all(same)).then_some(first.reason.as_deref()?)
+}
+
+/// The squares in which the engines do not all see the same, each with what they see.
+fn disagreements(matrix: &Matrix) -> Vec<(String, Vec<String>)> {
+    let Some((first, others)) = matrix.grids.split_first() else { return vec![] };
+    let mut found = Vec::new();
+    for (number, row) in first.rows().enumerate() {
+        let cell = &row[0].cell;
+        for observer in columns(cell.sharing) {
+            // All grids have the same rows.
+            let others = others.iter().filter_map(|grid| grid.rows().nth(number));
+            let squares: Vec<_> =
+                [row].into_iter().chain(others).map(|row| square(row, observer).0).collect();
+            let mut seen = squares.iter().filter(|text| *text != SKIPPED);
+            let same = seen.next().is_none_or(|first| seen.all(|it| it == first));
+            if !same {
+                let (event, observer) = (cell.event.word(), observer.word());
+                found.push((format!("{}/{event}/{observer}", cell.sharing), squares));
+            }
+        }
+    }
+    found
+}
+
+const SKIPPED: &str = "skipped";
 
 /// How many cells came out how, in words.
 fn summary(grid: &Grid) -> String {

@@ -1,12 +1,11 @@
 //! The report for people.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use shm_core::text::escape;
 
-use super::{ConclusionResult, Report};
+use super::{ConclusionResult, Report, time};
 use crate::invocation::command_line;
 use crate::observation::{Identity, Observation};
 use crate::run::{StepResult, describe};
@@ -37,7 +36,8 @@ fn word(verdict: &Verdict) -> String {
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;
-    let title = format!("The {}'s experiment on {} {}", report.script, engine.name, engine.version);
+    let title =
+        format!("The {}'s experiment on {} {}", report.script, engine.title(), engine.version);
     writeln!(out, "{HEADING}{title}{HEADING:#}")?;
     writeln!(out, "engine: {}; kernel {}", engine.chosen, engine.kernel)?;
     writeln!(out, "base {}, key {}", report.base, report.key)?;
@@ -53,7 +53,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     for result in &report.conclusions {
         write_conclusion(result, out)?;
     }
-    write_summary(report, out)
+    writeln!(out, "\n{}", super::summary(report))
 }
 
 fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
@@ -110,26 +110,4 @@ fn write_conclusion(result: &ConclusionResult, out: &mut dyn Write) -> io::Resul
         writeln!(out, "      {place:<5} was in {list}")?;
     }
     Ok(())
-}
-
-fn write_summary(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let steps = report.steps.iter().map(|step| &step.verdict);
-    let verdicts: Vec<_> = steps.chain(report.conclusions.iter().map(|c| &c.verdict)).collect();
-    let count = |wanted: &str| verdicts.iter().filter(|v| v.word() == wanted).count();
-    let (steps, conclusions) = (report.steps.len(), report.conclusions.len());
-    write!(out, "\n{steps} steps and {conclusions} conclusions in {}: ", time(report.duration))?;
-    match (count("fail"), count("skip")) {
-        (0, 0) => writeln!(out, "all as predicted"),
-        (0, skipped) => writeln!(out, "as predicted; {skipped} skipped"),
-        (failed, 0) => writeln!(out, "{failed} not as predicted"),
-        (failed, skipped) => writeln!(out, "{failed} not as predicted; {skipped} skipped"),
-    }
-}
-
-fn time(duration: Duration) -> String {
-    if duration < Duration::from_secs(1) {
-        format!("{} ms", duration.as_millis())
-    } else {
-        format!("{:.1} s", duration.as_secs_f64())
-    }
 }

@@ -64,6 +64,20 @@ impl Engine {
     }
 }
 
+/// A trial that needs something else; `missing` says why it cannot be had.
+pub(crate) fn trial_with(
+    what: &'static str,
+    name: &str,
+    missing: impl FnOnce() -> Option<String> + Send + 'static,
+    body: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    Trial::ignorable_test(format!("{what}::{name}"), move || match missing() {
+        None => body().map(|()| Completion::Completed),
+        Some(why) if is_required(what) => Err(format!("required, but {why}").into()),
+        Some(why) => Ok(Completion::ignored_with(format!("{what} is missing: {why}"))),
+    })
+}
+
 fn is_required(engine: &str) -> bool {
     let required = std::env::var("SHM_REQUIRE_ENGINES").unwrap_or_default();
     required.split(',').any(|name| name == engine)

@@ -1,7 +1,9 @@
 //! The experiment on real engines, and on engines that lie, hang and refuse.
 //!
 //! An engine that is not there makes its trials ignored, with the reason; with
-//! `SHM_REQUIRE_ENGINES=docker,podman,namespaces` it makes them fail.
+//! `SHM_REQUIRE_ENGINES=docker,podman,namespaces` it makes them fail. `runsc` and `xmllint` may be
+//! required in the same way. `SHM_WHOLE_MATRIX=1` runs all of the matrix, `SHM_RANDOM_SCRIPTS` says
+//! how many random scripts.
 #![forbid(unsafe_code)]
 
 mod honest;
@@ -12,6 +14,9 @@ mod liars;
 mod machine;
 mod matrices;
 mod misfortune;
+mod random;
+mod runtimes;
+mod schema;
 
 use libtest_mimic::{Arguments, Trial};
 
@@ -41,5 +46,8 @@ fn trials() -> Vec<Trial> {
     trials.extend(interrupted::trials(&engines));
     trials.extend(images::trials(&engines));
     trials.extend(matrices::trials(&engines));
+    trials.extend(random::trials(&engines));
+    trials.extend(runtimes::trials());
+    trials.extend(schema::trials());
     trials
 }

@@ -16,12 +16,12 @@ use crate::script::matrix::Cell;
 pub(super) struct Document<'a> {
     schema_version: u32,
     script: &'static str,
-    engines: Vec<Engine<'a>>,
+    engines: Vec<OnEngine<'a>>,
     verdict: &'static str,
 }
 
 #[derive(Serialize)]
-struct Engine<'a> {
+struct OnEngine<'a> {
     engine: &'a EngineInfo,
     duration_ms: u128,
     cells: Vec<Row<'a>>,
@@ -72,13 +72,13 @@ pub(super) fn document(matrix: &Matrix) -> Document<'_> {
     Document {
         schema_version: 1,
         script: "matrix",
-        engines: matrix.grids.iter().map(engine).collect(),
+        engines: matrix.grids.iter().map(on_engine).collect(),
         verdict: verdict(matrix.passed()),
     }
 }
 
-fn engine(grid: &Grid) -> Engine<'_> {
-    Engine {
+fn on_engine(grid: &Grid) -> OnEngine<'_> {
+    OnEngine {
         engine: &grid.engine,
         duration_ms: grid.duration.as_millis(),
         cells: grid.cells.iter().map(|cell| row(grid, cell)).collect(),

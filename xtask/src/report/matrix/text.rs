@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{LEGEND, Matrix, SIGNS, columns, remarks, square, summary};
+use super::{
+    LEGEND, Matrix, SIGNS, columns, disagreements, mark, remarks, skipped_mode, square, summary,
+};
 use crate::matrix::grid::{CellResult, Grid, Outcome};
 use crate::script::matrix::Observer;
 
@@ -25,6 +27,21 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         }
         write_grid(grid, out)?;
     }
+    let disagreements = disagreements(matrix);
+    if !disagreements.is_empty() {
+        write!(out, "\n{BOLD}{:<36}", "Where the engines differ")?;
+        for grid in &matrix.grids {
+            write!(out, "{:<WIDTH$}", grid.engine.title())?;
+        }
+        writeln!(out, "{BOLD:#}")?;
+        for (name, squares) in disagreements {
+            write!(out, "  {name:<34}")?;
+            for text in squares {
+                write!(out, "{text:<WIDTH$}")?;
+            }
+            writeln!(out)?;
+        }
+    }
     Ok(())
 }
 
@@ -33,15 +50,18 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{BOLD}The matrix on {} {}{BOLD:#}", engine.title(), engine.version)?;
     writeln!(out, "engine: {}; kernel {}", engine.chosen, engine.kernel)?;
     writeln!(out, "{LEGEND}\n{SIGNS}")?;
-    let mut mode = "";
-    for row in grid.rows() {
-        let sharing = row[0].cell.sharing;
-        if mode != sharing {
-            mode = sharing;
-            let [a, b, c, d] = columns(sharing).map(Observer::word);
-            writeln!(out, "\n{BOLD}{sharing:<20}{a:<WIDTH$}{b:<WIDTH$}{c:<WIDTH$}{d}{BOLD:#}")?;
+    let rows: Vec<_> = grid.rows().collect();
+    for mode in rows.chunk_by(|a, b| a[0].cell.sharing == b[0].cell.sharing) {
+        let sharing = mode[0][0].cell.sharing;
+        if let Some(reason) = skipped_mode(mode) {
+            writeln!(out, "\n{BOLD}{sharing:<20}{BOLD:#}{FAINT}skipped: {reason}{FAINT:#}")?;
+            continue;
         }
-        write_row(row, out)?;
+        let [a, b, c, d] = columns(sharing).map(Observer::word);
+        writeln!(out, "\n{BOLD}{sharing:<20}{a:<WIDTH$}{b:<WIDTH$}{c:<WIDTH$}{d}{BOLD:#}")?;
+        for row in mode {
+            write_row(row, out)?;
+        }
     }
     write_remarks(grid, out)?;
     writeln!(out, "\n{}", summary(grid))
@@ -51,14 +71,14 @@ fn write_row(row: &[CellResult], out: &mut dyn Write) -> io::Result<()> {
     let mut line = format!("  {:<18}", row[0].cell.event.word());
     for observer in columns(row[0].cell.sharing) {
         let (text, outcome) = square(row, observer);
-        // Without colour the mark tells.
-        let (mark, style) = match outcome {
-            Some(outcome) if outcome.is_bad() => (" !", RED),
-            Some(Outcome::Quirk) => (" ~", YELLOW),
-            Some(Outcome::Skipped) => ("", FAINT),
-            _ => ("", Style::new()),
+        let style = match outcome {
+            Some(outcome) if outcome.is_bad() => RED,
+            Some(Outcome::Quirk) => YELLOW,
+            Some(Outcome::Skipped) => FAINT,
+            _ => Style::new(),
         };
-        let text = format!("{text}{mark}");
+        // Without colour the mark tells.
+        let text = format!("{text}{}", mark(outcome));
         // The padding stays outside the colour, where it can be cut.
         let padding = " ".repeat(WIDTH.saturating_sub(text.len()));
         line = format!("{line}{style}{text}{style:#}{padding}");
@@ -82,8 +102,7 @@ fn write_remarks(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     for quirk in &grid.gone {
-        let how = if quirk.racy { "did not show this time" } else { "no longer shows" };
-        writeln!(out, "\n{}: {how}: {}", quirk.id, quirk.citation)?;
+        writeln!(out, "\n{} {}: {}", quirk.id, quirk.absence(), quirk.citation)?;
     }
     Ok(())
 }

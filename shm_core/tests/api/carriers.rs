@@ -1,0 +1,93 @@
+//! Semaphores and message queues as carriers of a text.
+
+use shm_core::{Carrier, Diagnosis, Errno, Error, Origin};
+
+use crate::scratch::{ScratchKey, ScratchName};
+
+/// A carrier of each kind, on names of its own; removed at the end.
+struct Scratch(Vec<Carrier>);
+
+impl Scratch {
+    fn new() -> Self {
+        let key = *ScratchKey::new();
+        let name = ScratchName::new().parse().unwrap();
+        Self(vec![Carrier::Semaphores(key), Carrier::Queue(key), Carrier::Mqueue(name)])
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        for carrier in &self.0 {
+            // Some tests remove them, or make none.
+            let _ = carrier.remove();
+        }
+    }
+}
+
+fn errno(result: Result<impl std::fmt::Debug, Error>) -> Errno {
+    result.unwrap_err().errno().unwrap()
+}
+
+#[test]
+fn a_text_is_read_as_it_was_written_and_as_often_as_one_likes() {
+    for carrier in &Scratch::new().0 {
+        for text in [&b"hello"[..], b"a longer text than before", b"short", b""] {
+            carrier.write_text(text, 64, 0o600, false).unwrap();
+            for _ in 0..3 {
+                assert_eq!(carrier.read_text().unwrap(), text, "{carrier:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_not_there_is_enoent_with_a_cause() {
+    for carrier in &Scratch::new().0 {
+        let error = carrier.read_text().unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOENT), "{carrier:?}");
+        let call = error.call().unwrap();
+        assert!(["semget", "msgget", "mq_open"].contains(&call), "{call}");
+        let expected = format!("{call} failed, errno: 2 msg: No such file or directory");
+        assert_eq!(error.to_string(), expected);
+        assert!(Diagnosis::of(&error).unwrap().cause.contains("in this IPC namespace"));
+        assert_eq!(errno(carrier.remove()), Errno::ENOENT);
+    }
+}
+
+#[test]
+fn the_first_writer_makes_it_and_the_next_finds_it() {
+    for carrier in &Scratch::new().0 {
+        assert_eq!(carrier.write_text(b"a", 8, 0o600, true).unwrap(), Origin::Created);
+        assert_eq!(carrier.write_text(b"b", 8, 0o600, false).unwrap(), Origin::Opened);
+        assert_eq!(errno(carrier.write_text(b"c", 8, 0o600, true)), Errno::EEXIST);
+        assert_eq!(carrier.read_text().unwrap(), b"b");
+    }
+}
+
+#[test]
+fn a_text_that_does_not_fit_is_refused_and_nothing_is_made() {
+    for carrier in &Scratch::new().0 {
+        let refused = carrier.write_text(b"12345678", 8, 0o600, false);
+        assert!(matches!(refused, Err(Error::OutOfBounds { length: 9, size: 8, .. })));
+        assert_eq!(errno(carrier.read_text()), Errno::ENOENT);
+    }
+}
+
+#[test]
+fn a_set_of_semaphores_never_grows() {
+    let scratch = Scratch::new();
+    let semaphores = &scratch.0[0];
+    semaphores.write_text(b"1234567", 8, 0o600, false).unwrap();
+    let refused = semaphores.write_text(b"123456789", 16, 0o600, false);
+    assert!(matches!(refused, Err(Error::OutOfBounds { length: 10, size: 8, .. })), "{refused:?}");
+    assert_eq!(semaphores.read_text().unwrap(), b"1234567");
+}
+
+#[test]
+fn what_was_removed_is_gone() {
+    for carrier in &Scratch::new().0 {
+        carrier.write_text(b"a", 8, 0o600, false).unwrap();
+        carrier.remove().unwrap();
+        assert_eq!(errno(carrier.read_text()), Errno::ENOENT);
+    }
+}

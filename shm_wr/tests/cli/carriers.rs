@@ -1,0 +1,62 @@
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, starts_with};
+use shm_core::{Carrier, Key};
+
+use crate::scratch::{ScratchKey, ScratchName};
+use crate::shm_wr;
+
+/// What stands for each kind on the command line, and the carrier it means.
+fn carriers(key: Key, name: &str) -> [(Vec<String>, Carrier); 3] {
+    let keyed = |flag: &str| vec![flag.to_owned(), "--key".to_owned(), key.to_string()];
+    [
+        (keyed("--sem"), Carrier::Semaphores(key)),
+        (keyed("--msg"), Carrier::Queue(key)),
+        (vec!["--mqueue".to_owned(), name.to_owned()], Carrier::Mqueue(name.parse().unwrap())),
+    ]
+}
+
+#[test]
+fn semaphores_and_queues_are_written_as_segments_are() {
+    for (args, carrier) in carriers(*ScratchKey::new(), &ScratchName::new()) {
+        shm_wr().args(&args).arg("hello").assert().code(0).stdout("shm write success\n").stderr("");
+        assert_eq!(carrier.read_text().unwrap(), b"hello");
+        shm_wr().args(&args).arg("--stdin").write_stdin("again").assert().code(0);
+        assert_eq!(carrier.read_text().unwrap(), b"again");
+        shm_wr()
+            .args(&args)
+            .args(["--create-new", "x"])
+            .assert()
+            .code(255)
+            .stdout("shm write failed\n")
+            .stderr(
+                contains("get failed, errno: 17 msg").or(contains("mq_open failed, errno: 17")),
+            );
+        shm_wr().args(&args).arg("--remove").assert().code(0).stdout("shm remove success\n");
+        shm_wr().args(&args).arg("--remove").assert().code(255).stderr(contains("errno: 2 msg"));
+    }
+}
+
+#[test]
+fn a_text_that_does_not_fit_is_refused_for_them_too() {
+    for (args, carrier) in carriers(*ScratchKey::new(), &ScratchName::new()) {
+        let wide = ["--size", "4", "hello"];
+        shm_wr().args(&args).args(wide).assert().code(255).stderr(starts_with("the text does not"));
+        assert!(carrier.read_text().is_err());
+        shm_wr().args(&args).args(wide).arg("--truncate").assert().code(0);
+        assert_eq!(carrier.read_text().unwrap(), b"hel");
+        carrier.remove().unwrap();
+    }
+}
+
+#[test]
+fn one_call_writes_to_one_place() {
+    for args in [
+        &["--sem", "--msg"][..],
+        &["--sem", "--posix", "a"],
+        &["--msg", "--file", "a"],
+        &["--mqueue", "a", "--posix", "b"],
+        &["--mqueue", "a", "--key", "5"],
+    ] {
+        shm_wr().args(args).arg("x").assert().code(2).stderr(contains("cannot be used with"));
+    }
+}

@@ -1,0 +1,82 @@
+//! The report as a page.
+
+use std::io::{self, Write};
+
+use maud::{Markup, html};
+use shm_core::text::escape;
+
+use super::page::page;
+use super::{ConclusionResult, Report};
+use crate::invocation::command_line;
+use crate::observation::Identity;
+use crate::run::{StepResult, describe};
+use crate::verdict::Verdict;
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let engine = &report.engine;
+    let title =
+        format!("The {}'s experiment on {} {}", report.script, engine.title(), engine.version);
+    let sections = report.steps.chunk_by(|a, b| a.planned.step.section == b.planned.step.section);
+    let body = html! {
+        h1 { (title) }
+        p { (super::summary(report)) "." }
+        p.faint {
+            "engine: " (engine.chosen) "; kernel " (engine.kernel) "; base " (report.base) ", key "
+            (report.key)
+        }
+        h2 { "Conclusions" }
+        @for result in &report.conclusions { (conclusion(result)) }
+        @for steps in sections {
+            h2 { (steps[0].planned.step.section) }
+            @for result in steps { (step(result)) }
+        }
+    };
+    out.write_all(page(&title, "", &body).into_string().as_bytes())
+}
+
+fn conclusion(result: &ConclusionResult) -> Markup {
+    html! {
+        div.step {
+            h3 { (badge(&result.verdict)) " " (result.conclusion.statement) }
+            @if let Some(reason) = result.verdict.reason() { p { (reason) } }
+            @for (place, identities) in &result.namespaces {
+                p.faint {
+                    (place) " was in "
+                    (identities.iter().map(Identity::to_string).collect::<Vec<_>>().join(", then "))
+                }
+            }
+        }
+    }
+}
+
+fn step(result: &StepResult) -> Markup {
+    let observed = result.observed.as_ref();
+    let command = observed.map(|it| command_line(&it.command)).filter(|it| !it.is_empty());
+    html! {
+        div.step id=(result.planned.step.id) {
+            (badge(&result.verdict)) " " strong { (result.planned.step.place) } " "
+            code { (command.unwrap_or_else(|| describe(&result.planned))) }
+            @if let Some(reason) = result.verdict.reason() { p { (reason) } }
+            @if let Some(observed) = observed {
+                @for printed in [&observed.stderr, &observed.stdout] {
+                    @if !printed.is_empty() {
+                        pre { (escape(printed).replace("\\x0d\n", "\n").trim_end()) }
+                    }
+                }
+                p.faint {
+                    @if let Some(namespace) = &observed.namespace { (namespace) "; " }
+                    (super::time(observed.duration))
+                }
+            }
+        }
+    }
+}
+
+fn badge(verdict: &Verdict) -> Markup {
+    let class = match verdict {
+        Verdict::Pass => "badge good",
+        Verdict::Fail(_) => "badge bad",
+        Verdict::Skip(_) => "badge none",
+    };
+    html! { span class=(class) { (verdict.word()) } }
+}

@@ -1,0 +1,79 @@
+//! The report for CI servers: `JUnit`'s XML, a test case a step and a conclusion.
+
+use std::io::{self, Write};
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use super::Report;
+use crate::engine::EngineInfo;
+use crate::invocation::command_line;
+use crate::observation::Observation;
+use crate::verdict::Verdict;
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let title = report.engine.title();
+    let mut suite = suite(format!("{} on {title}", report.script), &report.engine);
+    suite.set_time(report.duration);
+    for result in &report.steps {
+        let mut case = TestCase::new(&result.planned.step.id, status(&result.verdict));
+        case.set_classname(format!("{}.{title}", report.script));
+        if let Some(observed) = &result.observed {
+            case.set_time(observed.duration);
+            case.set_system_out_lossy(transcript(observed));
+        }
+        suite.add_test_case(case);
+    }
+    for result in &report.conclusions {
+        let mut case = TestCase::new(result.conclusion.id, status(&result.verdict));
+        case.set_classname(format!("{}.{title}.conclusions", report.script));
+        suite.add_test_case(case);
+    }
+    let mut document = quick_junit::Report::new(&report.script);
+    document.set_time(report.duration).add_test_suite(suite);
+    serialize(&document, out)
+}
+
+/// A suite of cases that one engine answered.
+pub(super) fn suite(name: String, engine: &EngineInfo) -> TestSuite {
+    let mut suite = TestSuite::new(name);
+    suite.add_property(("engine", &engine.title()[..]));
+    suite.add_property(("version", &engine.version[..]));
+    suite.add_property(("kernel", &engine.kernel[..]));
+    suite
+}
+
+/// Writes the document. What quick-junit calls disabled in a suite are its skipped cases, and
+/// Jenkins takes no report that does not say so.
+pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io::Result<()> {
+    let document = report.to_string().map_err(io::Error::other)?;
+    for line in document.lines() {
+        // In a text no tag starts a line: its `<` are escaped.
+        if line.trim_start().starts_with("<testsuite ") {
+            writeln!(out, "{}", line.replacen(" disabled=", " skipped=", 1))?;
+        } else {
+            writeln!(out, "{line}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A command and what it printed.
+pub(super) fn transcript(observed: &Observation) -> Vec<u8> {
+    let command = match &observed.command[..] {
+        [] => String::new(),
+        command => format!("$ {}\n", command_line(command)),
+    };
+    [command.as_bytes(), &observed.stdout, &observed.stderr].concat()
+}
+
+fn status(verdict: &Verdict) -> TestCaseStatus {
+    let mut status = match verdict {
+        Verdict::Pass => TestCaseStatus::success(),
+        Verdict::Fail(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Skip(_) => TestCaseStatus::skipped(),
+    };
+    if let Some(reason) = verdict.reason() {
+        status.set_message(reason);
+    }
+    status
+}

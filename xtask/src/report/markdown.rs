@@ -1,0 +1,83 @@
+//! The report to be pasted where Markdown is shown, such as into an issue.
+
+use std::io::{self, Write};
+
+use shm_core::text::escape;
+
+use super::{ConclusionResult, Report};
+use crate::invocation::command_line;
+use crate::observation::Observation;
+use crate::run::{StepResult, describe};
+
+pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    let engine = &report.engine;
+    let (title, version) = (inline(&engine.title()), inline(&engine.version));
+    writeln!(out, "## The {}'s experiment on {title} {version}\n", report.script)?;
+    writeln!(
+        out,
+        "{}. Kernel {}, base {}, key {}.\n",
+        super::summary(report),
+        inline(&engine.kernel),
+        code(&report.base),
+        code(&report.key.to_string())
+    )?;
+    writeln!(out, "| conclusion | verdict |\n|---|---|")?;
+    for ConclusionResult { conclusion, verdict, .. } in &report.conclusions {
+        let reason = verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
+        writeln!(out, "| {} | {}{reason} |", conclusion.statement, verdict.word())?;
+    }
+    let mut section = "";
+    for result in &report.steps {
+        if result.planned.step.section != section {
+            section = result.planned.step.section;
+            writeln!(out, "\n### {section}\n")?;
+        }
+        write_step(result, out)?;
+    }
+    Ok(())
+}
+
+fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
+    let place = result.planned.step.place;
+    let what = match result.observed.as_ref().filter(|observed| !observed.command.is_empty()) {
+        Some(observed) => code(&command_line(&observed.command)),
+        None => describe(&result.planned),
+    };
+    let reason = result.verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
+    writeln!(out, "- **{place}** {what} — {}{reason}", result.verdict.word())?;
+    let printed = result.observed.as_ref().map(printed).unwrap_or_default();
+    if !printed.is_empty() {
+        writeln!(out, "\n  ```text")?;
+        for line in printed.lines() {
+            writeln!(out, "  {line}")?;
+        }
+        writeln!(out, "  ```\n")?;
+    }
+    Ok(())
+}
+
+/// What a command printed, with nothing in it that would end the block of code around it.
+fn printed(observed: &Observation) -> String {
+    let text = [&observed.stderr[..], &observed.stdout].map(escape).concat();
+    text.replace("\\x0d\n", "\n").replace("```", "'''").trim_end().to_owned()
+}
+
+/// A text that is shown as it is, within a line or a column of a table.
+pub(super) fn inline(text: &str) -> String {
+    let mut shown = String::new();
+    for character in text.replace('\n', " ").chars() {
+        if r"\`*_[]<>|#".contains(character) {
+            shown.push('\\');
+        }
+        shown.push(character);
+    }
+    shown
+}
+
+/// A text as code, within a line or a column of a table.
+pub(super) fn code(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    format!("`{}`", text.replace(['`', '\n'], " ").replace('|', r"\|"))
+}

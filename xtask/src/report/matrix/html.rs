@@ -1,0 +1,210 @@
+//! The matrix as a page: the grids in colour, side by side, each cell opening to its evidence.
+
+use std::io::{self, Write};
+
+use maud::{Markup, PreEscaped, html};
+
+use super::{
+    LEGEND, Matrix, SIGNS, columns, disagreements, json, letter, mark, remarks, skipped_mode,
+    square, summary,
+};
+use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
+use crate::report::page::page;
+use crate::script::Mechanism;
+use crate::script::matrix::{MODES, Observer};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
+    let titles: Vec<_> = matrix.grids.iter().map(|grid| grid.engine.title()).collect();
+    let title = format!("The matrix on {}", titles.join(", "));
+    // Whatever a container printed, it does not end the element that holds it.
+    let data = serde_json::to_string(&json::document(matrix))?.replace("</", "<\\/");
+    let body = html! {
+        h1 { (title) }
+        div.cards { @for grid in &matrix.grids { (card(grid)) } }
+        p { (LEGEND) ". " (SIGNS) "." }
+        (filters())
+        @for (mode, _) in MODES { (section(matrix, mode)) }
+        (differences(matrix))
+        @for grid in &matrix.grids { (explained(grid)) }
+        dialog {
+            form method="dialog" { button.close aria-label="close" { "×" } }
+            div {}
+        }
+        script type="application/json" id="data" { (PreEscaped(data)) }
+        script { (PreEscaped(SCRIPT)) }
+    };
+    out.write_all(page(&title, STYLE, &body).into_string().as_bytes())
+}
+
+fn card(grid: &Grid) -> Markup {
+    let engine = &grid.engine;
+    let (class, word) = if grid.passed() {
+        ("badge good", "as predicted")
+    } else {
+        ("badge bad", "not as predicted")
+    };
+    html! {
+        div {
+            h3 { (engine.title()) " " (engine.version) " " span class=(class) { (word) } }
+            p { (summary(grid)) }
+            p.faint { "kernel " (engine.kernel) "; engine: " (engine.chosen) }
+        }
+    }
+}
+
+/// Hidden until the script is there that makes them do something.
+fn filters() -> Markup {
+    let group = |name: &str, values: &[&str]| {
+        html! {
+            fieldset {
+                legend { (name) }
+                @for value in values {
+                    label { input type="checkbox" name=(name) value=(value) checked; " " (value) }
+                }
+            }
+        }
+    };
+    html! {
+        form #filters hidden {
+            (group("mechanism", &Mechanism::ALL.map(Mechanism::word)))
+            (group("mode", &MODES.map(|(name, _)| name)))
+            (group("verdict", &Outcome::ALL.map(Outcome::word)))
+        }
+    }
+}
+
+/// A mode on all engines.
+fn section(matrix: &Matrix, mode: &str) -> Markup {
+    let of_mode = |grid: &'_ Grid| grid.cells.iter().any(|cell| cell.cell.sharing == mode);
+    html! {
+        @if matrix.grids.iter().any(of_mode) {
+            section data-mode=(mode) {
+                h2 { (mode) }
+                div.engines {
+                    @for (number, grid) in matrix.grids.iter().enumerate() {
+                        div.engine data-title=(grid.engine.title()) {
+                            @if matrix.grids.len() > 1 { h3 { (grid.engine.title()) } }
+                            (table(grid, number, mode))
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn table(grid: &Grid, number: usize, mode: &str) -> Markup {
+    let rows: Vec<_> = grid.rows().filter(|row| row[0].cell.sharing == mode).collect();
+    if let Some(reason) = skipped_mode(&rows) {
+        return html! { p.faint.skipped { "skipped: " (reason) } };
+    }
+    let index = |cell: &CellResult| grid.cells.iter().position(|it| std::ptr::eq(it, cell));
+    html! {
+        div.scroll {
+            table.grid {
+                thead {
+                    tr { th {} @for observer in columns(mode) { th scope="col" { (observer.word()) } } }
+                }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            th scope="row" { (row[0].cell.event.word()) }
+                            @for observer in columns(mode) {
+                                td { (square_of(row, observer, number, &index)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn square_of(
+    row: &[CellResult],
+    observer: Observer,
+    number: usize,
+    index: &impl Fn(&CellResult) -> Option<usize>,
+) -> Markup {
+    let (_, outcome) = square(row, observer);
+    html! {
+        span.square {
+            @for cell in row.iter().filter(|cell| cell.cell.observer == observer) {
+                button type="button" class={ "cell " (class(cell)) " " (cell.outcome.word()) }
+                    title={ (cell.cell) ": " (cell.sight().word()) ", " (cell.outcome.word()) }
+                    data-engine=(number) data-cell=[index(cell)]
+                    data-mechanism=(cell.cell.mechanism.word())
+                    data-verdict=(cell.outcome.word()) { (sign(cell)) }
+            }
+        }
+        span.mark { (mark(outcome)) }
+    }
+}
+
+fn sign(cell: &CellResult) -> &'static str {
+    if cell.outcome == Outcome::Skipped { "·" } else { letter(cell) }
+}
+
+fn class(cell: &CellResult) -> &'static str {
+    match (cell.outcome, cell.sight()) {
+        (Outcome::Differs | Outcome::Unstable, _) => "bad",
+        (Outcome::Quirk, _) => "known",
+        (_, Sight::Seen) => "good",
+        (_, Sight::Limited) => "limit",
+        _ => "none",
+    }
+}
+
+fn differences(matrix: &Matrix) -> Markup {
+    let disagreements = disagreements(matrix);
+    html! {
+        @if !disagreements.is_empty() {
+            h2 { "Where the engines differ" }
+            div.scroll {
+                table {
+                    thead {
+                        tr {
+                            th {}
+                            @for grid in &matrix.grids { th { (grid.engine.title()) } }
+                        }
+                    }
+                    tbody {
+                        @for (name, squares) in &disagreements {
+                            tr {
+                                td { (name) }
+                                @for text in squares { td.mono { (text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What is not simply as predicted, and why.
+fn explained(grid: &Grid) -> Markup {
+    let remarks = remarks(grid);
+    html! {
+        @if !remarks.is_empty() || !grid.gone.is_empty() {
+            h2 { "Remarks on " (grid.engine.title()) }
+            @for (cells, reason) in &remarks {
+                p {
+                    span class={ "badge " (class(cells[0])) } { (cells[0].outcome.word()) } " "
+                    (reason)
+                    @if let Some(quirk) = cells[0].quirk { ". Known: " (quirk.citation) }
+                }
+                details {
+                    summary.faint { (cells.len()) " cells" }
+                    p.mono {
+                        @for cell in cells { (cell.cell) " " }
+                    }
+                }
+            }
+            @for quirk in &grid.gone { p { strong { (quirk.id) } " " (quirk.absence()) "." } }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The matrix for CI servers: `JUnit`'s XML, a test case a cell.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+
+use super::Matrix;
+use crate::matrix::grid::{CellResult, Grid, Outcome};
+use crate::report::junit::{serialize, suite, transcript};
+use crate::run::StepResult;
+
+pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
+    let mut document = quick_junit::Report::new("matrix");
+    document.set_time(matrix.grids.iter().map(|grid| grid.duration).sum());
+    for grid in &matrix.grids {
+        let title = grid.engine.title();
+        for cells in grid.cells.chunk_by(|a, b| a.cell.sharing == b.cell.sharing) {
+            let mode = cells[0].cell.sharing;
+            let mut suite = suite(format!("{title}: {mode}"), &grid.engine);
+            let cases: Vec<_> = cells.iter().map(|cell| case(&title, grid, cell)).collect();
+            suite.set_time(cases.iter().filter_map(|case| case.time).sum::<Duration>());
+            suite.add_test_cases(cases);
+            document.add_test_suite(suite);
+        }
+    }
+    serialize(&document, out)
+}
+
+fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
+    let mut status = match cell.outcome {
+        Outcome::Agrees | Outcome::Refused | Outcome::Quirk => TestCaseStatus::success(),
+        Outcome::Skipped => TestCaseStatus::skipped(),
+        Outcome::Differs | Outcome::Unstable => {
+            TestCaseStatus::non_success(NonSuccessKind::Failure)
+        }
+    };
+    if let Some(reason) = &cell.reason {
+        status.set_message(&reason[..]);
+    }
+    status.set_type(cell.outcome.word());
+    let mut case = TestCase::new(cell.cell.to_string(), status);
+    let (mode, event) = (cell.cell.sharing, cell.cell.event.word());
+    case.set_classname(format!("matrix.{title}.{mode}.{event}"));
+    let steps: Vec<_> = steps(grid, cell).collect();
+    case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.duration)).sum());
+    let printed = steps.iter().filter_map(|it| it.observed.as_ref()).flat_map(transcript);
+    case.set_system_out_lossy(printed.collect::<Vec<_>>());
+    case
+}
+
+/// The steps that answer a cell, in all runs.
+fn steps<'a>(grid: &'a Grid, cell: &'a CellResult) -> impl Iterator<Item = &'a StepResult> {
+    let runs = grid.scripts[cell.script].runs.iter();
+    let steps = runs.flat_map(|run| &run.steps);
+    steps.filter(|result| cell.steps.contains(&result.planned.step.id))
+}

@@ -1,0 +1,229 @@
+//! From the steps of a script to its cells: one thing of runs that went as predicted is changed,
+//! and the cells that depend on it say so, and no others.
+#![forbid(unsafe_code)]
+
+use shm_core::Key;
+use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
+use xtask::matrix::grid::{CellResult, Outcome, Run, Sight};
+use xtask::matrix::judge;
+use xtask::observation::{Observation, State};
+use xtask::plan::Plan;
+use xtask::run::StepResult;
+use xtask::script::matrix::{Group, groups};
+use xtask::verdict::{Judge, Verdict};
+
+const TEXT: &str = "text";
+
+fn group(name: &str) -> Group {
+    let found = groups(|| Key::DEFAULT, TEXT).into_iter().find(|it| it.script.name == name);
+    found.unwrap()
+}
+
+fn engine(kind: EngineKind) -> EngineInfo {
+    EngineInfo { name: kind, version: "4.3.1".to_owned(), ..discover::model().info }
+}
+
+/// A run that goes as predicted, except for what `change` does to the observation of a step, or
+/// to what becomes of it.
+fn run(plan: &Plan, change: impl Fn(&str, &mut Observation)) -> Run {
+    let mut judge = Judge::new(Key::DEFAULT, None);
+    let mut steps = Vec::new();
+    for planned in plan.stages.iter().flatten() {
+        let mut observed = planned.predicted.clone();
+        change(&planned.step.id, &mut observed);
+        let verdict = judge.step(planned, &observed);
+        steps.push(StepResult { planned: planned.clone(), observed: Some(observed), verdict });
+    }
+    Run { steps, aborted: None }
+}
+
+fn as_predicted(_: &str, _: &mut Observation) {}
+
+/// What the reader sees that still finds the text.
+fn seen(observed: &mut Observation) {
+    *observed = Observation {
+        stdout: b"t e x t \nshm read success\n".to_vec(),
+        exit_code: Some(0),
+        namespace: observed.namespace.clone(),
+        ..Observation::default()
+    };
+}
+
+fn plan(group: &Group, policy: Policy) -> Plan {
+    Plan::new(group.script.clone(), Rules::from(policy)).unwrap()
+}
+
+fn judged(group: &Group, kind: EngineKind, runs: &[Run]) -> Vec<CellResult> {
+    let (plan, engine) = (plan(group, kind.policy()), engine(kind));
+    group.questions.iter().map(|asked| judge::judge(asked, 0, &plan, runs, &engine)).collect()
+}
+
+/// The cells that came out otherwise than `agrees` or `refused`.
+fn remarkable(cells: &[CellResult]) -> Vec<(String, Outcome)> {
+    let plain = |cell: &&CellResult| matches!(cell.outcome, Outcome::Agrees | Outcome::Refused);
+    let others = cells.iter().filter(|cell| !plain(cell));
+    others.map(|cell| (cell.cell.to_string(), cell.outcome)).collect()
+}
+
+#[test]
+fn what_goes_as_predicted_agrees_and_a_refusal_says_what_the_engine_said() {
+    let group = group("private/restart");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "run-joiner" {
+            observed.stderr = b"non-shareable IPC".to_vec();
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    assert_eq!(remarkable(&cells), []);
+    let joiner = cells.iter().find(|cell| cell.cell.to_string().ends_with("joiner")).unwrap();
+    assert_eq!((joiner.outcome, joiner.sight()), (Outcome::Refused, Sight::Refused));
+    assert_eq!(joiner.reason.as_deref(), Some("non-shareable IPC"));
+}
+
+#[test]
+fn a_reader_that_sees_too_much_differs_alone() {
+    let group = group("private/restart");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "host-sysv" {
+            seen(observed);
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    let differs = ("sysv/private/restart/host".to_owned(), Outcome::Differs);
+    assert_eq!(remarkable(&cells), [differs]);
+}
+
+#[test]
+fn another_error_than_enoent_is_no_isolation() {
+    let group = group("private/writer-exits");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "other-sem" {
+            observed.stderr = b"semget failed, errno: 13 msg: Permission denied\n".to_vec();
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    let differs = ("sem/private/writer-exits/other".to_owned(), Outcome::Differs);
+    assert_eq!(remarkable(&cells), [differs]);
+}
+
+#[test]
+fn without_its_positive_control_a_mechanism_says_nothing() {
+    let group = group("private/restart");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "control-msg" {
+            observed.exit_code = Some(255);
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    let of_msg = |(cell, outcome): &(String, Outcome)| {
+        cell.starts_with("msg/") && *outcome == Outcome::Differs
+    };
+    let remarkable = remarkable(&cells);
+    assert!(remarkable.iter().all(of_msg) && remarkable.len() == 4, "{remarkable:?}");
+}
+
+#[test]
+fn an_event_that_did_not_happen_breaks_every_cell_behind_it() {
+    let group = group("private/stop-start");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "event-0" {
+            observed.state = Some(State::Running);
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Differs));
+}
+
+#[test]
+fn an_event_that_could_not_be_tried_skips_every_cell_behind_it() {
+    let group = group("private/crash");
+    let mut run = run(&plan(&group, Policy::Docker), as_predicted);
+    let event = run.steps.iter_mut().find(|step| step.planned.step.id == "event-0").unwrap();
+    event.verdict = Verdict::Skip("not as this user".to_owned());
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Skipped));
+    assert_eq!(cells[0].reason.as_deref(), Some("not as this user"));
+}
+
+#[test]
+fn a_script_that_ended_early_answers_nothing() {
+    let group = group("private/restart");
+    let mut run = run(&plan(&group, Policy::Docker), as_predicted);
+    run.steps.truncate(3);
+    run.aborted = Some("starting other: the disk is full".to_owned());
+    let cells = judged(&group, EngineKind::Docker, &[run]);
+    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Differs));
+    assert!(cells[0].reason.as_deref().unwrap().contains("the disk is full"));
+}
+
+#[test]
+fn a_known_difference_excuses_what_it_explains_on_its_engine() {
+    let group = group("shareable/restart");
+    let old_shm = |kind: EngineKind| {
+        let change = |step: &str, observed: &mut Observation| {
+            if step == "own-posix" {
+                seen(observed);
+            }
+        };
+        judged(&group, kind, &[run(&plan(&group, kind.policy()), change)])
+    };
+    let cell = "posix/shareable/restart/own".to_owned();
+    assert_eq!(remarkable(&old_shm(EngineKind::Podman)), [(cell.clone(), Outcome::Quirk)]);
+    assert_eq!(remarkable(&old_shm(EngineKind::Docker)), [(cell, Outcome::Differs)]);
+}
+
+#[test]
+fn a_known_difference_does_not_excuse_another_one_in_its_cell() {
+    let group = group("shareable/restart");
+    let run = run(&plan(&group, Policy::Podman), |step, observed| {
+        if step == "own-posix" {
+            observed.stderr = b"shm_open failed, errno: 13 msg: Permission denied\n".to_vec();
+        }
+    });
+    let differs = ("posix/shareable/restart/own".to_owned(), Outcome::Differs);
+    assert_eq!(remarkable(&judged(&group, EngineKind::Podman, &[run])), [differs]);
+}
+
+#[test]
+fn what_differs_now_and_then_is_unstable_and_says_how_often() {
+    let group = group("private/restart");
+    let plan = plan(&group, Policy::Docker);
+    let once = run(&plan, |step, observed| {
+        if step == "own-sysv" {
+            seen(observed);
+        }
+    });
+    let runs = [run(&plan, as_predicted), once, run(&plan, as_predicted)];
+    let cells = judged(&group, EngineKind::Docker, &runs);
+    let unstable = ("sysv/private/restart/own".to_owned(), Outcome::Unstable);
+    assert_eq!(remarkable(&cells), [unstable]);
+    assert_eq!(cells[0].observed, [Sight::Absent, Sight::Seen, Sight::Absent]);
+    assert!(cells[0].reason.as_deref().unwrap().ends_with("(1 of 3 runs)"));
+}
+
+#[test]
+fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
+    let group = group("private/shmmax");
+    let wrote = |observed: &mut Observation| {
+        observed.exit_code = Some(0);
+        observed.stdout = b"shm write success\n".to_vec();
+        observed.stderr.clear();
+    };
+    let unbound = run(&plan(&group, Policy::Docker), |step, observed| match step {
+        "write-own-sysv" => wrote(observed),
+        "own-sysv" => seen(observed),
+        _ => {}
+    });
+    let own = ("sysv/private/shmmax/own".to_owned(), Outcome::Differs);
+    assert_eq!(remarkable(&judged(&group, EngineKind::Docker, &[unbound])), [own]);
+
+    let inherited = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "write-other-sysv" {
+            observed.exit_code = Some(255);
+            observed.stderr = b"shmget failed, errno: 22 msg: Invalid argument\n".to_vec();
+        }
+    });
+    let cells = judged(&group, EngineKind::Docker, &[inherited]);
+    let other = ("sysv/private/shmmax/other".to_owned(), Outcome::Differs);
+    assert_eq!(remarkable(&cells), [other]);
+}

@@ -1,0 +1,189 @@
+//! Random scripts on an engine and on the model: where the two differ, proptest looks for the
+//! shortest script that shows it. `SHM_RANDOM_SCRIPTS` says how many.
+
+use std::fmt;
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+use shm_core::posix::Name;
+use shm_core::{Address, Carrier, Key, Target};
+use xtask::engine::EngineKind;
+use xtask::engine::discover::{self, Wanted};
+use xtask::engine::image::SCRATCH;
+use xtask::engine::workshop::Workshop;
+use xtask::interrupt::Interrupt;
+use xtask::plan::Plan;
+use xtask::run::{self, describe};
+use xtask::script::{
+    Action, Container, Launch, Mechanism, Objects, Place, Script, Setting, Sharing, Stage, Step,
+    Sysctl,
+};
+use xtask::verdict::Verdict;
+
+use crate::machine::{Engine, random_key};
+
+const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let trial = |engine: &Arc<Engine>| {
+        engine.trial("random_scripts_show_what_the_model_says", |engine| {
+            // Starting a container takes an engine a hundred times as long.
+            let scripts = if engine.has_containers() { count() / 50 } else { count() };
+            agree(engine, scripts)
+        })
+    };
+    engines.iter().map(trial).collect()
+}
+
+fn count() -> u32 {
+    let wanted = std::env::var("SHM_RANDOM_SCRIPTS").ok();
+    wanted.and_then(|number| number.parse().ok()).unwrap_or(500)
+}
+
+fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
+    let kind = match engine.name {
+        "docker" => EngineKind::Docker,
+        "podman" => EngineKind::Podman,
+        _ => EngineKind::Namespaces,
+    };
+    let interrupt = Interrupt::default();
+    let wanted = Wanted { kind: Some(kind), runtime: None, base: SCRATCH, interrupt: &interrupt };
+    let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &interrupt)?;
+    let config = Config {
+        cases: scripts,
+        failure_persistence: None,
+        max_shrink_iters: 500,
+        ..Config::default()
+    };
+    let result = TestRunner::new(config)
+        .run(&script(kind), |drawn| carry_out(&workshop, &interrupt, &drawn.0));
+    match result {
+        Ok(()) => Ok(()),
+        Err(TestError::Fail(reason, drawn)) => Err(format!("{reason}\nin:\n{drawn:?}").into()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+/// Steps, printed one a line.
+#[derive(Clone)]
+struct Drawn(Vec<(Place, Action)>);
+
+impl fmt::Debug for Drawn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(place, action)| writeln!(f, "  {place}: {action:?}"))
+    }
+}
+
+fn script(kind: EngineKind) -> impl Strategy<Value = Drawn> {
+    let starts = NAMES.map(|name| launch(kind, name).prop_map(move |it| (Place::In(name), it)));
+    let more = prop::collection::vec(step(kind), 1..14);
+    (starts, more).prop_map(|(starts, more)| Drawn(starts.into_iter().chain(more).collect()))
+}
+
+fn launch(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
+    let others: Vec<_> = NAMES.into_iter().filter(|other| *other != name).collect();
+    let sharing = prop_oneof![
+        2 => Just(Sharing::Private),
+        3 => Just(Sharing::Shareable),
+        5 => select(others).prop_map(Sharing::Container),
+        1 => Just(Sharing::Host),
+        1 => Just(Sharing::None),
+        1 => Just(Sharing::HostShm),
+    ];
+    let sysctl = prop_oneof![
+        Just((Sysctl::Shmmax, 4096)),
+        Just((Sysctl::Shmall, 1)),
+        Just((Sysctl::Shmmni, 0)),
+        Just((Sysctl::ShmRmidForced, 1)),
+        Just((Sysctl::ShmRmidForced, 0)),
+    ];
+    let setting = prop_oneof![
+        6 => Just(None),
+        2 => sysctl.prop_map(|(sysctl, value)| Some(Setting::Sysctl(sysctl, value))),
+        1 => Just(Some(Setting::ShmSize(4096))),
+    ];
+    (sharing, setting).prop_map(move |(sharing, setting)| {
+        // Engines let a joiner change the host's limits, where its donor shares with the host.
+        let harmless = kind == EngineKind::Namespaces || sharing.donor().is_none();
+        let setting = setting.filter(|it| harmless || !matches!(it, Setting::Sysctl(..)));
+        Action::Run(Launch { sharing, setting })
+    })
+}
+
+fn step(kind: EngineKind) -> impl Strategy<Value = (Place, Action)> {
+    // Podman's restart may keep /dev/shm: a known difference.
+    let changes = if kind == EngineKind::Podman {
+        vec![Action::Start, Action::Stop, Action::Pause, Action::Unpause, Action::Remove]
+    } else {
+        let more = [Action::Pause, Action::Unpause, Action::Remove];
+        [vec![Action::Start, Action::Stop, Action::Kill, Action::Restart], more.to_vec()].concat()
+    };
+    let mechanisms = || select(Mechanism::ALL.to_vec());
+    let tool = move || {
+        prop_oneof![
+            4 => (mechanisms(), "[a-z]{1,8}").prop_map(|(it, text)| Action::Write(it, text)),
+            5 => mechanisms().prop_map(Action::Read),
+            2 => Just(Action::List),
+        ]
+    };
+    select(NAMES.to_vec()).prop_flat_map(move |name| {
+        let place = Place::In(name);
+        prop_oneof![
+            4 => select(changes.clone()).prop_map(move |action| (place, action)),
+            1 => launch(kind, name).prop_map(move |action| (place, action)),
+            6 => tool().prop_map(move |action| (place, action)),
+            1 => tool().prop_map(|action| (Place::Host, action)),
+        ]
+    })
+}
+
+fn carry_out(
+    workshop: &Workshop,
+    interrupt: &Interrupt,
+    drawn: &[(Place, Action)],
+) -> Result<(), TestCaseError> {
+    let fail = |error: &dyn fmt::Display| TestCaseError::fail(error.to_string());
+    let key = Key::new(random_key()).ok_or_else(|| TestCaseError::reject("no key"))?;
+    let stages = drawn.iter().enumerate().map(|(number, (place, action))| {
+        let (place, action) = (*place, action.clone());
+        Stage(vec![Step { id: number.to_string(), section: "random", place, action }])
+    });
+    let objects = Objects { key, size: 64 << 10 };
+    let name = "random".to_owned();
+    let script = Script { name, objects, stages: stages.collect(), conclusions: vec![] };
+    let plan = Plan::new(script, workshop.info.rules()).map_err(|error| fail(&error))?;
+    let volume = tempfile::tempdir().map_err(|error| fail(&error))?;
+    let engine = workshop.engine(objects, Some(volume.path().to_owned()));
+    let mut steps = Vec::new();
+    let finished = run::run(&plan, &*engine, interrupt, &mut steps, &mut |_| {});
+    let cleaned = engine.clean_up();
+    clean_host(objects);
+    finished.map_err(|error| fail(&error))?;
+    cleaned.map_err(|error| fail(&error))?;
+    for result in &steps {
+        if let Verdict::Fail(difference) = &result.verdict {
+            return Err(fail(&format!("{}: {difference}", describe(&result.planned))));
+        }
+    }
+    Ok(())
+}
+
+/// The names are this script's own, so whatever has them is too.
+fn clean_host(objects: Objects) {
+    let key = objects.key;
+    let name: Name = objects.name().parse().expect("a name made from a key is valid");
+    let targets = [
+        Target::Memory(Address::from(key)),
+        Target::Carrier(Carrier::Semaphores(key)),
+        Target::Carrier(Carrier::Queue(key)),
+        Target::Carrier(Carrier::Mqueue(name.clone())),
+        Target::Memory(Address::from(name)),
+    ];
+    for target in targets {
+        // Most are not there.
+        let _ = target.remove();
+    }
+}

@@ -230,7 +230,7 @@ impl Carrier {
                 // There are fewer semaphores than that.
                 Errno::EINVAL if number > 0 => {
                     let there = |number: &i32| sys::semaphore_value(id, *number).is_ok();
-                    let size = (0..).take_while(there).count() as u64;
+                    let size = (0..number).take_while(there).count() as u64;
                     Error::OutOfBounds { offset: 0, length: text.len() as u64 + 1, size }
                 }
                 errno => self.error("semctl", errno),

@@ -18,6 +18,8 @@ use crate::invocation::{Invocation, InvocationError, Transcript};
 use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
 use crate::report::output;
 
+mod cluster;
+
 /// Looks at every engine that answers and at the processes, removes what belongs to runs that
 /// are gone, and says so on standard output.
 ///
@@ -58,6 +60,9 @@ fn clean(interrupt: &Interrupt, out: &mut Vec<u8>) -> Result<()> {
     }
     for cleaner in &cleaners {
         cleaner.images(out)?;
+    }
+    if let Err(error) = cluster::clean(interrupt, out) {
+        silent.push(error.to_string());
     }
     if !silent.is_empty() {
         bail!("containers may be left where an engine does not answer: {}", silent.join("; "));

@@ -51,6 +51,10 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
     pub base: String,
 
+    /// The cluster, for --engine kubernetes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
     /// Key of the segments, decimal or 0x hexadecimal; it must be unused on the host
     #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
     pub key: Key,
@@ -66,6 +70,50 @@ pub struct ExperimentArgs {
     /// Leave the containers for a look; `cargo xtask clean` removes them
     #[arg(long)]
     pub keep: bool,
+}
+
+/// Which cluster is used, and how; kubectl's own defaults hold.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct ClusterArgs {
+    /// Configuration file for kubectl to use
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// Context of that configuration
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    /// Namespace that is there, to make the pods in; else one is made and deleted
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<String>,
+
+    /// Image with the tools in it, that the nodes have or can pull
+    #[arg(long, value_name = "REF")]
+    pub image: Option<String>,
+
+    /// Node for all pods to be on
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+
+    /// Print the manifests of the pods and run nothing
+    #[arg(long)]
+    pub show_manifests: bool,
+}
+
+impl ClusterArgs {
+    /// The options that are kubectl's own.
+    #[must_use]
+    pub fn access(&self) -> Vec<String> {
+        let mut access = Vec::new();
+        if let Some(file) = &self.kubeconfig {
+            access.extend(["--kubeconfig".to_owned(), file.display().to_string()]);
+        }
+        if let Some(context) = &self.context {
+            access.extend(["--context".to_owned(), context.clone()]);
+        }
+        access
+    }
 }
 
 /// The command line of `matrix`.
@@ -132,6 +180,7 @@ impl ValueEnum for EngineChoice {
             Self::Auto,
             Self::Kind(EngineKind::Docker),
             Self::Kind(EngineKind::Podman),
+            Self::Kind(EngineKind::Kubernetes),
             Self::Kind(EngineKind::Namespaces),
             Self::Kind(EngineKind::Model),
         ]

@@ -14,6 +14,7 @@ pub mod clean_up;
 pub mod discover;
 pub mod docker;
 pub mod image;
+pub mod kubernetes;
 pub mod model;
 pub mod namespaces;
 pub mod tool;
@@ -137,14 +138,24 @@ pub enum Policy {
     /// `libpod/container_internal.go`: `startDependencies`). It has pods, which containers outside
     /// cannot join.
     Podman,
+    /// A container is a process that joins the namespaces of its pod's sandbox: another one takes
+    /// its place there when it ends.
+    Kubernetes,
 }
 
 impl Policy {
+    /// Whether something else than the container's process holds what the container uses.
+    #[must_use]
+    pub fn outlives_process(self) -> bool {
+        self == Self::Kubernetes
+    }
+
     /// Whether a container in this mode may be joined from outside its pod.
     #[must_use]
     pub fn may_join(self, donor: Sharing) -> bool {
         match (self, donor) {
-            (_, Sharing::Sandbox | Sharing::Pod(_)) => false,
+            // In a cluster all that shares is in one pod.
+            (Self::Kubernetes, _) | (_, Sharing::Sandbox | Sharing::Pod(_)) => false,
             (Self::Bare, _) => true,
             (Self::Docker, _) => {
                 matches!(donor, Sharing::Shareable | Sharing::Container(_) | Sharing::Host)
@@ -194,6 +205,8 @@ pub enum EngineKind {
     Docker,
     /// Podman, through its command line
     Podman,
+    /// A Kubernetes cluster, through kubectl
+    Kubernetes,
     /// Plain Linux namespaces, through unshare and nsenter: no engine needed
     Namespaces,
     /// The model alone: what is predicted, with nothing run
@@ -207,6 +220,7 @@ impl EngineKind {
         match self {
             Self::Docker => Policy::Docker,
             Self::Podman => Policy::Podman,
+            Self::Kubernetes => Policy::Kubernetes,
             Self::Namespaces | Self::Model => Policy::Bare,
         }
     }
@@ -217,6 +231,7 @@ impl fmt::Display for EngineKind {
         f.pad(match self {
             Self::Docker => "docker",
             Self::Podman => "podman",
+            Self::Kubernetes => "kubernetes",
             Self::Namespaces => "namespaces",
             Self::Model => "model",
         })

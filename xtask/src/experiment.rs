@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::cli::ExperimentArgs;
 use crate::engine::clean_up::CleanUp;
 use crate::engine::discover::{self, Wanted};
+use crate::engine::kubernetes::Cluster;
 use crate::engine::workshop::Workshop;
 use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
@@ -24,21 +25,38 @@ use anyhow::{Context, Result};
 ///
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+    let cluster = Cluster {
+        access: args.cluster.access(),
+        namespace: args.cluster.namespace.clone(),
+        image: args.cluster.image.clone(),
+        node: args.cluster.node.clone(),
+    };
+    if args.cluster.show_manifests {
+        let manifests = serde_json::to_string_pretty(&cluster.manifests())?;
+        output::write(None, |out| writeln!(out, "{manifests}"))?;
+        return Ok(Exit::AsPredicted);
+    }
     output::check(args.output.as_deref())?;
     let kind = args.engine.kind();
-    if kind != Some(EngineKind::Model) {
+    let is_elsewhere = matches!(kind, Some(EngineKind::Model | EngineKind::Kubernetes));
+    if !is_elsewhere {
         host::demand_unused(args.key)?;
     }
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted {
         kind,
         runtime: args.runtime.as_deref(),
+        cluster: Some(&cluster),
         base: &args.base,
         interrupt,
     })?;
     progress.say("building the tools");
     let workshop = Workshop::open(found, &args.base, interrupt)?;
-    let plan = Plan::new(article::script(args.key), workshop.info.rules())?;
+    let script = match workshop.info.name {
+        EngineKind::Kubernetes => article::on_a_cluster(args.key),
+        _ => article::script(args.key),
+    };
+    let plan = Plan::new(script, workshop.info.rules())?;
     let engine = workshop.engine(plan.script.objects, None);
 
     let clean_up = CleanUp::new(&*engine, !args.keep);
@@ -50,7 +68,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let duration = started.elapsed();
     progress.say("cleaning up");
     let cleaned = clean_up.now();
-    let stray = host::remove_stray_segment(&plan.script, &steps);
+    let stray = if is_elsewhere { None } else { host::remove_stray_segment(&plan.script, &steps) };
     progress.end();
 
     if let Some(note) = stray {

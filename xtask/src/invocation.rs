@@ -27,6 +27,7 @@ pub struct Invocation {
     program: String,
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
+    stdin: Vec<u8>,
     timeout: Duration,
     unset: Option<&'static str>,
     show_stderr: bool,
@@ -90,6 +91,7 @@ impl Invocation {
             program: program.to_owned(),
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
+            stdin: Vec::new(),
             timeout: Duration::from_mins(1),
             unset: None,
             show_stderr: false,
@@ -101,6 +103,13 @@ impl Invocation {
     #[must_use]
     pub fn env(mut self, name: &'static str, value: String) -> Self {
         self.env.push((name, value));
+        self
+    }
+
+    /// What it reads from standard input; else that is empty.
+    #[must_use]
+    pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
+        self.stdin = bytes;
         self
     }
 
@@ -146,13 +155,16 @@ impl Invocation {
 
     fn expression(&self) -> Expression {
         // A program's name goes in as &str: duct makes a Path without a slash into "./program".
-        let mut expression = duct::cmd(self.program.as_str(), &self.args)
-            .stdin_null()
-            .unchecked()
-            .before_spawn(|command| {
+        let mut expression =
+            duct::cmd(self.program.as_str(), &self.args).unchecked().before_spawn(|command| {
                 command.process_group(0);
                 Ok(())
             });
+        expression = if self.stdin.is_empty() {
+            expression.stdin_null()
+        } else {
+            expression.stdin_bytes(self.stdin.clone())
+        };
         expression = if self.discard_stdout {
             expression.stdout_null()
         } else {

@@ -65,7 +65,13 @@ fn workshops(
     let mut found = Vec::new();
     for engine in &args.engine {
         let (kind, runtime) = (engine.kind(), args.runtime.as_deref());
-        found.push(discover::find(&Wanted { kind, runtime, base: SCRATCH, interrupt })?);
+        found.push(discover::find(&Wanted {
+            kind,
+            runtime,
+            cluster: None,
+            base: SCRATCH,
+            interrupt,
+        })?);
     }
     progress.say("building the tools");
     found.into_iter().map(|found| Workshop::open(found, SCRATCH, interrupt)).collect()

@@ -71,6 +71,15 @@ pub struct ConclusionResult {
     pub namespaces: Vec<(Place, Vec<Identity>)>,
 }
 
+impl ConclusionResult {
+    /// What was found, in words: the statement, or that it is not so.
+    #[must_use]
+    pub fn finding(&self) -> String {
+        let not = if self.observed == Some(false) { "it is not so that " } else { "" };
+        format!("{not}{}", self.conclusion.statement)
+    }
+}
+
 impl Report {
     /// Draws the conclusions from the steps of a run.
     #[must_use]

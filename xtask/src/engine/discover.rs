@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::image::SCRATCH;
+use super::kubernetes::Cluster;
 use super::{EngineError, EngineInfo, EngineKind, Kernels, kernel_release};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, InvocationError};
@@ -19,12 +20,14 @@ pub struct Found {
 }
 
 /// How an engine is driven.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Means {
     /// Not at all: the model.
     Model,
     /// By a program with Docker's command line.
     Program(&'static str),
+    /// By kubectl.
+    Cluster(Cluster),
     /// By unshare and nsenter, with user namespaces or as root.
     Namespaces {
         /// Whether a user namespace stands in for root.
@@ -42,6 +45,8 @@ pub struct Wanted<'a> {
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` leaves it to the engine.
     pub runtime: Option<&'a str>,
+    /// The cluster, where one may be used.
+    pub cluster: Option<&'a Cluster>,
     /// The image that the tools go into.
     pub base: &'a str,
     /// What may end the search.
@@ -72,6 +77,7 @@ pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     match wanted.kind {
         Some(EngineKind::Model) => Ok(model()),
         Some(EngineKind::Namespaces) => namespaces(wanted, chosen),
+        Some(EngineKind::Kubernetes) => kubernetes(wanted, chosen),
         Some(kind) => container_engine(kind, wanted, chosen),
         None => automatic(wanted),
     }
@@ -160,6 +166,70 @@ fn container_engine(
         chosen,
     };
     Ok(Found { info, means: Means::Program(program) })
+}
+
+/// `kubectl version --output json`, as far as it matters.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterVersions {
+    server_version: Option<GitVersion>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GitVersion {
+    git_version: String,
+}
+
+fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {
+    let kind = EngineKind::Kubernetes;
+    let unusable = |why: String, next_step: &str| EngineError::Unusable {
+        kind,
+        why,
+        next_step: next_step.to_owned(),
+    };
+    let Some(cluster) = wanted.cluster else {
+        let why = "the matrix has no words for it yet".to_owned();
+        return Err(unusable(why, "cargo xtask experiment --engine kubernetes"));
+    };
+    if cluster.image.is_none() {
+        let why = "the nodes need an image with the tools in it".to_owned();
+        let next_step = "build it (cargo xtask dist; docker build -t REF --build-arg BASE=scratch .), \
+                         push it or load it into the nodes, and give --image REF";
+        return Err(unusable(why, next_step));
+    }
+    let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
+    let args = [&cluster.access[..], &version].concat();
+    let asked = Invocation::new("kubectl", args).timeout(PATIENCE);
+    let transcript = match asked.run(wanted.interrupt) {
+        Err(InvocationError::NotFound { program }) => {
+            let why = format!("{program} is not installed, or not in PATH");
+            return Err(unusable(why, "install kubectl"));
+        }
+        Err(error @ InvocationError::TimedOut { .. }) => {
+            return Err(unusable(error.to_string(), "see whether the API server is up"));
+        }
+        answer => answer?,
+    };
+    let versions: Option<ClusterVersions> = serde_json::from_slice(&transcript.stdout).ok();
+    let Some(version) = versions.and_then(|it| it.server_version) else {
+        let said = transcript.last_words();
+        let next_step = if said.contains("Unauthorized") || said.contains("provide credentials") {
+            "log in to the cluster again: its token is missing or has expired"
+        } else {
+            "start the cluster, or name another one: --context NAME, --kubeconfig FILE"
+        };
+        return Err(unusable(said, next_step));
+    };
+    let info = EngineInfo {
+        name: kind,
+        version: version.git_version,
+        kernel: "the node's".to_owned(),
+        runtime: None,
+        kernels: Kernels::Shared,
+        chosen,
+    };
+    Ok(Found { info, means: Means::Cluster(cluster.clone()) })
 }
 
 fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {

@@ -20,7 +20,7 @@ use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Mechanism, Place, Sharing, Step};
 
 mod inability;
-mod inspect;
+pub(super) mod inspect;
 mod launch;
 pub(super) mod probe;
 mod remove;

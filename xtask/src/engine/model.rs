@@ -123,6 +123,9 @@ impl World {
             // Names are unique.
             (Action::Run(_), _) => refused(),
             (Action::Start | Action::Restart, State::Exited) => self.start(name),
+            (Action::Crash, State::Running) if self.rules.policy.outlives_process() => {
+                self.set(name, State::Running)
+            }
             (Action::Restart | Action::Crash, State::Running) => {
                 self.end(name);
                 self.start(name)

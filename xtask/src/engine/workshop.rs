@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::discover::{Found, Means};
 use super::docker::{Docker, probe};
 use super::image::Image;
+use super::kubernetes::{Cluster, Kubernetes};
 use super::model::Model;
 use super::namespaces::Namespaces;
 use super::tool::Tools;
@@ -29,6 +30,7 @@ enum Ready {
     Model,
     Program(&'static str, Dist, Image),
     Namespaces(bool, Dist),
+    Cluster(Cluster),
 }
 
 impl Workshop {
@@ -41,6 +43,7 @@ impl Workshop {
         let mut info = found.info;
         let ready = match found.means {
             Means::Model => Ready::Model,
+            Means::Cluster(cluster) => Ready::Cluster(cluster),
             Means::Namespaces { user } => Ready::Namespaces(user, Dist::build(interrupt)?),
             Means::Program(program) => {
                 let dist = Dist::build(interrupt)?;
@@ -71,6 +74,10 @@ impl Workshop {
                 Box::new(Docker::new(info, program, image.clone(), tools(dist)))
             }
             Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
+            // Nothing is run on this machine, so that whatever is in dist/ will do.
+            Ready::Cluster(cluster) => {
+                Box::new(Kubernetes::new(info, cluster.clone(), tools(&Dist::as_it_is())))
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 fn conclusion(result: &ConclusionResult) -> Markup {
     html! {
         div.step {
-            h3 { (badge(&result.verdict)) " " (result.conclusion.statement) }
+            h3 { (badge(&result.verdict)) " " (result.finding()) }
             @if let Some(reason) = result.verdict.reason() { p { (reason) } }
             @for (place, identities) in &result.namespaces {
                 p.faint {

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use shm_core::text::escape;
 
-use super::{ConclusionResult, Report};
+use super::Report;
 use crate::invocation::command_line;
 use crate::observation::Observation;
 use crate::run::{StepResult, describe};
@@ -22,9 +22,10 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         code(&report.key.to_string())
     )?;
     writeln!(out, "| conclusion | verdict |\n|---|---|")?;
-    for ConclusionResult { conclusion, verdict, .. } in &report.conclusions {
+    for result in &report.conclusions {
+        let verdict = &result.verdict;
         let reason = verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
-        writeln!(out, "| {} | {}{reason} |", conclusion.statement, verdict.word())?;
+        writeln!(out, "| {} | {}{reason} |", result.finding(), verdict.word())?;
     }
     let mut section = "";
     for result in &report.steps {

@@ -99,8 +99,8 @@ fn write_output(
 }
 
 fn write_conclusion(result: &ConclusionResult, out: &mut dyn Write) -> io::Result<()> {
-    let (id, statement) = (result.conclusion.id, result.conclusion.statement);
-    writeln!(out, "\n{}  {HEADING}{id}{HEADING:#}: {statement}", word(&result.verdict))?;
+    let (id, finding) = (result.conclusion.id, result.finding());
+    writeln!(out, "\n{}  {HEADING}{id}{HEADING:#}: {finding}", word(&result.verdict))?;
     if let Some(reason) = result.verdict.reason() {
         writeln!(out, "      {reason}")?;
     }

@@ -50,17 +50,16 @@ fn driver(engine: &Engine) -> &'static str {
 }
 
 /// A run in the background.
-struct Running {
+pub(crate) struct Running {
     handle: duct::Handle,
     pid: u32,
 }
 
 impl Running {
     #[expect(clippy::disallowed_methods, reason = "the one place where a test starts a program")]
-    fn start(experiment: &Experiment) -> Result<Self, Failed> {
-        let expression = duct::cmd(env!("CARGO_BIN_EXE_xtask"), experiment.args());
-        let expression =
-            expression.env("PATH", experiment.path()).stdout_capture().stderr_capture();
+    pub(crate) fn start(args: Vec<String>, path: &str) -> Result<Self, Failed> {
+        let expression = duct::cmd(env!("CARGO_BIN_EXE_xtask"), args);
+        let expression = expression.env("PATH", path).stdout_capture().stderr_capture();
         let handle = expression.unchecked().start()?;
         let pid = handle.pids()[0];
         Ok(Self { handle, pid })
@@ -68,7 +67,7 @@ impl Running {
 
     /// Starts it and waits until the wrapper has logged so many calls.
     fn until(experiment: &Experiment, wrappers: &Wrappers, calls: usize) -> Result<Self, Failed> {
-        let running = Self::start(experiment)?;
+        let running = Self::start(experiment.args(), &experiment.path())?;
         let started = Instant::now();
         loop {
             let log = std::fs::read_to_string(wrappers.log_file()).unwrap_or_default();
@@ -83,13 +82,13 @@ impl Running {
         }
     }
 
-    fn signal(&self, signal: Signal) -> Result<(), Failed> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), Failed> {
         let pid = Pid::from_raw(i32::try_from(self.pid)?).ok_or("no process")?;
         Ok(kill_process(pid, signal)?)
     }
 
     /// What it answered, within the time.
-    fn output(&self, time: Duration) -> Result<&Output, Failed> {
+    pub(crate) fn output(&self, time: Duration) -> Result<&Output, Failed> {
         Ok(self.handle.wait_timeout(time)?.ok_or_else(|| format!("still runs after {time:?}"))?)
     }
 }
@@ -140,7 +139,8 @@ fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Faile
 fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(driver(engine), "");
     let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, call)?;
-    let other = Running::start(&engine.experiment())?;
+    let other = engine.experiment();
+    let other = Running::start(other.args(), &other.path())?;
     running.signal(Signal::KILL)?;
     running.output(SOON)?;
     let cleaned = xtask().arg("clean").output()?;

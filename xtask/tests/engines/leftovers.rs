@@ -29,6 +29,14 @@ impl Snapshot {
         let segments = shm_core::table::list().unwrap_or_default();
         things.extend(segments.iter().map(|segment| format!("segment {}", segment.shmid)));
         things.extend(processes());
+        let shm = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+        let names = shm.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        things.extend(names.filter(|name| name.starts_with("shm_")));
+        for kind in ["sem", "msg"] {
+            let listed = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap_or_default();
+            things.extend(listed.lines().skip(1).map(|line| format!("{kind} {line}")));
+        }
+        things.extend(crate::cluster::objects().lines().map(str::to_owned));
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
         // Those of containers of others come and go.
         let mounts = mounts.lines().filter(|line| !line.contains("/containers"));

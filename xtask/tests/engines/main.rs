@@ -6,6 +6,7 @@
 //! how many random scripts.
 #![forbid(unsafe_code)]
 
+mod cluster;
 mod honest;
 mod images;
 mod interrupted;
@@ -49,5 +50,6 @@ fn trials() -> Vec<Trial> {
     trials.extend(random::trials(&engines));
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
+    trials.extend(cluster::trials());
     trials
 }

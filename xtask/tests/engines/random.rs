@@ -50,7 +50,13 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
         _ => EngineKind::Namespaces,
     };
     let interrupt = Interrupt::default();
-    let wanted = Wanted { kind: Some(kind), runtime: None, base: SCRATCH, interrupt: &interrupt };
+    let wanted = Wanted {
+        kind: Some(kind),
+        runtime: None,
+        cluster: None,
+        base: SCRATCH,
+        interrupt: &interrupt,
+    };
     let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &interrupt)?;
     let config = Config {
         cases: scripts,

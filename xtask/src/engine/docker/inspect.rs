@@ -80,10 +80,17 @@ impl Looked {
 /// The namespace of a container, by its own word: what `shm_ls --json` printed in it.
 pub(super) fn reported(printed: &[u8]) -> Identity {
     match serde_json::from_slice::<Report>(printed) {
-        Err(_) => Identity::Unknown("the container does not tell".to_owned()),
         Ok(Report { boot_id: Some(theirs), .. }) if boot_id().is_some_and(|it| it != theirs) => {
             Identity::Unknown(ELSEWHERE.to_owned())
         }
+        _ => reported_anywhere(printed),
+    }
+}
+
+/// The namespace of a container that may run on another machine, by its own word.
+pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Identity {
+    match serde_json::from_slice::<Report>(printed) {
+        Err(_) => Identity::Unknown("the container does not tell".to_owned()),
         Ok(Report { ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), .. }) => {
             Identity::Kernel(IpcNamespace::reported(inode, id))
         }

@@ -221,15 +221,47 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
         };
         return Err(unusable(said, next_step));
     };
+    let kernel = match &cluster.node {
+        None => "the nodes'".to_owned(),
+        Some(name) => kernel_of_node(name, cluster, wanted.interrupt)?,
+    };
     let info = EngineInfo {
         name: kind,
         version: version.git_version,
-        kernel: "the node's".to_owned(),
+        kernel,
         runtime: None,
         kernels: Kernels::Shared,
         chosen,
     };
     Ok(Found { info, means: Means::Cluster(cluster.clone()) })
+}
+
+/// The kernel's release on a node that is to take pods.
+fn kernel_of_node(
+    name: &str,
+    cluster: &Cluster,
+    interrupt: &Interrupt,
+) -> Result<String, EngineError> {
+    // Its name is given to the pods as it is: the scheduler, which would say no, is not asked.
+    let format = "{.status.nodeInfo.kernelVersion}\t{.spec.unschedulable}\t\
+                  {.status.conditions[?(@.type==\"Ready\")].status}";
+    let output = format!("jsonpath={format}");
+    let get = ["get", "node", name, "--output", &output].map(str::to_owned);
+    let args = [&cluster.access[..], &get].concat();
+    let transcript = Invocation::new("kubectl", args).timeout(PATIENCE).run(interrupt)?;
+    let unusable = |why: String| EngineError::Unusable {
+        kind: EngineKind::Kubernetes,
+        why,
+        next_step: "name another node, see kubectl get nodes; without --node one is chosen".into(),
+    };
+    if !transcript.succeeded() {
+        return Err(unusable(transcript.last_words()));
+    }
+    match transcript.text().split('\t').collect::<Vec<_>>()[..] {
+        [_, "true", _] => Err(unusable(format!("node {name} is cordoned"))),
+        [kernel, _, "True"] => Ok(kernel.to_owned()),
+        _ => Err(unusable(format!("node {name} is not ready"))),
+    }
 }
 
 fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {

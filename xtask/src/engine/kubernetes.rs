@@ -47,6 +47,10 @@ pub struct Kubernetes {
     tools: Tools,
     /// The pods that run, each with the namespace of its last start where that was looked at.
     pods: Mutex<BTreeMap<Container, Option<Identity>>>,
+    /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
+    node: Mutex<Option<String>>,
+    /// Held while the pod is made that sees what the node sees: steps side by side share it.
+    host: Mutex<()>,
     /// Set before the first object is made.
     used: AtomicBool,
 }
@@ -60,14 +64,13 @@ pub struct Cluster {
     pub namespace: Option<String>,
     /// The image with the tools in it.
     pub image: Option<String>,
-    /// The node that all pods are on; `None` leaves it to the scheduler, and to the first pod.
+    /// The node that all pods are on; `None` leaves the first to the scheduler.
     pub node: Option<String>,
 }
 
 impl Cluster {
-    fn wanted(&self, host_ipc: bool) -> Wanted<'_> {
-        let image = self.image.as_deref().unwrap_or_default();
-        Wanted { image, host_ipc, node: self.node.as_deref() }
+    fn wanted<'a>(&'a self, host_ipc: bool, node: Option<&'a str>) -> Wanted<'a> {
+        Wanted { image: self.image.as_deref().unwrap_or_default(), host_ipc, node }
     }
 
     /// What a run asks the cluster to make, as a list that kubectl takes: a namespace, the pod of a
@@ -79,7 +82,12 @@ impl Cluster {
         let pod = |name: &str, host_ipc| {
             let (name, namespace) = (name.to_owned(), Some(namespace.clone()));
             let (labels, annotations) = (labels(), BTreeMap::new());
-            self.wanted(host_ipc).pod(Metadata { name, namespace, labels, annotations })
+            self.wanted(host_ipc, self.node.as_deref()).pod(Metadata {
+                name,
+                namespace,
+                labels,
+                annotations,
+            })
         };
         let made = self.namespace.is_none().then(|| manifest::namespace(&namespace, labels()));
         let mut items =
@@ -93,8 +101,16 @@ impl Kubernetes {
     /// For one run.
     #[must_use]
     pub fn new(info: EngineInfo, cluster: Cluster, tools: Tools) -> Self {
-        let (pods, used) = (Mutex::default(), AtomicBool::new(false));
-        Self { info, run: RunId::random(), cluster, tools, pods, used }
+        Self {
+            info,
+            run: RunId::random(),
+            node: Mutex::new(cluster.node.clone()),
+            cluster,
+            tools,
+            pods: Mutex::default(),
+            host: Mutex::default(),
+            used: AtomicBool::new(false),
+        }
     }
 
     fn namespace(&self) -> String {
@@ -170,12 +186,23 @@ impl Kubernetes {
             labels: self.labels(),
             annotations: Self::annotations(),
         };
-        let created = self.create(&self.cluster.wanted(host_ipc).pod(metadata))?;
+        let node = self.with_node(|node| node.clone());
+        let created = self.create(&self.cluster.wanted(host_ipc, node.as_deref()).pod(metadata))?;
         if !created.succeeded() {
             return Ok(Observation { state: Some(State::Refused), ..created.into() });
         }
-        let duration = self.wait(&name, created.duration, |pod| pod.runs_after(None))?;
+        let duration = self.wait(&name, created.duration, |pod| {
+            let runs = pod.runs_after(None);
+            if runs && node.is_none() {
+                self.with_node(|node| node.clone_from(&pod.spec.node_name));
+            }
+            runs
+        })?;
         self.look(container, Observation { duration, ..created.into() })
+    }
+
+    fn with_node<T>(&self, access: impl FnOnce(&mut Option<String>) -> T) -> T {
+        access(&mut self.node.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until a pod is as wanted; returns how long that took in all.
@@ -250,6 +277,7 @@ impl Kubernetes {
 
     /// What the node sees, through a pod in its IPC namespace.
     fn on_host(&self, action: &Action) -> Result<Answer, EngineError> {
+        let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.with_pods(|pods| pods.contains_key(&HOST)) {
             let started = self.run(HOST, Sharing::Host)?;
             if started.state == Some(State::Refused) {
@@ -257,6 +285,7 @@ impl Kubernetes {
                 return Ok(Answer::Skipped(format!("no pod may see what the node sees: {said}")));
             }
         }
+        drop(one_at_a_time);
         Ok(Answer::Observed(self.use_tool(HOST, action)?))
     }
 
@@ -335,12 +364,16 @@ impl Engine for Kubernetes {
         }
         let selector = format!("{RUN_LABEL}={}", self.run);
         let count = self.with_pods(|pods| pods.len());
-        let args = match &self.cluster.namespace {
-            None => ["delete", "namespace", "--selector", &selector],
-            Some(_) => ["delete", "pods", "--selector", &selector],
-        };
         // Cleaning up is what an interruption asks for: it does not interrupt that.
-        let deleted = self.kubectl(&args).timeout(NAMESPACE_GOES).run(&Interrupt::default())?;
+        let delete = |args: &[&str]| {
+            let args = [&["delete"], args, &["--selector", &selector]].concat();
+            self.kubectl(&args).timeout(NAMESPACE_GOES).run(&Interrupt::default())
+        };
+        // There is nothing in them to be saved, and a namespace waits long for pods that are going.
+        let mut deleted = delete(&["pods", "--grace-period", "0", "--force"])?;
+        if self.cluster.namespace.is_none() {
+            deleted = delete(&["namespace"])?;
+        }
         if deleted.succeeded() {
             return Ok(count);
         }

@@ -48,7 +48,7 @@ impl Matrix {
 const LEGEND: &str = "S segment, s semaphores, q message queue of System V; m message queue, P object of POSIX; F file";
 /// And its other signs.
 const SIGNS: &str =
-    "- is not there; L a limit forbids it; ! not as predicted; ~ a known difference";
+    "- it is not there; L a limit forbids it; x refused; . skipped; ! not as predicted; ~ known";
 
 /// The observers of a mode, in the order of the columns.
 fn columns(sharing: &str) -> [Observer; 4] {
@@ -75,6 +75,9 @@ fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
 }
 
 fn letter(cell: &CellResult) -> &'static str {
+    if cell.outcome == Outcome::Skipped {
+        return ".";
+    }
     match (cell.sight(), cell.cell.mechanism) {
         (Sight::Seen, Mechanism::Sysv) => "S",
         (Sight::Seen, Mechanism::Sem) => "s",

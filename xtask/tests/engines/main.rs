@@ -1,9 +1,9 @@
 //! The experiment on real engines, and on engines that lie, hang and refuse.
 //!
 //! An engine that is not there makes its trials ignored, with the reason; with
-//! `SHM_REQUIRE_ENGINES=docker,podman,namespaces` it makes them fail. `runsc` and `xmllint` may be
-//! required in the same way. `SHM_WHOLE_MATRIX=1` runs all of the matrix, `SHM_RANDOM_SCRIPTS` says
-//! how many random scripts.
+//! `SHM_REQUIRE_ENGINES=docker,podman,namespaces` it makes them fail. `kubernetes`, `runsc` and
+//! `xmllint` may be required in the same way. `SHM_WHOLE_MATRIX=docker` runs all of the matrix there,
+//! `SHM_RANDOM_SCRIPTS` says how many random scripts.
 #![forbid(unsafe_code)]
 
 mod cluster;

@@ -8,6 +8,7 @@ use super::manifest::CONTAINER;
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
+    pub(super) spec: Spec,
     #[serde(default)]
     status: Status,
 }
@@ -18,6 +19,13 @@ pub(super) struct Pod {
 pub(super) struct Metadata {
     pub(super) name: String,
     deletion_timestamp: Option<String>,
+}
+
+/// Where it is.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Spec {
+    pub(super) node_name: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

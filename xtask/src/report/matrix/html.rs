@@ -137,15 +137,11 @@ fn square_of(
                     title={ (cell.cell) ": " (cell.sight().word()) ", " (cell.outcome.word()) }
                     data-engine=(number) data-cell=[index(cell)]
                     data-mechanism=(cell.cell.mechanism.word())
-                    data-verdict=(cell.outcome.word()) { (sign(cell)) }
+                    data-verdict=(cell.outcome.word()) { (letter(cell)) }
             }
         }
         span.mark { (mark(outcome)) }
     }
-}
-
-fn sign(cell: &CellResult) -> &'static str {
-    if cell.outcome == Outcome::Skipped { "·" } else { letter(cell) }
 }
 
 fn class(cell: &CellResult) -> &'static str {

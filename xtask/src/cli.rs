@@ -96,6 +96,14 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 
+    /// Nodes to run it on, each with pods of its own: all, or names with commas between
+    #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
+    pub nodes: Vec<String>,
+
+    /// Nodes at the same time
+    #[arg(long, value_name = "NUMBER", default_value = "8")]
+    pub jobs: NonZero<usize>,
+
     /// Print the manifests of the pods and run nothing
     #[arg(long)]
     pub show_manifests: bool,

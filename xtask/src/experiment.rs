@@ -10,6 +10,7 @@ use crate::engine::kubernetes::Cluster;
 use crate::engine::workshop::Workshop;
 use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
+use crate::fleet;
 use crate::host;
 use crate::interrupt::Interrupt;
 use crate::plan::Plan;
@@ -17,7 +18,7 @@ use crate::progress::Progress;
 use crate::report::{Report, output};
 use crate::run::{self, Aborted, Event};
 use crate::script::article;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// Runs the experiment and writes the report.
 ///
@@ -36,8 +37,14 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         output::write(None, |out| writeln!(out, "{manifests}"))?;
         return Ok(Exit::AsPredicted);
     }
-    output::check(args.output.as_deref())?;
     let kind = args.engine.kind();
+    if !args.cluster.nodes.is_empty() {
+        if kind != Some(EngineKind::Kubernetes) {
+            bail!("--nodes are those of a cluster: --engine kubernetes");
+        }
+        return fleet::run(args, &args.cluster.nodes, &cluster, interrupt);
+    }
+    output::check(args.output.as_deref())?;
     let is_elsewhere = matches!(kind, Some(EngineKind::Model | EngineKind::Kubernetes));
     if !is_elsewhere {
         host::demand_unused(args.key)?;

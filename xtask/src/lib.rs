@@ -11,6 +11,7 @@ pub mod dist;
 pub mod engine;
 pub mod exit_code;
 pub mod experiment;
+pub mod fleet;
 pub mod host;
 pub mod interrupt;
 pub mod invocation;

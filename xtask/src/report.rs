@@ -13,6 +13,7 @@ use crate::run::{StepResult, namespaces};
 use crate::script::{Conclusion, Place};
 use crate::verdict::{self, Verdict};
 
+pub mod fleet;
 mod html;
 mod json;
 mod junit;

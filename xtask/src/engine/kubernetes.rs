@@ -25,6 +25,7 @@ use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Place, Sharing, Step};
 
 mod manifest;
+pub mod nodes;
 mod pod;
 
 /// How long a pod may take to run, to run again or to be gone, and how often to look.
@@ -113,7 +114,9 @@ impl Kubernetes {
         }
     }
 
-    fn namespace(&self) -> String {
+    /// The namespace that the run makes its pods in.
+    #[must_use]
+    pub fn namespace(&self) -> String {
         self.cluster.namespace.clone().unwrap_or_else(|| format!("shm-{}", self.run))
     }
 
@@ -162,7 +165,11 @@ impl Kubernetes {
     }
 
     /// Makes the namespace, where none was given.
-    fn build(&self) -> Result<Answer, EngineError> {
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Refused`] where the cluster does not let one be made.
+    pub fn make_namespace(&self) -> Result<Answer, EngineError> {
         if let Some(namespace) = &self.cluster.namespace {
             return Ok(Answer::Skipped(format!("the namespace {namespace} was given")));
         }
@@ -344,7 +351,7 @@ impl Engine for Kubernetes {
 
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
         let observation = match (&step.action, step.place) {
-            (Action::Build, _) => return self.build(),
+            (Action::Build, _) => return self.make_namespace(),
             (Action::Processes, _) => self.processes()?,
             (action, Place::Host) => return self.on_host(action),
             (Action::Run(launch), Place::In(container)) => self.run(container, launch.sharing)?,

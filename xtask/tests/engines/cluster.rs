@@ -18,6 +18,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         |name, body: fn() -> Result<(), Failed>| trial_with("kubernetes", name, missing, body);
     vec![
         trial("the_experiment_tells_a_container_restart_from_a_new_pod", as_predicted),
+        trial("every_node_has_a_row_and_a_cordoned_one_is_skipped", every_node),
+        trial("a_node_that_is_not_there_has_no_row", no_row),
         trial("a_namespace_that_was_given_is_used_and_kept", given_namespace),
         trial("an_image_that_is_not_there_is_named_within_seconds", no_image),
         trial("a_node_that_is_not_there_is_named", no_node),
@@ -82,6 +84,37 @@ fn as_predicted() -> Result<(), Failed> {
         ensure(holds(id) == Some(expected), || format!("{id}: {stdout}"))?;
     }
     Ok(())
+}
+
+fn every_node() -> Result<(), Failed> {
+    let listed = kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
+    let names = String::from_utf8(listed.stdout)?;
+    let names: Vec<_> = names.split(' ').collect();
+    // One is left for the tests beside this one.
+    let cordoned = names.last().filter(|_| names.len() > 1);
+    if let Some(name) = cordoned {
+        ensure(kubectl(&["cordon", name]).status.success(), || format!("cordon {name}"))?;
+    }
+    let done = run(&["--image", &image(), "--nodes", "all", "--format", "json"]);
+    if let Some(name) = cordoned {
+        ensure(kubectl(&["uncordon", name]).status.success(), || format!("uncordon {name}"))?;
+    }
+    let (status, stdout, stderr) = done?;
+    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    let report: Value = serde_json::from_str(&stdout)?;
+    let rows = report["nodes"].as_array().ok_or("no rows")?;
+    ensure(rows.len() == names.len(), || stdout.clone())?;
+    for row in rows {
+        let is_cordoned = cordoned.is_some_and(|name| row["name"] == **name);
+        let (verdict, reason) =
+            if is_cordoned { ("skip", Value::from("cordoned")) } else { ("pass", Value::Null) };
+        ensure(row["verdict"] == verdict && row["reason"] == reason, || row.to_string())?;
+    }
+    Ok(())
+}
+
+fn no_row() -> Result<(), Failed> {
+    refused(&["--image", &image(), "--nodes", "no-such-node"], "there is no node no-such-node")
 }
 
 fn given_namespace() -> Result<(), Failed> {

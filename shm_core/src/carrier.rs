@@ -1,23 +1,23 @@
 //! The other objects of an IPC namespace, as far as they can carry a text: they live and die with
 //! it as a segment does, and show the same about who shares it.
 
+use std::ffi::CString;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::posix::Name;
 use crate::{Address, Errno, Error, Key, Origin, Result, sys};
 
 /// What carries a text without being memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Carrier {
     /// A set of System V semaphores, by its key: the value of each is a byte, 0 ends the text.
     Semaphores(Key),
     /// A System V message queue, by its key: the text is its first message.
     Queue(Key),
-    /// A POSIX message queue, by its name: the text is its only message.
-    Mqueue(Name),
+    /// A POSIX message queue, by a name made from the key, `/shm_0x...`: the text is its only message.
+    Mqueue(Key),
 }
 
 /// What a text is written to and read from.
@@ -45,14 +45,11 @@ impl Target {
 }
 
 impl Serialize for Carrier {
-    /// `{"mechanism":"sem","key":"0x..."}`, or the mechanism and the `name`.
+    /// `{"mechanism":"sem","key":"0x..."}`.
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Carrier", 2)?;
         fields.serialize_field("mechanism", self.mechanism())?;
-        match self {
-            Self::Semaphores(key) | Self::Queue(key) => fields.serialize_field("key", key)?,
-            Self::Mqueue(name) => fields.serialize_field("name", &name.to_string())?,
-        }
+        fields.serialize_field("key", &self.key())?;
         fields.end()
     }
 }
@@ -60,11 +57,19 @@ impl Serialize for Carrier {
 impl Carrier {
     /// The mechanism's name: `sem`, `msg` or `mqueue`.
     #[must_use]
-    pub fn mechanism(&self) -> &'static str {
+    pub fn mechanism(self) -> &'static str {
         match self {
             Self::Semaphores(_) => "sem",
             Self::Queue(_) => "msg",
             Self::Mqueue(_) => "mqueue",
+        }
+    }
+
+    /// What it is found by.
+    #[must_use]
+    pub fn key(self) -> Key {
+        match self {
+            Self::Semaphores(key) | Self::Queue(key) | Self::Mqueue(key) => key,
         }
     }
 
@@ -78,7 +83,7 @@ impl Carrier {
     /// is met; `EINVAL` where `size` is more than a limit allows. [`Error::OutOfBounds`] where the
     /// text does not fit into what is there.
     pub fn write_text(
-        &self,
+        self,
         text: &[u8],
         size: usize,
         mode: u32,
@@ -90,18 +95,18 @@ impl Carrier {
         }
         match self {
             Self::Semaphores(key) => {
-                let (id, origin) = self.semaphores(*key, size, mode, create_new)?;
+                let (id, origin) = self.semaphores(key, size, mode, create_new)?;
                 self.set_values(id, text)?;
                 Ok(origin)
             }
             Self::Queue(key) => {
-                let (id, origin) = self.queue(*key, mode, create_new)?;
+                let (id, origin) = self.queue(key, mode, create_new)?;
                 while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
                 sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
                 Ok(origin)
             }
-            Self::Mqueue(name) => {
-                let (queue, origin) = self.mqueue(name, size, mode, create_new)?;
+            Self::Mqueue(key) => {
+                let (queue, origin) = self.mqueue(key, size, mode, create_new)?;
                 while self.received(sys::mq_receive(&queue), Errno::EAGAIN)?.is_some() {}
                 sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
                 Ok(origin)
@@ -118,7 +123,7 @@ impl Carrier {
     /// # Errors
     ///
     /// [`Error::Carrier`]: `ENOENT` where it is not there, `EACCES`.
-    pub fn read_text(&self) -> Result<Vec<u8>> {
+    pub fn read_text(self) -> Result<Vec<u8>> {
         match self {
             Self::Semaphores(key) => {
                 let id = sys::semget(key.raw(), 0, READ);
@@ -128,9 +133,9 @@ impl Carrier {
                 let id = sys::msgget(key.raw(), READ);
                 self.message(id.map_err(|errno| self.error("msgget", errno))?)
             }
-            Self::Mqueue(name) => {
-                let queue = sys::mq_open(name.as_c_str(), None)
-                    .map_err(|errno| self.error("mq_open", errno))?;
+            Self::Mqueue(key) => {
+                let queue =
+                    sys::mq_open(&name(key), None).map_err(|errno| self.error("mq_open", errno))?;
                 let text = self.received(sys::mq_receive(&queue), Errno::EAGAIN)?;
                 if let Some(text) = &text {
                     sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
@@ -145,7 +150,7 @@ impl Carrier {
     /// # Errors
     ///
     /// [`Error::Carrier`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
-    pub fn remove(&self) -> Result<()> {
+    pub fn remove(self) -> Result<()> {
         let (find, found, call) = match self {
             Self::Semaphores(key) => ("semget", sys::semget(key.raw(), 0, 0), "semctl"),
             Self::Queue(key) => ("msgget", sys::msgget(key.raw(), 0), "msgctl"),
@@ -155,13 +160,13 @@ impl Carrier {
         let removed = match self {
             Self::Semaphores(_) => sys::remove_semaphores(id),
             Self::Queue(_) => sys::remove_queue(id),
-            Self::Mqueue(name) => sys::mq_unlink(name.as_c_str()),
+            Self::Mqueue(key) => sys::mq_unlink(&name(key)),
         };
         removed.map_err(|errno| self.error(call, errno))
     }
 
     fn semaphores(
-        &self,
+        self,
         key: Key,
         size: usize,
         mode: u32,
@@ -173,22 +178,23 @@ impl Carrier {
         self.make_or_find("semget", create_new, make, find)
     }
 
-    fn queue(&self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
+    fn queue(self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
         let make = || sys::msgget(key.raw(), CREATE_NEW | (mode & 0o777).cast_signed());
         let find = || sys::msgget(key.raw(), READ_WRITE);
         self.make_or_find("msgget", create_new, make, find)
     }
 
     fn mqueue(
-        &self,
-        name: &Name,
+        self,
+        key: Key,
         size: usize,
         mode: u32,
         create_new: bool,
     ) -> Result<(std::fs::File, Origin)> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
-        let make = || sys::mq_open(name.as_c_str(), Some((mode & 0o777, size)));
-        let find = || sys::mq_open(name.as_c_str(), None);
+        let name = name(key);
+        let make = || sys::mq_open(&name, Some((mode & 0o777, size)));
+        let find = || sys::mq_open(&name, None);
         let (queue, origin) = self.make_or_find("mq_open", create_new, make, find)?;
         if origin == Origin::Created {
             // The umask applies to mq_open alone.
@@ -201,7 +207,7 @@ impl Carrier {
 
     /// Makes it, or finds it unless it must be new.
     fn make_or_find<T>(
-        &self,
+        self,
         call: &'static str,
         create_new: bool,
         make: impl Fn() -> Result<T, Errno>,
@@ -223,7 +229,7 @@ impl Carrier {
     }
 
     /// Sets the values from the last to the first, so that a text which is too long changes none.
-    fn set_values(&self, id: i32, text: &[u8]) -> Result<()> {
+    fn set_values(self, id: i32, text: &[u8]) -> Result<()> {
         let bytes: Vec<_> = (0..).zip(text.iter().chain(&[0])).collect();
         for (number, byte) in bytes.into_iter().rev() {
             sys::set_semaphore_value(id, number, (*byte).into()).map_err(|errno| match errno {
@@ -239,7 +245,7 @@ impl Carrier {
         Ok(())
     }
 
-    fn values(&self, id: i32) -> Result<Vec<u8>> {
+    fn values(self, id: i32) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         for number in 0.. {
             match sys::semaphore_value(id, number) {
@@ -254,7 +260,7 @@ impl Carrier {
         Ok(text)
     }
 
-    fn message(&self, id: i32) -> Result<Vec<u8>> {
+    fn message(self, id: i32) -> Result<Vec<u8>> {
         let text = match sys::msgrcv(id, true) {
             Err(Errno::ENOSYS) => {
                 let text = self.received(sys::msgrcv(id, false), Errno::ENOMSG)?;
@@ -269,7 +275,7 @@ impl Carrier {
     }
 
     /// A message, or none where the queue is `empty`.
-    fn received(&self, answer: Result<Vec<u8>, Errno>, empty: Errno) -> Result<Option<Vec<u8>>> {
+    fn received(self, answer: Result<Vec<u8>, Errno>, empty: Errno) -> Result<Option<Vec<u8>>> {
         match answer {
             Ok(text) => Ok(Some(text)),
             Err(errno) if errno == empty => Ok(None),
@@ -278,9 +284,15 @@ impl Carrier {
         }
     }
 
-    fn error(&self, call: &'static str, errno: Errno) -> Error {
-        Error::Carrier { carrier: self.clone(), call, errno }
+    fn error(self, call: &'static str, errno: Errno) -> Error {
+        Error::Carrier { carrier: self, call, errno }
     }
+}
+
+/// The name of the POSIX message queue that belongs to a key.
+fn name(key: Key) -> CString {
+    // A key is printed in hexadecimal: there is no NUL in it.
+    CString::new(format!("/shm_{key}")).unwrap_or_default()
 }
 
 const READ: i32 = 0o444;

@@ -35,7 +35,7 @@ impl Diagnosis {
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(file(path, *size, *errno)),
-            Error::Carrier { carrier, errno, .. } => carrier_failed(carrier, *errno),
+            Error::Carrier { carrier, errno, .. } => carrier_failed(*carrier, *errno),
             Error::Namespace { .. } => Some(Self::new(
                 "/proc is not mounted here, or the process is gone or somebody else's",
                 "mount /proc, or run this as the process's user",
@@ -78,11 +78,11 @@ fn no_such_key(key: Key) -> Diagnosis {
     Diagnosis::new(cause, WRITE_FIRST)
 }
 
-fn carrier_failed(carrier: &Carrier, errno: Errno) -> Option<Diagnosis> {
+fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
     let what = match carrier {
         Carrier::Semaphores(key) => format!("set of semaphores has key {key}"),
         Carrier::Queue(key) => format!("message queue has key {key}"),
-        Carrier::Mqueue(name) => format!("message queue has the name {name}"),
+        Carrier::Mqueue(key) => format!("POSIX message queue belongs to key {key}"),
     };
     let limits = match carrier {
         Carrier::Semaphores(_) => "kernel.sem",

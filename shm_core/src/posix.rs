@@ -5,7 +5,7 @@
 //! others have mapped; an object that somebody shrinks meanwhile is then a short read, where
 //! touching a mapping would kill this process with SIGBUS.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -21,13 +21,6 @@ pub const DIRECTORY: &str = "/dev/shm";
 /// The name of a POSIX object: one path component, with or without the slash before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(CString);
-
-impl Name {
-    /// With the slash before it, as the calls take it.
-    pub(crate) fn as_c_str(&self) -> &CStr {
-        &self.0
-    }
-}
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

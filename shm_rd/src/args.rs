@@ -14,32 +14,23 @@ use shm_core::{Address, Carrier, Key, Target};
     after_help = "Exit status: 0 read; 255 not read, with the reason on standard error; \
                   2 wrong usage.\nA terminal is shown control characters as \\xNN."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
 pub struct Args {
-    /// Key of the System V segment, semaphores or queue, decimal or 0x hexadecimal
-    /// [default: 20231125]
-    #[arg(long, value_name = "KEY", conflicts_with = "address", allow_hyphen_values = true)]
+    /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
     pub key: Option<Key>,
 
     /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
+    #[arg(long, value_name = "NAME", group = "address")]
     pub posix: Option<Name>,
 
     /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", groups = ["address", "kind"])]
+    #[arg(long, value_name = "PATH", group = "address")]
     pub file: Option<PathBuf>,
 
-    /// Use a set of System V semaphores, one a byte, instead of a segment
-    #[arg(long, group = "kind")]
-    pub sem: bool,
-
-    /// Use a System V message queue instead of a segment
-    #[arg(long, group = "kind")]
-    pub msg: bool,
-
-    /// Use a POSIX message queue instead of a segment
-    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
-    pub mqueue: Option<Name>,
+    /// Use another object of the IPC namespace: semaphores, one a byte, a System V or a POSIX
+    /// message queue
+    #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
+    pub object: Option<String>,
 
     /// Print the text alone: no space behind each byte, no newline, no message
     #[arg(long)]
@@ -66,10 +57,10 @@ impl Args {
     #[must_use]
     pub fn target(&self) -> Target {
         let key = self.key.unwrap_or_default();
-        match &self.mqueue {
-            Some(name) => Target::Carrier(Carrier::Mqueue(name.clone())),
-            None if self.sem => Target::Carrier(Carrier::Semaphores(key)),
-            None if self.msg => Target::Carrier(Carrier::Queue(key)),
+        match self.object.as_deref() {
+            Some("sem") => Target::Carrier(Carrier::Semaphores(key)),
+            Some("msg") => Target::Carrier(Carrier::Queue(key)),
+            Some(_) => Target::Carrier(Carrier::Mqueue(key)),
             None => Target::Memory(self.address()),
         }
     }

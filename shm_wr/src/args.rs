@@ -20,30 +20,22 @@ pub struct Args {
     /// Text to write; any bytes
     pub text: Option<OsString>,
 
-    /// Key of the System V segment, semaphores or queue, decimal or 0x hexadecimal
-    /// [default: 20231125]
-    #[arg(long, value_name = "KEY", conflicts_with = "address", allow_hyphen_values = true)]
+    /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
     pub key: Option<Key>,
 
     /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
+    #[arg(long, value_name = "NAME", group = "address")]
     pub posix: Option<Name>,
 
     /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", groups = ["address", "kind"])]
+    #[arg(long, value_name = "PATH", group = "address")]
     pub file: Option<PathBuf>,
 
-    /// Use a set of System V semaphores, one a byte, instead of a segment
-    #[arg(long, group = "kind")]
-    pub sem: bool,
-
-    /// Use a System V message queue instead of a segment
-    #[arg(long, group = "kind")]
-    pub msg: bool,
-
-    /// Use a POSIX message queue instead of a segment
-    #[arg(long, value_name = "NAME", groups = ["address", "kind"])]
-    pub mqueue: Option<Name>,
+    /// Use another object of the IPC namespace: semaphores, one a byte, a System V or a POSIX
+    /// message queue
+    #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
+    pub object: Option<String>,
 
     /// Size in bytes to make it with; K, M and G multiply by 1024 [default: 1024]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
@@ -79,10 +71,10 @@ impl Args {
     #[must_use]
     pub fn target(&self) -> Target {
         let key = self.key.unwrap_or_default();
-        match &self.mqueue {
-            Some(name) => Target::Carrier(Carrier::Mqueue(name.clone())),
-            None if self.sem => Target::Carrier(Carrier::Semaphores(key)),
-            None if self.msg => Target::Carrier(Carrier::Queue(key)),
+        match self.object.as_deref() {
+            Some("sem") => Target::Carrier(Carrier::Semaphores(key)),
+            Some("msg") => Target::Carrier(Carrier::Queue(key)),
+            Some(_) => Target::Carrier(Carrier::Mqueue(key)),
             None => Target::Memory(self.address()),
         }
     }

@@ -146,8 +146,8 @@ pub struct MatrixArgs {
     pub list: bool,
 
     /// Scripts to carry out at the same time
-    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
-    pub jobs: usize,
+    #[arg(long, value_name = "NUMBER", default_value = "3")]
+    pub jobs: NonZero<usize>,
 
     /// How often to carry out each script; a cell that does not always answer the same is unstable
     #[arg(long, value_name = "NUMBER", default_value = "1")]

@@ -43,7 +43,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         groups: &groups,
         text: &text,
         volume: volume.path(),
-        at_once: args.jobs,
+        at_once: args.jobs.get(),
         repeat: args.repeat.get(),
         interrupt,
     };

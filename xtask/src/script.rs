@@ -42,7 +42,7 @@ impl Script {
 /// The names of what a script shares, one a mechanism, all made from the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Objects {
-    /// The key of the System V segment, of the semaphores and of the message queue.
+    /// The key of the System V segment, of the semaphores and of the message queues.
     pub key: Key,
     /// How many bytes of memory the writers ask for.
     pub size: u64,
@@ -58,7 +58,7 @@ impl Objects {
     /// What `shm_wr` asks for by itself.
     pub const DEFAULT_SIZE: u64 = 1024;
 
-    /// The name of the POSIX object, of the POSIX message queue and of the file on the volume.
+    /// The name of the POSIX object, and of the file on the volume.
     #[must_use]
     pub fn name(self) -> String {
         format!("shm_experiment_{}", self.key)

@@ -2,7 +2,7 @@
 
 use shm_core::{Carrier, Diagnosis, Errno, Error, Origin};
 
-use crate::scratch::{ScratchKey, ScratchName};
+use crate::scratch::ScratchKey;
 
 /// A carrier of each kind, on names of its own; removed at the end.
 struct Scratch(Vec<Carrier>);
@@ -10,8 +10,7 @@ struct Scratch(Vec<Carrier>);
 impl Scratch {
     fn new() -> Self {
         let key = *ScratchKey::new();
-        let name = ScratchName::new().parse().unwrap();
-        Self(vec![Carrier::Semaphores(key), Carrier::Queue(key), Carrier::Mqueue(name)])
+        Self(vec![Carrier::Semaphores(key), Carrier::Queue(key), Carrier::Mqueue(key)])
     }
 }
 

@@ -1,31 +1,32 @@
 use predicates::str::starts_with;
 use shm_core::Carrier;
 
-use crate::scratch::{ScratchKey, ScratchName};
+use crate::scratch::ScratchKey;
 use crate::shm_rd;
 
 #[test]
 fn semaphores_and_queues_are_read_as_segments_are() {
-    let (key, name) = (*ScratchKey::new(), ScratchName::new());
+    let key = *ScratchKey::new();
     let number = key.to_string();
-    for (args, call, carrier) in [
-        (vec!["--sem", "--key", &number], "semget", Carrier::Semaphores(key)),
-        (vec!["--msg", "--key", &number], "msgget", Carrier::Queue(key)),
-        (vec!["--mqueue", &name], "mq_open", Carrier::Mqueue(name.parse().unwrap())),
+    for (object, call, carrier) in [
+        ("sem", "semget", Carrier::Semaphores(key)),
+        ("msg", "msgget", Carrier::Queue(key)),
+        ("mqueue", "mq_open", Carrier::Mqueue(key)),
     ] {
+        let args = ["--object", object, "--key", &number];
         let absent = format!("{call} failed, errno: 2 msg: No such file or directory\ncause: ");
         shm_rd()
-            .args(&args)
+            .args(args)
             .assert()
             .code(255)
             .stdout("shm read failed\n")
             .stderr(starts_with(absent));
         carrier.write_text(b"hi", 16, 0o600, true).unwrap();
         for _ in 0..2 {
-            shm_rd().args(&args).assert().code(0).stdout("h i \nshm read success\n").stderr("");
+            shm_rd().args(args).assert().code(0).stdout("h i \nshm read success\n").stderr("");
         }
-        shm_rd().args(&args).arg("--raw").assert().code(0).stdout("hi");
-        shm_rd().args(&args).arg("--wait=5").assert().code(0);
+        shm_rd().args(args).arg("--raw").assert().code(0).stdout("hi");
+        shm_rd().args(args).arg("--wait=5").assert().code(0);
         carrier.remove().unwrap();
     }
 }

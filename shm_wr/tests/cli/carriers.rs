@@ -2,22 +2,22 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use shm_core::{Carrier, Key};
 
-use crate::scratch::{ScratchKey, ScratchName};
+use crate::scratch::ScratchKey;
 use crate::shm_wr;
 
 /// What stands for each kind on the command line, and the carrier it means.
-fn carriers(key: Key, name: &str) -> [(Vec<String>, Carrier); 3] {
-    let keyed = |flag: &str| vec![flag.to_owned(), "--key".to_owned(), key.to_string()];
+fn carriers(key: Key) -> [(Vec<String>, Carrier); 3] {
+    let args = |object: &str| ["--object", object, "--key", &key.to_string()].map(str::to_owned);
     [
-        (keyed("--sem"), Carrier::Semaphores(key)),
-        (keyed("--msg"), Carrier::Queue(key)),
-        (vec!["--mqueue".to_owned(), name.to_owned()], Carrier::Mqueue(name.parse().unwrap())),
+        (args("sem").to_vec(), Carrier::Semaphores(key)),
+        (args("msg").to_vec(), Carrier::Queue(key)),
+        (args("mqueue").to_vec(), Carrier::Mqueue(key)),
     ]
 }
 
 #[test]
 fn semaphores_and_queues_are_written_as_segments_are() {
-    for (args, carrier) in carriers(*ScratchKey::new(), &ScratchName::new()) {
+    for (args, carrier) in carriers(*ScratchKey::new()) {
         shm_wr().args(&args).arg("hello").assert().code(0).stdout("shm write success\n").stderr("");
         assert_eq!(carrier.read_text().unwrap(), b"hello");
         shm_wr().args(&args).arg("--stdin").write_stdin("again").assert().code(0);
@@ -38,7 +38,7 @@ fn semaphores_and_queues_are_written_as_segments_are() {
 
 #[test]
 fn a_text_that_does_not_fit_is_refused_for_them_too() {
-    for (args, carrier) in carriers(*ScratchKey::new(), &ScratchName::new()) {
+    for (args, carrier) in carriers(*ScratchKey::new()) {
         let wide = ["--size", "4", "hello"];
         shm_wr().args(&args).args(wide).assert().code(255).stderr(starts_with("the text does not"));
         assert!(carrier.read_text().is_err());
@@ -50,13 +50,7 @@ fn a_text_that_does_not_fit_is_refused_for_them_too() {
 
 #[test]
 fn one_call_writes_to_one_place() {
-    for args in [
-        &["--sem", "--msg"][..],
-        &["--sem", "--posix", "a"],
-        &["--msg", "--file", "a"],
-        &["--mqueue", "a", "--posix", "b"],
-        &["--mqueue", "a", "--key", "5"],
-    ] {
+    for args in [&["--object", "sem", "--posix", "a"][..], &["--object", "msg", "--file", "a"]] {
         shm_wr().args(args).arg("x").assert().code(2).stderr(contains("cannot be used with"));
     }
 }

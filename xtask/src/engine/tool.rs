@@ -59,13 +59,11 @@ impl Tools {
             Key::DEFAULT => vec![],
             key => vec!["--key".to_owned(), key.to_string()],
         };
-        let flag = |flag: &str| [vec![flag.to_owned()], key.clone()].concat();
+        let object = |it: &str| [vec!["--object".to_owned(), it.to_owned()], key.clone()].concat();
         let named = |option: &str, name: String| vec![option.to_owned(), name];
         match mechanism {
             Mechanism::Sysv => key,
-            Mechanism::Sem => flag("--sem"),
-            Mechanism::Msg => flag("--msg"),
-            Mechanism::Mqueue => named("--mqueue", self.objects.name()),
+            Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => object(mechanism.word()),
             Mechanism::Posix => named("--posix", self.objects.name()),
             Mechanism::File => {
                 let path = volume.join(self.objects.name());

@@ -150,9 +150,9 @@ impl Jobs<'_> {
             Target::Memory(Address::from(key)),
             Target::Carrier(Carrier::Semaphores(key)),
             Target::Carrier(Carrier::Queue(key)),
+            Target::Carrier(Carrier::Mqueue(key)),
         ];
         if let Ok(name) = objects.name().parse::<Name>() {
-            targets.push(Target::Carrier(Carrier::Mqueue(name.clone())));
             targets.push(Target::Memory(Address::from(name)));
         }
         for target in targets {

@@ -185,7 +185,7 @@ fn clean_host(objects: Objects) {
         Target::Memory(Address::from(key)),
         Target::Carrier(Carrier::Semaphores(key)),
         Target::Carrier(Carrier::Queue(key)),
-        Target::Carrier(Carrier::Mqueue(name.clone())),
+        Target::Carrier(Carrier::Mqueue(key)),
         Target::Memory(Address::from(name)),
     ];
     for target in targets {

@@ -19,6 +19,7 @@ use crate::ledger::{BASE_LABEL, IMAGE_LABEL, Liveness, OWNER_LABEL, OWNER_VARIAB
 use crate::report::output;
 
 mod cluster;
+mod volumes;
 
 /// Looks at every engine that answers and at the processes, removes what belongs to runs that
 /// are gone, and says so on standard output.
@@ -61,6 +62,7 @@ fn clean(interrupt: &Interrupt, out: &mut Vec<u8>) -> Result<()> {
     for cleaner in &cleaners {
         cleaner.images(out)?;
     }
+    volumes::clean(out)?;
     if let Err(error) = cluster::clean(interrupt, out) {
         silent.push(error.to_string());
     }

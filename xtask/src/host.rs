@@ -1,13 +1,17 @@
 //! What a run must know of the host's own shared memory, and must leave there as it was.
 
-use std::io::Read;
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
 
 use anyhow::{Result, bail};
-use shm_core::{Address, Errno, Failure, IpcNamespace, Key, Segment, table};
+use serde::{Deserialize, Serialize};
+use shm_core::posix::Name;
+use shm_core::{Address, Carrier, Errno, Failure, IpcNamespace, Key, Segment, Target, table};
 
 use crate::observation::Identity;
 use crate::run::StepResult;
-use crate::script::{Action, Place, Script};
+use crate::script::{Action, Objects, Place, Script};
 
 /// Makes sure that nobody uses `key` on the host: reading it there is evidence only then.
 ///
@@ -71,4 +75,75 @@ pub fn remove_stray_segment(script: &Script, steps: &[StepResult]) -> Option<Str
         "a container left its segment, key {}, on the host; it was removed",
         script.objects.key
     ))
+}
+
+/// How the names of the folders begin that are volumes of a matrix.
+pub const VOLUME_PREFIX: &str = "shm_experiment.";
+
+/// The file in such a folder that holds its [`Remains`].
+const REMAINS: &str = "run.json";
+
+/// What a matrix may leave on the host where it is killed.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Remains {
+    /// The process, as an [`Owner`](crate::ledger::Owner).
+    pub owner: String,
+    /// What all its scripts write.
+    pub text: String,
+    /// The keys under which they do.
+    pub keys: Vec<i32>,
+}
+
+impl Remains {
+    /// Puts it into the volume.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be written.
+    pub fn write(&self, volume: &Path) -> io::Result<()> {
+        fs::write(volume.join(REMAINS), serde_json::to_vec(self)?)
+    }
+
+    /// What is in the volume, where it is one.
+    #[must_use]
+    pub fn read(volume: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(volume.join(REMAINS)).ok()?).ok()
+    }
+
+    /// Removes what is left on the host; says how many things that were.
+    #[must_use]
+    pub fn remove(&self) -> usize {
+        let keys = self.keys.iter().filter_map(|key| Key::new(*key));
+        keys.map(|key| remove_strays(Objects::from(key), &self.text)).sum()
+    }
+}
+
+/// Removes what containers in the host's namespace left there under a script's names, where it
+/// holds the script's text; says how many things that were.
+#[must_use]
+pub fn remove_strays(objects: Objects, text: &str) -> usize {
+    let key = objects.key;
+    let mut targets = vec![
+        Target::Memory(Address::from(key)),
+        Target::Carrier(Carrier::Semaphores(key)),
+        Target::Carrier(Carrier::Queue(key)),
+        Target::Carrier(Carrier::Mqueue(key)),
+    ];
+    if let Ok(name) = objects.name().parse::<Name>() {
+        targets.push(Target::Memory(Address::from(name)));
+    }
+    let holds = |target: &&Target| text_in(target).is_some_and(|it| it == text.as_bytes());
+    targets.iter().filter(holds).filter(|target| target.remove().is_ok()).count()
+}
+
+/// The start of the text in it, if it is there and may be read.
+fn text_in(target: &Target) -> Option<Vec<u8>> {
+    match target {
+        Target::Memory(address) => {
+            let mut text = Vec::new();
+            address.open().ok()?.text().take(64).read_to_end(&mut text).ok()?;
+            Some(text)
+        }
+        Target::Carrier(carrier) => carrier.read_text().ok(),
+    }
 }

@@ -38,7 +38,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
     let workshops = workshops(args, interrupt, &progress)?;
-    let volume = jobs::volume(&groups)?;
+    let volume = jobs::volume(&groups, &text)?;
     let jobs = Jobs {
         groups: &groups,
         text: &text,

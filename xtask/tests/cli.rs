@@ -24,6 +24,10 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
         (&["experiment", "--key", "0"], "IPC_PRIVATE"),
         (&["experiment", "--key", "abc"], "expected a decimal number"),
         (&["experiment", "--format", "yaml"], "possible values: text, json"),
+        (&["experiment", "--engine", "namespaces", "--runtime", "runc"], "for docker and podman"),
+        (&["experiment", "--engine", "model", "--nodes", "all"], "--engine kubernetes"),
+        (&["matrix", "--repeat", "0"], "zero for non-zero"),
+        (&["matrix", "--only", "sysv/nowhere"], "selects no cell"),
         (&["experimant"], "a similar subcommand exists: 'experiment'"),
         (&[], "Usage"),
     ] {

@@ -74,6 +74,15 @@ struct Version {
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
 pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     let chosen = "asked for".to_owned();
+    let is_engine = |kind| matches!(kind, EngineKind::Docker | EngineKind::Podman);
+    if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
+        && !is_engine(kind)
+    {
+        return Err(EngineError::Script(format!(
+            "--runtime {runtime} is for docker and podman: leave it out, or take one of them \
+             instead of {kind}"
+        )));
+    }
     match wanted.kind {
         Some(EngineKind::Model) => Ok(model()),
         Some(EngineKind::Namespaces) => namespaces(wanted, chosen),
@@ -106,6 +115,11 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
             Err(EngineError::Unusable { why, .. }) => passed_over.push(format!("{kind}: {why}")),
             answer => return answer,
         }
+    }
+    if wanted.runtime.is_some() {
+        let (kind, why) = (EngineKind::Docker, passed_over.join("; "));
+        let next_step = "install one of them, or leave --runtime out".to_owned();
+        return Err(EngineError::Unusable { kind, why, next_step });
     }
     passed_over.push("namespaces need no engine".to_owned());
     namespaces(wanted, passed_over.join("; "))

@@ -9,8 +9,6 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Target};
 use tempfile::TempDir;
 
 use super::grid::{CellResult, Grid, Outcome, Run, ScriptRun};
@@ -19,13 +17,15 @@ use crate::engine::Engine;
 use crate::engine::clean_up::CleanUp;
 use crate::engine::tool::LARGE_TEXT;
 use crate::engine::workshop::Workshop;
+use crate::host::{self, Remains, VOLUME_PREFIX};
 use crate::interrupt::Interrupt;
+use crate::ledger::Owner;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::quirk::{QUIRKS, Quirk};
 use crate::run;
+use crate::script::Action;
 use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
-use crate::script::{Action, Objects};
 
 /// What all scripts of a matrix have in common.
 pub(super) struct Jobs<'a> {
@@ -39,9 +39,15 @@ pub(super) struct Jobs<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// The folder that all containers share, with what the scripts need in it.
-pub(super) fn volume(groups: &[Group]) -> Result<TempDir> {
-    let volume = tempfile::tempdir().context("the volume could not be made")?;
+/// The folder that all containers share, with what the scripts need in it, and with what
+/// `cargo xtask clean` must know where this program is killed.
+pub(super) fn volume(groups: &[Group], text: &str) -> Result<TempDir> {
+    let made = tempfile::Builder::new().prefix(VOLUME_PREFIX).tempdir();
+    let volume = made.context("the volume could not be made")?;
+    let keys = groups.iter().map(|group| group.script.objects.key.raw()).collect();
+    let owner = Owner::current().to_string();
+    let remains = Remains { owner, text: text.to_owned(), keys };
+    remains.write(volume.path()).context("the volume could not be written to")?;
     if groups.iter().any(Group::exhausts_memory) {
         let path = volume.path().join(LARGE_TEXT);
         let written = File::create(&path)
@@ -137,42 +143,10 @@ impl Jobs<'_> {
         let clean_up = CleanUp::new(engine, true);
         let finished = run::run(plan, engine, self.interrupt, &mut steps, &mut |_| {});
         let cleaned = clean_up.now();
-        self.clean_host(plan.script.objects);
+        // What cannot be removed now is told by the next run that meets it.
+        let _ = host::remove_strays(plan.script.objects, self.text);
         cleaned?;
         Ok(Run { steps, aborted: finished.err().map(|aborted| aborted.to_string()) })
-    }
-
-    /// Removes what containers in the host's namespace left there: the names are this script's
-    /// own, and what holds its text is too.
-    fn clean_host(&self, objects: Objects) {
-        let key = objects.key;
-        let mut targets = vec![
-            Target::Memory(Address::from(key)),
-            Target::Carrier(Carrier::Semaphores(key)),
-            Target::Carrier(Carrier::Queue(key)),
-            Target::Carrier(Carrier::Mqueue(key)),
-        ];
-        if let Ok(name) = objects.name().parse::<Name>() {
-            targets.push(Target::Memory(Address::from(name)));
-        }
-        for target in targets {
-            if read(&target).is_some_and(|text| text == self.text.as_bytes()) {
-                // What cannot be removed now is told by the next run that meets it.
-                let _ = target.remove();
-            }
-        }
-    }
-}
-
-/// The start of the text in it, if it is there and may be read.
-fn read(target: &Target) -> Option<Vec<u8>> {
-    match target {
-        Target::Memory(address) => {
-            let mut text = Vec::new();
-            address.open().ok()?.text().take(64).read_to_end(&mut text).ok()?;
-            Some(text)
-        }
-        Target::Carrier(carrier) => carrier.read_text().ok(),
     }
 }
 

@@ -143,13 +143,15 @@ fn summary(grid: &Grid) -> String {
         .map(|(outcome, count)| match outcome {
             Outcome::Agrees => format!("{count} as predicted"),
             Outcome::Refused => format!("{count} refused as predicted"),
+            Outcome::Quirk if count == 1 => "1 known difference".to_owned(),
             Outcome::Quirk => format!("{count} known differences"),
             Outcome::Skipped => format!("{count} skipped"),
             Outcome::Unstable => format!("{count} not always the same"),
             Outcome::Differs => format!("{count} not as predicted"),
         })
         .collect();
-    format!("{cells} cells in {:.1} s: {}", grid.duration.as_secs_f64(), counts.join(", "))
+    let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
+    format!("{cells} in {:.1} s: {}", grid.duration.as_secs_f64(), counts.join(", "))
 }
 
 /// Cells that are not simply as predicted, those of one reason together.

@@ -28,6 +28,10 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             let name = format!("what_a_kill_at_call_{call}_leaves_is_cleaned");
             trials.push(engine.trial(&name, move |engine| killed(engine, call)));
         }
+        if !engine.has_containers() {
+            let name = "what_a_killed_matrix_leaves_on_the_host_is_cleaned";
+            trials.push(engine.trial(name, killed_matrix));
+        }
         if engine.has_containers() {
             trials.push(engine.trial("an_interruption_ends_a_command_that_hangs", hanging));
             trials.push(engine.trial("a_second_interruption_leaves_at_once", twice));
@@ -178,4 +182,44 @@ fn twice(engine: &Engine) -> Result<(), Failed> {
     ensure(stderr.contains("may remain") && stderr.contains("clean"), || stderr.to_string())?;
     xtask().arg("clean").assert().success();
     nothing_left(engine, running.pid)
+}
+
+/// Kills a matrix in the host's own namespace at the moment when something of it is there.
+fn killed_matrix(engine: &Engine) -> Result<(), Failed> {
+    let args = ["matrix", "--engine", engine.name, "--only", "*/host", "--repeat", "50"];
+    let running = Running::start(args.map(str::to_owned).to_vec(), &std::env::var("PATH")?)?;
+    let pid = running.pid.to_string();
+    let volume = || {
+        let mut entries = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
+        entries.find(|entry| {
+            let run = std::fs::read_to_string(entry.path().join("run.json")).unwrap_or_default();
+            run.contains(&format!("/{pid}/"))
+        })
+    };
+    let keys = |volume: &std::fs::DirEntry| {
+        let run = std::fs::read(volume.path().join("run.json")).unwrap_or_default();
+        let run: serde_json::Value = serde_json::from_slice(&run).unwrap_or_default();
+        run["keys"].as_array().cloned().unwrap_or_default()
+    };
+    let left = |keys: &[serde_json::Value]| {
+        keys.iter().filter_map(serde_json::Value::as_i64).any(|key| {
+            let key = i32::try_from(key).ok().and_then(shm_core::Key::new);
+            key.is_some_and(|key| shm_core::Segment::find(key).is_ok())
+        })
+    };
+    let started = Instant::now();
+    while !volume().is_some_and(|volume| left(&keys(&volume))) {
+        ensure(started.elapsed() < Duration::from_mins(1), || "nothing was written".to_owned())?;
+    }
+    let volume = volume().ok_or("the volume is gone")?;
+    let keys = keys(&volume);
+    running.signal(Signal::KILL)?;
+    running.output(SOON)?;
+    ensure(left(&keys), || "nothing was left".to_owned())?;
+    let cleaned = xtask().arg("clean").output()?;
+    let stdout = String::from_utf8_lossy(&cleaned.stdout);
+    let path = volume.path().display().to_string();
+    ensure(stdout.contains(&path) && !volume.path().exists() && !left(&keys), || {
+        stdout.into_owned()
+    })
 }

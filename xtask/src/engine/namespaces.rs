@@ -24,6 +24,9 @@ const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 /// How long a container may take to start, and to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often to ask lsns again.
+const LSNS_TRIES: usize = 10;
+
 /// Namespaces made by hand, and what one run has of them.
 #[derive(Debug)]
 pub struct Namespaces {
@@ -268,7 +271,15 @@ impl Namespaces {
     /// Asks the kernel, through lsns, which of the containers' processes have a namespace.
     fn processes(&self) -> Result<Observation, EngineError> {
         let args = ["--type", "ipc", "--noheadings", "--output", "PID,NS,COMMAND"];
-        let transcript = Invocation::new("lsns", args).run(&self.tools.interrupt)?;
+        let list = || Invocation::new("lsns", args).run(&self.tools.interrupt);
+        let mut transcript = list()?;
+        // It gives up where a process ends while it reads about it, of which a busy host has many.
+        for _ in 0..LSNS_TRIES {
+            if transcript.succeeded() {
+                break;
+            }
+            transcript = list()?;
+        }
         if !transcript.succeeded() {
             let what = "the namespaces could not be listed".to_owned();
             return Err(EngineError::Refused { what, transcript });

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 
 use anyhow::Result;
@@ -25,8 +25,12 @@ pub(super) fn clean(out: &mut Vec<u8>) -> Result<()> {
             continue;
         }
         let count = remains.remove();
-        fs::remove_dir_all(entry.path())?;
         let path = entry.path();
+        match fs::remove_dir_all(&path) {
+            // Somebody else cleans up at the same moment.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            answer => answer?,
+        }
         writeln!(
             out,
             "removed {} and {count} things left in the host's namespace",

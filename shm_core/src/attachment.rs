@@ -1,16 +1,35 @@
 //! Mapped segments.
 //!
 //! Other processes may write to a segment at any moment, and so may other threads and other
-//! attachments of this one. No `&[u8]` of it is ever formed: every byte is an atomic, loaded and
-//! stored with relaxed ordering, so that racing accesses mix old and new bytes and do nothing worse.
+//! attachments of this one. No `&[u8]` of it is ever formed. Two things touch its bytes:
+//!
+//! - This process, through atomics of one size: the mapping is a row of aligned words, and each
+//!   access, of whatever bytes, is a relaxed one of whole words. Racing accesses mix old and new
+//!   bytes and do nothing worse. Races of atomics that differ in size, or that overlap in part,
+//!   are undefined in Rust (`std::sync::atomic`, "Memory model for atomic accesses"): there are
+//!   none, for every attachment starts at a page, so that all divide a segment into the same
+//!   words. The bytes beside those that are written in a word stay what they are at that instant,
+//!   by compare and exchange. A word moves eight bytes in the time of one: memory is the limit.
+//! - The kernel, for `read(2)` and `write(2)`, as if it were another process.
+//!
+//! What is written is ordered behind what was written before it, and what is read before what is
+//! read after it: whoever sees the byte that is written last sees those before it.
+//!
+//! [`frame`](crate::frame) takes an attachment in and sees it as words of 64 bits, which are the same
+//! words: it works only where a pointer has 64 bits too.
 #![expect(unsafe_code, reason = "views of the mapping; each block argues for itself")]
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 
-use crate::sys;
-use crate::{Error, Result, Segment};
+use crate::sys::{self, Advice};
+use crate::{Errno, Error, Result, Segment};
+
+const WORD: usize = size_of::<usize>();
+/// How many words are searched for a NUL at once.
+const BLOCK: usize = 8;
 
 /// A segment mapped for reading; detached when dropped.
 #[derive(Debug)]
@@ -20,9 +39,9 @@ pub struct Attachment {
 }
 
 // SAFETY: an attachment belongs to the whole process, not to the thread that made it: any thread
-// may detach it. It is accessed through atomics alone.
+// may detach it. It is accessed through atomics and by the kernel alone.
 unsafe impl Send for Attachment {}
-// SAFETY: its methods take `&self` and access the mapping through atomics alone.
+// SAFETY: its methods take `&self` and access the mapping through atomics or have the kernel do it.
 unsafe impl Sync for Attachment {}
 
 impl Attachment {
@@ -50,24 +69,134 @@ impl Attachment {
     ///
     /// Another process that writes meanwhile can leave a mix of its old and new bytes there.
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> usize {
-        let bytes = self.bytes().get(offset..).unwrap_or_default();
-        for (target, source) in buffer.iter_mut().zip(bytes) {
-            *target = source.load(Ordering::Relaxed);
+        let length = buffer.len().min(self.size.saturating_sub(offset));
+        if length == 0 {
+            return 0;
         }
-        buffer.len().min(bytes.len())
+        let (first, skipped) = (offset / WORD, offset % WORD);
+        let head = length.min((WORD - skipped) % WORD);
+        let (head, rest) = buffer[..length].split_at_mut(head);
+        let mut words = self.words()[first..].iter();
+        let mut load = || words.next().map_or([0; WORD], |word| load(word).to_ne_bytes());
+        if !head.is_empty() {
+            head.copy_from_slice(&load()[skipped..][..head.len()]);
+        }
+        let (whole, tail) = rest.as_chunks_mut();
+        whole.fill_with(&mut load);
+        if !tail.is_empty() {
+            tail.copy_from_slice(&load()[..tail.len()]);
+        }
+        fence(Ordering::Acquire);
+        length
+    }
+
+    /// Where the first NUL in `range` is, looked for in place; what lies outside has none.
+    pub(crate) fn find_nul(&self, range: Range<usize>) -> Option<usize> {
+        let end = range.end.min(self.size);
+        let range = range.start.min(end)..end;
+        let words = &self.words()[range.start / WORD..end.div_ceil(WORD)];
+        let (blocks, rest) = words.as_chunks::<BLOCK>();
+        let nul = |index: usize, words: &[AtomicUsize]| {
+            let start = (range.start / WORD + index) * WORD;
+            let bytes = words.iter().flat_map(|word| load(word).to_ne_bytes());
+            let nuls = (start..).zip(bytes).filter(|(_, byte)| *byte == 0);
+            nuls.map(|(position, _)| position).find(|position| range.contains(position))
+        };
+        for (index, block) in blocks.iter().enumerate() {
+            if has_nul(block)
+                && let Some(position) = nul(index * BLOCK, block)
+            {
+                return Some(position);
+            }
+        }
+        nul(blocks.len() * BLOCK, rest)
+    }
+
+    /// Has the kernel write the bytes of `range` to a descriptor, `write(2)`; returns how many.
+    pub(crate) fn write_to(&self, range: Range<usize>, target: BorrowedFd) -> Result<usize, Errno> {
+        let (address, length) = self.part(range);
+        // SAFETY: `part` lies inside the mapping, which outlives the call. The kernel only reads it,
+        // which races with nobody that this process knows as more than a mix of bytes.
+        unsafe { sys::write(target, address, length) }
+    }
+
+    /// Has the kernel enter the pages of `range` into the page tables ahead, many at a time instead of
+    /// by a fault for each, or take them out before the end, when one thread does it for all. What it
+    /// does not do now happens when a page is touched, or at the end.
+    pub(crate) fn advise(&self, range: Range<usize>, advice: Advice) {
+        let (address, length) = self.part(range);
+        if length > 0 {
+            // SAFETY: `part` lies inside the mapping, which outlives the call and is a segment's.
+            unsafe { sys::advise(address, length, advice) };
+        }
+    }
+
+    /// The part of `range` that is mapped.
+    fn part(&self, range: Range<usize>) -> (NonNull<u8>, usize) {
+        let start = range.start.min(self.size);
+        let length = range.end.min(self.size).saturating_sub(start);
+        // SAFETY: start <= size: the result is in the mapping, or one past its end.
+        (unsafe { self.address.add(start) }, length)
     }
 
     /// The whole mapping. Storing to it is for [`WritableAttachment`] alone, so it stays private.
-    fn bytes(&self) -> &[AtomicU8] {
-        let bytes = NonNull::slice_from_raw_parts(self.address.cast(), self.size);
-        // SAFETY: `size` bytes from the address on are mapped, as one allocation of the kernel's,
-        // until drop, which the borrow of self precedes: System V segments never shrink, and
-        // removal spares mappings. AtomicU8 has the size and alignment of u8, any bit pattern is
-        // valid, and it allows for changes behind the reference. Relaxed loads of one byte are
-        // allowed on read-only memory too (std::sync::atomic, "Atomic accesses to read-only
-        // memory"); stores happen only where the mapping is writable.
-        unsafe { bytes.as_ref() }
+    fn words(&self) -> &[AtomicUsize] {
+        let count = self.size.div_ceil(WORD);
+        let words = NonNull::slice_from_raw_parts(self.address.cast(), count);
+        // SAFETY: the address is a page's and so aligned. `size` bytes from there on, and the rest
+        // of the last page, are mapped, as one allocation of the kernel's, until drop, which the
+        // borrow of self precedes: System V segments never shrink, and removal spares mappings. Any
+        // bit pattern is valid for the type, and it allows for changes behind the reference.
+        // Relaxed loads of up to a pointer's size are allowed on read-only memory too
+        // (std::sync::atomic, "Atomic accesses to read-only memory"); stores happen only where the
+        // mapping is writable.
+        unsafe { words.as_ref() }
     }
+}
+
+fn load(word: &AtomicUsize) -> usize {
+    word.load(Ordering::Relaxed)
+}
+
+/// Whether any byte of the words is 0.
+#[cfg(target_arch = "x86_64")]
+fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
+    let nuls: u32;
+    // SAFETY: it loads the 64 bytes of the words, which are borrowed, and changes nothing but the
+    // registers that it names. To the rest of the program it is a relaxed load of each word, in some
+    // order: a word lies in one line of the cache, and is loaded from there at once.
+    unsafe {
+        std::arch::asm!(
+            "movdqu {a}, [{words}]",
+            "movdqu {b}, [{words} + 16]",
+            "movdqu {c}, [{words} + 32]",
+            "movdqu {d}, [{words} + 48]",
+            "pminub {a}, {b}",
+            "pminub {c}, {d}",
+            "pminub {a}, {c}",
+            "pxor {b}, {b}",
+            "pcmpeqb {a}, {b}",
+            "pmovmskb {nuls:e}, {a}",
+            words = in(reg) words.as_ptr(),
+            nuls = lateout(reg) nuls,
+            a = out(xmm_reg) _,
+            b = out(xmm_reg) _,
+            c = out(xmm_reg) _,
+            d = out(xmm_reg) _,
+            options(nostack, preserves_flags, readonly),
+        );
+    }
+    nuls != 0
+}
+
+/// Whether any byte of the words is 0: taking 1 from each byte borrows from the high bit, where it
+/// was not set, of a zero first of all. (The bytes above a zero may look like one, too.)
+#[cfg(not(target_arch = "x86_64"))]
+fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
+    const ONES: usize = usize::MAX / 255;
+    let borrowed =
+        words.iter().map(load).fold(0, |all, word| all | word.wrapping_sub(ONES) & !word);
+    borrowed & ONES << 7 != 0
 }
 
 impl Drop for Attachment {
@@ -100,11 +229,117 @@ impl WritableAttachment {
                 size: self.size as u64,
             });
         }
-        // Made only by shmat without SHM_RDONLY: these bytes may be stored to.
-        for (target, byte) in self.bytes()[offset..].iter().zip(bytes) {
-            target.store(*byte, Ordering::Relaxed);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        fence(Ordering::Release);
+        let (first, skipped) = (offset / WORD, offset % WORD);
+        let (head, rest) = bytes.split_at(bytes.len().min((WORD - skipped) % WORD));
+        // Made only by shmat without SHM_RDONLY: these words may be stored to.
+        let mut words = self.words()[first..].iter();
+        if !head.is_empty() {
+            words.next().into_iter().for_each(|word| store_part(word, skipped, head));
+        }
+        let (whole, tail) = rest.as_chunks();
+        for (bytes, word) in whole.iter().zip(&mut words) {
+            word.store(usize::from_ne_bytes(*bytes), Ordering::Relaxed);
+        }
+        if !tail.is_empty() {
+            words.next().into_iter().for_each(|word| store_part(word, 0, tail));
         }
         Ok(())
+    }
+
+    /// Has the kernel read from a descriptor, or from a place of its file, into the bytes of `range`,
+    /// `read(2)` or `pread(2)`; returns how many came, 0 at the end of the input.
+    pub(crate) fn read_from(
+        &self,
+        source: BorrowedFd,
+        at: Option<u64>,
+        range: Range<usize>,
+    ) -> Result<usize, Errno> {
+        let (address, length) = self.part(range);
+        // SAFETY: `part` lies inside the mapping, which outlives the call, and it was made by shmat
+        // without SHM_RDONLY. Nothing but atomics refers to it: the kernel changes it as any other
+        // process may.
+        unsafe { sys::read(source, at, address, length) }
+    }
+}
+
+/// Stores some bytes of a word. The others stay what they are, whoever stores to them meanwhile.
+fn store_part(word: &AtomicUsize, skipped: usize, bytes: &[u8]) {
+    let mut old = load(word);
+    loop {
+        let mut new = old.to_ne_bytes();
+        new[skipped..][..bytes.len()].copy_from_slice(bytes);
+        let new = usize::from_ne_bytes(new);
+        match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return,
+            Err(now) => old = now,
+        }
+    }
+}
+
+/// A word that may lie in memory which is mapped for reading alone.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct ReadOnlyWord(AtomicU64);
+
+impl ReadOnlyWord {
+    /// A relaxed load, the only atomic access that read-only memory is certain to allow.
+    pub(crate) fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A segment mapped for reading, seen as words of 64 bits; bytes at its end that make no whole word
+/// are left out.
+#[derive(Debug)]
+pub(crate) struct Words(Attachment);
+
+impl Attachment {
+    /// Gives up the view by bytes for the one by words.
+    pub(crate) fn into_words(self) -> Words {
+        Words(self)
+    }
+}
+
+impl Deref for Words {
+    type Target = [ReadOnlyWord];
+
+    fn deref(&self) -> &[ReadOnlyWord] {
+        let count = self.0.size / size_of::<u64>();
+        let words = NonNull::slice_from_raw_parts(self.0.address.cast(), count);
+        // SAFETY: `count` words lie within the `size` bytes that are mapped until drop, which the
+        // borrow of self precedes, and shmat returns the start of a page, so that they are aligned.
+        // ReadOnlyWord is an AtomicU64 in memory: any bit pattern is valid and it allows for changes
+        // behind the reference. It has relaxed loads alone, which read-only memory allows up to the
+        // width of a pointer; `frame` opens nothing where that is not 64 bits. No access of another
+        // size is made through this mapping: `Words` owns it.
+        unsafe { words.as_ref() }
+    }
+}
+
+/// A segment mapped for reading and writing, seen as words of 64 bits, as [`Words`] are.
+#[derive(Debug)]
+pub(crate) struct WritableWords(Attachment);
+
+impl WritableAttachment {
+    /// Gives up the view by bytes for the one by words.
+    pub(crate) fn into_words(self) -> WritableWords {
+        WritableWords(self.0)
+    }
+}
+
+impl Deref for WritableWords {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        let count = self.0.size / size_of::<u64>();
+        let words = NonNull::slice_from_raw_parts(self.0.address.cast(), count);
+        // SAFETY: as for `Words`, but the mapping is writable: a WritableWords is made only of a
+        // WritableAttachment, and that only by shmat without SHM_RDONLY.
+        unsafe { words.as_ref() }
     }
 }
 

@@ -65,6 +65,13 @@ impl Carrier {
         }
     }
 
+    /// The carrier of a [mechanism](Self::mechanism), if that is the name of one.
+    #[must_use]
+    pub fn named(mechanism: &str, key: Key) -> Option<Self> {
+        let all = [Self::Semaphores(key), Self::Queue(key), Self::Mqueue(key)];
+        all.into_iter().find(|carrier| carrier.mechanism() == mechanism)
+    }
+
     /// What it is found by.
     #[must_use]
     pub fn key(self) -> Key {
@@ -80,8 +87,9 @@ impl Carrier {
     /// # Errors
     ///
     /// [`Error::Carrier`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` where a limit
-    /// is met; `EINVAL` where `size` is more than a limit allows. [`Error::OutOfBounds`] where the
-    /// text does not fit into what is there.
+    /// is met; `EINVAL` where `size` is more than a limit allows; `EMSGSIZE` where a POSIX queue that
+    /// is there takes shorter texts only. [`Error::OutOfBounds`] where the text does not fit into
+    /// `size`, or into the semaphores that are there.
     pub fn write_text(
         self,
         text: &[u8],
@@ -100,6 +108,10 @@ impl Carrier {
                 Ok(origin)
             }
             Self::Queue(key) => {
+                if text.len() > sys::LONGEST_MESSAGE {
+                    // As the kernel would answer, but before what is there is taken out.
+                    return Err(self.error("msgsnd", Errno::EINVAL));
+                }
                 let (id, origin) = self.queue(key, mode, create_new)?;
                 while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
                 sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
@@ -107,6 +119,11 @@ impl Carrier {
             }
             Self::Mqueue(key) => {
                 let (queue, origin) = self.mqueue(key, size, mode, create_new)?;
+                let room = sys::mq_message_size(&queue);
+                if text.len() > room.map_err(|errno| self.error("mq_getattr", errno))? {
+                    // Likewise: one that was there may have been made for shorter texts.
+                    return Err(self.error("mq_send", Errno::EMSGSIZE));
+                }
                 while self.received(sys::mq_receive(&queue), Errno::EAGAIN)?.is_some() {}
                 sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
                 Ok(origin)

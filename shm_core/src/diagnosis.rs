@@ -21,7 +21,7 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { cause: cause.into(), hint: hint.into() }
     }
 
@@ -36,6 +36,7 @@ impl Diagnosis {
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(file(path, *size, *errno)),
             Error::Carrier { carrier, errno, .. } => carrier_failed(*carrier, *errno),
+            Error::Frame { key, flaw } => Some(flaw.diagnosis(*key)),
             Error::Namespace { .. } => Some(Self::new(
                 "/proc is not mounted here, or the process is gone or somebody else's",
                 "mount /proc, or run this as the process's user",
@@ -86,7 +87,7 @@ fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
     };
     let limits = match carrier {
         Carrier::Semaphores(_) => "kernel.sem",
-        Carrier::Queue(_) => "kernel.msgmni or kernel.msgmnb",
+        Carrier::Queue(_) => "kernel.msgmax, kernel.msgmni or kernel.msgmnb",
         Carrier::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
     match errno {
@@ -110,8 +111,12 @@ fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
             format!("remove what is not used (ipcrm, /dev/mqueue), or raise {limits}"),
         )),
         Errno::EINVAL => Some(Diagnosis::new(
-            format!("the size is more than {limits} allows"),
-            "give a smaller --size",
+            format!("the text, or its --size, is more than {limits} allows"),
+            "give a shorter text or a smaller --size",
+        )),
+        Errno::EMSGSIZE => Some(Diagnosis::new(
+            "the message queue that is there was made for shorter texts",
+            "give a shorter text, or remove it first (--remove)",
         )),
         _ => absent_or_filtered(errno),
     }

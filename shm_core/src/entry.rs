@@ -8,16 +8,21 @@
 //! without a word, as it does every C program.
 #![expect(unsafe_code, reason = "the C entry point; each block argues for itself")]
 
+pub mod arena;
+
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::sys;
 
 /// Makes `$run`, a `fn(Vec<OsString>) -> u8` from arguments to exit status, the program's entry;
-/// the crate says `#![no_main]`.
+/// the crate says `#![no_main]`. Its allocator is an [`Arena`](crate::entry::arena::Arena).
 #[macro_export]
 macro_rules! entry_point {
     ($run:path) => {
+        #[global_allocator]
+        static ARENA: $crate::entry::arena::Arena = $crate::entry::arena::Arena::new();
+
         // SAFETY: a program has one `main`; with #![no_main] nothing else defines it, and its
         // type is the one that the C runtime calls.
         #[unsafe(no_mangle)]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::frame::Flaw;
 use crate::stat::SegmentId;
 use crate::{Carrier, Errno, Key};
 
@@ -85,6 +86,14 @@ pub enum Error {
         /// What came back.
         errno: Errno,
     },
+    /// A frame that gives no message, or takes none.
+    #[error("{flaw}")]
+    Frame {
+        /// The segment's key.
+        key: Key,
+        /// What is wrong.
+        flaw: Flaw,
+    },
     /// A name that no POSIX object can have.
     #[error("{0:?} is not a name for a POSIX object: one path component, up to 254 bytes")]
     Name(String),
@@ -110,7 +119,7 @@ impl Error {
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
             Self::File { call, .. } | Self::Carrier { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
-            Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 
@@ -125,7 +134,7 @@ impl Error {
             | Self::File { errno, .. }
             | Self::Carrier { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
-            Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 }

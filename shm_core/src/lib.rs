@@ -6,7 +6,7 @@
 //! and there only in the private module `sys`, in [`attachment`] and in [`entry`].
 //!
 //! Shared memory is never seen as `&[u8]`: other processes write to it while we look. Bytes are
-//! copied in and out, through atomics.
+//! copied in and out, through atomics. Where a reader must get all of a text or none, see [`frame`].
 //!
 //! ```
 //! use std::io::Read;
@@ -30,23 +30,30 @@
 
 pub mod attachment;
 pub mod carrier;
+pub mod checksum;
+pub mod descriptor;
 pub mod diagnosis;
 pub mod entry;
 pub mod errno;
 pub mod error;
+pub mod frame;
 pub mod key;
 pub mod limits;
 pub mod memory;
 pub mod namespace;
 pub mod posix;
+pub mod progress;
 pub mod segment;
 pub mod stat;
 mod sys;
 pub mod table;
 pub mod text;
+pub mod transfer;
 
 pub use attachment::{Attachment, WritableAttachment};
 pub use carrier::{Carrier, Target};
+pub use checksum::Checksum;
+pub use descriptor::Descriptor;
 pub use diagnosis::{Diagnosis, Failure};
 pub use errno::Errno;
 pub use error::{Error, Result};

@@ -227,17 +227,31 @@ impl WritableMemory {
         }
     }
 
-    /// Copies `bytes` and a terminating NUL to the start.
+    /// Copies `bytes` to the memory from `offset` on.
     ///
     /// # Errors
     ///
     /// [`Error::OutOfBounds`](crate::Error::OutOfBounds), with nothing written, where they do not
     /// fit; those of [`Object::write_at`].
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> crate::Result<()> {
+        match self {
+            Self::SysV(_, attachment) => {
+                attachment.write_at(usize::try_from(offset).unwrap_or(usize::MAX), bytes)
+            }
+            Self::File(object) => object.write_at(offset, bytes),
+        }
+    }
+
+    /// Copies `bytes` and a terminating NUL to the start; the first byte is written last, so that
+    /// whoever waits for a text to appear finds the whole.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write_at`](Self::write_at).
     pub fn write_text(&self, bytes: &[u8]) -> crate::Result<()> {
         let terminated = [bytes, &[0]].concat();
-        match self {
-            Self::SysV(_, attachment) => attachment.write_at(0, &terminated),
-            Self::File(object) => object.write_at(0, &terminated),
-        }
+        let (first, rest) = terminated.split_at(1);
+        self.write_at(1, rest)?;
+        self.write_at(0, first)
     }
 }

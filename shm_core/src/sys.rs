@@ -1,16 +1,20 @@
 //! The system calls, one function each, and the constants and structures that libc lacks.
 //!
-//! Every function here is safe to call with any arguments, except [`shmdt`]. Nothing is
-//! interpreted: errors are the bare [`Errno`].
+//! Every function here is safe to call with any arguments, except those that are `unsafe` and say
+//! what they ask for. Nothing is interpreted: errors are the bare [`Errno`].
 #![expect(unsafe_code, reason = "system calls; each block argues for itself")]
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use crate::Errno;
+
+mod carriers;
+
+pub(crate) use carriers::*;
 
 /// `shm_perm.mode`: removed, and gone with its last detach (`linux/shm.h`).
 pub(crate) const SHM_DEST: u32 = 0o1000;
@@ -126,6 +130,88 @@ pub(crate) fn shm_info() -> Result<(i32, ShmInfo), Errno> {
     unsafe { shmctl_fill(0, SHM_INFO) }
 }
 
+/// `read(2)` into memory that others may access meanwhile; `pread(2)` where it is said at which place
+/// of a file.
+///
+/// # Safety
+///
+/// `length` bytes from `address` on are mapped for writing throughout the call, and no reference
+/// but one to atomics covers them.
+pub(crate) unsafe fn read(
+    source: BorrowedFd,
+    at: Option<u64>,
+    address: NonNull<u8>,
+    length: usize,
+) -> Result<usize, Errno> {
+    let (source, address) = (source.as_raw_fd(), address.as_ptr().cast());
+    let count = match at.map(libc::off_t::try_from) {
+        // SAFETY: the caller vouches for the memory; the descriptor is open while it is borrowed.
+        None => unsafe { libc::read(source, address, length) },
+        // SAFETY: as for read.
+        Some(Ok(place)) => unsafe { libc::pread(source, address, length, place) },
+        Some(Err(_)) => return Err(Errno::EOVERFLOW),
+    };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// `write(2)` out of memory that others may access meanwhile.
+///
+/// # Safety
+///
+/// `length` bytes from `address` on are mapped throughout the call.
+pub(crate) unsafe fn write(
+    target: BorrowedFd,
+    address: NonNull<u8>,
+    length: usize,
+) -> Result<usize, Errno> {
+    // SAFETY: the caller vouches for the memory; the descriptor is open while it is borrowed.
+    let count = unsafe { libc::write(target.as_raw_fd(), address.as_ptr().cast(), length) };
+    usize::try_from(count).map_err(|_| Errno::last())
+}
+
+/// `read(2)`, or `pread(2)`, into a buffer.
+pub(crate) fn read_bytes(
+    source: BorrowedFd,
+    at: Option<u64>,
+    buffer: &mut [u8],
+) -> Result<usize, Errno> {
+    // SAFETY: the buffer is live and writable, and nobody else's while it is borrowed.
+    unsafe { read(source, at, NonNull::from(&mut *buffer).cast(), buffer.len()) }
+}
+
+/// `write(2)` out of a buffer.
+pub(crate) fn write_bytes(target: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
+    // SAFETY: the bytes are live while they are borrowed, and the kernel only reads them.
+    unsafe { write(target, NonNull::from(bytes).cast(), bytes.len()) }
+}
+
+/// What is about to happen to the pages of a mapping, `madvise(2)`.
+#[derive(Clone, Copy)]
+pub(crate) enum Advice {
+    /// They are read, since Linux 5.14.
+    PopulateForReading = libc::MADV_POPULATE_READ as isize,
+    /// They are written, since Linux 5.14.
+    PopulateForWriting = libc::MADV_POPULATE_WRITE as isize,
+    /// Nothing for now. The bytes of a segment stay.
+    Release = libc::MADV_DONTNEED as isize,
+}
+
+/// `madvise(2)` for the pages of a range. Whether it was followed is not told.
+///
+/// # Safety
+///
+/// `length` bytes from `address` on are mapped throughout the call, and shared: releasing private
+/// pages would lose what is in them.
+pub(crate) unsafe fn advise(address: NonNull<u8>, length: usize, advice: Advice) {
+    // The start of a page; every mapping has whole ones.
+    let before = address.addr().get() % usize::try_from(page_size()).unwrap_or(4096);
+    let start = address.as_ptr().wrapping_sub(before);
+    // SAFETY: no such advice changes a byte of shared memory or unmaps it: pages that are made are the
+    // ones that a first access would make, and those that are released come back with the next one.
+    // The caller vouches for the range.
+    unsafe { libc::madvise(start.cast(), length + before, advice as libc::c_int) };
+}
+
 /// A command of `shmctl(2)` that takes no buffer.
 #[derive(Clone, Copy)]
 pub(crate) enum Control {
@@ -214,124 +300,4 @@ pub(crate) fn open_standard_descriptors() {
         // SAFETY: the path ends with a NUL. The descriptor is meant to stay open for good.
         unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
     }
-}
-
-/// `semget(2)`.
-pub(crate) fn semget(key: i32, count: i32, flags: i32) -> Result<i32, Errno> {
-    // SAFETY: semget takes three integers and touches no memory of this process.
-    check(unsafe { libc::semget(key, count, flags) })
-}
-
-/// `semctl(GETVAL)`: the value of one semaphore of a set.
-pub(crate) fn semaphore_value(id: i32, number: i32) -> Result<i32, Errno> {
-    // SAFETY: GETVAL returns the value and ignores the fourth argument, so there need be none.
-    check(unsafe { libc::semctl(id, number, libc::GETVAL) })
-}
-
-/// `semctl(SETVAL)`.
-pub(crate) fn set_semaphore_value(id: i32, number: i32, value: i32) -> Result<(), Errno> {
-    // SAFETY: SETVAL takes the `int val` of `union semun` by value; no memory is behind it.
-    check(unsafe { libc::semctl(id, number, libc::SETVAL, value) }).map(drop)
-}
-
-/// `semctl(IPC_RMID)`.
-pub(crate) fn remove_semaphores(id: i32) -> Result<(), Errno> {
-    // SAFETY: IPC_RMID ignores the number and the fourth argument.
-    check(unsafe { libc::semctl(id, 0, libc::IPC_RMID) }).map(drop)
-}
-
-/// The longest message that [`msgsnd`] sends and [`msgrcv`] receives whole: what `kernel.msgmax`
-/// is unless somebody raised it.
-pub(crate) const LONGEST_MESSAGE: usize = 8192;
-
-/// `struct msgbuf` of `msgop(2)`.
-#[repr(C)]
-struct Message {
-    kind: libc::c_long,
-    text: [u8; LONGEST_MESSAGE],
-}
-
-/// `msgget(2)`.
-pub(crate) fn msgget(key: i32, flags: i32) -> Result<i32, Errno> {
-    // SAFETY: msgget takes two integers and touches no memory of this process.
-    check(unsafe { libc::msgget(key, flags) })
-}
-
-/// `msgsnd(2)` without waiting, of the first [`LONGEST_MESSAGE`] bytes.
-pub(crate) fn msgsnd(id: i32, text: &[u8]) -> Result<(), Errno> {
-    let mut message = Box::new(Message { kind: 1, text: [0; LONGEST_MESSAGE] });
-    let length = text.len().min(LONGEST_MESSAGE);
-    message.text[..length].copy_from_slice(&text[..length]);
-    // SAFETY: the kernel reads the type and `length` bytes behind it, which `Message` has.
-    let sent = unsafe { libc::msgsnd(id, (&raw const *message).cast(), length, libc::IPC_NOWAIT) };
-    check(sent).map(drop)
-}
-
-/// `msgrcv(2)` without waiting; a longer message is cut. With `copy` it stays in the queue.
-pub(crate) fn msgrcv(id: i32, copy: bool) -> Result<Vec<u8>, Errno> {
-    let mut message = Box::new(Message { kind: 0, text: [0; LONGEST_MESSAGE] });
-    let flags = libc::IPC_NOWAIT | libc::MSG_NOERROR | if copy { libc::MSG_COPY } else { 0 };
-    // With MSG_COPY the type is an index, else 0 takes the first of any type.
-    // SAFETY: the kernel writes the type and at most as many bytes behind it as `text` has.
-    let received =
-        unsafe { libc::msgrcv(id, (&raw mut *message).cast(), LONGEST_MESSAGE, 0, flags) };
-    let length = usize::try_from(received).map_err(|_| Errno::last())?;
-    Ok(message.text[..length].to_vec())
-}
-
-/// `msgctl(IPC_RMID)`.
-pub(crate) fn remove_queue(id: i32) -> Result<(), Errno> {
-    // SAFETY: IPC_RMID ignores the buffer.
-    check(unsafe { libc::msgctl(id, libc::IPC_RMID, ptr::null_mut()) }).map(drop)
-}
-
-/// `mq_open(3)` for both directions without waiting; with a mode and a size, of one message of
-/// `size` bytes, which must not be there yet.
-pub(crate) fn mq_open(name: &CStr, create: Option<(u32, i64)>) -> Result<File, Errno> {
-    let flags = libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC;
-    let queue = match create {
-        // SAFETY: `name` ends with a NUL; without O_CREAT there are no more arguments.
-        None => unsafe { libc::mq_open(name.as_ptr(), flags) },
-        Some((mode, size)) => {
-            // SAFETY: a structure of integers, for which zero is a value.
-            let mut attributes: libc::mq_attr = unsafe { MaybeUninit::zeroed().assume_init() };
-            attributes.mq_maxmsg = 1;
-            attributes.mq_msgsize = size as _;
-            let flags = flags | libc::O_CREAT | libc::O_EXCL;
-            // SAFETY: as above; with O_CREAT a mode and a pointer to live attributes follow.
-            unsafe { libc::mq_open(name.as_ptr(), flags, mode, &raw const attributes) }
-        }
-    };
-    let fd = check(queue)?;
-    // SAFETY: on Linux a queue's descriptor is a file descriptor; this call just returned it, so
-    // nobody else owns it.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
-}
-
-/// `mq_send(3)`.
-pub(crate) fn mq_send(queue: &File, text: &[u8]) -> Result<(), Errno> {
-    // SAFETY: the descriptor is open for as long as `queue` is borrowed, the bytes are live.
-    check(unsafe { libc::mq_send(queue.as_raw_fd(), text.as_ptr().cast(), text.len(), 0) })
-        .map(drop)
-}
-
-/// `mq_receive(3)`, into a buffer as large as the queue's messages.
-pub(crate) fn mq_receive(queue: &File) -> Result<Vec<u8>, Errno> {
-    // SAFETY: a structure of integers, for which zero is a value.
-    let mut attributes: libc::mq_attr = unsafe { MaybeUninit::zeroed().assume_init() };
-    // SAFETY: the descriptor is open, the structure is live.
-    check(unsafe { libc::mq_getattr(queue.as_raw_fd(), &raw mut attributes) })?;
-    let size = usize::try_from(attributes.mq_msgsize).map_err(|_| Errno::EINVAL)?;
-    let mut text = vec![0_u8; size];
-    let buffer = text.as_mut_ptr().cast();
-    // SAFETY: the buffer is live and has `size` bytes, beyond which the kernel writes nothing.
-    let received = unsafe { libc::mq_receive(queue.as_raw_fd(), buffer, size, ptr::null_mut()) };
-    text.truncate(usize::try_from(received).map_err(|_| Errno::last())?);
-    Ok(text)
-}
-
-/// `mq_unlink(3)`.
-pub(crate) fn mq_unlink(name: &CStr) -> Result<(), Errno> {
-    // SAFETY: `name` ends with a NUL and lives through the call.
-    check(unsafe { libc::mq_unlink(name.as_ptr()) }).map(drop)
 }

@@ -25,7 +25,7 @@ impl Read for Text<'_> {
         }
         // The NUL is looked for in our copy, which nobody changes under us.
         let copied = self.memory.read_at(self.offset, buffer).map_err(io::Error::other)?;
-        let length = buffer[..copied].iter().position(|byte| *byte == 0).unwrap_or(copied);
+        let length = memchr::memchr(0, &buffer[..copied]).unwrap_or(copied);
         self.ended = length < copied || copied == 0;
         self.offset += length as u64;
         Ok(length)
@@ -37,27 +37,36 @@ impl Read for Text<'_> {
 pub struct Spaced<W> {
     inner: W,
     escape: bool,
+    out: Vec<u8>,
 }
 
 impl<W: Write> Spaced<W> {
     /// Wraps a writer. With `escape`, bytes that a terminal could obey, and those that make no
     /// character by themselves, become `\xNN`.
     pub fn new(inner: W, escape: bool) -> Self {
-        Self { inner, escape }
+        Self { inner, escape, out: Vec::new() }
     }
 }
 
 impl<W: Write> Write for Spaced<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut out = Vec::with_capacity(bytes.len() * 2);
-        for &byte in bytes {
-            if self.escape && !(byte.is_ascii_graphic() || matches!(byte, b' ' | b'\n' | b'\t')) {
-                write!(out, "\\x{byte:02x} ")?;
-            } else {
-                out.extend([byte, b' ']);
+        self.out.clear();
+        if self.escape {
+            for &byte in bytes {
+                if byte.is_ascii_graphic() || matches!(byte, b' ' | b'\n' | b'\t') {
+                    self.out.extend([byte, b' ']);
+                } else {
+                    write!(self.out, "\\x{byte:02x} ")?;
+                }
+            }
+        } else {
+            // Many bytes at once, which a growing vector's checks would prevent.
+            self.out.resize(bytes.len() * 2, b' ');
+            for (pair, byte) in self.out.as_chunks_mut().0.iter_mut().zip(bytes) {
+                *pair = [*byte, b' '];
             }
         }
-        self.inner.write_all(&out)?;
+        self.inner.write_all(&self.out)?;
         Ok(bytes.len())
     }
 

@@ -24,6 +24,9 @@ impl Owners {
             let mut fields = line.split(':');
             if let (Some(name), Some(uid)) = (fields.next(), fields.nth(1))
                 && let Ok(uid) = uid.parse()
+                // An image brings its own file: what could drive a terminal is no name.
+                && !name.is_empty()
+                && !name.contains(|c: char| c.is_control() || c.is_whitespace())
             {
                 // The first line for a user id is the one that getpwuid(3) returns.
                 owners.entry(uid).or_insert_with(|| name.to_owned());
@@ -42,6 +45,13 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::Owners;
+
+    #[test]
+    fn what_would_drive_a_terminal_or_break_a_column_is_no_name() {
+        let owners =
+            Owners::parse(b"\x1b[2Jx:x:1:1::/:\n\xc2\x9b2J:x:2:2::/:\na b:x:3:3::/:\n:x:4:4::/:\n");
+        assert!((1..=4).all(|uid| owners.name(uid).is_none()), "{owners:?}");
+    }
 
     #[test]
     fn the_first_name_of_a_user_id_counts_and_broken_lines_do_not() {

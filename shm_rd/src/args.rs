@@ -14,6 +14,7 @@ use shm_core::{Address, Carrier, Key, Target};
     after_help = "Exit status: 0 read; 255 not read, with the reason on standard error; \
                   2 wrong usage.\nA terminal is shown control characters as \\xNN."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
 pub struct Args {
     /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
     #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
@@ -32,6 +33,10 @@ pub struct Args {
     #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
     pub object: Option<String>,
 
+    /// Read a whole message, as the writer's --framed left it; say so where a writer died of the next one
+    #[arg(long, conflicts_with = "address")]
+    pub framed: bool,
+
     /// Print the text alone: no space behind each byte, no newline, no message
     #[arg(long)]
     pub raw: bool,
@@ -47,6 +52,10 @@ pub struct Args {
     )]
     pub wait: Option<f64>,
 
+    /// Print the text's XXH3 checksum too, as `shm_wr --checksum` does; with --raw on standard error
+    #[arg(long)]
+    pub checksum: bool,
+
     /// Print one JSON object, for results and errors both
     #[arg(long, conflicts_with = "raw")]
     pub json: bool,
@@ -56,13 +65,9 @@ impl Args {
     /// What to read from.
     #[must_use]
     pub fn target(&self) -> Target {
-        let key = self.key.unwrap_or_default();
-        match self.object.as_deref() {
-            Some("sem") => Target::Carrier(Carrier::Semaphores(key)),
-            Some("msg") => Target::Carrier(Carrier::Queue(key)),
-            Some(_) => Target::Carrier(Carrier::Mqueue(key)),
-            None => Target::Memory(self.address()),
-        }
+        let carrier = |name| Carrier::named(name, self.key.unwrap_or_default());
+        let carrier = self.object.as_deref().and_then(carrier);
+        carrier.map_or_else(|| Target::Memory(self.address()), Target::Carrier)
     }
 
     fn address(&self) -> Address {

@@ -5,4 +5,5 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod framed;
 pub mod read;

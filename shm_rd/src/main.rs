@@ -4,14 +4,17 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use clap::Parser;
+use shm_core::Descriptor;
 use shm_rd::{args::Args, read};
 
 shm_core::entry_point!(run);
 
+// Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
 fn run(args: Vec<OsString>) -> u8 {
     let args = Args::parse_from(args);
-    let terminal = io::stdout().is_terminal();
-    read::run(&args, terminal, io::stdout().lock(), io::stderr().lock())
+    let stdout = io::stdout();
+    read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr())
 }

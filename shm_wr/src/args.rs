@@ -53,13 +53,23 @@ pub struct Args {
     #[arg(long)]
     pub truncate: bool,
 
-    /// Take the text from standard input
+    /// Take the text from standard input. One of over 1 MiB is written as it comes: who begins
+    /// to read sees an empty text until it is whole, and after it was refused
     #[arg(long, conflicts_with = "text")]
     pub stdin: bool,
 
-    /// Remove it instead of writing
+    /// Write a whole message: readers with --framed get it or the one before, never a mix; writers
+    /// take turns through a semaphore with the same key
+    #[arg(long, conflicts_with = "address")]
+    pub framed: bool,
+
+    /// Remove it instead of writing; with --framed the semaphore too
     #[arg(long, conflicts_with_all = ["text", "stdin", "size", "mode", "create_new", "truncate"])]
     pub remove: bool,
+
+    /// Print the text's XXH3 checksum, as `shm_rd --checksum` does
+    #[arg(long, conflicts_with = "remove")]
+    pub checksum: bool,
 
     /// Print one JSON object, for results and errors both
     #[arg(long)]
@@ -70,13 +80,9 @@ impl Args {
     /// What to write to.
     #[must_use]
     pub fn target(&self) -> Target {
-        let key = self.key.unwrap_or_default();
-        match self.object.as_deref() {
-            Some("sem") => Target::Carrier(Carrier::Semaphores(key)),
-            Some("msg") => Target::Carrier(Carrier::Queue(key)),
-            Some(_) => Target::Carrier(Carrier::Mqueue(key)),
-            None => Target::Memory(self.address()),
-        }
+        let carrier = |name| Carrier::named(name, self.key.unwrap_or_default());
+        let carrier = self.object.as_deref().and_then(carrier);
+        carrier.map_or_else(|| Target::Memory(self.address()), Target::Carrier)
     }
 
     fn address(&self) -> Address {

@@ -5,4 +5,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod framed;
+mod stream;
 pub mod write;

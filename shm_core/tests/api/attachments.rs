@@ -77,3 +77,43 @@ fn what_one_attachment_writes_another_reads_from_whatever_thread() {
     thread::scope(|scope| scope.spawn(|| reader.read_at(7, &mut bytes)).join().unwrap());
     assert_eq!(&bytes, b"shared");
 }
+
+#[test]
+fn threads_that_write_side_by_side_in_a_word_lose_nothing_of_each_other() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 8, 0o600).unwrap();
+    thread::scope(|scope| {
+        for place in 0..8 {
+            let attachment = segment.attach_writable().unwrap();
+            scope.spawn(move || {
+                for byte in 1..=u8::MAX {
+                    attachment.write_at(place, &[byte]).unwrap();
+                    let mut own = [0];
+                    attachment.read_at(place, &mut own);
+                    assert_eq!(own, [byte], "at {place}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn bytes_go_where_they_belong_whatever_the_offset_and_the_length() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 61, 0o600).unwrap();
+    let attachment = segment.attach_writable().unwrap();
+    for (offset, length) in (0..18).flat_map(|offset| (0..44).map(move |length| (offset, length))) {
+        let bytes: Vec<u8> = (1..=length).collect();
+        let mut expected = [b'.'; 61];
+        attachment.write_at(0, &expected).unwrap();
+        attachment.write_at(offset, &bytes).unwrap();
+        expected[offset..offset + bytes.len()].copy_from_slice(&bytes);
+
+        let mut all = [0; 70];
+        assert_eq!(attachment.read_at(0, &mut all), 61);
+        assert_eq!(all[..61], expected, "{length} bytes at {offset}");
+        let mut part = vec![0; bytes.len()];
+        assert_eq!(attachment.read_at(offset, &mut part), bytes.len());
+        assert_eq!(part, bytes, "{length} bytes at {offset}");
+    }
+}

@@ -83,6 +83,30 @@ fn a_set_of_semaphores_never_grows() {
 }
 
 #[test]
+fn a_text_that_no_message_holds_is_refused_and_the_one_before_stays() {
+    let scratch = Scratch::new();
+    let queue = &scratch.0[1];
+    queue.write_text(b"before", 16 << 10, 0o600, false).unwrap();
+    assert_eq!(errno(queue.write_text(&[b'x'; 9000], 16 << 10, 0o600, false)), Errno::EINVAL);
+    assert_eq!(queue.read_text().unwrap(), b"before");
+    queue.write_text(&[b'x'; 8192], 16 << 10, 0o600, false).unwrap();
+    assert_eq!(queue.read_text().unwrap().len(), 8192);
+}
+
+#[test]
+fn a_text_longer_than_a_queue_was_made_for_is_refused_and_the_one_before_stays() {
+    let scratch = Scratch::new();
+    let queue = &scratch.0[2];
+    queue.write_text(b"before", 8, 0o600, false).unwrap();
+    let error = queue.write_text(b"123456789", 64, 0o600, false).unwrap_err();
+    assert_eq!((error.call(), error.errno()), (Some("mq_send"), Some(Errno::EMSGSIZE)));
+    assert!(Diagnosis::of(&error).unwrap().cause.contains("made for shorter texts"));
+    assert_eq!(queue.read_text().unwrap(), b"before");
+    queue.write_text(b"12345678", 64, 0o600, false).unwrap();
+    assert_eq!(queue.read_text().unwrap(), b"12345678");
+}
+
+#[test]
 fn what_was_removed_is_gone() {
     for carrier in &Scratch::new().0 {
         carrier.write_text(b"a", 8, 0o600, false).unwrap();

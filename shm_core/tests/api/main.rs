@@ -4,8 +4,11 @@
 mod attachments;
 mod carriers;
 mod diagnoses;
+mod frames;
 mod objects;
 #[path = "../scratch/mod.rs"]
 mod scratch;
 mod segments;
 mod texts;
+mod transfers;
+mod turns;

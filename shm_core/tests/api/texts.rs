@@ -50,7 +50,7 @@ fn a_text_that_fills_the_memory_but_for_its_nul_fits_and_a_longer_one_writes_not
         memory.write_text(b"abc").unwrap();
         assert_eq!(
             memory.write_text(b"wxyz"),
-            Err(Error::OutOfBounds { offset: 0, length: 5, size: 4 })
+            Err(Error::OutOfBounds { offset: 1, length: 4, size: 4 })
         );
         assert_eq!(text(&address), b"abc");
     }

@@ -6,7 +6,12 @@
 //! as ignored with the reason, or as failed if `SHM_REQUIRE_ENGINES` has `namespaces` in it.
 //!
 //! Included with `#[path]` by the programs that use it, in this package and in others.
-#![allow(dead_code, reason = "each program needs another part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unused_macros,
+    reason = "each program needs another part of it"
+)]
 
 use std::env;
 use std::ffi::OsString;
@@ -115,7 +120,7 @@ impl Trial {
 }
 
 /// A program in IPC, mount and pid namespaces of its own, as root of them.
-fn private(program: impl Into<OsString>) -> Command {
+pub(crate) fn private(program: impl Into<OsString>) -> Command {
     let mut command = Command::new("unshare");
     if Path::new("/proc/self").metadata().is_ok_and(|own| own.uid() != 0) {
         command.args(["--user", "--map-root-user"]);

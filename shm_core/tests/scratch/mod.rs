@@ -9,11 +9,11 @@ use std::process;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use shm_core::posix::{Location, Name};
-use shm_core::{Key, Segment};
+use shm_core::{Carrier, Key, Segment};
 
 static COUNT: AtomicI32 = AtomicI32::new(0);
 
-/// A key; whatever has it at the end is removed.
+/// A key; the segment and the semaphores that have it at the end are removed.
 pub(crate) struct ScratchKey(Key);
 
 impl ScratchKey {
@@ -39,6 +39,8 @@ impl Drop for ScratchKey {
         if let Ok(segment) = Segment::find(self.0) {
             segment.remove().unwrap();
         }
+        // That of a frame; most keys have none.
+        let _ = Carrier::Semaphores(self.0).remove();
     }
 }
 

@@ -10,6 +10,7 @@ fn help_names_every_option_and_what_the_exit_statuses_mean() {
         "--key <KEY>",
         "--posix <NAME>",
         "--file <PATH>",
+        "--framed",
         "--raw",
         "--wait[=<SECONDS>]",
         "--json",

@@ -3,7 +3,9 @@
 
 mod arguments;
 mod carriers;
+mod framed;
 mod json;
+mod long;
 mod places;
 #[path = "../../../shm_core/tests/scratch/mod.rs"]
 mod scratch;

@@ -40,12 +40,49 @@ fn json_has_escapes_of_its_own_on_a_terminal() {
     assert!(shown.contains(r#""text":"\u001b[2J""#), "{shown}");
 }
 
+/// What a terminal is sent by a reader of 2 MiB whose output is a pipe that is read after `seconds`.
+fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
+    let key = ScratchKey::new();
+    let text = vec![b'x'; 2 << 20];
+    let (memory, _) = Address::from(*key).open_or_create(text.len() + 1, 0o600).unwrap();
+    memory.write_text(&text).unwrap();
+    let tool = format!("'{}' --key {} {options}", env!("CARGO_BIN_EXE_shm_rd"), *key);
+    let command = format!("{tool} | (sleep {seconds}; cat >/dev/null)");
+    let assert = Command::new("script").args(["-qec", &command, "/dev/null"]).assert().code(0);
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn what_takes_over_a_second_shows_how_far_it_is_and_then_nothing() {
+    for options in ["--raw", ""] {
+        let shown = shown_beside_a_pipe("1.5", options);
+        assert!(shown.starts_with('\r') && shown.contains(" MiB, "), "{shown:?}");
+        assert!(shown.ends_with("\r\x1b[K"), "{shown:?}");
+    }
+}
+
+/// A terminal that takes nothing for so long that a line about it would be due.
+fn a_text_on_a_slow_terminal_has_no_such_line_in_it() {
+    let key = ScratchKey::new();
+    let text = vec![b'x'; 1 << 20];
+    let (memory, _) = Address::from(*key).open_or_create(text.len() + 1, 0o600).unwrap();
+    memory.write_text(&text).unwrap();
+    for options in ["--raw", ""] {
+        let tool = format!("{} --key {} {options}", env!("CARGO_BIN_EXE_shm_rd"), *key);
+        let slow = format!("script -qec '{tool}' /dev/null </dev/null | (sleep 1.5; cat)");
+        let assert = Command::new("sh").args(["-c", &slow]).assert().code(0);
+        let shown = &assert.get_output().stdout;
+        assert!(shown.len() >= text.len() && !shown.contains(&b'\x1b'), "{options}");
+    }
+}
+
 fn main() -> ExitCode {
     let trials = trials![
         Trial::here, &[TERMINAL] =>
             control_characters_are_escaped_on_a_terminal,
             raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole,
-            json_has_escapes_of_its_own_on_a_terminal;
+            json_has_escapes_of_its_own_on_a_terminal,
+            what_takes_over_a_second_shows_how_far_it_is_and_then_nothing,
+            a_text_on_a_slow_terminal_has_no_such_line_in_it;
     ];
     isolation::main(trials, Vec::new)
 }

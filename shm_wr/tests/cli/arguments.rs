@@ -22,7 +22,9 @@ fn help_names_every_option_and_what_the_exit_statuses_mean() {
         "--create-new",
         "--truncate",
         "--stdin",
+        "--framed",
         "--remove",
+        "--checksum",
         "--json",
         "Exit status: 0 written; 255 not written",
     ] {

@@ -5,7 +5,9 @@ mod arguments;
 mod carriers;
 mod files;
 mod fitting;
+mod framed;
 mod json;
+mod long;
 mod objects;
 #[path = "../../../shm_core/tests/scratch/mod.rs"]
 mod scratch;

@@ -1,0 +1,89 @@
+//! `shmctl(2)`: what the kernel tells of a segment and of all of them.
+
+use std::fs;
+
+use shm_core::{Limits, Usage, table};
+
+use crate::isolation::{Trial, trials};
+use crate::make;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            a_new_segment_is_told_as_it_was_made,
+            a_segment_is_told_the_same_by_itself_and_in_the_listing,
+            a_lock_is_told_until_it_is_taken_back_however_often_it_is_given,
+            what_is_used_is_counted_and_given_back,
+            the_limits_are_those_of_proc;
+    ]
+}
+
+fn a_new_segment_is_told_as_it_was_made() {
+    for mode in [0, 0o400, 0o222, 0o666, 0o777] {
+        let raw = i32::try_from(mode).unwrap() + 1;
+        let stat = make(raw, 5000, mode).stat().unwrap();
+        assert_eq!((stat.key, stat.mode, stat.size, stat.nattch), (raw, mode, 5000, 0));
+        assert_eq!((stat.uid, stat.gid, stat.cuid, stat.cgid), (0, 0, 0, 0));
+        assert_eq!((stat.cpid, stat.dest, stat.locked), (std::process::id(), false, false));
+    }
+}
+
+fn a_segment_is_told_the_same_by_itself_and_in_the_listing() {
+    let segments: Vec<_> = (1..=20).map(|raw| make(raw, 1000, 0o600)).collect();
+    let _attachments: Vec<_> =
+        segments[..9].iter().map(|segment| segment.attach().unwrap()).collect();
+    segments[3].lock().unwrap();
+    segments[5].remove().unwrap();
+    let listed = table::list().unwrap();
+    assert_eq!(listed.len(), 20);
+    for stat in listed {
+        assert_eq!(shm_core::Segment::from_id(stat.shmid).stat().unwrap(), stat);
+    }
+}
+
+fn a_lock_is_told_until_it_is_taken_back_however_often_it_is_given() {
+    let segment = make(1, 100, 0o600);
+    let locked = || segment.stat().unwrap().locked;
+    segment.unlock().unwrap();
+    assert!(!locked());
+    segment.lock().unwrap();
+    segment.lock().unwrap();
+    assert!(locked());
+    segment.unlock().unwrap();
+    assert!(!locked());
+    assert_eq!(segment.stat().unwrap().mode, 0o600, "the permission bits are not touched");
+}
+
+fn what_is_used_is_counted_and_given_back() {
+    let used = || {
+        let usage = Usage::current().unwrap();
+        (usage.segments, usage.total_pages, usage.resident_pages)
+    };
+    let page = usize::try_from(Limits::current().unwrap().page_bytes).unwrap();
+    assert_eq!(used(), (0, 0, 0));
+    let (one, two) = (make(1, 10 * page, 0o600), make(2, 1, 0o600));
+    assert_eq!(used(), (2, 11, 0), "memory is taken when it is touched");
+    let attachment = one.attach_writable().unwrap();
+    for number in [0, 4, 9] {
+        attachment.write_at(number * page, b"x").unwrap();
+    }
+    assert_eq!(used(), (2, 11, 3));
+    one.remove().unwrap();
+    assert_eq!(used(), (2, 11, 3), "it is attached");
+    drop(attachment);
+    assert_eq!(used(), (1, 1, 0));
+    two.remove().unwrap();
+    assert_eq!(used(), (0, 0, 0));
+}
+
+fn the_limits_are_those_of_proc() {
+    let proc = |name| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).unwrap();
+        text.trim().parse::<u64>().unwrap()
+    };
+    let limits = Limits::current().unwrap();
+    assert_eq!(limits.max_segments, proc("shmmni"));
+    assert_eq!(limits.max_segment_bytes, proc("shmmax"));
+    assert_eq!(limits.max_total_pages, proc("shmall"));
+    assert_eq!(limits.min_segment_bytes, 1);
+}

@@ -1,0 +1,98 @@
+//! Attachments of other processes: inherited, replaced, killed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use shm_core::{Errno, Segment};
+
+use crate::isolation::{COMPILER, Trial, trials};
+use crate::{attached, errno, make, soon};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[COMPILER] =>
+            children_inherit_an_attachment_and_their_end_detaches_it,
+            a_process_that_becomes_another_program_keeps_no_attachment,
+            a_process_that_is_killed_is_detached,
+            what_is_removed_lives_as_long_as_the_last_child_that_inherited_it;
+    ]
+}
+
+/// The program of `inherit.c`, and the file for as long as which its processes live.
+struct Other {
+    _folder: tempfile::TempDir,
+    program: PathBuf,
+    file: PathBuf,
+}
+
+impl Other {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("inherit");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/inherit.c");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source);
+        compiler.assert().success();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        Self { program, file, _folder: folder }
+    }
+
+    /// Runs it with so many children while `look` looks, then ends it.
+    fn run(&self, segment: Segment, children: usize, more: &[&str], look: impl FnOnce()) {
+        let mut command = Command::new(&self.program);
+        command.arg(segment.id().to_string()).arg(children.to_string()).arg(&self.file);
+        command.args(more).timeout(Duration::from_secs(30));
+        thread::scope(|scope| {
+            scope.spawn(move || command.output().unwrap());
+            look();
+            // Some looks have ended it already.
+            let _ = fs::remove_file(&self.file);
+        });
+    }
+}
+
+fn children_inherit_an_attachment_and_their_end_detaches_it() {
+    let (other, segment) = (Other::new(), make(1, 100, 0o600));
+    let own = segment.attach().unwrap();
+    other.run(segment, 4, &[], || soon("six attachments", || attached(segment) == 6));
+    soon("only our own is left", || attached(segment) == 1);
+    drop(own);
+    assert_eq!(attached(segment), 0);
+}
+
+fn a_process_that_becomes_another_program_keeps_no_attachment() {
+    let (other, segment) = (Other::new(), make(1, 100, 0o600));
+    other.run(segment, 0, &["execute"], || {
+        soon("another program", || other.file.with_extension("new").exists());
+        let stat = segment.stat().unwrap();
+        assert_eq!(stat.nattch, 0);
+        assert!(stat.lpid > 0 && stat.dtime > 0, "it had attached it: {stat:?}");
+    });
+}
+
+fn a_process_that_is_killed_is_detached() {
+    let (other, segment) = (Other::new(), make(1, 100, 0o600));
+    other.run(segment, 0, &[], || {
+        soon("an attachment", || attached(segment) == 1);
+        let pid = segment.stat().unwrap().lpid;
+        assert_ne!(pid, std::process::id());
+        Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).assert().success();
+        soon("a detach", || attached(segment) == 0);
+    });
+    assert_eq!(Segment::find(crate::key(1)), Ok(segment), "nothing else happened to it");
+}
+
+fn what_is_removed_lives_as_long_as_the_last_child_that_inherited_it() {
+    let (other, segment) = (Other::new(), make(1, 100, 0o600));
+    other.run(segment, 2, &[], || {
+        soon("three attachments", || attached(segment) == 3);
+        segment.remove().unwrap();
+        assert_eq!(attached(segment), 3);
+    });
+    soon("an end", || segment.stat().is_err());
+    assert_eq!(errno(segment.stat()), Errno::EINVAL);
+}

@@ -1,0 +1,133 @@
+//! `shmctl(IPC_RMID)`, and ids that are used again.
+
+use std::fs;
+
+use shm_core::stat::SegmentId;
+use shm_core::{Errno, Origin, Segment, table};
+
+use crate::isolation::{Need, Trial, trials};
+use crate::{attached, errno, key, make};
+
+const NEXT_ID: Need = Need::new(
+    "writable kernel.shm_next_id of a namespace of one's own (CONFIG_CHECKPOINT_RESTORE)",
+    "echo 0 > /proc/sys/kernel/shm_next_id",
+);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            what_nobody_has_attached_is_gone_at_once,
+            the_key_of_what_is_still_attached_is_free_for_another_segment,
+            what_is_still_attached_can_be_attached_by_its_id,
+            removing_again_takes_nothing_from_those_who_have_it_attached,
+            a_removed_segment_is_told_as_one,
+            an_id_is_not_given_to_the_very_next_segment;
+        Trial::private, &[NEXT_ID] =>
+            an_id_that_is_used_again_means_the_new_segment,
+            the_id_of_what_is_still_attached_is_not_used_again;
+    ]
+}
+
+fn what_nobody_has_attached_is_gone_at_once() {
+    let segment = make(1, 100, 0o600);
+    segment.remove().unwrap();
+    assert_eq!(errno(Segment::find(key(1))), Errno::ENOENT);
+    assert_eq!(errno(segment.stat()), Errno::EINVAL);
+    assert_eq!(errno(segment.remove()), Errno::EINVAL);
+    assert_eq!(errno(segment.attach()), Errno::EINVAL);
+    assert_eq!(table::list().unwrap(), []);
+}
+
+fn the_key_of_what_is_still_attached_is_free_for_another_segment() {
+    let old = make(1, 100, 0o600);
+    let attachment = old.attach_writable().unwrap();
+    attachment.write_at(0, b"old").unwrap();
+    old.remove().unwrap();
+    let (new, origin) = Segment::open_or_create(key(1), 200, 0o600).unwrap();
+    assert_eq!(origin, Origin::Created);
+    assert_ne!(new, old);
+    let mut bytes = [1; 3];
+    assert_eq!(new.attach().unwrap().read_at(0, &mut bytes), 3);
+    assert_eq!(bytes, [0; 3], "it shares nothing with the one before");
+    new.attach_writable().unwrap().write_at(0, b"new").unwrap();
+    assert_eq!(attachment.read_at(0, &mut bytes), 3);
+    assert_eq!(&bytes, b"old");
+    assert_eq!((attachment.size(), table::list().unwrap().len()), (100, 2));
+}
+
+fn what_is_still_attached_can_be_attached_by_its_id() {
+    let segment = make(1, 100, 0o600);
+    let first = segment.attach_writable().unwrap();
+    segment.remove().unwrap();
+    let second = segment.attach().unwrap();
+    assert_eq!(attached(segment), 2);
+    first.write_at(0, b"x").unwrap();
+    drop(first);
+    let mut byte = [0];
+    assert_eq!(second.read_at(0, &mut byte), 1);
+    assert_eq!(&byte, b"x");
+    drop(second);
+    assert_eq!(errno(segment.attach()), Errno::EINVAL);
+}
+
+fn removing_again_takes_nothing_from_those_who_have_it_attached() {
+    let segment = make(1, 100, 0o600);
+    let attachments = [segment.attach_writable().unwrap(), segment.attach_writable().unwrap()];
+    for _ in 0..6 {
+        segment.remove().unwrap();
+    }
+    assert_eq!(attached(segment), 2);
+    for attachment in attachments {
+        attachment.write_at(99, b"x").unwrap();
+    }
+    assert_eq!(errno(segment.remove()), Errno::EINVAL);
+}
+
+fn a_removed_segment_is_told_as_one() {
+    let segment = make(1, 100, 0o640);
+    let before = segment.stat().unwrap();
+    let _attachment = segment.attach().unwrap();
+    segment.remove().unwrap();
+    let after = segment.stat().unwrap();
+    assert!(!before.dest && after.dest);
+    assert_eq!((after.key, after.mode, after.size), (0, 0o640, 100));
+    assert_eq!(table::list().unwrap(), [after]);
+}
+
+fn an_id_is_not_given_to_the_very_next_segment() {
+    let mut before = make(1, 100, 0o600);
+    for _ in 0..100 {
+        before.remove().unwrap();
+        let after = make(1, 100, 0o600);
+        assert_ne!(before, after);
+        assert_eq!(errno(before.stat()), Errno::EINVAL);
+        before = after;
+    }
+}
+
+/// Asks the kernel to give the next segment this id.
+fn ask_for(id: SegmentId) {
+    fs::write("/proc/sys/kernel/shm_next_id", id.to_string()).unwrap();
+}
+
+fn an_id_that_is_used_again_means_the_new_segment() {
+    let old = make(1, 100, 0o600);
+    old.remove().unwrap();
+    ask_for(old.id());
+    let new = make(2, 200, 0o600);
+    assert_eq!(old, new);
+    // A handle is its id. Whatever is asked through it is answered about the segment that has it now.
+    let stat = old.stat().unwrap();
+    assert_eq!((stat.key, stat.size), (2, 200));
+    assert_eq!(old.attach().unwrap().size(), 200);
+}
+
+fn the_id_of_what_is_still_attached_is_not_used_again() {
+    let old = make(1, 100, 0o600);
+    let attachment = old.attach().unwrap();
+    old.remove().unwrap();
+    ask_for(old.id());
+    let new = make(1, 200, 0o600);
+    assert_ne!(old, new);
+    assert_eq!((old.stat().unwrap().size, attachment.size()), (100, 100));
+}

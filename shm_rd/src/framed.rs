@@ -1,0 +1,75 @@
+//! `shm_rd --framed`: whole messages.
+
+use std::io::Write;
+
+use serde::Serialize;
+use shm_core::frame::{Reader, Writing};
+use shm_core::stat::SegmentId;
+use shm_core::{Address, Checksum, IpcNamespace};
+
+use crate::args::Args;
+use crate::read::{self, Interruption, JsonText};
+
+/// What was read, as `--json` prints it.
+#[derive(Serialize)]
+struct WasRead {
+    address: Address,
+    shmid: SegmentId,
+    capacity: usize,
+    length: usize,
+    text: JsonText,
+    generation: u64,
+    writing: Writing,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<Checksum>,
+    ipc_namespace: Option<IpcNamespace>,
+}
+
+pub(crate) fn read(
+    args: &Args,
+    terminal: bool,
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+) -> Result<(), Interruption> {
+    let key = args.key.unwrap_or_default();
+    let get = || {
+        let reader = Reader::open(key)?;
+        let mut text = Vec::new();
+        let generation = reader.read(&mut text)?;
+        Ok((reader, generation, text))
+    };
+    let (reader, generation, text) =
+        read::wait(args, get, |_| Ok(false)).map_err(|error| Interruption::Memory(error.into()))?;
+    let writing = reader.writing(generation);
+    let mut checksum = args.checksum.then(Checksum::default);
+    if args.json {
+        if let Some(checksum) = &mut checksum {
+            checksum.update(&text);
+        }
+        let was_read = WasRead {
+            address: key.into(),
+            shmid: reader.segment().id(),
+            capacity: reader.capacity(),
+            length: text.len(),
+            text: text.into(),
+            generation,
+            writing,
+            checksum,
+            ipc_namespace: IpcNamespace::current().ok(),
+        };
+        return Ok(read::print(was_read, stdout)?);
+    }
+    read::print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
+    read::print_checksum(args, checksum, stdout, stderr)?;
+    let told = match writing {
+        Writing::Idle | Writing::UnderWay => return Ok(()),
+        Writing::Died => "a writer died while it wrote the next one",
+        Writing::Unknown => {
+            "the next one was begun, by nobody can tell whom: the semaphore is gone, \
+                             or may not be read"
+        }
+    };
+    // The message was delivered, whether or not this can be told.
+    let _ = writeln!(stderr, "note: this is message {generation}, the last whole one; {told}");
+    Ok(())
+}

@@ -1,0 +1,164 @@
+use std::thread;
+use std::time::Duration;
+
+use predicates::str::{contains, starts_with};
+use serde_json::{Value, json};
+use shm_core::frame::Writer;
+use shm_core::{IpcNamespace, Key, Segment};
+
+use crate::scratch::ScratchKey;
+use crate::{put, shm_rd};
+
+fn on(key: Key) -> assert_cmd::Command {
+    let mut command = shm_rd();
+    command.args(["--framed", "--key", &key.to_string()]);
+    command
+}
+
+fn write(key: Key, message: &[u8]) {
+    let limit = Duration::from_secs(10);
+    let mut writer = Writer::open_or_create(key, 1024, 0o600, limit).unwrap().0;
+    writer.write(message).unwrap();
+}
+
+/// Leaves the frame as a writer does that is killed before it publishes `generation`.
+fn die_of(key: Key, generation: u64) {
+    let attachment = Segment::open(key).unwrap().attach_writable().unwrap();
+    attachment.write_at(16, &generation.to_ne_bytes()).unwrap();
+}
+
+fn answer(key: Key, status: i32) -> Value {
+    let assert = on(key).arg("--json").assert().code(status).stderr("");
+    serde_json::from_slice(&assert.get_output().stdout).unwrap()
+}
+
+#[test]
+fn a_whole_message_is_printed_as_a_text_is() {
+    let key = ScratchKey::new();
+    write(*key, b"a\0b");
+    on(*key).assert().code(0).stdout("a \0 b \nshm read success\n").stderr("");
+    on(*key).arg("--raw").assert().code(0).stdout("a\0b").stderr("");
+}
+
+#[test]
+fn what_was_read_is_one_object() {
+    let key = ScratchKey::new();
+    write(*key, b"one");
+    write(*key, b"three");
+    assert_eq!(
+        answer(*key, 0),
+        json!({
+            "ok": true,
+            "address": { "mechanism": "sysv", "key": key.to_string() },
+            "shmid": Segment::find(*key).unwrap().id(),
+            "capacity": 464,
+            "length": 5,
+            "text": "three",
+            "generation": 2,
+            "writing": "idle",
+            "ipc_namespace": IpcNamespace::current().unwrap(),
+            "error": null,
+        })
+    );
+}
+
+#[test]
+fn after_a_writer_has_died_the_last_whole_message_is_read_and_that_is_told() {
+    let key = ScratchKey::new();
+    write(*key, b"whole");
+    die_of(*key, 2);
+    on(*key).arg("--raw").assert().code(0).stdout("whole").stderr(
+        "note: this is message 1, the last whole one; a writer died while it wrote the next one\n",
+    );
+    assert_eq!(answer(*key, 0)["writing"], "died");
+    write(*key, b"next");
+    on(*key).arg("--raw").assert().code(0).stdout("next").stderr("");
+    assert_eq!(answer(*key, 0)["writing"], "idle");
+}
+
+#[test]
+fn a_writer_that_is_at_work_is_not_said_to_have_died() {
+    let key = ScratchKey::new();
+    write(*key, b"whole");
+    let limit = Duration::from_secs(10);
+    let _writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap();
+    die_of(*key, 2);
+    on(*key).arg("--raw").assert().code(0).stdout("whole").stderr("");
+    assert_eq!(answer(*key, 0)["writing"], "under_way");
+}
+
+#[test]
+fn without_a_whole_message_it_is_told_why() {
+    let key = ScratchKey::new();
+    let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
+    on(*key)
+        .assert()
+        .code(255)
+        .stdout("shm read failed\n")
+        .stderr(starts_with("the segment is empty, and no frame yet\ncause: "));
+    let limit = Duration::from_secs(10);
+    drop(Writer::open_or_create(*key, 1024, 0o600, limit).unwrap());
+    die_of(*key, 1);
+    on(*key).assert().code(255).stderr(starts_with(
+        "there is no whole message yet\ncause: a writer died while it wrote the first message\n",
+    ));
+    let error = &answer(*key, 255)["error"];
+    assert_eq!(error["cause"], "a writer died while it wrote the first message");
+}
+
+#[test]
+fn a_text_that_is_not_framed_is_refused_at_once_even_with_waiting() {
+    let key = ScratchKey::new();
+    put(*key, b"text");
+    on(*key).arg("--wait").assert().code(255).stderr(starts_with("the segment is not framed\n"));
+}
+
+#[test]
+fn waiting_ends_with_the_first_whole_message() {
+    let key = ScratchKey::new();
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| on(*key).args(["--wait=15", "--raw"]).assert().code(0));
+        thread::sleep(Duration::from_millis(100));
+        let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        write(*key, b"late");
+        reader.join().unwrap().stdout("late").stderr("");
+    });
+    on(*key).args(["--posix", "a"]).assert().code(2).stderr(contains("cannot be used with"));
+}
+
+/// The reader, as `exec "$0" "$@"` in a script.
+fn shell(key: Key, script: &str, options: &[&str]) -> assert_cmd::Command {
+    let tool = assert_cmd::cargo::cargo_bin!("shm_rd");
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", script]).arg(tool).args(["--framed", "--key", &key.to_string()]);
+    command.args(options);
+    command
+}
+
+#[test]
+fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+    let key = ScratchKey::new();
+    let (size, limit) = (128 << 20, Duration::from_secs(10));
+    let mut writer = Writer::open_or_create(*key, size, 0o600, limit).unwrap().0;
+    writer.write(&vec![b'x'; 60 << 20]).unwrap();
+    // Everything but what is shared, in KiB.
+    let script = "ulimit -d 32768; exec \"$0\" \"$@\"";
+    let told = "the message does not fit into the memory of this process";
+    shell(*key, script, &["--raw"]).assert().code(255).stdout("").stderr(format!(
+        "{told}\ncause: a whole message is a copy of it, here of 62914560 bytes; a limit is met\n\
+         hint: raise the limit: ulimit -v, ulimit -d\n"
+    ));
+    let json = shell(*key, script, &["--json"]).assert().code(255).stderr("");
+    let answer: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    assert_eq!((&answer["ok"], &answer["error"]["message"]), (&json!(false), &json!(told)));
+}
+
+#[test]
+fn a_message_was_read_even_where_a_note_about_it_cannot_be_printed() {
+    let key = ScratchKey::new();
+    write(*key, b"whole");
+    die_of(*key, 2);
+    let script = "exec \"$0\" \"$@\" 2>/dev/full";
+    shell(*key, script, &["--raw"]).assert().code(0).stdout("whole");
+}

@@ -1,0 +1,92 @@
+//! `shm_wr --framed`: whole messages.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use shm_core::frame::{self, Writer};
+use shm_core::stat::SegmentId;
+use shm_core::{Address, Checksum, Descriptor, Error, Failure, IpcNamespace, Origin, Segment};
+
+use crate::args::Args;
+use crate::write::{self, DEFAULT_MODE, DEFAULT_SIZE};
+
+/// How long another writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What was written, as `--json` prints it.
+#[derive(Serialize)]
+pub(crate) struct Written {
+    address: Address,
+    shmid: SegmentId,
+    origin: Origin,
+    capacity: usize,
+    length: usize,
+    truncated: bool,
+    generation: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checksum: Option<Checksum>,
+    ipc_namespace: Option<IpcNamespace>,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write::success(f, self.checksum.as_ref())
+    }
+}
+
+pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
+    let key = args.key.unwrap_or_default();
+    let size = args.size.unwrap_or(DEFAULT_SIZE);
+    let mode = args.mode.unwrap_or(DEFAULT_MODE);
+    // What is there decides how much fits. The text must be had before it is our turn: nobody shall
+    // wait for whoever types it.
+    let existing = if args.create_new { None } else { Segment::find(key).ok() };
+    let bytes = existing.and_then(|segment| segment.stat().ok()).map_or(size, |stat| {
+        let existing = usize::try_from(stat.size).unwrap_or(usize::MAX);
+        existing.max(size)
+    });
+    let capacity = frame::capacity(bytes);
+    let mut text = write::text(args, stdin, capacity as u64 + 1)?;
+    let truncated = args.truncate && text.len() > capacity;
+    if truncated {
+        text.truncate(capacity);
+    }
+    if text.len() > capacity {
+        return Err(does_not_fit(bytes, capacity));
+    }
+    let (mut writer, origin) = if args.create_new {
+        (Writer::create_new(key, size, mode, PATIENCE)?, Origin::Created)
+    } else {
+        Writer::open_or_create(key, size, mode, PATIENCE)?
+    };
+    let generation = writer.write(&text).map_err(|error| match error {
+        // Another segment has taken the place of the one that was looked at.
+        Error::OutOfBounds { .. } => does_not_fit(bytes, writer.capacity()),
+        error => error.into(),
+    })?;
+    Ok(Written {
+        address: key.into(),
+        shmid: writer.segment().id(),
+        origin,
+        capacity: writer.capacity(),
+        length: text.len(),
+        truncated,
+        generation,
+        checksum: write::checksum(args, &text),
+        ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
+    })
+}
+
+fn does_not_fit(size: usize, capacity: usize) -> Failure {
+    Failure::new(
+        "the text does not fit",
+        format!("a frame in {size} bytes holds a message of {capacity} bytes, twice"),
+        "give --truncate to cut it, or a larger --size (an existing segment is removed first with \
+         --remove --framed)",
+    )
+}
+
+pub(crate) fn remove(args: &Args) -> Result<(), Error> {
+    frame::remove(args.key.unwrap_or_default(), PATIENCE)
+}

@@ -1,0 +1,54 @@
+//! A text that is longer than what is held in memory to be judged first.
+
+use shm_core::memory::WritableMemory;
+use shm_core::progress::Progress;
+use shm_core::transfer::{self, Filled, Interruption, Stop};
+use shm_core::{Checksum, Descriptor, Failure};
+
+use crate::write;
+
+/// How much of a text is read before anything is made or written, in bytes.
+pub(crate) const JUDGED: u64 = 1 << 20;
+
+/// What a refused text leaves, for nobody knew before that it would be refused.
+const LEFT_EMPTY: &str = "; it was being written when that came up, and an empty text is left";
+
+/// Writes a text that starts with `head`, which is not empty and has no NUL, and goes on in
+/// `stdin`. Its first byte is held back, as a NUL, until everything else is there: whoever begins to
+/// read meanwhile sees an empty text, also after this process was killed. A reader that is in the
+/// middle of the text before, or a second writer, can mix them: `--framed` is for that. Returns its
+/// length, and whether it was cut.
+pub(crate) fn write(
+    memory: &WritableMemory,
+    head: &[u8],
+    stdin: Descriptor,
+    checksum: Option<&mut Checksum>,
+    cut: bool,
+) -> Result<(u64, bool), Failure> {
+    let (first, rest) = head.split_at(1);
+    let capacity = memory.size()?;
+    let remaining = stdin.remaining();
+    memory.write_at(0, &[0])?;
+    memory.write_at(1, rest)?;
+
+    let room = head.len() as u64..capacity.saturating_sub(1);
+    let mut progress = Progress::new(remaining.map(|bytes| bytes + head.len() as u64));
+    let filled = transfer::fill(memory, room, stdin, checksum, &mut progress);
+    drop(progress);
+    match filled.map_err(interrupted)? {
+        Filled { end, stop: Stop::Nul } if !cut => Err(write::has_nul(end, LEFT_EMPTY)),
+        Filled { stop: Stop::Room, .. } if !cut => Err(write::does_not_fit(capacity, LEFT_EMPTY)),
+        Filled { end, stop } => {
+            memory.write_at(end, &[0])?;
+            memory.write_at(0, first)?;
+            Ok((end, stop != Stop::Input))
+        }
+    }
+}
+
+fn interrupted(interruption: Interruption) -> Failure {
+    match interruption {
+        Interruption::Descriptor(error) => write::unreadable(&error, LEFT_EMPTY),
+        Interruption::Memory(error) => error.into(),
+    }
+}

@@ -1,0 +1,176 @@
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, starts_with};
+use serde_json::{Value, json};
+use shm_core::frame::{Reader, Writer};
+use shm_core::{Carrier, Errno, IpcNamespace, Key, Segment};
+
+use crate::scratch::ScratchKey;
+use crate::shm_wr;
+
+fn on(key: Key) -> assert_cmd::Command {
+    let mut command = shm_wr();
+    command.timeout(std::time::Duration::from_mins(1));
+    command.args(["--framed", "--key", &key.to_string()]);
+    command
+}
+
+fn message_at(key: Key) -> (u64, Vec<u8>) {
+    let mut message = Vec::new();
+    (Reader::open(key).unwrap().read(&mut message).unwrap(), message)
+}
+
+#[test]
+fn each_write_is_the_next_whole_message() {
+    let key = ScratchKey::new();
+    on(*key).arg("hello").assert().code(0).stdout("shm write success\n").stderr("");
+    assert_eq!(message_at(*key), (1, b"hello".to_vec()));
+    on(*key).arg("--stdin").write_stdin(&b"a\0b\xff"[..]).assert().code(0);
+    assert_eq!(message_at(*key), (2, b"a\0b\xff".to_vec()));
+    on(*key).arg("").assert().code(0);
+    assert_eq!(message_at(*key), (3, Vec::new()));
+    let checksum = "checksum xxh3:9555e8555c62dcfd\n";
+    let written = on(*key).args(["--checksum", "hello"]).assert().code(0);
+    written.stdout(format!("shm write success\n{checksum}"));
+}
+
+#[test]
+fn what_was_written_is_one_object() {
+    let key = ScratchKey::new();
+    let output = on(*key).args(["--json", "--truncate", &"x".repeat(1000)]).assert().code(0);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&output.get_output().stdout).unwrap(),
+        json!({
+            "ok": true,
+            "address": { "mechanism": "sysv", "key": key.to_string() },
+            "shmid": Segment::find(*key).unwrap().id(),
+            "origin": "created",
+            "capacity": 464,
+            "length": 464,
+            "truncated": true,
+            "generation": 1,
+            "ipc_namespace": IpcNamespace::current().unwrap(),
+            "error": null,
+        })
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
+    let key = ScratchKey::new();
+    let refused = on(*key).arg("x".repeat(465)).assert().code(255).stdout("shm write failed\n");
+    refused.stderr(starts_with(
+        "the text does not fit\ncause: a frame in 1024 bytes holds a message of 464 bytes, twice\n",
+    ));
+    assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).read_text().is_err());
+    let longest = "x".repeat(464);
+    on(*key).arg(&longest).assert().code(0);
+    assert_eq!(message_at(*key), (1, longest.into_bytes()));
+    on(*key).arg("--stdin").write_stdin("x".repeat(100_000)).assert().code(255);
+    assert_eq!(message_at(*key).0, 1);
+}
+
+#[test]
+fn a_segment_that_is_not_framed_is_left_as_it_is() {
+    let key = ScratchKey::new();
+    shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
+    on(*key).arg("x").assert().code(255).stderr(
+        starts_with("the segment is not framed\ncause: the segment with key ")
+            .and(contains("\nhint: leave out --framed, choose another --key")),
+    );
+    on(*key)
+        .args(["--create-new", "x"])
+        .assert()
+        .code(255)
+        .stderr(starts_with("shmget failed, errno: 17 msg: File exists\n"));
+    assert_eq!(crate::text_at(*key), b"text");
+    assert!(Carrier::Semaphores(*key).read_text().is_err(), "no semaphore is left");
+}
+
+#[test]
+fn another_writer_is_waited_for_and_named_where_it_takes_too_long() {
+    let key = ScratchKey::new();
+    let limit = std::time::Duration::from_secs(1);
+    let writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap().0;
+    on(*key).arg("x").assert().code(255).stderr(format!(
+        "it was not our turn to write within 5s\n\
+         cause: process {} is writing, or stopped while it wrote\n\
+         hint: try again, let it go on or end it: the turn of a process that ends is given back\n",
+        std::process::id()
+    ));
+    drop(writer);
+    on(*key).arg("x").assert().code(0);
+}
+
+#[test]
+fn remove_removes_the_segment_and_the_semaphore() {
+    let key = ScratchKey::new();
+    on(*key).arg("x").assert().code(0);
+    on(*key).arg("--remove").assert().code(0).stdout("shm remove success\n").stderr("");
+    assert!(Segment::find(*key).is_err());
+    assert_eq!(Carrier::Semaphores(*key).remove().unwrap_err().errno(), Some(Errno::ENOENT));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with("shmget failed, errno: 2 "));
+}
+
+/// The tool as the user that this is, but without the right to use what its mode keeps from him.
+fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
+    let script =
+        "test $(id -u) != 0 || set -- setpriv --bounding-set=-ipc_owner \"$@\"; exec \"$@\"";
+    let mut command = assert_cmd::Command::new("sh");
+    command.args(["-c", script, "sh"]).arg(assert_cmd::cargo::cargo_bin!("shm_wr")).args(arguments);
+    command
+}
+
+#[test]
+fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
+    let key = ScratchKey::new();
+    on(*key).args(["--mode", "0444", "x"]).assert().code(255).stderr(
+        "mode 0444 is none for a frame\n\
+         cause: to take turns, writers change the semaphore, which has the segment's mode\n\
+         hint: give a --mode that lets the owner read and write, such as 0600 or 0644\n",
+    );
+    assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).remove().is_err());
+}
+
+#[test]
+fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
+    for with_segment in [false, true] {
+        let key = ScratchKey::new();
+        let name = key.to_string();
+        if with_segment {
+            on(*key).arg("x").assert().code(0);
+            Carrier::Semaphores(*key).remove().unwrap();
+        }
+        // As many semaphores as a frame's lock has; they are made, and may not be set.
+        let make = ["--object", "sem", "--key", &name, "--size", "13", "--mode", "0444", ""];
+        bound_by_modes(&make).assert().code(255).stderr(contains("errno: 13 "));
+        bound_by_modes(&["--framed", "--key", &name, "x"]).assert().code(255);
+        let remove = ["--framed", "--key", &name, "--remove"];
+        bound_by_modes(&remove).assert().code(0).stdout("shm remove success\n");
+        assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).remove().is_err());
+    }
+}
+
+#[test]
+fn a_lock_that_another_program_holds_is_not_given_back_for_it() {
+    let key = ScratchKey::new();
+    Carrier::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
+    let told = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
+    on(*key).arg("x").assert().code(255).stderr(starts_with(&*told));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
+    on(*key).arg("x").assert().code(255).stderr(starts_with("the segment is not framed\n"));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    assert_eq!(crate::text_at(*key), b"text");
+    // Whatever was done to it would show as the time of the last operation.
+    let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
+    let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(rows.find(|row| row[0] == key.raw().to_string()).unwrap()[8], "0");
+}
+
+#[test]
+fn only_segments_are_framed() {
+    for address in [["--posix", "a"], ["--file", "a"], ["--object", "sem"]] {
+        let refused = shm_wr().arg("--framed").args(address).arg("x").assert();
+        refused.code(2).stderr(contains("cannot be used with"));
+    }
+}

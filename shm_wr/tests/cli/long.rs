@@ -1,0 +1,208 @@
+//! Texts that are longer than what is judged before anything is written.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::thread;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+use shm_core::{Address, Checksum, Segment};
+
+use crate::scratch::{ScratchKey, ScratchName};
+use crate::{shm_wr, text_at};
+
+const MIB: usize = 1 << 20;
+const LEFT_EMPTY: &str = "and an empty text is left";
+
+/// A text without a NUL whose parts are all different.
+fn text(length: usize) -> Vec<u8> {
+    (0_u32..).flat_map(|number| format!("{number} ").into_bytes()).take(length).collect()
+}
+
+/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+fn shell(script: &str, arguments: &[&str]) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_wr")).args(arguments);
+    shell
+}
+
+/// What the tool, which reads a FIFO in `folder`, does while `feed` writes to that.
+fn fed(
+    folder: &Path,
+    arguments: &[&str],
+    feed: impl FnOnce(File) + Send,
+) -> assert_cmd::assert::Assert {
+    let fifo = folder.join("fifo");
+    Command::new("mkfifo").arg(&fifo).assert().success();
+    let script = "echo $$ >\"$FIFO.pid\"; exec \"$0\" \"$@\" <\"$FIFO\"";
+    let mut tool = shell(script, arguments);
+    tool.env("FIFO", &fifo);
+    thread::scope(|scope| {
+        scope.spawn(|| feed(File::options().write(true).open(&fifo).unwrap()));
+        tool.assert()
+    })
+}
+
+#[test]
+fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
+    let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
+    let file = folder.path().join("file");
+    let text = text(3 * MIB + 12_345);
+    let mut checksum = Checksum::default();
+    checksum.update(&text);
+    let said = format!("shm write success\nchecksum {checksum}\n");
+    for (option, value, address) in [
+        ("--key", key.to_string(), Address::from(*key)),
+        ("--posix", name.to_string(), Address::File(name.location())),
+        ("--file", file.to_str().unwrap().to_owned(), file.clone().into()),
+    ] {
+        let mut command = shm_wr();
+        command.args([option, &value, "--size", "4M", "--stdin", "--checksum"]);
+        command.write_stdin(text.clone()).assert().code(0).stdout(said.clone()).stderr("");
+        assert!(text_at(address) == text, "{option}");
+    }
+}
+
+#[test]
+fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
+    let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("input");
+    fs::write(&path, text(2 * MIB)).unwrap();
+    let input = path.to_str().unwrap();
+    let script = format!("exec \"$0\" \"$@\" <'{input}'");
+    let key_text = key.to_string();
+    let arguments = ["--key", &key_text, "--size", "2M", "--stdin"];
+    let refused = || starts_with("the text does not fit\ncause: ").and(contains(LEFT_EMPTY).not());
+    shell(&script, &arguments).assert().code(255).stderr(refused());
+    assert!(Segment::find(*key).is_err());
+    shm_wr().args(["--key", &key_text, "--size", "2M", "before"]).assert().code(0);
+    shell(&script, &arguments).assert().code(255).stderr(refused());
+    assert_eq!(text_at(*key), b"before");
+    // What was read of it before does not count.
+    let script = format!("{{ head -c 1 >/dev/null; exec \"$0\" \"$@\"; }} <'{input}'");
+    shell(&script, &arguments).assert().code(0);
+    assert!(text_at(*key) == text(2 * MIB)[1..]);
+}
+
+#[test]
+fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
+    let (key, name) = (ScratchKey::new(), ScratchName::new());
+    for (option, value, address) in [
+        ("--key", key.to_string(), Address::from(*key)),
+        ("--posix", name.to_string(), Address::File(name.location())),
+    ] {
+        let arguments = [option, &value, "--size", "2M", "--stdin"];
+        let endless = "yes | \"$0\" \"$@\"";
+        shell(endless, &arguments)
+            .assert()
+            .code(255)
+            .stdout("shm write failed\n")
+            .stderr(starts_with("the text does not fit\ncause: ").and(contains(LEFT_EMPTY)));
+        assert_eq!(text_at(address.clone()), b"");
+        let cut = [&arguments[..], &["--truncate"]].concat();
+        shell(endless, &cut).assert().code(0);
+        assert!(text_at(address) == b"y\n".repeat(MIB)[..2 * MIB - 1]);
+    }
+}
+
+#[test]
+fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
+    let (key, name) = (ScratchKey::new(), ScratchName::new());
+    let (whole, place) = (text(2 * MIB), MIB + 300_001);
+    let mut with_nul = whole.clone();
+    with_nul[place] = 0;
+    for (option, value, address) in [
+        ("--key", key.to_string(), Address::from(*key)),
+        ("--posix", name.to_string(), Address::File(name.location())),
+    ] {
+        let arguments = [option, &value, "--size", "3M", "--stdin"];
+        let refused = format!("the text has a NUL at byte {place}\ncause: ");
+        let mut command = shm_wr();
+        command.args(arguments).write_stdin(with_nul.clone());
+        let refused = starts_with(refused).and(contains(LEFT_EMPTY));
+        command.assert().code(255).stderr(refused);
+        assert_eq!(text_at(address.clone()), b"");
+        let mut command = shm_wr();
+        command.args(arguments).arg("--truncate").write_stdin(with_nul.clone());
+        command.assert().code(0);
+        assert!(text_at(address) == whole[..place]);
+    }
+}
+
+#[test]
+fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
+    let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
+    let whole = text(3 * MIB);
+    shm_wr().args(["--key", &key.to_string(), "--size", "4M", "before"]).assert().code(0);
+    fed(folder.path(), &["--key", &key.to_string(), "--stdin"], |mut input| {
+        // A pipe holds 64 KiB: the rest has been taken.
+        input.write_all(&whole[..2 * MIB]).unwrap();
+        assert_eq!(text_at(*key), b"");
+        input.write_all(&whole[2 * MIB..]).unwrap();
+    })
+    .code(0);
+    assert!(text_at(*key) == whole);
+}
+
+#[test]
+fn a_writer_that_is_killed_leaves_an_empty_text_and_no_part() {
+    let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
+    let kill = "kill -9 $(cat \"$0\")";
+    let pid = folder.path().join("fifo.pid");
+    fed(folder.path(), &["--key", &key.to_string(), "--size", "4M", "--stdin"], |mut input| {
+        input.write_all(&text(2 * MIB)).unwrap();
+        Command::new("sh").args(["-c", kill]).arg(&pid).assert().success();
+    })
+    .failure();
+    assert_eq!(text_at(*key), b"");
+}
+
+#[test]
+fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
+    let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
+    let path = name.location().path();
+    fed(folder.path(), &["--posix", &name, "--size", "8M", "--stdin"], |mut input| {
+        input.write_all(&text(2 * MIB)).unwrap();
+        File::options().write(true).open(path).unwrap().set_len(MIB as u64).unwrap();
+        // It may have noticed by now and be gone.
+        let _ = input.write_all(&text(2 * MIB));
+    })
+    .code(255)
+    .stdout("shm write failed\n")
+    .stderr(contains("lie outside the"));
+    assert_eq!(text_at(Address::File(name.location())), b"");
+}
+
+#[test]
+fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
+    let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
+    let arguments = ["--key", &key.to_string(), "--size", "4M", "--stdin"];
+    let mut reader = None;
+    fed(folder.path(), &arguments, |mut input| {
+        input.write_all(&text(2 * MIB)).unwrap();
+        let segment = Segment::find(*key).unwrap();
+        reader = Some(segment.attach().unwrap());
+        segment.remove().unwrap();
+        input.write_all(&text(MIB)).unwrap();
+    })
+    .code(0)
+    .stdout("shm write success\n");
+    let mut bytes = vec![0; 3 * MIB];
+    reader.unwrap().read_at(0, &mut bytes);
+    assert!(bytes == [text(2 * MIB), text(MIB)].concat());
+}
+
+#[test]
+fn a_long_text_needs_no_memory_of_its_length() {
+    let (key, name) = (ScratchKey::new(), ScratchName::new());
+    for address in [["--key", &key.to_string()], ["--posix", &name]] {
+        let arguments = [&address[..], &["--size", "65M", "--stdin", "--checksum"]].concat();
+        // Everything but what is shared, in KiB.
+        let script =
+            "head -c 67108864 /dev/zero | tr '\\0' x | (ulimit -d 32768; exec \"$0\" \"$@\")";
+        shell(script, &arguments).assert().code(0);
+    }
+    assert_eq!(text_at(*key).len(), 64 * MIB);
+}

@@ -2,13 +2,18 @@
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use shm_core::Key;
 
+use crate::bench::measurement::Group;
+use crate::bench::report::Form;
 use crate::engine::EngineKind;
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Cluster;
+use crate::interrupt::Interrupt;
 use crate::report::Format;
 
 /// Shows what container engines do to shared memory.
@@ -29,10 +34,48 @@ pub enum Command {
     Experiment(ExperimentArgs),
     /// Ask every mechanism, sharing mode, event and observer, and hold the answers to the model
     Matrix(MatrixArgs),
+    /// Measure what the tools and the experiment cost, beside what others take for the same
+    Bench(BenchArgs),
     /// Build the static tools, with completions and manual pages, into dist/
     Dist,
     /// Remove what killed runs have left, and only that
-    Clean,
+    Clean(CleanArgs),
+}
+
+/// The command line of `clean`.
+#[derive(Debug, Args)]
+pub struct CleanArgs {
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// The command line of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure [default: process data experiment]
+    #[arg(value_enum, value_name = "GROUP")]
+    pub groups: Vec<Group>,
+
+    /// How often to measure both sides, in turn; of what takes seconds, less often
+    #[arg(long, value_name = "NUMBER", default_value = "15")]
+    pub pairs: NonZero<usize>,
+
+    /// Form of the table
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub format: Form,
+
+    /// Write the table to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+impl BenchArgs {
+    /// The groups that are wanted.
+    #[must_use]
+    pub fn groups(&self) -> &[Group] {
+        if self.groups.is_empty() { &Group::USUAL } else { &self.groups }
+    }
 }
 
 /// The command line of `experiment`.
@@ -55,9 +98,18 @@ pub struct ExperimentArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
+    /// Its nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
+
     /// Key of the segments, decimal or 0x hexadecimal; it must be unused on the host
     #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
     pub key: Key,
+
+    /// Containers, each with a text of its own; the article has two
+    #[arg(long, value_name = "NUMBER", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub containers: u8,
 
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -67,9 +119,30 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
+    /// How long a step may take.
+    #[command(flatten)]
+    pub timeout: TimeoutArgs,
+
     /// Leave the containers for a look; `cargo xtask clean` removes them
     #[arg(long)]
     pub keep: bool,
+}
+
+/// How long a step may take.
+#[derive(Clone, Debug, Args)]
+pub struct TimeoutArgs {
+    /// How long each command of a step may take; what does not end by then is killed, and the run
+    /// ends [default: 60, and 120 for a pod to be ready]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: Option<u64>,
+}
+
+impl TimeoutArgs {
+    /// The interruption, with this time limit.
+    #[must_use]
+    pub fn limit(&self, interrupt: &Interrupt) -> Interrupt {
+        interrupt.with_limit(self.timeout.map(Duration::from_secs))
+    }
 }
 
 /// Which cluster is used, and how; kubectl's own defaults hold.
@@ -96,6 +169,16 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "NAME")]
     pub node: Option<String>,
 
+    /// Shell command that kills the sandbox of a pod, which kubectl has no word for; it finds
+    /// NAMESPACE, POD and NODE in its environment
+    #[arg(long, value_name = "COMMAND")]
+    pub kill_sandbox: Option<String>,
+}
+
+/// What an experiment on a cluster takes besides.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub struct NodesArgs {
     /// Nodes to run it on, each with pods of its own: all, or names with commas between
     #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
     pub nodes: Vec<String>,
@@ -110,9 +193,20 @@ pub struct ClusterArgs {
 }
 
 impl ClusterArgs {
-    /// The options that are kubectl's own.
+    /// The cluster that they describe.
     #[must_use]
-    pub fn access(&self) -> Vec<String> {
+    pub fn cluster(&self) -> Cluster {
+        Cluster {
+            access: self.access(),
+            namespace: self.namespace.clone(),
+            image: self.image.clone(),
+            node: self.node.clone(),
+            kill_sandbox: self.kill_sandbox.clone(),
+        }
+    }
+
+    /// The options that are kubectl's own.
+    fn access(&self) -> Vec<String> {
         let mut access = Vec::new();
         if let Some(file) = &self.kubeconfig {
             access.extend(["--kubeconfig".to_owned(), file.display().to_string()]);
@@ -152,6 +246,14 @@ pub struct MatrixArgs {
     /// How often to carry out each script; a cell that does not always answer the same is unstable
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub repeat: NonZero<usize>,
+
+    /// How long a step may take.
+    #[command(flatten)]
+    pub timeout: TimeoutArgs,
+
+    /// The cluster, for --engine kubernetes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]

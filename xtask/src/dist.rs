@@ -3,15 +3,18 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use serde::Deserialize;
 
+use self::freshness::Stamp;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
+
+pub mod freshness;
 
 /// The tools, each of which is a package of the workspace.
 pub const TOOLS: [&str; 3] = ["shm_wr", "shm_rd", "shm_ls"];
@@ -19,10 +22,10 @@ pub const TOOLS: [&str; 3] = ["shm_wr", "shm_rd", "shm_ls"];
 /// A cold build on a slow machine.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
 
-/// The folder with the static binaries.
+/// The folder with the static binaries, `dist` of a checkout.
 #[derive(Clone, Debug)]
 pub struct Dist {
-    folder: PathBuf,
+    root: PathBuf,
 }
 
 /// What is of interest in a line of `cargo build --message-format=json`.
@@ -32,37 +35,93 @@ struct Message {
 }
 
 impl Dist {
-    /// Builds the tools, where they are not up to date, and puts them into `dist/`.
+    /// Has cargo build the tools of the checkout, where they are not up to date, and puts them into `dist/`.
     ///
     /// # Errors
     ///
     /// Where cargo fails, or the files cannot be written.
-    pub fn build(interrupt: &Interrupt) -> Result<Self> {
-        let Self { folder } = Self::as_it_is();
+    pub fn build(&self, interrupt: &Interrupt) -> Result<()> {
+        let began = SystemTime::now();
+        let executables = compile(&self.root, interrupt)?;
+        self.install(&executables)?;
+        let noted = self.stamp().set(began, &executables);
+        noted.context("the build cannot be noted in target/static")
+    }
+
+    /// The tools of the sources as they are; cargo is asked only where something has changed.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Dist::build`].
+    pub fn current(interrupt: &Interrupt) -> Result<Self> {
+        let dist = Self::as_it_is();
+        match dist.stamp().fresh() {
+            Some(executables) => dist.install(&executables)?,
+            None => dist.build(interrupt)?,
+        }
+        Ok(dist)
+    }
+
+    /// Builds an example of a package as the tools are built; where it is.
+    ///
+    /// # Errors
+    ///
+    /// Where cargo fails.
+    pub fn example(&self, package: &str, name: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+        let wanted = ["--package", package, "--example", name];
+        let made = cargo_build(&self.root, &wanted, interrupt)?.pop();
+        made.with_context(|| format!("cargo made no program of the example {name}"))
+    }
+
+    /// Whether they are linked with musl.
+    ///
+    /// # Errors
+    ///
+    /// Where the compiler does not run.
+    pub fn is_musl(&self, interrupt: &Interrupt) -> Result<bool> {
+        Ok(target(interrupt)?.ends_with("musl"))
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp::new(&self.root, self.root.join("target/static/built"))
+    }
+
+    fn install(&self, executables: &[PathBuf]) -> Result<()> {
+        let folder = self.folder();
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        for executable in compile(interrupt)? {
-            install(&executable, &folder)
+        for executable in executables {
+            install(executable, &folder)
                 .with_context(|| format!("cannot copy {} to dist/", executable.display()))?;
         }
-        Ok(Self { folder })
+        Ok(())
     }
 
     /// The folder as it is, up to date or not.
     #[must_use]
     pub fn as_it_is() -> Self {
-        Self { folder: root().join("dist") }
+        Self::of_checkout(&root())
+    }
+
+    /// That of another checkout of this workspace, as it is.
+    #[must_use]
+    pub fn of_checkout(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
     /// The path of a tool.
     #[must_use]
     pub fn tool(&self, name: &str) -> String {
-        self.folder.join(name).to_string_lossy().into_owned()
+        self.folder().join(name).to_string_lossy().into_owned()
     }
 
     /// The workspace, which has the Dockerfile and is the context of its build.
     #[must_use]
-    pub fn context(&self) -> PathBuf {
-        root()
+    pub fn context(&self) -> &Path {
+        &self.root
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("dist")
     }
 
     /// Writes completions and manual pages beside the tools.
@@ -76,9 +135,10 @@ impl Dist {
             shm_rd::args::Args::command(),
             shm_ls::args::Args::command(),
         ];
-        let completions = self.folder.join("completions");
+        let folder = self.folder();
+        let completions = folder.join("completions");
         fs::create_dir_all(&completions)?;
-        let manual = self.folder.join("man");
+        let manual = folder.join("man");
         fs::create_dir_all(&manual)?;
         for (mut command, name) in commands.into_iter().zip(TOOLS) {
             for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
@@ -97,16 +157,28 @@ fn root() -> PathBuf {
 }
 
 /// Compiles the tools and says where cargo put them.
-fn compile(interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+fn compile(root: &Path, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+    let wanted: Vec<_> = TOOLS.iter().flat_map(|tool| ["--package", tool]).collect();
+    let executables = cargo_build(root, &wanted, interrupt)?;
+    if executables.len() != TOOLS.len() {
+        bail!("cargo made {} programs where {} were expected", executables.len(), TOOLS.len());
+    }
+    Ok(executables)
+}
+
+/// Compiles what is wanted, static, and says where cargo put the programs.
+fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+    // The user's limit is on an engine's commands; a cold build takes what it takes.
+    let interrupt = &interrupt.with_limit(None);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let target = target(interrupt)?;
-    let manifest = root().join("Cargo.toml").to_string_lossy().into_owned();
+    let manifest = root.join("Cargo.toml").to_string_lossy().into_owned();
     // A target folder of its own: cargo keeps one set of flags for each, and forgets the other.
-    let folder = root().join("target/static").to_string_lossy().into_owned();
+    let folder = root.join("target/static").to_string_lossy().into_owned();
     let mut args = vec!["build", "--quiet", "--profile", "dist", "--manifest-path", &manifest];
     args.extend(["--target-dir", &folder]);
     args.extend(["--target", &target, "--message-format=json-render-diagnostics"]);
-    args.extend(TOOLS.iter().flat_map(|tool| ["--package", tool]));
+    args.extend(wanted);
     // Static, and at a fixed address: a fixed one needs no relocation at each start, which is a
     // quarter of what a short-lived static program does (26,000 of 113,000 instructions).
     let flags = "-C target-feature=+crt-static -C relocation-model=static";
@@ -122,11 +194,7 @@ fn compile(interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
     }
     let stdout = String::from_utf8_lossy(&transcript.stdout);
     let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
-    let executables: Vec<_> = messages.filter_map(|message| message.executable).collect();
-    if executables.len() != TOOLS.len() {
-        bail!("cargo made {} programs where {} were expected", executables.len(), TOOLS.len());
-    }
-    Ok(executables)
+    Ok(messages.filter_map(|message| message.executable).collect())
 }
 
 /// The target to compile for: musl where rustup has it, for it makes the smaller binaries.

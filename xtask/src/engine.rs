@@ -6,10 +6,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde::Serialize;
 
+use self::kubernetes::Hopeless;
 use crate::invocation::{InvocationError, Transcript};
+use crate::ledger::RunId;
 use crate::observation::Observation;
-use crate::script::{Action, Sharing, Step};
+use crate::script::{Action, Sharing, Step, Sysctl};
 
+pub(crate) mod advice;
 pub mod clean_up;
 pub mod discover;
 pub mod docker;
@@ -52,6 +55,9 @@ pub trait Engine: Sync {
     /// [`EngineError`] where something may be left.
     fn clean_up(&self) -> Result<usize, EngineError>;
 }
+
+/// Why an engine that is no cluster lacks what only clusters have.
+const ONLY_CLUSTERS: &str = "only a cluster has pods that are made with all their containers";
 
 /// What came of a step.
 #[derive(Debug)]
@@ -138,16 +144,17 @@ pub enum Policy {
     /// `libpod/container_internal.go`: `startDependencies`). It has pods, which containers outside
     /// cannot join.
     Podman,
-    /// A container is a process that joins the namespaces of its pod's sandbox: another one takes
-    /// its place there when it ends.
+    /// It refuses limits that it does not know to be safe, and nobody joins a pod from outside.
     Kubernetes,
 }
 
 impl Policy {
-    /// Whether something else than the container's process holds what the container uses.
+    /// Whether a container may be given a limit at all. A kubelet takes the others that are not
+    /// known to be safe where it is told to, and this one is the least likely (Kubernetes
+    /// `pkg/kubelet/sysctl/safe_sysctls.go`).
     #[must_use]
-    pub fn outlives_process(self) -> bool {
-        self == Self::Kubernetes
+    pub fn may_set(self, sysctl: Sysctl) -> bool {
+        self != Self::Kubernetes || sysctl != Sysctl::MqueueMsgMax
     }
 
     /// Whether a container in this mode may be joined from outside its pod.
@@ -251,6 +258,26 @@ pub enum EngineError {
         what: String,
         /// The command and its answer.
         transcript: Transcript,
+    },
+    /// Cleaning up failed.
+    #[error(
+        "containers of run {run} may be left: {cause}\nnext step: once {program} answers, cargo xtask clean"
+    )]
+    Left {
+        /// The run's id.
+        run: RunId,
+        /// What was to remove them.
+        program: &'static str,
+        /// Why it did not.
+        cause: Box<EngineError>,
+    },
+    /// A pod will never run.
+    #[error("pod {pod} does not run: {why}")]
+    Hopeless {
+        /// Its name.
+        pod: String,
+        /// Why not, in the cluster's words.
+        why: Hopeless,
     },
     /// No engine of this kind can be used here.
     #[error("{kind} cannot be used: {why}\nnext step: {next_step}")]

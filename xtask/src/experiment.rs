@@ -6,7 +6,6 @@ use std::time::Instant;
 use crate::cli::ExperimentArgs;
 use crate::engine::clean_up::CleanUp;
 use crate::engine::discover::{self, Wanted};
-use crate::engine::kubernetes::Cluster;
 use crate::engine::workshop::Workshop;
 use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
@@ -26,23 +25,24 @@ use anyhow::{Context, Result, bail};
 ///
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
-    let cluster = Cluster {
-        access: args.cluster.access(),
-        namespace: args.cluster.namespace.clone(),
-        image: args.cluster.image.clone(),
-        node: args.cluster.node.clone(),
-    };
-    if args.cluster.show_manifests {
+    let interrupt = &args.timeout.limit(interrupt);
+    let cluster = args.cluster.cluster();
+    if args.nodes.show_manifests {
         let manifests = serde_json::to_string_pretty(&cluster.manifests())?;
         output::write(None, |out| writeln!(out, "{manifests}"))?;
         return Ok(Exit::AsPredicted);
     }
     let kind = args.engine.kind();
-    if !args.cluster.nodes.is_empty() {
+    if args.containers != 2 && kind == Some(EngineKind::Kubernetes) {
+        bail!(
+            "--containers are not pods: on a cluster there are two of them on each of its --nodes"
+        );
+    }
+    if !args.nodes.nodes.is_empty() {
         if kind != Some(EngineKind::Kubernetes) {
             bail!("--nodes are those of a cluster: --engine kubernetes");
         }
-        return fleet::run(args, &args.cluster.nodes, &cluster, interrupt);
+        return fleet::run(args, &args.nodes.nodes, &cluster, interrupt);
     }
     output::check(args.output.as_deref())?;
     let is_elsewhere = matches!(kind, Some(EngineKind::Model | EngineKind::Kubernetes));
@@ -53,7 +53,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let found = discover::find(&Wanted {
         kind,
         runtime: args.runtime.as_deref(),
-        cluster: Some(&cluster),
+        cluster: &cluster,
         base: &args.base,
         interrupt,
     })?;
@@ -61,7 +61,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let workshop = Workshop::open(found, &args.base, interrupt)?;
     let script = match workshop.info.name {
         EngineKind::Kubernetes => article::on_a_cluster(args.key),
-        _ => article::script(args.key),
+        _ => article::script(args.key, &article::CONTAINERS[2..usize::from(args.containers)]),
     };
     let plan = Plan::new(script, workshop.info.rules())?;
     let engine = workshop.engine(plan.script.objects, None);

@@ -1,14 +1,17 @@
 //! What a run must know of the host's own shared memory, and must leave there as it was.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Errno, Failure, IpcNamespace, Key, Segment, Target, table};
 
+use crate::ledger::random_number;
 use crate::observation::Identity;
 use crate::run::StepResult;
 use crate::script::{Action, Objects, Place, Script};
@@ -42,6 +45,18 @@ pub fn demand_unused(key: Key) -> Result<()> {
 #[must_use]
 pub fn is_in_use(key: Key) -> bool {
     Segment::find(key).is_ok()
+}
+
+/// A key that nobody uses on the host.
+#[must_use]
+pub fn unused_key() -> Key {
+    loop {
+        let [a, b, c, d, ..] = random_number().to_ne_bytes();
+        let key = Key::new(i32::from_ne_bytes([a, b, c, d]));
+        if let Some(key) = key.filter(|key| !is_in_use(*key)) {
+            return key;
+        }
+    }
 }
 
 fn free_key_after(key: Key) -> Key {
@@ -82,6 +97,8 @@ pub const VOLUME_PREFIX: &str = "shm_experiment.";
 
 /// The file in such a folder that holds its [`Remains`].
 const REMAINS: &str = "run.json";
+/// The most bytes that it has: a key for each of some hundred scripts.
+const MOST_OF_REMAINS: u64 = 1 << 20;
 
 /// What a matrix may leave on the host where it is killed.
 #[derive(Debug, Deserialize, Serialize)]
@@ -104,10 +121,25 @@ impl Remains {
         fs::write(volume.join(REMAINS), serde_json::to_vec(self)?)
     }
 
-    /// What is in the volume, where it is one.
+    /// As text, for those that are left elsewhere.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What is in the volume, where it is one. Containers may write there: a FIFO, a link or a file
+    /// without end is none.
     #[must_use]
     pub fn read(volume: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(volume.join(REMAINS)).ok()?).ok()
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file =
+            File::options().read(true).custom_flags(flags).open(volume.join(REMAINS)).ok()?;
+        if !file.metadata().ok()?.is_file() {
+            return None;
+        }
+        let mut json = Vec::new();
+        file.take(MOST_OF_REMAINS).read_to_end(&mut json).ok()?;
+        serde_json::from_slice(&json).ok()
     }
 
     /// Removes what is left on the host; says how many things that were.

@@ -1,32 +1,36 @@
-//! Signals: the first one cancels the run, which then cleans up; the second one leaves at once.
+//! What ends a run before its end. Signals: the first one cancels it, and it cleans up; the second one
+//! leaves at once. Time: a command has so much of it and no more.
 
+use std::fs;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-/// Whether the run is to end.
+/// Whether the run is to end, and how long its commands may take.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     /// The first signal; 0 while there was none.
     signal: Arc<AtomicI32>,
+    limit: Option<Duration>,
 }
 
 impl Interrupt {
-    /// Catches SIGINT, SIGTERM and SIGHUP from now on.
+    /// Catches SIGINT, SIGTERM and SIGHUP from now on. One that is ignored stays so, as nohup asks.
     ///
     /// # Errors
     ///
     /// Where the handlers cannot be installed.
     pub fn install() -> io::Result<Self> {
         let interrupt = Self::default();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        let mut signals = Signals::new(heeded())?;
         let flag = interrupt.clone();
-        thread::spawn(move || {
+        thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
                 if flag
                     .signal
@@ -42,8 +46,26 @@ impl Interrupt {
                     let _ = emulate_default_handler(signal);
                 }
             }
-        });
+        })?;
         Ok(interrupt)
+    }
+
+    /// The same, with the time that a step may take, where the user gave one.
+    #[must_use]
+    pub fn with_limit(&self, limit: Option<Duration>) -> Self {
+        Self { limit, ..self.clone() }
+    }
+
+    /// The same for cleaning up, which is what a signal asks for: none ends it.
+    #[must_use]
+    pub fn for_cleaning(&self) -> Self {
+        Self::default().with_limit(self.limit)
+    }
+
+    /// How long something may take: what the user gave, or else `default`.
+    #[must_use]
+    pub fn limit_or(&self, default: Duration) -> Duration {
+        self.limit.unwrap_or(default)
     }
 
     /// The signal that ends the run, if one came.
@@ -57,4 +79,12 @@ impl Interrupt {
     pub fn name(&self) -> Option<&'static str> {
         self.signal().map(|signal| signal_name(signal).unwrap_or("a signal"))
     }
+}
+
+/// The signals to catch: those that were not ignored already, by the mask in `/proc/self/status`.
+fn heeded() -> impl Iterator<Item = i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(move |signal| ignored >> (signal - 1) & 1 == 0)
 }

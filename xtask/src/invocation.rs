@@ -6,19 +6,25 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Output;
 use std::time::{Duration, Instant};
 
 use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use self::capture::Capture;
 use crate::interrupt::Interrupt;
 
+mod capture;
+
+/// How long a command may take where nothing else is said.
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How often a wait looks for an interruption; the end of the command itself is noticed at once.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How long a command may take to finish after an interruption, so that it is not left half done.
 const GRACE: Duration = Duration::from_millis(1500);
-/// How long a killed group may take to let go of the pipes.
+/// The same for one that removes what it has made.
+const GRACE_FOR_CLEANING: Duration = Duration::from_secs(30);
+/// How long a killed process may take to be gone.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// A command to run.
@@ -32,6 +38,7 @@ pub struct Invocation {
     unset: Option<&'static str>,
     show_stderr: bool,
     discard_stdout: bool,
+    cleans_up: bool,
 }
 
 /// A command that was run, and its answer.
@@ -74,8 +81,14 @@ pub enum InvocationError {
         /// The time that it had.
         limit: Duration,
     },
-    /// A signal asked this program to end.
-    #[error("interrupted by {signal} during `{command}`")]
+    /// It did not stop printing and was killed.
+    #[error("`{command}` printed more than {} MiB and was killed", capture::MOST >> 20)]
+    TooMuch {
+        /// The command line.
+        command: String,
+    },
+    /// A signal asked this program to end, while the command ran or before it was started.
+    #[error("interrupted by {signal} at `{command}`")]
     Interrupted {
         /// The command line.
         command: String,
@@ -85,17 +98,19 @@ pub enum InvocationError {
 }
 
 impl Invocation {
-    /// A program, found in PATH, and its arguments. It has a minute, unless told otherwise.
+    /// A program, found in PATH, and its arguments. It has the run's time limit, unless told
+    /// otherwise.
     pub fn new<A: Into<String>>(program: &str, args: impl IntoIterator<Item = A>) -> Self {
         Self {
             program: program.to_owned(),
             args: args.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             stdin: Vec::new(),
-            timeout: Duration::from_mins(1),
+            timeout: TIMEOUT,
             unset: None,
             show_stderr: false,
             discard_stdout: false,
+            cleans_up: false,
         }
     }
 
@@ -127,10 +142,17 @@ impl Invocation {
         self
     }
 
-    /// Sets the time after which the command is killed.
+    /// Sets the time after which the command is killed, where the user has not set another.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// Tells the command of an interruption, and gives it the time to remove what it has made.
+    #[must_use]
+    pub fn cleans_up(mut self) -> Self {
+        self.cleans_up = true;
         self
     }
 
@@ -165,16 +187,8 @@ impl Invocation {
         } else {
             expression.stdin_bytes(self.stdin.clone())
         };
-        expression = if self.discard_stdout {
-            expression.stdout_null()
-        } else {
-            expression.stdout_capture()
-        };
         if let Some(name) = self.unset {
             expression = expression.env_remove(name);
-        }
-        if !self.show_stderr {
-            expression = expression.stderr_capture();
         }
         self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
@@ -185,16 +199,31 @@ impl Invocation {
     ///
     /// [`InvocationError`] where it has no answer. An exit status that is not 0 is an answer.
     pub fn run(&self, interrupt: &Interrupt) -> Result<Transcript, InvocationError> {
+        if let Some(signal) = interrupt.name() {
+            return Err(InvocationError::Interrupted { command: self.command_line(), signal });
+        }
         let background = self.start()?;
-        let deadline = background.started + self.timeout;
+        let limit = interrupt.limit_or(self.timeout);
+        let deadline = background.started + limit;
         let mut interrupted = None;
         loop {
-            if let Some(output) = background.wait(LOOK_EVERY)? {
-                return Ok(background.transcript(output));
+            match background.wait(LOOK_EVERY) {
+                Ok(None) => {}
+                Ok(Some(transcript)) => return Ok(transcript),
+                Err(error) => {
+                    background.kill()?;
+                    return Err(error);
+                }
             }
             let now = Instant::now();
-            if interrupted.is_none() {
-                interrupted = interrupt.name().map(|signal| (signal, now + GRACE));
+            if interrupted.is_none()
+                && let Some(signal) = interrupt.name()
+            {
+                if self.cleans_up {
+                    background.signal(Signal::TERM)?;
+                }
+                let grace = if self.cleans_up { GRACE_FOR_CLEANING } else { GRACE };
+                interrupted = Some((signal, now + grace));
             }
             if let Some((signal, _)) = interrupted.filter(|(_, end)| now >= *end) {
                 background.kill()?;
@@ -202,10 +231,7 @@ impl Invocation {
             }
             if now >= deadline {
                 background.kill()?;
-                return Err(InvocationError::TimedOut {
-                    command: self.command_line(),
-                    limit: self.timeout,
-                });
+                return Err(InvocationError::TimedOut { command: self.command_line(), limit });
             }
         }
     }
@@ -217,11 +243,32 @@ impl Invocation {
     /// [`InvocationError::NotFound`] or [`InvocationError::Io`].
     pub fn start(&self) -> Result<Background, InvocationError> {
         let started = Instant::now();
-        let handle = self.expression().start().map_err(|source| match source.kind() {
+        let fail = |source| InvocationError::Io { command: self.command_line(), source };
+        let mut expression = self.expression();
+        let (mut stdout, mut stderr) = (None, None);
+        if self.discard_stdout {
+            expression = expression.stdout_null();
+        } else {
+            let (writer, capture) = Capture::start().map_err(fail)?;
+            (expression, stdout) = (expression.stdout_file(writer), Some(capture));
+        }
+        if !self.show_stderr {
+            let (writer, capture) = Capture::start().map_err(fail)?;
+            (expression, stderr) = (expression.stderr_file(writer), Some(capture));
+        }
+        let handle = expression.start().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => InvocationError::NotFound { program: self.program.clone() },
-            _ => InvocationError::Io { command: self.command_line(), source },
+            _ => fail(source),
         })?;
-        Ok(Background { handle, command: self.command(), started })
+        Ok(Background { handle, stdout, stderr, command: self.command(), started })
+    }
+}
+
+impl InvocationError {
+    /// Whether it is a signal to this program, and says nothing about the command.
+    #[must_use]
+    pub fn is_interruption(&self) -> bool {
+        matches!(self, Self::Interrupted { .. })
     }
 }
 
@@ -229,6 +276,9 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Background {
     handle: Handle,
+    /// What it prints, where that is kept.
+    stdout: Option<Capture>,
+    stderr: Option<Capture>,
     command: Vec<String>,
     started: Instant,
 }
@@ -240,13 +290,43 @@ impl Background {
         self.handle.pids().first().copied().unwrap_or(0)
     }
 
-    /// Waits for its end, at most so long; `None` where it still runs.
+    /// Waits until it has ended and nobody can print in its place any more, at most so long; `None`
+    /// where that is not yet so.
     ///
     /// # Errors
     ///
-    /// [`InvocationError::Io`] where it cannot be waited for.
-    pub fn wait(&self, time: Duration) -> Result<Option<&Output>, InvocationError> {
-        self.handle.wait_timeout(time).map_err(|source| self.error(source))
+    /// [`InvocationError::Io`] where it cannot be waited for, [`InvocationError::TooMuch`] where it
+    /// does not stop printing.
+    pub fn wait(&self, time: Duration) -> Result<Option<Transcript>, InvocationError> {
+        let deadline = Instant::now() + time;
+        let ended = self.handle.wait_deadline(deadline).map_err(|source| self.error(source))?;
+        let stdout = self.printed(self.stdout.as_ref(), deadline)?;
+        let stderr = self.printed(self.stderr.as_ref(), deadline)?;
+        let (Some(ended), Some(stdout), Some(stderr)) = (ended, stdout, stderr) else {
+            return Ok(None);
+        };
+        Ok(Some(Transcript {
+            command: self.command.clone(),
+            stdout: stdout.to_vec(),
+            stderr: stderr.to_vec(),
+            exit_code: ended.status.code(),
+            duration: self.started.elapsed(),
+        }))
+    }
+
+    /// All of a stream; `None` where it is not at its end by then.
+    fn printed<'a>(
+        &self,
+        stream: Option<&'a Capture>,
+        deadline: Instant,
+    ) -> Result<Option<&'a [u8]>, InvocationError> {
+        let Some(stream) = stream else { return Ok(Some(&[])) };
+        match stream.until(deadline).map_err(|source| self.error(source))? {
+            Some(bytes) if bytes.len() as u64 > capture::MOST => {
+                Err(InvocationError::TooMuch { command: command_line(&self.command) })
+            }
+            printed => Ok(printed),
+        }
     }
 
     /// Sends a signal to it and to all that it started.
@@ -270,19 +350,7 @@ impl Background {
     pub fn kill(&self) -> Result<(), InvocationError> {
         self.signal(Signal::KILL)?;
         // A process that left the group may still hold the pipes; it is not waited for.
-        self.wait(LAST_WAIT).map(drop)
-    }
-
-    /// What it answered.
-    #[must_use]
-    pub fn transcript(&self, output: &Output) -> Transcript {
-        Transcript {
-            command: self.command.clone(),
-            stdout: output.stdout.clone(),
-            stderr: output.stderr.clone(),
-            exit_code: output.status.code(),
-            duration: self.started.elapsed(),
-        }
+        self.handle.wait_timeout(LAST_WAIT).map(drop).map_err(|source| self.error(source))
     }
 
     fn error(&self, source: io::Error) -> InvocationError {
@@ -319,9 +387,14 @@ impl Transcript {
     #[must_use]
     pub fn last_words(&self) -> String {
         const LINES: usize = 8;
+        const BYTES: usize = 2000;
         let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };
-        let said = shm_core::text::escape(said.trim_ascii());
+        let said = said.trim_ascii();
+        let said = shm_core::text::escape(&said[said.len().saturating_sub(BYTES)..]);
         let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return "(it said nothing)".to_owned();
+        }
         lines[lines.len().saturating_sub(LINES)..].join("\n  ")
     }
 }

@@ -17,10 +17,14 @@ use shm_core::namespace::boot_id;
 pub const RUN_LABEL: &str = "shm.experiment.run";
 /// The label, on containers, that holds the [`Owner`].
 pub const OWNER_LABEL: &str = "shm.experiment.owner";
+/// The annotation, on a pod that sees what its node sees, that holds what may be left there.
+pub const REMAINS_ANNOTATION: &str = "shm.experiment.remains";
 /// The label, on every image that the Dockerfile makes, those in between included.
 pub const IMAGE_LABEL: &str = "shm.experiment.image";
 /// The label, on images that runs make for themselves, that holds the base.
 pub const BASE_LABEL: &str = "shm.experiment.base";
+/// The label, on images that runs make for themselves, that holds the folder that they are from.
+pub const CHECKOUT_LABEL: &str = "shm.experiment.checkout";
 /// The environment variable, of containers' processes, that holds the [`RunId`].
 pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
 /// The environment variable, of processes, that holds the [`Owner`].
@@ -81,7 +85,7 @@ impl Owner {
             boot: boot_id().unwrap_or_default(),
             pid_namespace: pid_namespace(),
             pid,
-            started: start_time(pid).unwrap_or(0),
+            started: stat(pid).map_or(0, |(_, started)| started),
         }
     }
 
@@ -92,8 +96,9 @@ impl Owner {
         if Some(&self.boot) != boot_id().as_ref() || self.pid_namespace != pid_namespace() {
             return Liveness::Elsewhere;
         }
-        match start_time(self.pid) {
-            Some(started) if started == self.started => Liveness::Alive,
+        match stat(self.pid) {
+            Some(('Z' | 'X', _)) => Liveness::Dead,
+            Some((_, started)) if started == self.started => Liveness::Alive,
             Some(_) if self.started != 0 => Liveness::Dead,
             // /proc may hide the processes of others: only the kernel's own word counts.
             _ if is_gone(self.pid) => Liveness::Dead,
@@ -140,12 +145,14 @@ fn is_gone(pid: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
-/// When a process started, in clock ticks after boot: field 22 of `/proc/PID/stat`, `proc(5)`.
-fn start_time(pid: u32) -> Option<u64> {
+/// The state of a process, and when it started, in clock ticks after boot: fields 3 and 22 of
+/// `/proc/PID/stat`, `proc(5)`. One that has ended is there until its parent asks for it.
+fn stat(pid: u32) -> Option<(char, u64)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses and may hold anything.
     let (_, rest) = stat.rsplit_once(") ")?;
-    rest.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = rest.split_ascii_whitespace();
+    Some((fields.next()?.chars().next()?, fields.nth(18)?.parse().ok()?))
 }
 
 #[cfg(test)]

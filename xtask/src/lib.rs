@@ -5,6 +5,7 @@
 //! compares the two; [`report`] only reads.
 #![forbid(unsafe_code)]
 
+pub mod bench;
 pub mod clean;
 pub mod cli;
 pub mod dist;
@@ -18,6 +19,7 @@ pub mod invocation;
 pub mod ledger;
 pub mod matrix;
 pub mod observation;
+mod parallel;
 pub mod plan;
 pub mod progress;
 pub mod quirk;

@@ -11,7 +11,7 @@ use xtask::cli::{Cli, Command};
 use xtask::dist::Dist;
 use xtask::exit_code::Exit;
 use xtask::interrupt::Interrupt;
-use xtask::{clean, experiment, matrix};
+use xtask::{bench, clean, experiment, matrix};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -38,9 +38,11 @@ fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
     match &cli.command {
         Command::Experiment(args) => experiment::run(args, interrupt),
         Command::Matrix(args) => matrix::run(args, interrupt),
-        Command::Clean => clean::run(interrupt),
+        Command::Clean(args) => clean::run(args, interrupt),
+        Command::Bench(args) => bench::run(args, interrupt),
         Command::Dist => {
-            let dist = Dist::build(interrupt)?;
+            let dist = Dist::as_it_is();
+            dist.build(interrupt)?;
             dist.document()?;
             Ok(Exit::AsPredicted)
         }

@@ -2,9 +2,12 @@
 
 use anyhow::{Result, bail};
 use shm_core::Key;
+use tempfile::TempDir;
 
 use self::jobs::Jobs;
 use crate::cli::MatrixArgs;
+use crate::engine::EngineKind;
+use crate::engine::clean_up::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
 use crate::engine::workshop::Workshop;
@@ -15,7 +18,7 @@ use crate::ledger::random_number;
 use crate::progress::Progress;
 use crate::report::matrix::Matrix;
 use crate::report::output;
-use crate::script::matrix::{Cell, Group, groups};
+use crate::script::matrix::{Cell, Group, World, groups};
 
 pub mod grid;
 mod jobs;
@@ -27,33 +30,64 @@ pub mod judge;
 ///
 /// Where it could not be carried out, with the reason and the next step.
 pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
+    let interrupt = &args.timeout.limit(interrupt);
+    let world = world(args)?;
     if args.list {
-        let groups = selected(groups(Key::default, ""), args.only.as_deref())?;
+        let groups = selected(groups(world, Key::default, ""), args.only.as_deref())?;
         let mut cells = groups.iter().flat_map(|group| &group.questions);
         output::write(None, |out| cells.try_for_each(|asked| writeln!(out, "{}", asked.cell)))?;
         return Ok(Exit::AsPredicted);
     }
     let text = format!("{:016x}", random_number());
-    let groups = selected(groups(unused_key, &text), args.only.as_deref())?;
+    let groups = selected(groups(world, host::unused_key, &text), args.only.as_deref())?;
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
     let workshops = workshops(args, interrupt, &progress)?;
-    let volume = jobs::volume(&groups, &text)?;
+    let volume = match world {
+        World::Containers => Some(jobs::volume(&groups, &text)?),
+        World::Pods => None,
+    };
     let jobs = Jobs {
         groups: &groups,
         text: &text,
-        volume: volume.path(),
+        volume: volume.as_ref().map(TempDir::path),
         at_once: args.jobs.get(),
         repeat: args.repeat.get(),
         interrupt,
     };
     progress.count_groups(groups.len() * workshops.len());
-    let grids = workshops.iter().map(|workshop| jobs.on(workshop, &progress));
+    let remains = jobs::remains(groups.iter().filter(|group| group.writes_on_a_node()), &text);
+    let mut left = Vec::new();
+    let grids = workshops.iter().map(|workshop| {
+        let ground = workshop.ground();
+        let clean_up = ground.map(|ground| CleanUp::new(ground, true));
+        ground.map_or(Ok(()), |ground| ground.prepare(&remains))?;
+        let grid = jobs.on(workshop, &progress);
+        left.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
+        grid
+    });
     let grids = grids.collect::<Result<_>>();
     progress.end();
     let matrix = Matrix { grids: grids? };
     output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
+    // What was found out is told, whatever is left.
+    if let Some(left) = left.pop() {
+        return Err(left.into());
+    }
     Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
+}
+
+/// Pods and containers are asked about different things.
+fn world(args: &MatrixArgs) -> Result<World> {
+    let kinds: Vec<_> = args.engine.iter().map(|engine| engine.kind()).collect();
+    if !kinds.contains(&Some(EngineKind::Kubernetes)) {
+        return Ok(World::Containers);
+    }
+    let of_pods = |kind: &_| matches!(kind, Some(EngineKind::Kubernetes | EngineKind::Model));
+    if !kinds.iter().all(of_pods) {
+        bail!("--engine kubernetes asks about pods, the others about containers: a report each");
+    }
+    Ok(World::Pods)
 }
 
 /// All engines that are wanted; that one cannot be used is known before any is.
@@ -62,13 +96,14 @@ fn workshops(
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> Result<Vec<Workshop>> {
+    let cluster = args.cluster.cluster();
     let mut found = Vec::new();
     for engine in &args.engine {
         let (kind, runtime) = (engine.kind(), args.runtime.as_deref());
         found.push(discover::find(&Wanted {
             kind,
             runtime,
-            cluster: None,
+            cluster: &cluster,
             base: SCRATCH,
             interrupt,
         })?);
@@ -97,15 +132,4 @@ fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
         bail!("--only {pattern} selects no cell; next step: see cargo xtask matrix --list");
     }
     Ok(groups)
-}
-
-/// A key that nobody uses on the host.
-fn unused_key() -> Key {
-    loop {
-        let [a, b, c, d, ..] = random_number().to_ne_bytes();
-        let key = Key::new(i32::from_ne_bytes([a, b, c, d]));
-        if let Some(key) = key.filter(|key| !host::is_in_use(*key)) {
-            return key;
-        }
-    }
 }

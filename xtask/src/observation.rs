@@ -130,11 +130,15 @@ impl Observation {
     /// Whether the step shows this of the memory under `key`; `None` where it shows neither that
     /// nor the contrary, such as a reader that failed for another reason than ENOENT.
     #[must_use]
-    pub fn shows(&self, action: &Action, key: Key, shows: Shows) -> Option<bool> {
+    pub fn shows(&self, action: &Action, key: Key, shows: &Shows) -> Option<bool> {
         match action {
             Action::List => {
                 let present = self.rows()?.iter().any(|row| row.key == key.raw());
-                (shows == Shows::Nothing).then_some(!present)
+                match shows {
+                    Shows::Nothing => Some(!present),
+                    Shows::Something => Some(present),
+                    Shows::Text(_) => None,
+                }
             }
             Action::Read(mechanism) => {
                 let nothing = failed("read", mechanism.call(), Errno::ENOENT);
@@ -144,6 +148,7 @@ impl Observation {
                 match shows {
                     _ if !absent && !read => None,
                     Shows::Nothing => Some(absent),
+                    Shows::Something => Some(read),
                     Shows::Text(expected) => {
                         let line = text::spaced(expected.as_bytes());
                         let printed = self.stdout.split(|byte| *byte == b'\n').next();

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use shm_core::Key;
+use shm_core::text::escape;
 
 use crate::engine::EngineInfo;
+use crate::invocation::command_line;
 use crate::observation::{Identity, Observation};
 use crate::plan::Plan;
 use crate::run::{StepResult, namespaces};
@@ -17,7 +19,7 @@ pub mod fleet;
 mod html;
 mod json;
 mod junit;
-mod markdown;
+pub(crate) mod markdown;
 pub mod matrix;
 pub mod output;
 mod page;
@@ -129,7 +131,7 @@ fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> Concl
     let predicted = verdict::holds(&plan.script, conclusion, predict);
     let observed = verdict::holds(&plan.script, conclusion, observe);
     let skipped = conclusion.evidence.iter().find_map(|evidence| {
-        let verdict = &find(evidence.step)?.verdict;
+        let verdict = &find(&evidence.step)?.verdict;
         matches!(verdict, Verdict::Skip(_)).then(|| verdict.clone())
     });
     let verdict = skipped.unwrap_or_else(|| verdict::conclusion(predicted, observed));
@@ -152,6 +154,17 @@ fn summary(report: &Report) -> String {
     };
     let time = time(report.duration);
     format!("{steps} steps and {conclusions} conclusions in {time}: {outcome}")
+}
+
+/// The command that did a step, where a command did.
+fn command(result: &StepResult) -> Option<String> {
+    let observed = result.observed.as_ref().filter(|observed| !observed.command.is_empty());
+    observed.map(|it| command_line(&it.command))
+}
+
+/// What a command printed, safe to show: without the carriage returns of what was a terminal.
+fn printed(bytes: &[u8]) -> String {
+    escape(bytes).replace("\\x0d\n", "\n")
 }
 
 fn time(duration: Duration) -> String {

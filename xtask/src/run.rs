@@ -1,12 +1,11 @@
 //! A plan carried out on an engine.
 
-use std::thread;
-
 use shm_core::IpcNamespace;
 
-use crate::engine::{Answer, Engine, EngineError};
+use crate::engine::{Answer, Engine, EngineError, EngineKind, advice};
 use crate::interrupt::Interrupt;
 use crate::observation::{Identity, Observation, State};
+use crate::parallel;
 use crate::plan::{Plan, Planned};
 use crate::script::{Action, Place};
 use crate::verdict::{Judge, Verdict};
@@ -33,12 +32,22 @@ pub struct StepResult {
 
 /// Why a run ended before its last step.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {cause}", .step.as_deref().unwrap_or("before the first step"))]
+#[error("{}: {cause}{}", .step.as_deref().unwrap_or("before the first step"), .next_step)]
 pub struct Aborted {
     /// The step that was under way, in words.
     pub step: Option<String>,
     /// What went wrong.
     pub cause: Box<EngineError>,
+    /// What to do about it, in a line of its own; empty where the cause says it.
+    pub next_step: String,
+}
+
+impl Aborted {
+    fn at(planned: &Planned, engine: &dyn Engine, cause: EngineError) -> Self {
+        let next_step = advice::next_step(engine.info().name, &cause);
+        let next_step = next_step.map_or_else(String::new, |it| format!("\nnext step: {it}"));
+        Self { step: Some(describe(planned)), cause: Box::new(cause), next_step }
+    }
 }
 
 /// Carries out every step of `plan`, stage by stage, judges it, and adds it to `results`.
@@ -61,14 +70,23 @@ pub fn run(
         for planned in stage {
             tell(Event::Started(planned));
         }
-        for (planned, answer) in stage.iter().zip(carry_out(stage, engine)) {
-            let aborted = |cause| Aborted { step: Some(describe(planned)), cause: Box::new(cause) };
-            let (observed, verdict) = match answer.map_err(aborted)? {
+        let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
+            engine.carry_out(&planned.step).map_err(|cause| Aborted::at(planned, engine, cause))
+        })?;
+        for (planned, answer) in stage.iter().zip(answers) {
+            let (observed, verdict) = match answer {
                 Answer::Skipped(why) => (None, Verdict::Skip(why)),
                 Answer::Observed(observed) if is_setback(planned, &observed) => {
-                    let what = format!("{} refused", engine.info().name);
+                    let what = match engine.info().name {
+                        EngineKind::Kubernetes => "the cluster refused; next step: have that \
+                                                   changed there, or give a namespace where it is \
+                                                   not so, --namespace NAME"
+                            .to_owned(),
+                        name => format!("{name} refused"),
+                    };
                     let transcript = observed.into();
-                    return Err(aborted(EngineError::Refused { what, transcript }));
+                    let cause = EngineError::Refused { what, transcript };
+                    return Err(Aborted::at(planned, engine, cause));
                 }
                 Answer::Observed(observed) => {
                     let verdict = judge.step(planned, &observed);
@@ -82,7 +100,7 @@ pub fn run(
         if let Some(signal) = interrupt.name() {
             let step = stage.last().map(|planned| format!("after {}", describe(planned)));
             let cause = EngineError::Script(format!("interrupted by {signal}"));
-            return Err(Aborted { step, cause: Box::new(cause) });
+            return Err(Aborted { step, cause: Box::new(cause), next_step: String::new() });
         }
     }
     Ok(())
@@ -93,20 +111,8 @@ fn is_setback(planned: &Planned, observed: &Observation) -> bool {
     observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
-/// The steps of a stage side by side, the answers in their order.
-fn carry_out(stage: &[Planned], engine: &dyn Engine) -> Vec<Result<Answer, EngineError>> {
-    if let [planned] = stage {
-        return vec![engine.carry_out(&planned.step)];
-    }
-    thread::scope(|scope| {
-        let steps: Vec<_> =
-            stage.iter().map(|planned| scope.spawn(|| engine.carry_out(&planned.step))).collect();
-        let join = |step: thread::ScopedJoinHandle<'_, _>| {
-            step.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        steps.into_iter().map(join).collect()
-    })
-}
+/// How many steps of a stage are carried out at the same time: engines take no more at once.
+const AT_ONCE: usize = 8;
 
 /// A step in words, for messages.
 #[must_use]
@@ -114,7 +120,11 @@ pub fn describe(planned: &Planned) -> String {
     let place = planned.step.place;
     match &planned.step.action {
         Action::Build => "building the image".to_owned(),
-        Action::Run(_) | Action::Start => format!("starting {place}"),
+        Action::Run(_) | Action::Deploy(_) | Action::Start => format!("starting {place}"),
+        Action::Finish => format!("letting {place} end"),
+        Action::KillSandbox => format!("killing the sandbox of {place}"),
+        Action::Replace => format!("having {place} replaced"),
+        Action::Leak => format!("leaving a large segment behind in {place}"),
         Action::Stop => format!("stopping {place}"),
         Action::Kill => format!("killing {place}"),
         Action::Restart => format!("restarting {place}"),

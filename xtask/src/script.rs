@@ -7,6 +7,9 @@ use shm_core::Key;
 
 pub mod article;
 pub mod matrix;
+mod workload;
+
+pub use workload::{Controller, Member, Pod, Workload};
 
 /// Steps to carry out and what is concluded from them.
 #[derive(Clone, Debug)]
@@ -26,9 +29,7 @@ impl Script {
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.stages.iter().flat_map(|stage| &stage.0)
     }
-}
 
-impl Script {
     /// The script without the steps that write or read mechanisms which `lacks` names.
     #[must_use]
     pub fn without(mut self, lacks: impl Fn(Mechanism) -> bool) -> Self {
@@ -82,10 +83,29 @@ pub struct Step {
     pub action: Action,
 }
 
+impl Step {
+    /// Whether it is done at a place, or makes it with the others of its pod.
+    #[must_use]
+    pub fn makes(&self, place: Place) -> bool {
+        let made = |pods: &[Pod]| {
+            let mut members = pods.iter().flat_map(|pod| pod.containers);
+            members.any(|member| Place::In(member.name) == place)
+        };
+        self.place == place || matches!(&self.action, Action::Deploy(it) if made(it.pods))
+    }
+}
+
 /// A container, by its name in the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Container(pub &'static str);
+
+impl Container {
+    /// Its part in the id of a step.
+    fn id(self) -> String {
+        self.0.to_lowercase()
+    }
+}
 
 impl fmt::Display for Container {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,8 +142,18 @@ impl Serialize for Place {
 pub enum Action {
     /// Makes the image with the tools in it.
     Build,
-    /// Makes the container, or the pod's sandbox, and starts it.
+    /// Makes the container, or the pod's sandbox, and starts it. On a cluster it is added to a pod
+    /// that is there.
     Run(Launch),
+    /// Makes pods with all their containers, and starts them.
+    Deploy(Workload),
+    /// Lets the process of an init container end, so that the pod goes on to its main ones.
+    Finish,
+    /// Kills the sandbox of a pod, which then gets another.
+    KillSandbox,
+    /// Has the controller of a pod put a new one in its place: a Deployment rolls out, of a
+    /// `StatefulSet` a pod is deleted.
+    Replace,
     /// Starts the container again.
     Start,
     /// Asks the container's process to end, and waits until it has.
@@ -142,6 +172,8 @@ pub enum Action {
     Crash,
     /// A process in the container takes more memory than the container may have, and is killed.
     ExhaustMemory,
+    /// Leaves a large segment behind.
+    Leak,
     /// Asks the engine which containers run.
     Processes,
     /// Writes a text with `shm_wr`.
@@ -160,6 +192,15 @@ impl Action {
             Self::Write(mechanism, _) | Self::Read(mechanism) => Some(*mechanism),
             _ => None,
         }
+    }
+
+    /// Whether only a cluster has a word for it.
+    #[must_use]
+    pub fn is_of_clusters(&self) -> bool {
+        matches!(
+            self,
+            Self::Deploy(_) | Self::Finish | Self::KillSandbox | Self::Replace | Self::Leak
+        )
     }
 }
 
@@ -239,9 +280,11 @@ pub enum Setting {
     Memory(u64),
     /// That it is started again whenever it ends by itself.
     RestartPolicy,
+    /// A volume of memory of its pod, at `/dev/shm`.
+    ShmVolume,
 }
 
-/// The limits on System V shared memory, `proc(5)`.
+/// The limits of an IPC namespace, `proc(5)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sysctl {
     /// The most bytes of a segment.
@@ -252,6 +295,8 @@ pub enum Sysctl {
     Shmmni,
     /// Whether a segment goes with its last attachment.
     ShmRmidForced,
+    /// The most messages of a POSIX queue.
+    MqueueMsgMax,
 }
 
 impl Sysctl {
@@ -263,6 +308,7 @@ impl Sysctl {
             Self::Shmall => "kernel.shmall",
             Self::Shmmni => "kernel.shmmni",
             Self::ShmRmidForced => "kernel.shm_rmid_forced",
+            Self::MqueueMsgMax => "fs.mqueue.msg_max",
         }
     }
 }
@@ -321,19 +367,21 @@ pub struct Conclusion {
 }
 
 /// What a step must show for a conclusion to hold.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Evidence {
     /// The step's id.
-    pub step: &'static str,
+    pub step: String,
     /// What it must show.
     pub shows: Shows,
 }
 
 /// What can be seen of the shared memory under the script's key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Shows {
     /// There is none.
     Nothing,
+    /// There is some, whatever it holds.
+    Something,
     /// It holds this text.
-    Text(&'static str),
+    Text(String),
 }

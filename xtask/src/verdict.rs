@@ -215,7 +215,7 @@ pub fn holds<'a>(
 ) -> Option<bool> {
     let shows = |evidence: &Evidence| {
         let step = script.steps().find(|step| step.id == evidence.step)?;
-        observe(&step.id)?.shows(&step.action, script.objects.key, evidence.shows)
+        observe(&step.id)?.shows(&step.action, script.objects.key, &evidence.shows)
     };
     let pieces: Vec<_> = conclusion.evidence.iter().map(shows).collect();
     // One piece against it is enough, whatever the others leave open.

@@ -2,7 +2,7 @@
 //! Docker host: literal text, not text that is made by the code under test.
 #![forbid(unsafe_code)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shm_core::Key;
 use xtask::engine::Policy;
@@ -25,7 +25,7 @@ const NOT_FOUND: (&str, &str, i32) =
     ("shm read failed\n", "shmget failed, errno: 2 msg: No such file or directory\n", 255);
 
 fn predicted() -> BTreeMap<String, Observation> {
-    let plan = Plan::new(article::script(Key::DEFAULT), Policy::Docker.into()).unwrap();
+    let plan = Plan::new(article::script(Key::DEFAULT, &[]), Policy::Docker.into()).unwrap();
     let steps = plan.stages.into_iter().flatten();
     steps.map(|planned| (planned.step.id, planned.predicted)).collect()
 }
@@ -94,17 +94,17 @@ fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
 
 #[test]
 fn every_step_of_the_article_is_there_in_its_order() {
-    let script = article::script(Key::DEFAULT);
+    let script = article::script(Key::DEFAULT, &[]);
     let ids: Vec<_> = script.steps().map(|step| step.id.as_str()).collect();
     assert_eq!(
         ids,
         [
             "build",
             "start-a",
+            "start-b",
             "a-write",
             "a-list",
             "a-read",
-            "start-b",
             "b-list-before",
             "b-read-before",
             "b-write",
@@ -125,4 +125,22 @@ fn every_step_of_the_article_is_there_in_its_order() {
             "a-read-after",
         ]
     );
+}
+
+#[test]
+fn each_of_many_containers_has_its_own_text_and_loses_it() {
+    let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64]);
+    let plan = Plan::new(script, Policy::Docker.into()).unwrap();
+    let read: BTreeSet<_> = steps(&plan, "-read-among-all").map(|it| it.stdout.clone()).collect();
+    assert_eq!(read.len(), 64);
+    assert!(steps(&plan, "-read-after").all(|it| it.exit_code == Some(255)));
+    assert_eq!(steps(&plan, "-read-after").count(), 64);
+    let places = plan.script.conclusions.iter().map(|it| it.places.len());
+    assert_eq!(places.collect::<Vec<_>>(), [64, 3, 64]);
+}
+
+/// What the steps are predicted to show whose ids end like this.
+fn steps<'a>(plan: &'a Plan, end: &'a str) -> impl Iterator<Item = &'a Observation> {
+    let steps = plan.stages.iter().flatten().filter(move |it| it.step.id.ends_with(end));
+    steps.map(|it| &it.predicted)
 }

@@ -9,13 +9,15 @@ use xtask::matrix::judge;
 use xtask::observation::{Observation, State};
 use xtask::plan::Plan;
 use xtask::run::StepResult;
-use xtask::script::matrix::{Group, groups};
+use xtask::script::matrix::{Group, World, groups};
 use xtask::verdict::{Judge, Verdict};
 
 const TEXT: &str = "text";
 
 fn group(name: &str) -> Group {
-    let found = groups(|| Key::DEFAULT, TEXT).into_iter().find(|it| it.script.name == name);
+    let found = groups(World::Containers, || Key::DEFAULT, TEXT)
+        .into_iter()
+        .find(|it| it.script.name == name);
     found.unwrap()
 }
 

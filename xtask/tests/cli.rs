@@ -23,11 +23,16 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
         (&["experiment", "--engine", "lxc"][..], "possible values: auto, docker"),
         (&["experiment", "--key", "0"], "IPC_PRIVATE"),
         (&["experiment", "--key", "abc"], "expected a decimal number"),
+        (&["experiment", "--timeout", "18446744073709551615"], "is not in 1..=86400"),
         (&["experiment", "--format", "yaml"], "possible values: text, json"),
         (&["experiment", "--engine", "namespaces", "--runtime", "runc"], "for docker and podman"),
         (&["experiment", "--engine", "model", "--nodes", "all"], "--engine kubernetes"),
+        (&["matrix", "--engine", "docker", "--engine", "kubernetes"], "a report each"),
         (&["matrix", "--repeat", "0"], "zero for non-zero"),
         (&["matrix", "--only", "sysv/nowhere"], "selects no cell"),
+        (&["bench", "speed"], "possible values: process, data, messages, experiment, build"),
+        (&["bench", "--pairs", "0"], "zero for non-zero"),
+        (&["bench", "--format", "html"], "possible values: text, json, markdown"),
         (&["experimant"], "a similar subcommand exists: 'experiment'"),
         (&[], "Usage"),
     ] {
@@ -37,12 +42,11 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
 
 #[test]
 fn a_report_with_nowhere_to_go_is_refused_before_anything_runs() {
-    xtask()
-        .args(["experiment", "--engine", "model", "--output", "/nonexistent/report.txt"])
-        .assert()
-        .code(2)
-        .stdout("")
-        .stderr(contains("/nonexistent/report.txt: name a file in a folder that exists"));
+    for command in [&["experiment", "--engine", "model"][..], &["bench"]] {
+        let report = ["--output", "/nonexistent/report.txt"];
+        let message = "/nonexistent/report.txt: name a file in a folder that exists";
+        xtask().args(command).args(report).assert().code(2).stdout("").stderr(contains(message));
+    }
 }
 
 #[test]

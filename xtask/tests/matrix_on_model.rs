@@ -9,13 +9,13 @@ use xtask::matrix::grid::Sight;
 use xtask::matrix::judge;
 use xtask::observation::State;
 use xtask::plan::Plan;
-use xtask::script::matrix::groups;
+use xtask::script::matrix::{World, groups};
 
 /// What the model predicts for every cell, by name.
 fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Sight> {
     let rules = rules.into();
     let mut cells = BTreeMap::new();
-    for group in groups(|| Key::DEFAULT, "text") {
+    for group in groups(World::Containers, || Key::DEFAULT, "text") {
         let plan = Plan::new(group.script, rules).unwrap();
         for question in group.questions {
             cells.insert(question.cell.to_string(), judge::predicted(&question, &plan));
@@ -169,7 +169,7 @@ fn a_file_on_a_volume_is_seen_by_all_who_run_whatever_happens() {
 
 #[test]
 fn every_script_reads_back_what_it_wrote_before_anything_happens() {
-    for group in groups(|| Key::DEFAULT, "text") {
+    for group in groups(World::Containers, || Key::DEFAULT, "text") {
         let ids: Vec<_> = group.script.steps().map(|step| step.id.clone()).collect();
         let position = |id: &str| ids.iter().position(|it| it == id);
         let name = group.script.name.clone();

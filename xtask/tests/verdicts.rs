@@ -16,7 +16,7 @@ use xtask::verdict::{Judge, Verdict};
 
 /// Judges a run that went as predicted, except for what `change` does to a step's observation.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
-    let plan = Plan::new(article::script(Key::DEFAULT), Policy::Docker.into()).unwrap();
+    let plan = Plan::new(article::script(Key::DEFAULT, &[]), Policy::Docker.into()).unwrap();
     let mut judge = Judge::new(Key::DEFAULT, Some(kernel(0)));
     let mut results = Vec::new();
     let mut made_so_far = vec![Made::HOST];
@@ -116,6 +116,17 @@ fn what_the_host_sees_breaks_the_second_conclusion() {
         assert_eq!(failed_steps(&report), [step]);
         assert_eq!(failed_conclusions(&report), ["host_isolated"], "{step}");
     }
+}
+
+#[test]
+fn what_was_never_there_is_neither_hidden_nor_cleared() {
+    let report = judge(at("a-read-again", |observed| {
+        observed.exit_code = Some(255);
+        observed.stdout = b"shm read failed\n".to_vec();
+        observed.stderr = b"shmget failed, errno: 2 msg: No such file or directory\n".to_vec();
+    }));
+    let all = ["containers_isolated", "host_isolated", "cleared_by_restart"];
+    assert_eq!(failed_conclusions(&report), all);
 }
 
 #[test]

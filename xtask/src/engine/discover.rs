@@ -45,8 +45,8 @@ pub struct Wanted<'a> {
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` leaves it to the engine.
     pub runtime: Option<&'a str>,
-    /// The cluster, where one may be used.
-    pub cluster: Option<&'a Cluster>,
+    /// The cluster, for that kind.
+    pub cluster: &'a Cluster,
     /// The image that the tools go into.
     pub base: &'a str,
     /// What may end the search.
@@ -139,15 +139,15 @@ fn container_engine(
     let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
     let check = format!("see what `{}` says", asked.command_line());
     let transcript = match asked.run(wanted.interrupt) {
-        Err(error @ (InvocationError::TimedOut { .. } | InvocationError::Io { .. })) => {
-            return Err(unusable(&error.to_string(), &check));
-        }
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(
                 &why,
                 "install it, or take --engine namespaces, which needs none",
             ));
+        }
+        Err(error) if !error.is_interruption() => {
+            return Err(unusable(&error.to_string(), &check));
         }
         answer => answer?,
     };
@@ -163,7 +163,7 @@ fn container_engine(
         return Err(unusable(&said, next_step));
     }
     let versions: Versions = serde_json::from_slice(&transcript.stdout).map_err(|_| {
-        let answer = shm_core::text::escape(transcript.text().as_bytes());
+        let answer = transcript.last_words();
         unusable(&format!("it answered with something unexpected: {answer}"), &check)
     })?;
     let (name, version) = match versions.server {
@@ -202,10 +202,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
         why,
         next_step: next_step.to_owned(),
     };
-    let Some(cluster) = wanted.cluster else {
-        let why = "the matrix has no words for it yet".to_owned();
-        return Err(unusable(why, "cargo xtask experiment --engine kubernetes"));
-    };
+    let cluster = wanted.cluster;
     if cluster.image.is_none() {
         let why = "the nodes need an image with the tools in it".to_owned();
         let next_step = "build it (cargo xtask dist; docker build -t REF --build-arg BASE=scratch .), \
@@ -250,31 +247,22 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
     Ok(Found { info, means: Means::Cluster(cluster.clone()) })
 }
 
-/// The kernel's release on a node that is to take pods.
+/// The kernel's release on a node that is to take pods. Its name is given to them as it is: the
+/// scheduler, which would say no, is not asked.
 fn kernel_of_node(
     name: &str,
     cluster: &Cluster,
     interrupt: &Interrupt,
 ) -> Result<String, EngineError> {
-    // Its name is given to the pods as it is: the scheduler, which would say no, is not asked.
-    let format = "{.status.nodeInfo.kernelVersion}\t{.spec.unschedulable}\t\
-                  {.status.conditions[?(@.type==\"Ready\")].status}";
-    let output = format!("jsonpath={format}");
-    let get = ["get", "node", name, "--output", &output].map(str::to_owned);
-    let args = [&cluster.access[..], &get].concat();
-    let transcript = Invocation::new("kubectl", args).timeout(PATIENCE).run(interrupt)?;
-    let unusable = |why: String| EngineError::Unusable {
-        kind: EngineKind::Kubernetes,
-        why,
-        next_step: "name another node, see kubectl get nodes; without --node one is chosen".into(),
-    };
-    if !transcript.succeeded() {
-        return Err(unusable(transcript.last_words()));
-    }
-    match transcript.text().split('\t').collect::<Vec<_>>()[..] {
-        [_, "true", _] => Err(unusable(format!("node {name} is cordoned"))),
-        [kernel, _, "True"] => Ok(kernel.to_owned()),
-        _ => Err(unusable(format!("node {name} is not ready"))),
+    let node = cluster.named_node(name, interrupt)?;
+    match node.unfit {
+        None => Ok(node.kernel),
+        Some(why) => Err(EngineError::Unusable {
+            kind: EngineKind::Kubernetes,
+            why: format!("node {name} is {why}"),
+            next_step: "name another node, see kubectl get nodes; without --node one is chosen"
+                .to_owned(),
+        }),
     }
 }
 
@@ -288,15 +276,22 @@ fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
     }
     let kind = EngineKind::Namespaces;
     let unusable = |why, next_step| EngineError::Unusable { kind, why, next_step };
-    let version = match Invocation::new("unshare", ["--version"]).run(wanted.interrupt) {
-        Err(InvocationError::NotFound { program }) => {
-            let next_step = "install util-linux, which has unshare and nsenter".to_owned();
-            return Err(unusable(format!("{program} is not installed"), next_step));
-        }
-        answer => answer?.text(),
+    let ask = |args: &[&str]| {
+        let asked = Invocation::new("unshare", args.iter().copied()).timeout(PATIENCE);
+        asked.run(wanted.interrupt).map_err(|error| match error {
+            InvocationError::NotFound { program } => {
+                let next_step = "install util-linux, which has unshare and nsenter".to_owned();
+                unusable(format!("{program} is not installed"), next_step)
+            }
+            error if error.is_interruption() => error.into(),
+            error => {
+                unusable(error.to_string(), format!("see what `{}` does", asked.command_line()))
+            }
+        })
     };
+    let version = ask(&["--version"])?.text();
     let refusal = |args: &[&str]| {
-        let probe = Invocation::new("unshare", args.iter().copied()).run(wanted.interrupt)?;
+        let probe = ask(args)?;
         Ok::<_, EngineError>(if probe.succeeded() { None } else { Some(probe.last_words()) })
     };
     let as_root = refusal(&["--ipc", "--mount", "true"])?;

@@ -5,24 +5,27 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
 use shm_core::IpcNamespace;
 
-use self::inspect::Looked;
+use self::remove::Remover;
 use super::image::Image;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels};
+use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels, ONLY_CLUSTERS};
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Launch, Mechanism, Place, Sharing, Step};
+use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharing, Step};
 
+mod crash;
 mod inability;
 pub(super) mod inspect;
-mod launch;
+pub(crate) mod launch;
+mod look;
+mod oom_file;
 pub(super) mod probe;
+mod refusal;
 mod remove;
 
 /// How long an engine may go on with what a client asked for that is gone.
@@ -91,21 +94,20 @@ impl Docker {
     fn change(&self, container: Container, args: &[&str]) -> Result<Observation, EngineError> {
         let transcript = self.invoke(args)?;
         if !transcript.succeeded() {
-            return Ok(Observation { state: Some(State::Refused), ..transcript.into() });
+            return self.refused(transcript);
         }
         self.look(container, transcript.into())
     }
 
-    /// Adds to the observation of a change what the container is after it.
-    fn look(&self, container: Container, changed: Observation) -> Result<Observation, EngineError> {
-        let name = self.name(container);
-        let (state, looked) = self.settled(&name)?;
-        if state != State::Running {
-            return Ok(Observation { state: Some(state), ..changed });
+    /// What a command that failed shows: that the engine refuses what it was asked for, if that is
+    /// what it says.
+    fn refused(&self, transcript: Transcript) -> Result<Observation, EngineError> {
+        let observed = Observation { state: Some(State::Refused), ..transcript.into() };
+        if refusal::is_one(&observed) {
+            return Ok(observed);
         }
-        let namespace = self.identify(&name, &looked);
-        self.know(container, |known| known.namespace = Some(namespace.clone()));
-        Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
+        let what = format!("{} refused", self.info.name);
+        Err(EngineError::Refused { what, transcript: observed.into() })
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
@@ -113,6 +115,9 @@ impl Docker {
         let name = self.name(container);
         if launch.sharing == Sharing::Sandbox {
             return self.run_pod(container, &name);
+        }
+        if matches!(launch.setting, Some(Setting::Memory(_))) {
+            oom_file::expect();
         }
         let [run, owner] = self.labels();
         let variable = format!("{RUN_VARIABLE}={}", self.run);
@@ -136,10 +141,21 @@ impl Docker {
         if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
             self.know(container, |known| known.exists = true);
         } else if answer.is_ok() && !self.know(container, |known| known.exists) {
-            // Docker leaves a container that it made and could not start.
-            self.invoke(&["rm", "--force", &name])?;
+            self.remove_refused(&name)?;
         }
         answer
+    }
+
+    /// Removes what docker leaves of a container that it made and could not start. By the run's label,
+    /// for the name may be refused because it is another's.
+    fn remove_refused(&self, name: &str) -> Result<(), EngineError> {
+        let [label, _] = self.labels().map(|label| format!("label={label}"));
+        let name = format!("name=^{name}$");
+        let ps = ["ps", "--all", "--quiet", "--no-trunc", "--filter", &label, "--filter", &name];
+        for id in remove::ids(&self.invoke(&ps)?)? {
+            self.invoke(&["rm", "--force", &id])?;
+        }
+        Ok(())
     }
 
     fn labels(&self) -> [String; 2] {
@@ -154,10 +170,11 @@ impl Docker {
         let ([run, owner], pod) = (self.labels(), launch::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
         args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
+        args.extend(["--security-opt", "no-new-privileges"]);
         args.extend(["--label", &run, "--label", &owner]);
         let created = self.invoke(&args)?;
         if !created.succeeded() {
-            return Ok(Observation { state: Some(State::Refused), ..created.into() });
+            return self.refused(created);
         }
         let started = self.change(sandbox, &["pod", "start", &pod])?;
         let Observation { namespace, state, .. } = started;
@@ -179,99 +196,55 @@ impl Docker {
                         }
                     });
                     let pod = launch::pod(&name);
-                    self.carry_through(container, &[&["pod"], verb, &[pod.as_str()]].concat())?
+                    self.carry_through(
+                        container,
+                        action,
+                        &[&["pod"], verb, &[pod.as_str()]].concat(),
+                    )?
                 }
-                Some(verb) => self.carry_through(container, &[verb, &[name.as_str()]].concat())?,
+                Some(verb) => {
+                    self.carry_through(container, action, &[verb, &[name.as_str()]].concat())?
+                }
             },
         };
-        Ok(inability::of(&observation).map_or(Answer::Observed(observation), Answer::Skipped))
+        if let Some(why) = inability::of(&observation) {
+            return Ok(Answer::Skipped(why));
+        }
+        let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
+        if starts && observation.state == Some(State::Exited) {
+            let end = self.inspect(&name)?.end();
+            let what = format!("container {name} does not run after its start: {end}");
+            return Err(EngineError::Refused { what, transcript: observation.into() });
+        }
+        Ok(Answer::Observed(observation))
     }
 
     /// Runs a command that changes what a container is, or whether it is.
     fn carry_through(
         &self,
         container: Container,
+        action: &Action,
         args: &[&str],
     ) -> Result<Observation, EngineError> {
-        if !args.contains(&"rm") {
+        if *action != Action::Remove {
             return self.change(container, args);
         }
         let transcript = self.invoke(args)?;
-        let state = if transcript.succeeded() { State::Gone } else { State::Refused };
-        self.know(container, |known| known.exists &= state != State::Gone);
-        Ok(Observation { state: Some(state), ..transcript.into() })
-    }
-
-    /// Kills the container's process behind the engine's back, and waits until another one runs.
-    fn crash(&self, container: Container) -> Result<Answer, EngineError> {
-        let name = self.name(container);
-        let before = self.inspect(&name)?;
-        let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
-        let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
-            let why = "the container's process is not one that this program may look at: run it \
-                       on the container's host, as root";
-            return Ok(Answer::Skipped(why.to_owned()));
-        };
-        if let Err(error) = kill_process(process, Signal::KILL) {
-            return Ok(Answer::Skipped(format!("the container's process was not killed: {error}")));
+        if !transcript.succeeded() {
+            return self.refused(transcript);
         }
-        let killed = Instant::now();
-        while killed.elapsed() < PATIENCE {
-            let now = self.inspect(&name)?;
-            if now.state == Some(State::Running) && now.pid != before.pid {
-                break;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        let observed = Observation {
-            command: ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec(),
-            exit_code: Some(0),
-            duration: killed.elapsed(),
-            ..Observation::default()
-        };
-        Ok(Answer::Observed(self.look(container, observed)?))
-    }
-
-    fn inspect(&self, name: &str) -> Result<Looked, EngineError> {
-        inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
-    }
-
-    /// A container once it is no longer between two states.
-    fn settled(&self, name: &str) -> Result<(State, Looked), EngineError> {
-        let started = Instant::now();
-        loop {
-            let looked = self.inspect(name)?;
-            match looked.state {
-                Some(state) => return Ok((state, looked)),
-                None if started.elapsed() > PATIENCE => {
-                    let what = format!("container {name} does not settle");
-                    return Err(EngineError::Script(what));
-                }
-                None => thread::sleep(LOOK_EVERY),
-            }
-        }
-    }
-
-    /// The namespace of a container that runs: by its process, or else by its own word.
-    fn identify(&self, name: &str, looked: &Looked) -> Identity {
-        if self.info.kernels == Kernels::Own {
-            return Identity::Unknown("it is that of the sandbox's own kernel".to_owned());
-        }
-        if looked.is_here(&self.run)
-            && let Ok(namespace) = IpcNamespace::of_process(looked.pid)
-        {
-            return Identity::Kernel(namespace);
-        }
-        match self.invoke(&["exec", name, "shm_ls", "--json"]) {
-            Ok(transcript) => inspect::reported(&transcript.stdout),
-            Err(_) => Identity::Unknown("the container does not answer".to_owned()),
-        }
+        self.know(container, |known| known.exists = false);
+        Ok(Observation { state: Some(State::Gone), ..transcript.into() })
     }
 
     fn processes(&self) -> Result<Observation, EngineError> {
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
         let transcript = self.invoke(&args)?;
+        if !transcript.succeeded() {
+            let what = "the containers could not be listed".to_owned();
+            return Err(EngineError::Refused { what, transcript });
+        }
         let text = transcript.text();
         let names: BTreeSet<_> = text.lines().filter_map(|line| line.split('\t').next()).collect();
         let running = self.with_containers(|containers| {
@@ -290,8 +263,15 @@ impl Docker {
             _ => command.push(tool),
         }
         command.extend(args.iter().map(String::as_str));
-        let transcript = self.invoke(&command)?;
-        let observed = Observation::from(transcript);
+        let observed = Observation::from(self.invoke(&command)?);
+        if observed.exit_code != Some(0) && observed.tool_error().is_empty() {
+            // It may be the engine that failed, because there is nothing to run the tool in.
+            let (state, looked) = self.settled(&name)?;
+            if state == State::Exited {
+                let what = format!("container {name} no longer runs: {}", looked.end());
+                return Err(EngineError::Refused { what, transcript: observed.into() });
+            }
+        }
         match self.know(container, |known| known.namespace.clone()) {
             Some(namespace) => Ok(Observation { namespace: Some(namespace), ..observed }),
             // It was started by something that happened to another one.
@@ -306,12 +286,6 @@ impl Docker {
 
     fn know<T>(&self, container: Container, access: impl FnOnce(&mut Known) -> T) -> T {
         self.with_containers(|all| access(all.entry(container).or_default()))
-    }
-
-    /// Whether the containers turned out to run under another kernel than this program.
-    fn is_elsewhere(&self) -> bool {
-        let elsewhere = Some(Identity::Unknown(inspect::ELSEWHERE.to_owned()));
-        self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
     }
 }
 
@@ -341,6 +315,7 @@ impl Engine for Docker {
     fn lacks(&self, action: &Action) -> Option<&'static str> {
         let own_kernels = self.info.kernels == Kernels::Own;
         match action {
+            _ if action.is_of_clusters() => Some(ONLY_CLUSTERS),
             Action::Run(Launch { sharing: Sharing::Sandbox | Sharing::Pod(_), .. })
                 if self.info.name != EngineKind::Podman =>
             {
@@ -387,6 +362,19 @@ impl Engine for Docker {
             // The engine may go on with what a client asked for that is gone.
             thread::sleep(ENGINE_SETTLES);
         }
-        remove::everything(self.program, &self.run, self.used_pods.load(Ordering::SeqCst))
+        let interrupt = self.tools.interrupt.for_cleaning();
+        let remover = Remover { program: self.program, interrupt };
+        let pods = self.used_pods.load(Ordering::SeqCst);
+        let known: Vec<_> = self.with_containers(|all| {
+            let exist = all.iter().filter(|(_, known)| known.exists && !pods);
+            exist.map(|(container, _)| self.name(*container)).collect()
+        });
+        let answer = remover.everything(&self.run, &known, pods);
+        oom_file::remove();
+        answer.map_err(|cause| EngineError::Left {
+            run: self.run.clone(),
+            program: self.program,
+            cause: Box::new(cause),
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The image with the tools in it: built once for each content, and used again.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use super::EngineError;
 use crate::dist::{Dist, TOOLS};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
-use crate::ledger::BASE_LABEL;
+use crate::ledger::{BASE_LABEL, CHECKOUT_LABEL};
 
 /// A base image may have to be pulled.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
@@ -65,18 +66,40 @@ impl Image {
     ///
     /// [`EngineError::Refused`] where the build fails.
     pub fn ensure(&self, program: &str, interrupt: &Interrupt) -> Result<Transcript, EngineError> {
-        let inspect = ["image", "inspect", "--format", "{{.Id}}", &self.tag];
-        let there = Invocation::new(program, inspect).run(interrupt)?;
+        // Not by the label alone: docker fails where there are no labels, as where there is no image.
+        let format = "{{.Id}} {{json .Config.Labels}}";
+        let inspect = ["image", "inspect", "--format", format, &self.tag];
+        let inspect = Invocation::new(program, inspect);
+        let there = inspect.run(interrupt)?;
         if there.succeeded() {
-            return Ok(there);
+            let Some(labels) = labels(&there.text()) else {
+                let (command, answer) = (there.command_line(), there.last_words());
+                return Err(EngineError::Unexpected { command, answer });
+            };
+            if labels.get(BASE_LABEL) == Some(&self.base) {
+                return Ok(there);
+            }
+            let what = format!(
+                "there is an image {tag} that is not ours\nnext step: give it another name, \
+                 {program} tag {tag} NAME && {program} image rm {tag}",
+                tag = self.tag
+            );
+            return Err(EngineError::Refused { what, transcript: there });
         }
         let base = format!("BASE={}", self.base);
-        let label = format!("{BASE_LABEL}={}", self.base);
+        let base_label = format!("{BASE_LABEL}={}", self.base);
+        let checkout = format!("{CHECKOUT_LABEL}={}", self.context);
         let mut args = vec!["build", "--quiet", "--force-rm", "--tag", &self.tag];
-        args.extend(["--build-arg", &base, "--label", &label, &self.context]);
+        args.extend(["--build-arg", &base, "--label", &base_label, "--label", &checkout]);
+        args.push(&self.context);
         let built = Invocation::new(program, args).timeout(BUILD_TIMEOUT).run(interrupt)?;
         if built.succeeded() {
-            return Ok(built);
+            let there = inspect.run(interrupt)?;
+            if there.succeeded() {
+                return Ok(built);
+            }
+            let what = format!("{program} says that it has built the image, and does not have it");
+            return Err(EngineError::Refused { what, transcript: there });
         }
         let what = if self.is_bare() {
             "the image could not be built".to_owned()
@@ -89,6 +112,12 @@ impl Image {
         };
         Err(EngineError::Refused { what, transcript: built })
     }
+}
+
+/// The labels of an image, in what its inspection printed behind its id.
+fn labels(inspected: &str) -> Option<BTreeMap<String, String>> {
+    let (_, labels) = inspected.split_once(' ')?;
+    serde_json::from_str::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
 }
 
 fn hexadecimal(byte: u8) -> [char; 2] {

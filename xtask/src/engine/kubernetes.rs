@@ -1,43 +1,55 @@
-//! Kubernetes, through kubectl: a pod for each container of a script, in a namespace of the run's own.
+//! Kubernetes, through kubectl: pods in a namespace of the run's own.
 //!
-//! A pod's sandbox owns the IPC namespace and `/dev/shm`; its container is a process that joins
+//! A pod's sandbox owns the IPC namespace and `/dev/shm`; its containers are processes that join
 //! them. What the node sees is seen by one more pod, which is in the node's IPC namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-use self::manifest::{CONTAINER, END, Metadata, Wanted};
-use self::pod::Pod;
-use super::docker::inspect::reported_anywhere;
+use self::client::Client;
+use self::manifest::Metadata;
+use self::nodes::Node;
+use self::state::Known;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo};
-use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
+use crate::host::Remains;
+use crate::invocation::Transcript;
 use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RunId};
-use crate::observation::{Identity, Observation, State};
-use crate::script::{Action, Container, Launch, Place, Sharing, Step};
+use crate::observation::{Observation, State};
+use crate::script::{Action, Container, Launch, Member, Place, Pod, Sharing, Step, Workload};
 
+mod changes;
+pub(crate) mod client;
+mod cluster;
+mod events;
+mod inability;
+pub(crate) mod leftovers;
 mod manifest;
 pub mod nodes;
 mod pod;
+mod removal;
+mod state;
+mod wait;
 
-/// How long a pod may take to run, to run again or to be gone, and how often to look.
-const PATIENCE: Duration = Duration::from_mins(1);
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How long no node may take a pod: others may be making room.
-const UNSCHEDULABLE: Duration = Duration::from_secs(5);
-/// How long a namespace may take to be gone.
-const NAMESPACE_GOES: Duration = Duration::from_mins(3);
+pub use cluster::Cluster;
+pub use pod::Hopeless;
 
-/// The pod that sees what the node sees.
+/// The pod that sees what the node sees, and its container.
 const HOST: Container = Container("host");
+const HOST_POD: &[Pod] = &[Pod { name: Container("host-pod"), containers: &[Member::main(HOST)] }];
+
+/// Whose the namespace of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ground {
+    /// The run's: it makes it, and deletes it.
+    Own,
+    /// That of a run that has made it for several, and deletes it after them.
+    Shared,
+    /// Somebody's: it was there before, and stays.
+    Given,
+}
 
 /// A cluster, and what one run has on it.
 #[derive(Debug)]
@@ -46,122 +58,74 @@ pub struct Kubernetes {
     run: RunId,
     cluster: Cluster,
     tools: Tools,
-    /// The pods that run, each with the namespace of its last start where that was looked at.
-    pods: Mutex<BTreeMap<Container, Option<Identity>>>,
-    /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
-    node: Mutex<Option<String>>,
+    /// Its namespace, by which the client calls kubectl.
+    client: Client,
+    /// What the run made there, by its names in the script.
+    known: Mutex<Known>,
     /// Held while the pod is made that sees what the node sees: steps side by side share it.
     host: Mutex<()>,
+    /// Whose the namespace is.
+    ground: Ground,
     /// Set before the first object is made.
     used: AtomicBool,
-}
-
-/// Which part of a cluster is used, and for what.
-#[derive(Clone, Debug)]
-pub struct Cluster {
-    /// The options with which kubectl finds it.
-    pub access: Vec<String>,
-    /// A namespace that is there; `None` makes one for the run.
-    pub namespace: Option<String>,
-    /// The image with the tools in it.
-    pub image: Option<String>,
-    /// The node that all pods are on; `None` leaves the first to the scheduler.
-    pub node: Option<String>,
-}
-
-impl Cluster {
-    fn wanted<'a>(&'a self, host_ipc: bool, node: Option<&'a str>) -> Wanted<'a> {
-        Wanted { image: self.image.as_deref().unwrap_or_default(), host_ipc, node }
-    }
-
-    /// What a run asks the cluster to make, as a list that kubectl takes: a namespace, the pod of a
-    /// container, and the one that sees what the node sees.
-    #[must_use]
-    pub fn manifests(&self) -> serde_json::Value {
-        let namespace = self.namespace.clone().unwrap_or_else(|| "shm-example".to_owned());
-        let labels = || BTreeMap::from([(RUN_LABEL, "example".to_owned())]);
-        let pod = |name: &str, host_ipc| {
-            let (name, namespace) = (name.to_owned(), Some(namespace.clone()));
-            let (labels, annotations) = (labels(), BTreeMap::new());
-            self.wanted(host_ipc, self.node.as_deref()).pod(Metadata {
-                name,
-                namespace,
-                labels,
-                annotations,
-            })
-        };
-        let made = self.namespace.is_none().then(|| manifest::namespace(&namespace, labels()));
-        let mut items =
-            vec![serde_json::json!(pod("a", false)), serde_json::json!(pod("host", true))];
-        items.splice(0..0, made.map(|it| serde_json::json!(it)));
-        serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items })
-    }
 }
 
 impl Kubernetes {
     /// For one run.
     #[must_use]
     pub fn new(info: EngineInfo, cluster: Cluster, tools: Tools) -> Self {
+        let run = RunId::random();
+        let namespace = cluster.namespace.clone().unwrap_or_else(|| format!("shm-{run}"));
+        let (access, interrupt) = (cluster.access.clone(), tools.interrupt.clone());
         Self {
             info,
-            run: RunId::random(),
-            node: Mutex::new(cluster.node.clone()),
+            run,
+            client: Client { access, namespace, interrupt },
+            known: Mutex::new(Known::on(cluster.node.clone())),
+            ground: if cluster.namespace.is_some() { Ground::Given } else { Ground::Own },
             cluster,
             tools,
-            pods: Mutex::default(),
             host: Mutex::default(),
             used: AtomicBool::new(false),
         }
     }
 
-    /// The namespace that the run makes its pods in.
+    /// For one of several runs: in the namespace that this one has made, if it has, and with the
+    /// same view of the node.
     #[must_use]
-    pub fn namespace(&self) -> String {
-        self.cluster.namespace.clone().unwrap_or_else(|| format!("shm-{}", self.run))
+    pub fn run(&self, tools: Tools) -> Self {
+        let known = self.know(|known| known.of_the_node());
+        Self { known: Mutex::new(known), ..self.share(None, self.info.clone(), tools) }
+    }
+
+    /// For one of several runs, on a node of its own.
+    #[must_use]
+    pub fn run_on(&self, node: &Node, tools: Tools) -> Self {
+        let info = EngineInfo { kernel: node.kernel.clone(), ..self.info.clone() };
+        self.share(Some(node.name.clone()), info, tools)
+    }
+
+    fn share(&self, node: Option<String>, info: EngineInfo, tools: Tools) -> Self {
+        let made = self.used.load(Ordering::SeqCst);
+        let ground = if made && self.ground == Ground::Own { Ground::Shared } else { self.ground };
+        let namespace = made.then(|| self.client.namespace.clone());
+        let namespace = self.cluster.namespace.clone().or(namespace);
+        let node = node.or(self.cluster.node.clone());
+        Self {
+            ground,
+            ..Self::new(info, Cluster { namespace, node, ..self.cluster.clone() }, tools)
+        }
     }
 
     fn name(&self, container: Container) -> String {
         format!("shm-{}-{}", self.run, container.0.to_lowercase())
     }
 
-    fn labels(&self) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([(RUN_LABEL, self.run.to_string())])
-    }
-
-    /// The owner does not fit into a label: it has slashes.
-    fn annotations() -> BTreeMap<&'static str, String> {
-        BTreeMap::from([(OWNER_LABEL, Owner::current().to_string())])
-    }
-
-    fn kubectl(&self, args: &[&str]) -> Invocation {
-        let namespace = self.namespace();
-        let access = self.cluster.access.iter().map(String::as_str);
-        let args = access.chain(["--namespace", &namespace]).chain(args.iter().copied());
-        Invocation::new("kubectl", args)
-    }
-
-    fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
-        Ok(self.kubectl(args).run(&self.tools.interrupt)?)
-    }
-
-    /// Has an object made; what the cluster refuses is an answer.
-    fn create(&self, object: &impl Serialize) -> Result<Transcript, EngineError> {
-        self.used.store(true, Ordering::SeqCst);
-        let text = serde_json::to_vec(object).unwrap_or_default();
-        let create = self.kubectl(&["create", "--filename", "-"]).stdin(text);
-        Ok(create.run(&self.tools.interrupt)?)
-    }
-
-    fn get<T: DeserializeOwned>(&self, args: &[&str]) -> Result<T, EngineError> {
-        let transcript = self.invoke(&[&["get", "--output", "json"], args].concat())?;
-        if !transcript.succeeded() {
-            let what = "the cluster does not answer".to_owned();
-            return Err(EngineError::Refused { what, transcript });
-        }
-        serde_json::from_slice(&transcript.stdout).map_err(|error| EngineError::Unexpected {
-            command: transcript.command_line(),
-            answer: error.to_string(),
-        })
+    fn metadata(&self, name: String, namespace: Option<String>) -> Metadata {
+        let labels = BTreeMap::from([(RUN_LABEL, self.run.to_string())]);
+        // The owner does not fit into a label: it has slashes.
+        let annotations = BTreeMap::from([(OWNER_LABEL, Owner::current().to_string())]);
+        Metadata { name: Some(name), namespace, labels, annotations }
     }
 
     /// Makes the namespace, where none was given.
@@ -170,12 +134,13 @@ impl Kubernetes {
     ///
     /// [`EngineError::Refused`] where the cluster does not let one be made.
     pub fn make_namespace(&self) -> Result<Answer, EngineError> {
-        if let Some(namespace) = &self.cluster.namespace {
-            return Ok(Answer::Skipped(format!("the namespace {namespace} was given")));
+        let namespace = self.client.namespace.clone();
+        if self.ground != Ground::Own {
+            return Ok(Answer::Skipped(format!("the namespace {namespace} is there")));
         }
-        let mut object = manifest::namespace(&self.namespace(), self.labels());
-        object.metadata.annotations = Self::annotations();
-        let transcript = self.create(&object)?;
+        let metadata = self.metadata(namespace, None);
+        self.used.store(true, Ordering::SeqCst);
+        let transcript = self.client.create(&manifest::namespace(metadata))?;
         if !transcript.succeeded() {
             let what = "the cluster does not let a namespace be made; next step: give one that is \
                         there, --namespace NAME"
@@ -185,144 +150,104 @@ impl Kubernetes {
         Ok(Answer::Observed(transcript.into()))
     }
 
-    fn run(&self, container: Container, sharing: Sharing) -> Result<Observation, EngineError> {
-        let (name, host_ipc) = (self.name(container), sharing == Sharing::Host);
-        let metadata = Metadata {
-            name: name.clone(),
-            namespace: Some(self.namespace()),
-            labels: self.labels(),
-            annotations: Self::annotations(),
+    /// Makes what all runs of a command share: the namespace, and the pod that sees the node, by
+    /// which the node of them all is chosen.
+    ///
+    /// # Errors
+    ///
+    /// Those of making a namespace.
+    pub fn prepare(&self, remains: &Remains) -> Result<(), EngineError> {
+        self.make_namespace()?;
+        self.see_the_node(Some(remains)).map(|_| ())
+    }
+
+    /// Makes the pod that sees what the node sees, unless it is there; says why there can be none.
+    /// What will be left on the node if this program is killed is written on it: by that pod it can
+    /// be removed.
+    fn see_the_node(&self, remains: Option<&Remains>) -> Result<Option<String>, EngineError> {
+        let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
+        let (there, blind) = self.know(|it| (it.pod_of(HOST).is_some(), it.blind.clone()));
+        if there || blind.is_some() {
+            return Ok(blind);
+        }
+        let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
+        let why = match self.deploy(&seeing, remains)? {
+            Answer::Observed(Observation { state: Some(State::Running), .. }) => None,
+            Answer::Observed(refused) => {
+                let said = Transcript::from(refused).last_words();
+                Some(format!("no pod may see what the node sees: {said}"))
+            }
+            Answer::Skipped(why) => Some(format!("no pod may see what the node sees: {why}")),
         };
-        let node = self.with_node(|node| node.clone());
-        let created = self.create(&self.cluster.wanted(host_ipc, node.as_deref()).pod(metadata))?;
-        if !created.succeeded() {
-            return Ok(Observation { state: Some(State::Refused), ..created.into() });
-        }
-        let duration = self.wait(&name, created.duration, |pod| {
-            let runs = pod.runs_after(None);
-            if runs && node.is_none() {
-                self.with_node(|node| node.clone_from(&pod.spec.node_name));
-            }
-            runs
-        })?;
-        self.look(container, Observation { duration, ..created.into() })
+        self.know(|known| known.blind.clone_from(&why));
+        drop(one_at_a_time);
+        Ok(why)
     }
 
-    fn with_node<T>(&self, access: impl FnOnce(&mut Option<String>) -> T) -> T {
-        access(&mut self.node.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Waits until a pod is as wanted; returns how long that took in all.
-    fn wait(
+    fn exec(
         &self,
-        name: &str,
-        already: Duration,
-        is_as_wanted: impl Fn(&Pod) -> bool,
-    ) -> Result<Duration, EngineError> {
-        let started = Instant::now();
-        loop {
-            let pod: Pod = self.get(&["pod", name])?;
-            if is_as_wanted(&pod) {
-                return Ok(already + started.elapsed());
-            }
-            let late = started.elapsed() > PATIENCE;
-            let unschedulable = pod.unschedulable().filter(|_| started.elapsed() > UNSCHEDULABLE);
-            if let Some(why) = pod.hopeless().or(unschedulable) {
-                return Err(EngineError::Script(format!("pod {name} does not run: {why}")));
-            } else if late {
-                let what = format!("pod {name} does not run after {} s", PATIENCE.as_secs());
-                return Err(EngineError::Script(what));
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-    }
-
-    /// Adds to the observation of a start what the pod says of its namespace.
-    fn look(&self, container: Container, started: Observation) -> Result<Observation, EngineError> {
-        let name = self.name(container);
-        let asked =
-            self.invoke(&["exec", &name, "--container", CONTAINER, "--", "shm_ls", "--json"])?;
-        let namespace = reported_anywhere(&asked.stdout);
-        self.with_pods(|pods| pods.insert(container, Some(namespace.clone())));
-        let (namespace, state) = (Some(namespace), Some(State::Running));
-        Ok(Observation { namespace, state, ..started })
-    }
-
-    /// Ends the container's process from within, and waits until the kubelet has started it again.
-    fn crash(&self, container: Container) -> Result<Observation, EngineError> {
-        let name = self.name(container);
-        let before: Pod = self.get(&["pod", &name])?;
-        let ended = self.exec(&name, "shm_wr", &["--file", END, "end"])?;
-        if !ended.succeeded() {
-            let what = format!("the process of {name} could not be ended");
-            return Err(EngineError::Refused { what, transcript: ended });
-        }
-        let restarts = Some(before.restarts());
-        let duration = self.wait(&name, ended.duration, |pod| pod.runs_after(restarts))?;
-        self.look(container, Observation { duration, ..ended.into() })
-    }
-
-    fn remove(&self, container: Container) -> Result<Observation, EngineError> {
-        let deleted = self.invoke(&["delete", "pod", &self.name(container)])?;
-        self.with_pods(|pods| pods.remove(&container));
-        let state = if deleted.succeeded() { State::Gone } else { State::Refused };
-        Ok(Observation { state: Some(state), ..deleted.into() })
-    }
-
-    fn exec(&self, name: &str, tool: &str, args: &[&str]) -> Result<Transcript, EngineError> {
-        let command = ["exec", name, "--container", CONTAINER, "--", tool];
-        self.invoke(&[&command, args].concat())
+        container: Container,
+        tool: &str,
+        args: &[&str],
+        stdin: Option<Vec<u8>>,
+    ) -> Result<Transcript, EngineError> {
+        let pod = self.know(|known| known.pod_of(container)).unwrap_or_default();
+        let name = self.know(|known| known.name_of(container));
+        let interactive: &[_] = if stdin.is_some() { &["--stdin"] } else { &[] };
+        let command = ["exec", &pod, "--container", &name];
+        let args = [&command, interactive, &["--", tool], args].concat();
+        let kubectl = self.client.kubectl(&args).stdin(stdin.unwrap_or_default());
+        Ok(kubectl.run(&self.tools.interrupt)?)
     }
 
     fn use_tool(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let (tool, args) = self.tools.command(action, Path::new("/"))?;
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let transcript = self.exec(&self.name(container), tool, &args)?;
-        let namespace = self.with_pods(|pods| pods.get(&container).cloned()).flatten();
+        let transcript = self.exec(container, tool, &args, self.tools.stdin(action))?;
+        // That is kubectl's own, for no tool ends by it: the tool was not run, so nothing was seen.
+        if transcript.exit_code == Some(1) {
+            let what = format!(
+                "{tool} could not be run in {container}; next step: see what became of its pod \
+                 (kubectl describe, with --keep), and whether you may (kubectl --namespace {} auth \
+                 can-i create pods/exec)",
+                self.client.namespace
+            );
+            return Err(EngineError::Refused { what, transcript });
+        }
+        if let Action::Write(mechanism, text) = action {
+            self.know(|known| known.wrote(container, *mechanism, text));
+        }
+        let namespace = self.know(|known| known.namespace_of(container));
         Ok(Observation { namespace, ..transcript.into() })
     }
 
     /// What the node sees, through a pod in its IPC namespace.
     fn on_host(&self, action: &Action) -> Result<Answer, EngineError> {
-        let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.with_pods(|pods| pods.contains_key(&HOST)) {
-            let started = self.run(HOST, Sharing::Host)?;
-            if started.state == Some(State::Refused) {
-                let said = Transcript::from(started).last_words();
-                return Ok(Answer::Skipped(format!("no pod may see what the node sees: {said}")));
-            }
+        match self.see_the_node(None)? {
+            Some(why) => Ok(Answer::Skipped(why)),
+            None => Ok(Answer::Observed(self.use_tool(HOST, action)?)),
         }
-        drop(one_at_a_time);
-        Ok(Answer::Observed(self.use_tool(HOST, action)?))
     }
 
     fn processes(&self) -> Result<Observation, EngineError> {
-        #[derive(serde::Deserialize)]
-        struct Pods {
-            items: Vec<Pod>,
-        }
         let selector = format!("{RUN_LABEL}={}", self.run);
-        let transcript = self.invoke(&["get", "pods", "--selector", &selector])?;
-        let pods: Pods = self.get(&["pods", "--selector", &selector])?;
-        let names: BTreeSet<_> = pods
-            .items
-            .iter()
-            .filter(|pod| pod.is_running())
-            .map(|pod| &pod.metadata.name)
-            .collect();
-        let running = self.with_pods(|pods| {
-            let runs = |it: &Container| *it != HOST && names.contains(&self.name(*it));
-            pods.keys().copied().filter(runs).collect()
-        });
+        let transcript = self.client.invoke(&["get", "pods", "--selector", &selector])?;
+        let pods: Vec<pod::Pod> = self.client.list("pods", &selector)?;
+        let running = |known: &Known| -> BTreeSet<_> {
+            let runs = |container: &Container| {
+                let (pod, name) = (known.pod_of(*container), known.name_of(*container));
+                let found = pods.iter().find(|it| Some(&it.metadata.name) == pod.as_ref());
+                *container != HOST && found.is_some_and(|it| it.counts() && it.runs(&name))
+            };
+            known.containers().filter(runs).collect()
+        };
+        let running = self.know(|known| running(known));
         Ok(Observation { running: Some(running), ..transcript.into() })
     }
 
-    fn with_pods<T>(
-        &self,
-        access: impl FnOnce(&mut BTreeMap<Container, Option<Identity>>) -> T,
-    ) -> T {
-        // A map stays whole whatever panicked while it was locked.
-        access(&mut self.pods.lock().unwrap_or_else(PoisonError::into_inner))
+    fn know<T>(&self, access: impl FnOnce(&mut Known) -> T) -> T {
+        // What is known stays whole whatever panicked while it was locked.
+        access(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -337,54 +262,58 @@ impl Engine for Kubernetes {
 
     fn lacks(&self, action: &Action) -> Option<&'static str> {
         match action {
-            Action::Run(Launch { sharing: Sharing::Default | Sharing::Host, setting: None })
-            | Action::Crash
-            | Action::Remove
+            Action::KillSandbox if self.cluster.kill_sandbox.is_none() => {
+                Some("kubectl has no word for it: give a command, --kill-sandbox COMMAND")
+            }
+            Action::Run(Launch { sharing: Sharing::Pod(_), setting: None })
             | Action::Build
+            | Action::Crash
+            | Action::ExhaustMemory
+            | Action::Remove
             | Action::Processes
             | Action::Write(..)
             | Action::Read(_)
             | Action::List => None,
+            action if action.is_of_clusters() => None,
             _ => Some("Kubernetes has no word for it"),
         }
     }
 
     fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
-        let observation = match (&step.action, step.place) {
-            (Action::Build, _) => return self.make_namespace(),
-            (Action::Processes, _) => self.processes()?,
-            (action, Place::Host) => return self.on_host(action),
-            (Action::Run(launch), Place::In(container)) => self.run(container, launch.sharing)?,
-            (Action::Crash, Place::In(container)) => self.crash(container)?,
-            (Action::Remove, Place::In(container)) => self.remove(container)?,
-            (action, Place::In(container)) => match self.lacks(action) {
-                Some(why) => return Err(EngineError::Script(format!("{action:?}: {why}"))),
-                None => self.use_tool(container, action)?,
-            },
+        let Place::In(place) = step.place else {
+            return match &step.action {
+                Action::Build => self.make_namespace(),
+                Action::Processes => Ok(Answer::Observed(self.processes()?)),
+                action => self.on_host(action),
+            };
         };
-        Ok(Answer::Observed(observation))
+        match &step.action {
+            Action::Deploy(workload) => self.deploy(workload, None),
+            Action::Run(Launch { sharing: Sharing::Pod(pod), .. }) => self.debug(*pod, place),
+            Action::Crash => self.crash(place),
+            Action::Finish => self.finish(place),
+            Action::KillSandbox => self.kill_sandbox(place),
+            Action::Replace => self.replace(place),
+            Action::Remove => self.remove(place),
+            action => match self.lacks(action) {
+                Some(why) => Err(EngineError::Script(format!("{action:?}: {why}"))),
+                None => Ok(Answer::Observed(self.use_tool(place, action)?)),
+            },
+        }
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         if !self.used.load(Ordering::SeqCst) {
             return Ok(0);
         }
+        let interrupt = self.client.interrupt.for_cleaning();
+        let client = Client { interrupt, ..self.client.clone() };
+        let stray = self.remove_what_was_written(&client);
+        let count = self.know(|known| known.pods().count());
         let selector = format!("{RUN_LABEL}={}", self.run);
-        let count = self.with_pods(|pods| pods.len());
-        // Cleaning up is what an interruption asks for: it does not interrupt that.
-        let delete = |args: &[&str]| {
-            let args = [&["delete"], args, &["--selector", &selector]].concat();
-            self.kubectl(&args).timeout(NAMESPACE_GOES).run(&Interrupt::default())
-        };
-        // There is nothing in them to be saved, and a namespace waits long for pods that are going.
-        let mut deleted = delete(&["pods", "--grace-period", "0", "--force"])?;
-        if self.cluster.namespace.is_none() {
-            deleted = delete(&["namespace"])?;
-        }
-        if deleted.succeeded() {
-            return Ok(count);
-        }
-        let what = format!("objects of run {} may be left: cargo xtask clean", self.run);
-        Err(EngineError::Refused { what, transcript: deleted })
+        let controlled = self.know(|known| known.controlled());
+        removal::remove(&client, &selector, controlled, self.ground)?;
+        stray?;
+        Ok(count)
     }
 }

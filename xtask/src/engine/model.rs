@@ -6,6 +6,7 @@
 //!   starts. Its processes come and go.
 //! - A namespace, and a tmpfs, goes with the last container that uses it. The host's stay.
 //! - Joining takes what the donor has at that moment, and keeps it whatever the donor does later.
+//! - A pod's sandbox owns what its containers join; a volume of memory outlives it with the pod.
 //! - Limits belong to the namespace, the size of `/dev/shm` to the tmpfs, whoever sets them.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,9 @@ use shm_core::{Errno, text};
 use self::spaces::{Refusal, Spaces};
 use super::{Answer, Engine, EngineError, EngineInfo, Kernels, Rules};
 use crate::observation::{Identity, Made, Observation, State, failed};
-use crate::script::{Action, Container, Launch, Objects, Place, Setting, Sharing, Step};
+use crate::script::{Action, Container, Launch, Objects, Place, Setting, Sharing, Step, Workload};
 
+mod pods;
 mod spaces;
 
 /// The status of a process that SIGKILL ended, as engines tell it.
@@ -37,6 +39,8 @@ struct World {
     rules: Rules,
     spaces: Spaces,
     containers: BTreeMap<Container, Instance>,
+    /// What the sandboxes belong to that were made with their containers.
+    workloads: BTreeMap<Container, Workload>,
     /// How many containers were made.
     made: usize,
     /// How often each container was started.
@@ -75,6 +79,7 @@ impl Model {
             rules,
             spaces: Spaces::new(objects.size),
             containers: BTreeMap::new(),
+            workloads: BTreeMap::new(),
             made: 0,
             starts: BTreeMap::new(),
         };
@@ -106,7 +111,9 @@ impl World {
         match action {
             Action::Processes => {
                 let runs = |container: &Instance| container.state == State::Running;
-                let running = self.containers.iter().filter(|(_, container)| runs(container));
+                let is_sandbox = |name| self.workloads.contains_key(name);
+                let running = self.containers.iter();
+                let running = running.filter(|(name, it)| runs(it) && !is_sandbox(name));
                 let running: BTreeSet<_> = running.map(|(name, _)| *name).collect();
                 Observation { running: Some(running), ..done() }
             }
@@ -123,13 +130,12 @@ impl World {
             // Names are unique.
             (Action::Run(_), _) => refused(),
             (Action::Start | Action::Restart, State::Exited) => self.start(name),
-            (Action::Crash, State::Running) if self.rules.policy.outlives_process() => {
-                self.set(name, State::Running)
-            }
-            (Action::Restart | Action::Crash, State::Running) => {
-                self.end(name);
-                self.start(name)
-            }
+            (Action::Deploy(workload), State::Gone) => self.deploy(workload),
+            (Action::Finish, State::Running) => self.finish(name),
+            (Action::KillSandbox | Action::Restart, State::Running) => self.restart(name),
+            (Action::Replace, State::Running) => self.replace(name),
+            (Action::Crash, State::Running) => self.crash(name),
+            (Action::Leak, State::Running) => self.leak(name),
             (Action::Stop, State::Running | State::Exited) | (Action::Kill, State::Running) => {
                 self.end(name)
             }
@@ -154,17 +160,26 @@ impl World {
         if sized && !self.rules.policy.may_size_shm(launch.sharing) {
             return refused();
         }
-        self.made += 1;
-        let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
-        let donor = donor.map(|donor| donor.number);
-        let container =
-            Instance { launch, state: State::Exited, view: HOST, number: self.made, donor };
-        self.containers.insert(name, container);
+        self.create(name, launch);
         let started = self.start(name);
         if started.state == Some(State::Refused) {
             self.containers.remove(&name);
         }
         started
+    }
+
+    /// Makes a container that does not run yet.
+    fn create(&mut self, name: Container, launch: Launch) {
+        self.made += 1;
+        let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
+        let (donor, number) = (donor.map(|donor| donor.number), self.made);
+        let (state, view) = (State::Exited, HOST);
+        self.containers.insert(name, Instance { launch, state, view, number, donor });
+    }
+
+    fn restart(&mut self, name: Container) -> Observation {
+        self.end(name);
+        self.start(name)
     }
 
     /// Gives a container what its mode says, unless the engine refuses. Starting what runs already
@@ -196,6 +211,7 @@ impl World {
         let own_kernel = self.rules.kernels == Kernels::Own;
         match launch.setting {
             Some(Setting::Sysctl(..)) if own_kernel => {}
+            Some(Setting::Sysctl(sysctl, _)) if !self.rules.policy.may_set(sysctl) => return false,
             Some(Setting::Sysctl(..))
                 if view.ipc == Made::HOST && !self.rules.policy.may_limit_host(launch.sharing) =>
             {
@@ -230,7 +246,8 @@ impl World {
             return Some(HOST);
         }
         if let Some(donor) = sharing.donor() {
-            return self.joined_view(name, donor);
+            let joined = self.joined_view(name, donor)?;
+            return Some(self.with_volume(name, donor, joined));
         }
         let made = self.make(name);
         let shm = match sharing {
@@ -293,6 +310,8 @@ impl World {
             self.containers.remove(&member);
         }
         self.containers.remove(&name);
+        self.workloads.remove(&name);
+        self.drop_what_nobody_uses();
         Observation { state: Some(State::Gone), ..done() }
     }
 
@@ -310,7 +329,8 @@ impl World {
         let lives = |container: &&Instance| container.state != State::Exited;
         let views = self.containers.values().filter(lives).map(|container| container.view);
         let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
-        let used: BTreeSet<_> = used.chain([Made::HOST]).collect();
+        let volumes = self.workloads.keys().map(|pod| pods::volume(*pod));
+        let used: BTreeSet<_> = used.chain(volumes).chain([Made::HOST]).collect();
         self.spaces.keep(&used);
     }
 

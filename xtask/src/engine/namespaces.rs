@@ -2,26 +2,28 @@
 //! `nsenter` goes in, both from util-linux; as root, or as anybody with a user namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use shm_core::IpcNamespace;
 
+use self::process::Process;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo};
-use crate::invocation::{Background, Invocation, Transcript};
+use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
+use crate::invocation::Invocation;
 use crate::ledger::{OWNER_VARIABLE, Owner};
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
+
+mod process;
 
 /// Mounts what POSIX shared memory needs; a size may follow the options.
 const OWN_SHM: &str = "mount -t tmpfs shm /dev/shm -o mode=1777,nosuid,nodev";
 /// Takes it away: there is no `/dev/shm` in an empty `/dev`.
 const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
-/// How long a container may take to start, and to stop.
+/// See [`Namespaces::patience`].
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often to ask lsns again.
@@ -37,15 +39,6 @@ pub struct Namespaces {
     /// How each container was made.
     made: Mutex<BTreeMap<Container, Made>>,
     running: Mutex<BTreeMap<Container, Process>>,
-}
-
-/// A container's process, and the namespace that it brought.
-#[derive(Debug)]
-struct Process {
-    background: Background,
-    namespace: Identity,
-    /// Those that it does not share with the host, as flags of nsenter.
-    own: Vec<&'static str>,
 }
 
 /// How a container was made.
@@ -102,8 +95,8 @@ impl Namespaces {
         let namespace = Identity::Unknown("starting".to_owned());
         let process = Process { background, namespace, own };
         with(&self.running, |running| running.insert(container, process));
-        while !is_watching(pid) {
-            self.still_starting(container, started)?;
+        while !process::is_watching(pid) {
+            self.still_starting(container, &invocation.command_line(), started)?;
         }
         let namespace = IpcNamespace::of_process(pid)
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
@@ -178,18 +171,36 @@ impl Namespaces {
         Some(target.into_iter().chain(flags.into_iter().map(str::to_owned)).collect())
     }
 
+    /// How long a container may take to start, and to stop.
+    fn patience(&self) -> Duration {
+        self.tools.interrupt.limit_or(PATIENCE)
+    }
+
     /// Waits a moment for a container that has not started yet.
-    fn still_starting(&self, container: Container, started: Instant) -> Result<(), EngineError> {
+    fn still_starting(
+        &self,
+        container: Container,
+        command: &str,
+        started: Instant,
+    ) -> Result<(), EngineError> {
         let ended = with(&self.running, |running| {
             let Some(process) = running.get(&container) else { return Ok(None) };
-            let output = process.background.wait(Duration::from_millis(1))?;
-            Ok::<_, EngineError>(output.map(|output| process.background.transcript(output)))
+            process.background.wait(Duration::from_millis(1))
         })?;
-        let what = format!("container {container} did not start");
+        let limit = self.patience();
         match ended {
-            Some(transcript) => Err(EngineError::Refused { what, transcript }),
-            None if started.elapsed() > PATIENCE => Err(EngineError::Script(what)),
-            None => Ok(()),
+            Some(transcript) => {
+                let what = format!("container {container} did not start");
+                Err(EngineError::Refused { what, transcript })
+            }
+            None if started.elapsed() > limit => Err(EngineError::Unexpected {
+                command: command.to_owned(),
+                answer: format!("no container after {} s", limit.as_secs()),
+            }),
+            None => match self.tools.interrupt.name() {
+                Some(signal) => Err(EngineError::Script(format!("interrupted by {signal}"))),
+                None => Ok(()),
+            },
         }
     }
 
@@ -198,14 +209,16 @@ impl Namespaces {
         let Some(process) = with(&self.running, |running| running.remove(&container)) else {
             return Err(EngineError::Script(format!("container {container} does not run")));
         };
-        let pid = process.background.pid();
-        let transcript = end(&process.background, signal)?;
+        let (pid, asked) = (process.background.pid(), Instant::now());
+        let transcript = process.end(signal, self.patience())?;
         let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
         Ok(Observation {
             command: ["kill", "-s", name, &pid.to_string()].map(str::to_owned).to_vec(),
             state: Some(State::Exited),
             // The status that matters is that of the command, not that of the process it ended.
             exit_code: Some(0),
+            // That of the process is all its life.
+            duration: asked.elapsed(),
             ..transcript.into()
         })
     }
@@ -321,32 +334,15 @@ fn only_ours(listing: &str, names: &BTreeMap<u32, Container>) -> String {
     listing.lines().filter(ours).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Whether a process has become the container's own: its namespaces and mounts are made by then.
-fn is_watching(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "shm_ls")
-}
-
-/// Ends a process as engines do: it is asked to, and killed where it does not listen.
-fn end(background: &Background, signal: Signal) -> Result<Transcript, EngineError> {
-    background.signal(signal)?;
-    // What is stopped hears nothing but a SIGKILL.
-    background.signal(Signal::CONT)?;
-    if background.wait(PATIENCE)?.is_none() {
-        background.kill()?;
-    }
-    match background.wait(Duration::ZERO)? {
-        Some(output) => Ok(background.transcript(output)),
-        None => Err(EngineError::Script(format!("process {} cannot be killed", background.pid()))),
-    }
-}
-
 impl Engine for Namespaces {
     fn info(&self) -> &EngineInfo {
         &self.info
     }
 
     fn lacks(&self, action: &Action) -> Option<&'static str> {
-        let Action::Run(Launch { sharing, setting }) = action else { return None };
+        let Action::Run(Launch { sharing, setting }) = action else {
+            return action.is_of_clusters().then_some(ONLY_CLUSTERS);
+        };
         match (sharing, setting) {
             (Sharing::Sandbox | Sharing::Pod(_), _) => {
                 Some("plain namespaces have no pods: what shares joins a container")
@@ -380,12 +376,10 @@ impl Engine for Namespaces {
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         let processes = with(&self.running, std::mem::take);
-        // All are asked to end before any is waited for, and one that fails keeps none of the
-        // others running.
-        let processes = processes.values().map(|process| &process.background);
-        let asked: Vec<_> = processes.clone().map(|it| it.signal(Signal::TERM)).collect();
-        let ended: Vec<_> = processes.map(|it| end(it, Signal::TERM)).collect();
-        asked.into_iter().collect::<Result<(), _>>()?;
+        // Not asked to end: one that hangs in its start might not hear it. One that fails keeps none
+        // of the others running.
+        let end = |process: &Process| process.end(Signal::KILL, self.patience());
+        let ended: Vec<_> = processes.values().map(end).collect();
         Ok(ended.into_iter().collect::<Result<Vec<_>, _>>()?.len())
     }
 }

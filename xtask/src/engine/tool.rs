@@ -14,6 +14,9 @@ use crate::script::{Action, Mechanism, Objects};
 /// The file on the volume that is too large for a container with limited memory.
 pub const LARGE_TEXT: &str = "large_text";
 
+/// How much a process leaves behind in shared memory, in bytes.
+pub const LEAK: u64 = 36 << 20;
+
 /// Runs the tools on one script's shared memory.
 #[derive(Clone, Debug)]
 pub struct Tools {
@@ -40,36 +43,40 @@ impl Tools {
     ) -> Result<(&'static str, Vec<String>), EngineError> {
         match action {
             Action::Write(mechanism, text) => {
-                let address = self.address(*mechanism, volume);
+                let address = address(self.objects, *mechanism, volume);
                 Ok(("shm_wr", [address, self.size(*mechanism), vec![text.clone()]].concat()))
             }
-            Action::Read(mechanism) => Ok(("shm_rd", self.address(*mechanism, volume))),
+            Action::Read(mechanism) => Ok(("shm_rd", address(self.objects, *mechanism, volume))),
             Action::List => Ok(("shm_ls", vec![])),
-            // The whole text goes into one JSON string.
+            // The whole text goes into one JSON string: that of a large file, or what was left behind.
             Action::ExhaustMemory => {
-                let large = volume.join(LARGE_TEXT).to_string_lossy().into_owned();
-                Ok(("shm_rd", ["--json", "--file", &large].map(str::to_owned).to_vec()))
+                let large = match &self.volume {
+                    Some(_) => ["--file".to_owned(), volume.join(LARGE_TEXT).display().to_string()],
+                    None => self.leaked(),
+                };
+                Ok(("shm_rd", [&["--json".to_owned()][..], &large].concat()))
+            }
+            // The text comes from standard input: every page of it is touched.
+            Action::Leak => {
+                let args = ["--stdin", "--size", &LEAK.to_string()].map(str::to_owned);
+                Ok(("shm_wr", [args.to_vec(), self.leaked().to_vec()].concat()))
             }
             _ => Err(EngineError::Script(format!("{action:?} is no work for a tool"))),
         }
     }
 
-    fn address(&self, mechanism: Mechanism, volume: &Path) -> Vec<String> {
-        let key = match self.objects.key {
-            Key::DEFAULT => vec![],
-            key => vec!["--key".to_owned(), key.to_string()],
-        };
-        let object = |it: &str| [vec!["--object".to_owned(), it.to_owned()], key.clone()].concat();
-        let named = |option: &str, name: String| vec![option.to_owned(), name];
-        match mechanism {
-            Mechanism::Sysv => key,
-            Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => object(mechanism.word()),
-            Mechanism::Posix => named("--posix", self.objects.name()),
-            Mechanism::File => {
-                let path = volume.join(self.objects.name());
-                named("--file", path.to_string_lossy().into_owned())
-            }
-        }
+    /// The options that name what is left behind.
+    fn leaked(&self) -> [String; 2] {
+        let key = self.objects.key.raw().wrapping_add(1);
+        ["--key".to_owned(), key.to_string()]
+    }
+
+    /// What the tool reads from standard input, where it does.
+    #[must_use]
+    pub fn stdin(&self, action: &Action) -> Option<Vec<u8>> {
+        let size = usize::try_from(LEAK).unwrap_or_default();
+        // The last byte is for the NUL behind the text.
+        matches!(action, Action::Leak).then(|| vec![b'x'; size - 1])
     }
 
     /// The size to make memory with, where it is not what the writer takes by itself.
@@ -100,6 +107,26 @@ impl Tools {
         let namespace = IpcNamespace::current()
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
         Ok(Observation { namespace: Some(namespace), ..transcript.into() })
+    }
+}
+
+/// The options that name what a mechanism shares, where the volume is mounted at `volume`.
+#[must_use]
+pub fn address(objects: Objects, mechanism: Mechanism, volume: &Path) -> Vec<String> {
+    let key = match objects.key {
+        Key::DEFAULT => vec![],
+        key => vec!["--key".to_owned(), key.to_string()],
+    };
+    let object = |it: &str| [vec!["--object".to_owned(), it.to_owned()], key.clone()].concat();
+    let named = |option: &str, name: String| vec![option.to_owned(), name];
+    match mechanism {
+        Mechanism::Sysv => key,
+        Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => object(mechanism.word()),
+        Mechanism::Posix => named("--posix", objects.name()),
+        Mechanism::File => {
+            let path = volume.join(objects.name());
+            named("--file", path.to_string_lossy().into_owned())
+        }
     }
 }
 

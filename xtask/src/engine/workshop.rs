@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use shm_core::Key;
 
 use super::discover::{Found, Means};
 use super::docker::{Docker, probe};
 use super::image::Image;
-use super::kubernetes::{Cluster, Kubernetes};
+use super::kubernetes::Kubernetes;
 use super::model::Model;
 use super::namespaces::Namespaces;
 use super::tool::Tools;
@@ -30,7 +31,7 @@ enum Ready {
     Model,
     Program(&'static str, Dist, Image),
     Namespaces(bool, Dist),
-    Cluster(Cluster),
+    Cluster(Box<Kubernetes>),
 }
 
 impl Workshop {
@@ -43,10 +44,13 @@ impl Workshop {
         let mut info = found.info;
         let ready = match found.means {
             Means::Model => Ready::Model,
-            Means::Cluster(cluster) => Ready::Cluster(cluster),
-            Means::Namespaces { user } => Ready::Namespaces(user, Dist::build(interrupt)?),
+            Means::Cluster(cluster) => {
+                let tools = elsewhere(Objects::from(Key::DEFAULT), interrupt);
+                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
+            }
+            Means::Namespaces { user } => Ready::Namespaces(user, Dist::current(interrupt)?),
             Means::Program(program) => {
-                let dist = Dist::build(interrupt)?;
+                let dist = Dist::current(interrupt)?;
                 let image = Image::new(&dist, base)?;
                 if info.runtime.is_some() {
                     info.kernels = probe::kernels(&info, program, &image, interrupt)?;
@@ -74,10 +78,22 @@ impl Workshop {
                 Box::new(Docker::new(info, program, image.clone(), tools(dist)))
             }
             Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
-            // Nothing is run on this machine, so that whatever is in dist/ will do.
-            Ready::Cluster(cluster) => {
-                Box::new(Kubernetes::new(info, cluster.clone(), tools(&Dist::as_it_is())))
-            }
+            Ready::Cluster(ground) => Box::new(ground.run(elsewhere(objects, &self.interrupt))),
         }
     }
+
+    /// What all runs stand on, on a cluster.
+    #[must_use]
+    pub fn ground(&self) -> Option<&Kubernetes> {
+        match &self.ready {
+            Ready::Cluster(ground) => Some(ground),
+            _ => None,
+        }
+    }
+}
+
+/// The tools of an engine that runs nothing on this machine: whatever is in dist/ will do.
+#[must_use]
+pub fn elsewhere(objects: Objects, interrupt: &Interrupt) -> Tools {
+    Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt: interrupt.clone() }
 }

@@ -3,9 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +17,7 @@ use crate::engine::workshop::Workshop;
 use crate::host::{self, Remains, VOLUME_PREFIX};
 use crate::interrupt::Interrupt;
 use crate::ledger::Owner;
+use crate::parallel;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::quirk::{QUIRKS, Quirk};
@@ -31,7 +29,8 @@ use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
 pub(super) struct Jobs<'a> {
     pub(super) groups: &'a [Group],
     pub(super) text: &'a str,
-    pub(super) volume: &'a Path,
+    /// The folder that all containers share, where they are on this host.
+    pub(super) volume: Option<&'a Path>,
     /// How many scripts at a time.
     pub(super) at_once: usize,
     /// How often each.
@@ -42,19 +41,25 @@ pub(super) struct Jobs<'a> {
 /// The folder that all containers share, with what the scripts need in it, and with what
 /// `cargo xtask clean` must know where this program is killed.
 pub(super) fn volume(groups: &[Group], text: &str) -> Result<TempDir> {
+    let next_step = "next step: name a folder with 100 MB of room, TMPDIR=FOLDER";
     let made = tempfile::Builder::new().prefix(VOLUME_PREFIX).tempdir();
-    let volume = made.context("the volume could not be made")?;
-    let keys = groups.iter().map(|group| group.script.objects.key.raw()).collect();
-    let owner = Owner::current().to_string();
-    let remains = Remains { owner, text: text.to_owned(), keys };
-    remains.write(volume.path()).context("the volume could not be written to")?;
+    let volume = made.with_context(|| format!("the volume could not be made; {next_step}"))?;
+    let remains = remains(groups.iter(), text);
+    let written = remains.write(volume.path());
+    written.with_context(|| format!("the volume could not be written to; {next_step}"))?;
     if groups.iter().any(Group::exhausts_memory) {
         let path = volume.path().join(LARGE_TEXT);
         let written = File::create(&path)
             .and_then(|mut file| io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file));
-        written.with_context(|| format!("{} could not be written", path.display()))?;
+        written.with_context(|| format!("{} could not be written; {next_step}", path.display()))?;
     }
     Ok(volume)
+}
+
+/// What is left on the host if this program is killed.
+pub(super) fn remains<'a>(groups: impl Iterator<Item = &'a Group>, text: &str) -> Remains {
+    let keys = groups.map(|group| group.script.objects.key.raw()).collect();
+    Remains { owner: Owner::current().to_string(), text: text.to_owned(), keys }
 }
 
 impl Jobs<'_> {
@@ -79,25 +84,11 @@ impl Jobs<'_> {
         workshop: &Workshop,
         progress: &Progress,
     ) -> Result<Vec<(ScriptRun, Vec<CellResult>)>> {
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        thread::scope(|scope| {
-            for _ in 0..self.at_once.clamp(1, self.groups.len()) {
-                scope.spawn(|| {
-                    while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed))
-                        && let Some(group) = self.groups.get(index)
-                        && self.interrupt.signal().is_none()
-                    {
-                        let results = self.group(workshop, index, group);
-                        progress.group_done(&group.script.name);
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((index, results));
-                    }
-                });
-            }
-        });
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(index, _)| *index);
-        let results = done.into_iter().map(|(_, results)| results).collect::<Result<_>>()?;
+        let results = parallel::each(self.groups, self.at_once, self.interrupt, |index, group| {
+            let results = self.group(workshop, index, group);
+            progress.group_done(&group.script.name);
+            results
+        })?;
         match self.interrupt.name() {
             Some(signal) => bail!("interrupted by {signal}; what was made has been removed"),
             None => Ok(results),
@@ -134,7 +125,7 @@ impl Jobs<'_> {
     }
 
     fn engine(&self, workshop: &Workshop, group: &Group) -> Box<dyn Engine> {
-        workshop.engine(group.script.objects, Some(self.volume.to_owned()))
+        workshop.engine(group.script.objects, self.volume.map(Path::to_owned))
     }
 
     /// Carries a script out once, and removes all that it made.
@@ -143,10 +134,16 @@ impl Jobs<'_> {
         let clean_up = CleanUp::new(engine, true);
         let finished = run::run(plan, engine, self.interrupt, &mut steps, &mut |_| {});
         let cleaned = clean_up.now();
-        // What cannot be removed now is told by the next run that meets it.
-        let _ = host::remove_strays(plan.script.objects, self.text);
-        cleaned?;
-        Ok(Run { steps, aborted: finished.err().map(|aborted| aborted.to_string()) })
+        if engine.is_on_this_host() {
+            // What cannot be removed now is told by the next run that meets it.
+            let _ = host::remove_strays(plan.script.objects, self.text);
+        }
+        let aborted = finished.err().map(|aborted| aborted.to_string());
+        match (cleaned, aborted) {
+            (Ok(_), aborted) => Ok(Run { steps, aborted }),
+            (Err(left), None) => Err(left.into()),
+            (Err(left), Some(aborted)) => Err(left).context(aborted),
+        }
     }
 }
 

@@ -145,7 +145,7 @@ fn unasked(question: &Question, predicted: Sight, run: &Run) -> Answer {
         .steps
         .iter()
         .rev()
-        .find(|result| result.planned.step.place == place && result.planned.is_refused());
+        .find(|result| result.planned.step.makes(place) && result.planned.is_refused());
     match (refusal, &run.aborted) {
         (Some(refusal), _) => {
             let observed = refusal.observed.as_ref().map_or(Sight::Unknown, Sight::of);

@@ -3,11 +3,9 @@
 use std::io::{self, Write};
 
 use maud::{Markup, html};
-use shm_core::text::escape;
 
 use super::page::page;
-use super::{ConclusionResult, Report};
-use crate::invocation::command_line;
+use super::{ConclusionResult, Report, command, printed};
 use crate::observation::Identity;
 use crate::run::{StepResult, describe};
 use crate::verdict::Verdict;
@@ -51,16 +49,15 @@ fn conclusion(result: &ConclusionResult) -> Markup {
 
 fn step(result: &StepResult) -> Markup {
     let observed = result.observed.as_ref();
-    let command = observed.map(|it| command_line(&it.command)).filter(|it| !it.is_empty());
     html! {
         div.step id=(result.planned.step.id) {
             (badge(&result.verdict)) " " strong { (result.planned.step.place) } " "
-            code { (command.unwrap_or_else(|| describe(&result.planned))) }
+            code { (command(result).unwrap_or_else(|| describe(&result.planned))) }
             @if let Some(reason) = result.verdict.reason() { p { (reason) } }
             @if let Some(observed) = observed {
-                @for printed in [&observed.stderr, &observed.stdout] {
-                    @if !printed.is_empty() {
-                        pre { (escape(printed).replace("\\x0d\n", "\n").trim_end()) }
+                @for text in [&observed.stderr, &observed.stdout] {
+                    @if !text.is_empty() {
+                        pre { (printed(text).trim_end()) }
                     }
                 }
                 p.faint {

@@ -55,7 +55,7 @@ struct Outcome<'a> {
 struct Conclusion<'a> {
     id: &'static str,
     statement: &'static str,
-    evidence: Vec<&'static str>,
+    evidence: Vec<&'a str>,
     predicted: Option<bool>,
     observed: Option<bool>,
     verdict: &'static str,
@@ -118,7 +118,12 @@ fn conclusion(result: &ConclusionResult) -> Conclusion<'_> {
     Conclusion {
         id: result.conclusion.id,
         statement: result.conclusion.statement,
-        evidence: result.conclusion.evidence.iter().map(|evidence| evidence.step).collect(),
+        evidence: result
+            .conclusion
+            .evidence
+            .iter()
+            .map(|evidence| evidence.step.as_str())
+            .collect(),
         predicted: result.predicted,
         observed: result.observed,
         verdict: result.verdict.word(),

@@ -2,10 +2,7 @@
 
 use std::io::{self, Write};
 
-use shm_core::text::escape;
-
-use super::Report;
-use crate::invocation::command_line;
+use super::{Report, command, printed};
 use crate::observation::Observation;
 use crate::run::{StepResult, describe};
 
@@ -40,16 +37,13 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     let place = result.planned.step.place;
-    let what = match result.observed.as_ref().filter(|observed| !observed.command.is_empty()) {
-        Some(observed) => code(&command_line(&observed.command)),
-        None => describe(&result.planned),
-    };
+    let what = command(result).map_or_else(|| describe(&result.planned), |it| code(&it));
     let reason = result.verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
     writeln!(out, "- **{place}** {what} — {}{reason}", result.verdict.word())?;
-    let printed = result.observed.as_ref().map(printed).unwrap_or_default();
-    if !printed.is_empty() {
+    let block = result.observed.as_ref().map(block).unwrap_or_default();
+    if !block.is_empty() {
         writeln!(out, "\n  ```text")?;
-        for line in printed.lines() {
+        for line in block.lines() {
             writeln!(out, "  {line}")?;
         }
         writeln!(out, "  ```\n")?;
@@ -58,13 +52,13 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What a command printed, with nothing in it that would end the block of code around it.
-fn printed(observed: &Observation) -> String {
-    let text = [&observed.stderr[..], &observed.stdout].map(escape).concat();
-    text.replace("\\x0d\n", "\n").replace("```", "'''").trim_end().to_owned()
+fn block(observed: &Observation) -> String {
+    let text = [&observed.stderr[..], &observed.stdout].map(printed).concat();
+    text.replace("```", "'''").trim_end().to_owned()
 }
 
 /// A text that is shown as it is, within a line or a column of a table.
-pub(super) fn inline(text: &str) -> String {
+pub(crate) fn inline(text: &str) -> String {
     let mut shown = String::new();
     for character in text.replace('\n', " ").chars() {
         if r"\`*_[]<>|#".contains(character) {
@@ -76,7 +70,7 @@ pub(super) fn inline(text: &str) -> String {
 }
 
 /// A text as code, within a line or a column of a table.
-pub(super) fn code(text: &str) -> String {
+pub(crate) fn code(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }

@@ -52,8 +52,9 @@ const SIGNS: &str =
 
 /// The observers of a mode, in the order of the columns.
 fn columns(sharing: &str) -> [Observer; 4] {
-    let fourth = if sharing == "container" { Observer::Donor } else { Observer::Joiner };
-    [Observer::Own, Observer::Other, fourth, Observer::Host]
+    let second = if sharing == "shm-volume" { Observer::Apart } else { Observer::Other };
+    let third = if sharing == "container" { Observer::Donor } else { Observer::Joiner };
+    [Observer::Own, second, third, Observer::Host]
 }
 
 /// What an observer sees of all mechanisms, and the worst of how that compares.

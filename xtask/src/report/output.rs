@@ -47,6 +47,9 @@ pub fn write(
     match written {
         // Whoever closed the pipe has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        answer => answer.context("the report could not be written"),
+        answer => answer.context(
+            "the report could not be written; next step: name a file where there is room, \
+             --output FILE",
+        ),
     }
 }

@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use shm_core::text::escape;
 
-use super::{ConclusionResult, Report, time};
-use crate::invocation::command_line;
+use super::{ConclusionResult, Report, command, printed, time};
 use crate::observation::{Identity, Observation};
 use crate::run::{StepResult, describe};
 use crate::script::Action;
@@ -58,10 +56,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     let place = result.planned.step.place;
-    let what = match result.observed.as_ref().filter(|observed| !observed.command.is_empty()) {
-        Some(observed) => command_line(&observed.command),
-        None => describe(&result.planned),
-    };
+    let what = command(result).unwrap_or_else(|| describe(&result.planned));
     writeln!(out, "\n{HEADING}{place:<5}{HEADING:#} {what}")?;
     if let Some(observed) = &result.observed {
         write_output(result, observed, out)?;
@@ -89,9 +84,8 @@ fn write_output(
         // Engines chat there.
         _ => &[],
     };
-    for printed in [stderr, &observed.stdout] {
-        let text = escape(printed).replace("\\x0d\n", "\n");
-        for line in text.lines().filter(|line| !line.is_empty()) {
+    for text in [stderr, &observed.stdout] {
+        for line in printed(text).lines().filter(|line| !line.is_empty()) {
             writeln!(out, "      {FAINT}|{FAINT:#} {line}")?;
         }
     }

@@ -2,17 +2,21 @@
 
 use shm_core::Key;
 
-use super::Action::{Build, Crash, List, Processes, Remove, Run, Start, Stop};
+use super::Action::{Build, Crash, Deploy, List, Processes, Remove, Run, Start, Stop};
 use super::{
-    Action, Conclusion, Container, Evidence, Mechanism, Objects, Place, Script, Sharing, Shows,
-    Stage, Step,
+    Action, Conclusion, Container, Evidence, Mechanism, Member, Objects, Place, Pod, Script,
+    Sharing, Shows, Stage, Step, Workload,
 };
 
 /// The article knows one mechanism.
 const READ: Action = Action::Read(Mechanism::Sysv);
 
-const A: Container = Container("A");
-const B: Container = Container("B");
+const A: Container = CONTAINERS[0];
+const B: Container = CONTAINERS[1];
+
+/// Their pods, on a cluster.
+const POD_OF_A: &[Pod] = &[Pod { name: Container("pod-A"), containers: &[Member::main(A)] }];
+const POD_OF_B: &[Pod] = &[Pod { name: Container("pod-B"), containers: &[Member::main(B)] }];
 
 /// What is written in A.
 pub const TEXT_OF_A: &str = "hello_world";
@@ -21,77 +25,143 @@ pub const TEXT_OF_B: &str = "nihao";
 
 const PREPARATION: &str = "Preparation";
 const USE: &str = "Shared memory in one container";
-const CONTAINERS: &str = "(1) Is it isolated between containers?";
+const ISOLATION: &str = "(1) Is it isolated between containers?";
 const HOST: &str = "(2) Can the host see it?";
 const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
 const POD_RECREATION: &str = "(3b) Does it survive that the pod is deleted and made again?";
 
-/// The article's steps, with every segment under `key`.
+/// The containers that there may be.
+#[rustfmt::skip]
+pub const CONTAINERS: [Container; 64] = [
+    Container("A"), Container("B"), Container("C"), Container("D"), Container("E"), Container("F"),
+    Container("G"), Container("H"), Container("I"), Container("J"), Container("K"), Container("L"),
+    Container("M"), Container("N"), Container("O"), Container("P"), Container("Q"), Container("R"),
+    Container("S"), Container("T"), Container("U"), Container("V"), Container("W"), Container("X"),
+    Container("Y"), Container("Z"), Container("AA"), Container("AB"), Container("AC"),
+    Container("AD"), Container("AE"), Container("AF"), Container("AG"), Container("AH"),
+    Container("AI"), Container("AJ"), Container("AK"), Container("AL"), Container("AM"),
+    Container("AN"), Container("AO"), Container("AP"), Container("AQ"), Container("AR"),
+    Container("AS"), Container("AT"), Container("AU"), Container("AV"), Container("AW"),
+    Container("AX"), Container("AY"), Container("AZ"), Container("BA"), Container("BB"),
+    Container("BC"), Container("BD"), Container("BE"), Container("BF"), Container("BG"),
+    Container("BH"), Container("BI"), Container("BJ"), Container("BK"), Container("BL"),
+];
+
+/// The article's steps, with every segment under `key`. It has two containers; those of `more` each
+/// get a text of their own besides, and go through the same.
 #[must_use]
-pub fn script(key: Key) -> Script {
-    let stages = [one_container(), two_containers(), vec![on_the_host()], restart()].concat();
-    let objects = Objects::from(key);
+pub fn script(key: Key, more: &[Container]) -> Script {
+    let start = |it: Container| (it, Place::In(it), Run(Sharing::Default.into()));
+    let started = [A, B].iter().chain(more).copied().map(start);
+    let all = [&[B, A], more].concat();
+    let stages = [preparation(started), two_containers(), more_containers(more)].concat();
+    let stages = [stages, vec![on_the_host()], restart(&all)].concat();
     let cleared = "shared memory is gone after a container was stopped and started";
-    let conclusions = conclusions([cleared_by_restart("cleared_by_restart", cleared)]);
-    Script { name: "article".to_owned(), objects, stages, conclusions }
+    let conclusions = conclusions(more, [cleared_by_restart("cleared_by_restart", cleared, more)]);
+    Script { name: "article".to_owned(), objects: Objects::from(key), stages, conclusions }
 }
 
 /// The article's steps with a pod for each container. Its third part is done twice: a container
 /// that restarts in its pod, and a pod that is deleted and made again, are different things.
 #[must_use]
 pub fn on_a_cluster(key: Key) -> Script {
-    let first = [one_container(), two_containers(), vec![on_the_host()]].concat();
-    let stages = [first, restarts_on_a_cluster()].concat();
-    let nothing = |step| Evidence { step, shows: Shows::Nothing };
-    let in_pod =
-        ["b-list-after-crash", "b-read-after-crash", "a-list-after-crash", "a-read-after-crash"];
+    let started = [(A, POD_OF_A), (B, POD_OF_B)].map(|(it, pod)| {
+        let (place, action) = deploy(pod);
+        (it, place, action)
+    });
+    let stages = [preparation(started), two_containers(), vec![on_the_host()]].concat();
+    let stages = [stages, restarts_on_a_cluster()].concat();
+    let statement = "shared memory is gone after a container was restarted in its pod";
     let in_its_pod = Conclusion {
         id: "cleared_by_container_restart",
-        statement: "shared memory is gone after a container was restarted in its pod",
-        evidence: in_pod.map(nothing).to_vec(),
-        places: vec![Place::In(A), Place::In(B)],
+        statement,
+        evidence: gone(&[B, A], "after-crash"),
+        places: places(&[A, B]),
     };
     let statement = "shared memory is gone after a pod was deleted and made again";
-    let recreated = cleared_by_restart("cleared_by_pod_recreation", statement);
+    let recreated = cleared_by_restart("cleared_by_pod_recreation", statement, &[]);
     let objects = Objects::from(key);
-    let conclusions = conclusions([in_its_pod, recreated]);
+    let conclusions = conclusions(&[], [in_its_pod, recreated]);
     Script { name: "article".to_owned(), objects, stages, conclusions }
 }
 
-fn one_container() -> Vec<Stage> {
-    vec![
-        alone("build", PREPARATION, Place::Host, Build),
-        alone("start-a", PREPARATION, Place::In(A), Run(Sharing::Default.into())),
-        alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
-        alone("a-list", USE, Place::In(A), List),
-        alone("a-read", USE, Place::In(A), READ),
-    ]
+/// A pod, where it is made and how.
+fn deploy(pod: &'static [Pod]) -> (Place, Action) {
+    (Place::In(pod[0].name), Deploy(Workload::pod(pod)))
+}
+
+/// The containers are started side by side: B is there, and empty, when A is used, which shows no less
+/// than one that is started afterwards.
+fn preparation(started: impl IntoIterator<Item = (Container, Place, Action)>) -> Vec<Stage> {
+    let start = |(it, place, action): (Container, _, _)| {
+        step(&format!("start-{}", it.id()), PREPARATION, place, action)
+    };
+    let started = Stage(started.into_iter().map(start).collect());
+    vec![alone("build", PREPARATION, Place::Host, Build), started]
 }
 
 fn two_containers() -> Vec<Stage> {
-    let step = |(id, container, action)| step(id, CONTAINERS, Place::In(container), action);
+    let step_b = |(id, container, action)| step(id, ISOLATION, Place::In(container), action);
+    // Not beside a read of the same segment: a list would show it as attached.
+    let a_read = step("a-read", USE, Place::In(A), READ);
+    let before = [("b-list-before", B, List), ("b-read-before", B, READ)].map(step_b);
     vec![
-        alone("start-b", CONTAINERS, Place::In(B), Run(Sharing::Default.into())),
-        Stage([("b-list-before", B, List), ("b-read-before", B, READ)].map(step).into()),
-        alone("b-write", CONTAINERS, Place::In(B), write(TEXT_OF_B)),
-        Stage([("b-read", B, READ), ("a-read-again", A, READ)].map(step).into()),
-        // Not beside a read of the same segment: the list would show it as attached.
-        alone("b-list", CONTAINERS, Place::In(B), List),
+        alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
+        alone("a-list", USE, Place::In(A), List),
+        Stage([a_read].into_iter().chain(before).collect()),
+        alone("b-write", ISOLATION, Place::In(B), write(TEXT_OF_B)),
+        Stage([("b-read", B, READ), ("a-read-again", A, READ)].map(step_b).into()),
+        alone("b-list", ISOLATION, Place::In(B), List),
     ]
 }
 
-/// A step of the same kind in B and in A, side by side.
-fn both(section: &'static str, action: &Action, ids: [&'static str; 2]) -> Stage {
-    let both = ids.into_iter().zip([B, A]);
-    Stage(both.map(|(id, it)| step(id, section, Place::In(it), action.clone())).collect())
+/// Once all have written, each reads once: what it reads is in none of the others.
+fn more_containers(more: &[Container]) -> Vec<Stage> {
+    if more.is_empty() {
+        return vec![];
+    }
+    let stage = |verb: &str, all: &[Container], action: &dyn Fn(Container) -> Action| {
+        let step = |it: &Container| {
+            step(&format!("{}-{verb}", it.id()), ISOLATION, Place::In(*it), action(*it))
+        };
+        Stage(all.iter().map(step).collect())
+    };
+    vec![
+        stage("read-before", more, &|_| READ),
+        stage("write", more, &|it| write(&text_of(it))),
+        stage("read-among-all", &[&[A, B], more].concat(), &|_| READ),
+    ]
 }
 
-/// B and A list and read, side by side.
-fn look(section: &'static str, lists: [&'static str; 2], reads: [&'static str; 2]) -> Stage {
-    let [mut look, reads] = [both(section, &List, lists), both(section, &READ, reads)];
-    look.0.extend(reads.0);
-    look
+/// What is written in a container.
+fn text_of(container: Container) -> String {
+    match container {
+        A => TEXT_OF_A.to_owned(),
+        B => TEXT_OF_B.to_owned(),
+        Container(name) => format!("text_of_{name}"),
+    }
+}
+
+/// A step of the same kind in each, side by side; its id is `VERB-CONTAINER` and what follows.
+fn each(
+    section: &'static str,
+    all: &[Container],
+    action: &Action,
+    (verb, then): (&str, &str),
+) -> Stage {
+    let id = |it: &Container| format!("{verb}-{}{then}", it.id());
+    let step = |it: &Container| step(&id(it), section, Place::In(*it), action.clone());
+    Stage(all.iter().map(step).collect())
+}
+
+/// Each lists and reads, side by side; the ids are `CONTAINER-list-WHEN` and `CONTAINER-read-WHEN`.
+fn look(section: &'static str, all: &[Container], when: &str) -> Stage {
+    let looks = [("list", List), ("read", READ)].into_iter().flat_map(|(verb, action)| {
+        let id = move |it: &Container| format!("{}-{verb}-{when}", it.id());
+        all.iter().map(move |it| step(&id(it), section, Place::In(*it), action.clone()))
+    });
+    Stage(looks.collect())
 }
 
 fn on_the_host() -> Stage {
@@ -99,65 +169,92 @@ fn on_the_host() -> Stage {
     Stage(host.map(|(id, action)| step(id, HOST, Place::Host, action)).into())
 }
 
-fn restart() -> Vec<Stage> {
+fn restart(all: &[Container]) -> Vec<Stage> {
     let section = RESTART;
     vec![
         alone("ps-before", section, Place::Host, Processes),
-        both(section, &Stop, ["stop-b", "stop-a"]),
-        both(section, &Start, ["start-b-again", "start-a-again"]),
+        each(section, all, &Stop, ("stop", "")),
+        each(section, all, &Start, ("start", "-again")),
         alone("ps-after", section, Place::Host, Processes),
-        look(section, ["b-list-after", "a-list-after"], ["b-read-after", "a-read-after"]),
+        look(section, all, "after"),
     ]
 }
 
 /// What a restart is on a cluster: of the container in its pod, or of the pod.
 fn restarts_on_a_cluster() -> Vec<Stage> {
     let (first, then) = (CONTAINER_RESTART, POD_RECREATION);
-    let run = Run(Sharing::Default.into());
+    let made = [POD_OF_B, POD_OF_A].map(deploy);
+    let remove = made.clone().map(|(place, _)| (place, Remove));
+    let pods = |ids: [&str; 2], pods: [(Place, Action); 2]| {
+        let pods = ids.into_iter().zip(pods);
+        Stage(pods.map(|(id, (place, action))| step(id, then, place, action)).collect())
+    };
     vec![
         alone("ps-before", first, Place::Host, Processes),
-        both(first, &Crash, ["crash-b", "crash-a"]),
-        look(
-            first,
-            ["b-list-after-crash", "a-list-after-crash"],
-            ["b-read-after-crash", "a-read-after-crash"],
-        ),
-        both(then, &Remove, ["remove-b", "remove-a"]),
-        both(then, &run, ["start-b-again", "start-a-again"]),
+        each(first, &[B, A], &Crash, ("crash", "")),
+        look(first, &[B, A], "after-crash"),
+        pods(["remove-b", "remove-a"], remove),
+        pods(["start-b-again", "start-a-again"], made),
         alone("ps-after", then, Place::Host, Processes),
-        look(then, ["b-list-after", "a-list-after"], ["b-read-after", "a-read-after"]),
+        look(then, &[B, A], "after"),
     ]
 }
 
-fn conclusions(third: impl IntoIterator<Item = Conclusion>) -> Vec<Conclusion> {
-    let nothing = |step| Evidence { step, shows: Shows::Nothing };
+fn conclusions(more: &[Container], third: impl IntoIterator<Item = Conclusion>) -> Vec<Conclusion> {
+    let mut isolated = vec![nothing("b-list-before"), nothing("b-read-before")];
+    isolated.extend([text("b-read", TEXT_OF_B), text("a-read-again", TEXT_OF_A)]);
+    isolated.extend(more.iter().map(|it| nothing(&format!("{}-read-before", it.id()))));
+    if !more.is_empty() {
+        let all = [A, B].iter().chain(more);
+        let own = |it: &Container| text(&format!("{}-read-among-all", it.id()), &text_of(*it));
+        isolated.extend(all.map(own));
+    }
     let mut conclusions = vec![
         Conclusion {
             id: "containers_isolated",
             statement: "containers do not see each other's shared memory",
-            evidence: vec![
-                nothing("b-list-before"),
-                nothing("b-read-before"),
-                Evidence { step: "b-read", shows: Shows::Text(TEXT_OF_B) },
-                Evidence { step: "a-read-again", shows: Shows::Text(TEXT_OF_A) },
-            ],
-            places: vec![Place::In(A), Place::In(B)],
+            evidence: isolated,
+            places: places(&[&[A, B], more].concat()),
         },
         Conclusion {
             id: "host_isolated",
             statement: "the host does not see a container's shared memory",
-            evidence: vec![nothing("host-list"), nothing("host-read")],
-            places: vec![Place::Host, Place::In(A), Place::In(B)],
+            evidence: [vec![nothing("host-list"), nothing("host-read")], was_there()].concat(),
+            places: [vec![Place::Host], places(&[A, B])].concat(),
         },
     ];
     conclusions.extend(third);
     conclusions
 }
 
-fn cleared_by_restart(id: &'static str, statement: &'static str) -> Conclusion {
-    let steps = ["b-list-after", "b-read-after", "a-list-after", "a-read-after"];
-    let evidence = steps.map(|step| Evidence { step, shows: Shows::Nothing }).to_vec();
-    Conclusion { id, statement, evidence, places: vec![Place::In(A), Place::In(B)] }
+fn cleared_by_restart(id: &'static str, statement: &'static str, more: &[Container]) -> Conclusion {
+    let evidence = gone(&[&[B, A], more].concat(), "after");
+    Conclusion { id, statement, evidence, places: places(&[&[A, B], more].concat()) }
+}
+
+/// That there was something, which only then can be missing elsewhere or later.
+fn was_there() -> Vec<Evidence> {
+    let something = |step: &str| Evidence { step: step.to_owned(), shows: Shows::Something };
+    ["b-read", "a-read-again"].map(something).to_vec()
+}
+
+/// That there is nothing in any of them, where there was something.
+fn gone(all: &[Container], when: &str) -> Vec<Evidence> {
+    let looks = |it: &Container| ["list", "read"].map(|verb| format!("{}-{verb}-{when}", it.id()));
+    let gone = all.iter().flat_map(looks).map(|step| nothing(&step));
+    gone.chain(was_there()).collect()
+}
+
+fn nothing(step: &str) -> Evidence {
+    Evidence { step: step.to_owned(), shows: Shows::Nothing }
+}
+
+fn text(step: &str, text: &str) -> Evidence {
+    Evidence { step: step.to_owned(), shows: Shows::Text(text.to_owned()) }
+}
+
+fn places(containers: &[Container]) -> Vec<Place> {
+    containers.iter().copied().map(Place::In).collect()
 }
 
 fn write(text: &str) -> Action {
@@ -168,6 +265,6 @@ fn alone(id: &'static str, section: &'static str, place: Place, action: Action) 
     Stage(vec![step(id, section, place, action)])
 }
 
-fn step(id: &'static str, section: &'static str, place: Place, action: Action) -> Step {
+fn step(id: &str, section: &'static str, place: Place, action: Action) -> Step {
     Step { id: id.to_owned(), section, place, action }
 }

@@ -6,11 +6,12 @@
 
 use shm_core::Key;
 
-use super::Action::{Build, ExhaustMemory, Run};
-use super::{Action, Container, Launch, Mechanism, Objects, Place, Script, Setting, Sharing};
-use super::{Stage, Step};
+use super::Action::ExhaustMemory;
+use super::{Action, Container, Mechanism, Objects, Place, Script, Setting, Sharing, Stage, Step};
 
 mod cell;
+mod containers;
+mod pods;
 
 pub use cell::{Cell, Event, Observer};
 
@@ -22,25 +23,24 @@ const OTHER: Container = Container("other");
 const JOINER: Container = Container("joiner");
 /// The one that the writer joins, in the mode `container`.
 const DONOR: Container = Container("donor");
-/// The sandbox of the pod that the writer is in, in the mode `pod`.
+/// The sandbox of the pod that the writer is in, in the mode `pod` and on a cluster.
 const POD: Container = Container("pod");
+/// One in the writer's pod that does not mount what the writer does.
+const APART: Container = Container("apart");
 
 /// The most memory of the container in which a process takes [`TOO_MUCH_MEMORY`].
 pub(super) const MEMORY: u64 = 64 << 20;
 /// What a process takes that is to be killed for it, in bytes.
 pub const TOO_MUCH_MEMORY: u64 = 96 << 20;
 
-/// Every mode, by its name in `--ipc`; `hostshm` is `private` with the host's `/dev/shm` bound in,
-/// `pod` a container of a pod whose containers share.
-pub const MODES: [(&str, Sharing); 7] = [
-    ("private", Sharing::Private),
-    ("shareable", Sharing::Shareable),
-    ("container", Sharing::Container(DONOR)),
-    ("pod", Sharing::Pod(POD)),
-    ("host", Sharing::Host),
-    ("none", Sharing::None),
-    ("hostshm", Sharing::HostShm),
-];
+/// Where the matrix is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Of containers on a host.
+    Containers,
+    /// Of pods on a cluster.
+    Pods,
+}
 
 /// A script and the cells that it answers.
 #[derive(Clone, Debug)]
@@ -68,6 +68,16 @@ impl Group {
         actions.filter(|action| action.mechanism().is_none())
     }
 
+    /// Whether something is written where the node of a cluster sees it.
+    #[must_use]
+    pub fn writes_on_a_node(&self) -> bool {
+        self.script.steps().any(|step| match &step.action {
+            Action::Deploy(workload) => workload.ipc == Sharing::Host,
+            Action::Write(..) => step.place == Place::Host,
+            _ => false,
+        })
+    }
+
     /// Whether a process takes too much memory, for which it needs a large text on the volume.
     #[must_use]
     pub fn exhausts_memory(&self) -> bool {
@@ -75,42 +85,45 @@ impl Group {
     }
 }
 
-/// The whole matrix, where everything is written as `text`; each script has a key of its own from
-/// `keys`.
-pub fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
-    let mut groups = Vec::new();
-    for (name, sharing) in MODES {
-        for event in Event::of(sharing) {
-            groups.push(Draft::new(name, sharing, event, text).finish(keys()));
-        }
+/// The whole matrix of a world, where everything is written as `text`; each script has a key of its
+/// own from `keys`.
+pub fn groups(world: World, keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
+    match world {
+        World::Containers => containers::groups(keys, text),
+        World::Pods => pods::groups(keys, text),
     }
-    groups
 }
 
 /// A group as it is put together.
 struct Draft<'a> {
     mode: &'static str,
-    launch: Launch,
     event: Event,
+    mechanisms: &'static [Mechanism],
     text: &'a str,
     stages: Vec<Stage>,
     questions: Vec<Question>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(mode: &'static str, sharing: Sharing, event: Event, text: &'a str) -> Self {
-        let launch = Launch { sharing, setting: event.setting() };
-        Self { mode, launch, event, text, stages: vec![], questions: vec![] }
+    fn new(
+        mode: &'static str,
+        event: Event,
+        mechanisms: &'static [Mechanism],
+        text: &'a str,
+    ) -> Self {
+        Self { mode, event, mechanisms, text, stages: vec![], questions: vec![] }
     }
 
-    fn finish(mut self, key: Key) -> Group {
-        self.containers();
-        if event_is_limit(self.event) {
-            self.try_to_write();
+    /// What the observers are asked, after what happens in between or under a limit.
+    fn ask(mut self, between: Vec<(Container, Action)>, observers: &[Observer], key: Key) -> Group {
+        let is_limit =
+            matches!(self.event.setting(), Some(Setting::Sysctl(..) | Setting::ShmSize(_)));
+        if is_limit {
+            self.try_to_write(observers);
         } else {
-            self.write_and_look();
+            self.write_and_look(between, observers);
         }
-        let size = if event_is_limit(self.event) { 64 << 10 } else { Objects::DEFAULT_SIZE };
+        let size = if is_limit { 64 << 10 } else { Objects::DEFAULT_SIZE };
         let script = Script {
             name: format!("{}/{}", self.mode, self.event.word()),
             objects: Objects { key, size },
@@ -120,80 +133,47 @@ impl<'a> Draft<'a> {
         Group { script, questions: self.questions }
     }
 
-    fn containers(&mut self) {
-        let sharing = self.launch.sharing;
-        self.one("build", Place::Host, Build);
-        match sharing {
-            Sharing::Container(donor) => self.run(donor, Sharing::Shareable.into()),
-            Sharing::Pod(pod) => self.run(pod, Sharing::Sandbox.into()),
-            _ => {}
-        }
-        self.run(WRITER, self.launch);
-        self.run(OTHER, sharing.into());
-        if self.fourth() == Observer::Joiner {
-            self.run(JOINER, Sharing::Container(WRITER).into());
-        }
-    }
-
-    fn run(&mut self, container: Container, launch: Launch) {
-        self.one(&format!("run-{container}"), Place::In(container), Run(launch));
-    }
-
-    /// The observer besides the writer, another one and the host.
-    fn fourth(&self) -> Observer {
-        match self.launch.sharing {
-            Sharing::Container(_) => Observer::Donor,
-            _ => Observer::Joiner,
-        }
-    }
-
-    fn observers(&self) -> Vec<Observer> {
-        let mut observers = vec![Observer::Own, Observer::Other, self.fourth(), Observer::Host];
-        if self.event == Event::DonorStopped {
-            // It does not run: there is nobody to look.
-            observers.retain(|observer| *observer != Observer::Donor);
-        }
-        observers
-    }
-
     /// Everything is written, the event happens, everybody looks.
-    fn write_and_look(&mut self) {
-        let all = &Mechanism::ALL;
-        let text = self.text;
+    fn write_and_look(&mut self, between: Vec<(Container, Action)>, observers: &[Observer]) {
+        let (all, text) = (self.mechanisms, self.text);
         let write = |mechanism| Action::Write(mechanism, text.to_owned());
         self.each(all, "write", Place::In(WRITER), write);
         // The positive control: what is not there now says nothing about the event.
         self.each(all, "control", Place::In(WRITER), Action::Read);
-        for (number, (container, action)) in self.event.actions(self.launch).into_iter().enumerate()
-        {
+        for (number, (container, action)) in between.into_iter().enumerate() {
             self.one(&format!("event-{number}"), Place::In(container), action);
         }
-        for observer in self.observers() {
+        for observer in observers {
             for (mechanism, step) in self.each(all, observer.word(), observer.place(), Action::Read)
             {
-                self.ask(mechanism, observer, vec![step]);
+                self.question(mechanism, *observer, vec![step]);
             }
         }
     }
 
     /// Everybody tries to write what the limit does not allow, and reads it back.
-    fn try_to_write(&mut self) {
+    fn try_to_write(&mut self, observers: &[Observer]) {
         let limited = &[Mechanism::Sysv, Mechanism::Posix];
         let text = self.text;
-        for observer in self.observers() {
+        for observer in observers {
             let (word, place) = (observer.word(), observer.place());
             let write = |mechanism| Action::Write(mechanism, text.to_owned());
             let writes = self.each(limited, &format!("write-{word}"), place, write);
             let reads = self.each(limited, word, place, Action::Read);
             for ((mechanism, write), (_, read)) in writes.into_iter().zip(reads) {
-                self.ask(mechanism, observer, vec![write, read]);
+                self.question(mechanism, *observer, vec![write, read]);
             }
         }
     }
 
-    fn ask(&mut self, mechanism: Mechanism, observer: Observer, steps: Vec<String>) {
+    fn question(&mut self, mechanism: Mechanism, observer: Observer, steps: Vec<String>) {
         let cell = Cell { mechanism, sharing: self.mode, event: self.event, observer };
         self.questions.push(Question { cell, steps });
+    }
+
+    /// Makes something: a container, or a pod.
+    fn make(&mut self, container: Container, action: Action) {
+        self.one(&format!("run-{container}"), Place::In(container), action);
     }
 
     fn one(&mut self, id: &str, place: Place, action: Action) {
@@ -213,10 +193,6 @@ impl<'a> Draft<'a> {
         self.stages.push(Stage(mechanisms.iter().map(step).collect()));
         mechanisms.iter().map(|mechanism| (*mechanism, id(*mechanism))).collect()
     }
-}
-
-fn event_is_limit(event: Event) -> bool {
-    matches!(event.setting(), Some(Setting::Sysctl(..) | Setting::ShmSize(_)))
 }
 
 fn step(id: String, place: Place, action: Action) -> Step {

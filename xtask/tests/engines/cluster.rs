@@ -3,37 +3,50 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Output};
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
-use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::interrupted::Running;
 use crate::machine::{ensure, trial_with, xtask};
 
+/// Held by a trial, for writing by one that does something to the nodes of all.
+pub(crate) static NODES: RwLock<()> = RwLock::new(());
+
+pub(crate) fn trial(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
+    trial_with("kubernetes", name, missing, move || {
+        let _beside_others = NODES.read();
+        body()
+    })
+}
+
+/// A trial that does something to the nodes of all.
+pub(crate) fn alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
+    trial_with("kubernetes", name, missing, move || {
+        let _alone = NODES.write();
+        body()
+    })
+}
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let trial =
-        |name, body: fn() -> Result<(), Failed>| trial_with("kubernetes", name, missing, body);
     vec![
         trial("the_experiment_tells_a_container_restart_from_a_new_pod", as_predicted),
-        trial("every_node_has_a_row_and_a_cordoned_one_is_skipped", every_node),
+        alone("every_node_has_a_row_and_a_cordoned_one_is_skipped", every_node),
         trial("a_node_that_is_not_there_has_no_row", no_row),
         trial("a_namespace_that_was_given_is_used_and_kept", given_namespace),
         trial("an_image_that_is_not_there_is_named_within_seconds", no_image),
         trial("a_node_that_is_not_there_is_named", no_node),
         trial("a_context_that_is_not_there_is_named", no_context),
-        trial("an_interrupted_run_leaves_nothing", interrupted),
-        trial("what_a_killed_run_leaves_is_cleaned", killed),
     ]
 }
 
-fn image() -> String {
+pub(crate) fn image() -> String {
     std::env::var("SHM_KUBERNETES_IMAGE").unwrap_or_default()
 }
 
-fn missing() -> Option<String> {
+pub(crate) fn missing() -> Option<String> {
     if image().is_empty() {
         return Some("SHM_KUBERNETES_IMAGE names no image".to_owned());
     }
@@ -41,7 +54,7 @@ fn missing() -> Option<String> {
     (!version.status.success()).then(|| String::from_utf8_lossy(&version.stderr).into_owned())
 }
 
-fn kubectl(args: &[&str]) -> Output {
+pub(crate) fn kubectl(args: &[&str]) -> Output {
     let output = Command::new("kubectl").args(args).output();
     output.unwrap_or_else(|error| Output {
         status: ExitStatus::from_raw(1 << 8),
@@ -60,7 +73,7 @@ pub(crate) fn objects() -> String {
     found
 }
 
-fn run(args: &[&str]) -> Result<(Option<i32>, String, String), Failed> {
+pub(crate) fn run(args: &[&str]) -> Result<(Option<i32>, String, String), Failed> {
     let output = xtask().args(["experiment", "--engine", "kubernetes"]).args(args).output()?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
@@ -90,7 +103,6 @@ fn every_node() -> Result<(), Failed> {
     let listed = kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
     let names = String::from_utf8(listed.stdout)?;
     let names: Vec<_> = names.split(' ').collect();
-    // One is left for the tests beside this one.
     let cordoned = names.last().filter(|_| names.len() > 1);
     if let Some(name) = cordoned {
         ensure(kubectl(&["cordon", name]).status.success(), || format!("cordon {name}"))?;
@@ -130,7 +142,7 @@ fn given_namespace() -> Result<(), Failed> {
 }
 
 /// A failure before the first step is through is an error that says why, soon.
-fn refused(args: &[&str], why: &str) -> Result<(), Failed> {
+pub(crate) fn refused(args: &[&str], why: &str) -> Result<(), Failed> {
     let started = Instant::now();
     let (status, stdout, stderr) = run(args)?;
     ensure(status == Some(2) && stdout.is_empty(), || format!("{status:?} {stderr}\n{stdout}"))?;
@@ -148,29 +160,4 @@ fn no_node() -> Result<(), Failed> {
 
 fn no_context() -> Result<(), Failed> {
     refused(&["--image", &image(), "--context", "no-such-context"], "no-such-context")
-}
-
-/// Starts a run and ends it by `signal` once it has made something.
-fn end_by(signal: Signal) -> Result<Output, Failed> {
-    let before = objects();
-    let args = ["experiment", "--engine", "kubernetes", "--image", &image()].map(str::to_owned);
-    let running = Running::start(args.to_vec(), &std::env::var("PATH")?)?;
-    let started = Instant::now();
-    while objects() == before && started.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    running.signal(signal)?;
-    Ok(running.output(Duration::from_mins(2))?.clone())
-}
-
-fn interrupted() -> Result<(), Failed> {
-    let output = end_by(Signal::INT)?;
-    ensure(output.stdout.is_empty() && output.status.signal() == Some(2), || format!("{output:?}"))
-}
-
-fn killed() -> Result<(), Failed> {
-    end_by(Signal::KILL)?;
-    let cleaned = xtask().arg("clean").output()?;
-    let stdout = String::from_utf8_lossy(&cleaned.stdout);
-    ensure(stdout.contains("kubernetes: removed namespaces shm-"), || stdout.into_owned())
 }

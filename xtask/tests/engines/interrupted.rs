@@ -12,12 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::machine::{Engine, Experiment, Wrappers, ensure, xtask};
 
 /// Two seconds, and what the engine takes to remove two containers on a busy machine.
-const SOON: Duration = Duration::from_secs(12);
+pub(crate) const SOON: Duration = Duration::from_secs(12);
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in engines {
-        // The calls of one run: version, the image, run, inspect, exec, ...
+        // The calls of one run: version, the image, two of run, two of inspect, exec, ...
         let calls: &[usize] =
             if engine.has_containers() { &[1, 3, 4, 6, 11, 18] } else { &[1, 5, 9] };
         for (index, &call) in calls.iter().enumerate() {
@@ -60,9 +60,17 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    #[expect(clippy::disallowed_methods, reason = "the one place where a test starts a program")]
     pub(crate) fn start(args: Vec<String>, path: &str) -> Result<Self, Failed> {
-        let expression = duct::cmd(env!("CARGO_BIN_EXE_xtask"), args);
+        Self::start_program(env!("CARGO_BIN_EXE_xtask"), args, path)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the one place where a test starts a program")]
+    pub(crate) fn start_program(
+        program: &str,
+        args: Vec<String>,
+        path: &str,
+    ) -> Result<Self, Failed> {
+        let expression = duct::cmd(program, args);
         let expression = expression.env("PATH", path).stdout_capture().stderr_capture();
         let handle = expression.unchecked().start()?;
         let pid = handle.pids()[0];
@@ -70,7 +78,11 @@ impl Running {
     }
 
     /// Starts it and waits until the wrapper has logged so many calls.
-    fn until(experiment: &Experiment, wrappers: &Wrappers, calls: usize) -> Result<Self, Failed> {
+    pub(crate) fn until(
+        experiment: &Experiment,
+        wrappers: &Wrappers,
+        calls: usize,
+    ) -> Result<Self, Failed> {
         let running = Self::start(experiment.args(), &experiment.path())?;
         let started = Instant::now();
         loop {
@@ -86,6 +98,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
     pub(crate) fn signal(&self, signal: Signal) -> Result<(), Failed> {
         let pid = Pid::from_raw(i32::try_from(self.pid)?).ok_or("no process")?;
         Ok(kill_process(pid, signal)?)
@@ -98,7 +114,7 @@ impl Running {
 }
 
 /// The containers and processes of the run with this process id.
-fn left_of(engine: &Engine, pid: u32) -> Result<Vec<String>, Failed> {
+pub(crate) fn left_of(engine: &Engine, pid: u32) -> Result<Vec<String>, Failed> {
     let is_owner = |owner: &str| owner.split('/').nth(2) == Some(&pid.to_string());
     if engine.has_containers() {
         let format = "{{.Names}}\t{{.Label \"shm.experiment.owner\"}}";
@@ -122,7 +138,7 @@ fn left_of(engine: &Engine, pid: u32) -> Result<Vec<String>, Failed> {
     Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
 }
 
-fn nothing_left(engine: &Engine, pid: u32) -> Result<(), Failed> {
+pub(crate) fn nothing_left(engine: &Engine, pid: u32) -> Result<(), Failed> {
     let left = left_of(engine, pid)?;
     ensure(left.is_empty(), || format!("left: {left:?}"))
 }
@@ -156,23 +172,26 @@ fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// The call that comes after the version, the image, and the start of two containers and a look at each.
+const FIRST_EXEC: usize = 7;
+
 /// A command that hangs, with a grandchild that holds its pipes.
 const HANG: &str = r#"[ "$1" = exec ] && { sleep 1000 & sleep 1000; }"#;
 
 fn hanging(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(engine.name, HANG);
-    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 5)?;
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, FIRST_EXEC)?;
     thread::sleep(Duration::from_millis(200));
     running.signal(Signal::INT)?;
     let output = running.output(SOON)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(stderr.contains("interrupted by SIGINT during"), || stderr.to_string())?;
+    ensure(stderr.contains("interrupted by SIGINT at `"), || stderr.to_string())?;
     nothing_left(engine, running.pid)
 }
 
 fn twice(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(engine.name, HANG);
-    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 5)?;
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, FIRST_EXEC)?;
     running.signal(Signal::INT)?;
     thread::sleep(Duration::from_millis(300));
     running.signal(Signal::INT)?;

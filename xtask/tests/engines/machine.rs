@@ -10,12 +10,17 @@ use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 
+use crate::own_world;
+
 /// An engine, and why it cannot be used here, if so.
 #[derive(Clone, Debug)]
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
     missing: Option<String>,
 }
+
+/// What a trial does on an engine.
+pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
 
 pub(crate) fn engines() -> Vec<Arc<Engine>> {
     let probes: [(&str, &[&str]); 3] = [
@@ -54,8 +59,7 @@ impl Engine {
 
     /// A run of the experiment on this engine, with a key of its own.
     pub(crate) fn experiment(&self) -> Experiment {
-        let args = ["experiment", "--engine", self.name].map(str::to_owned).to_vec();
-        Experiment { args, key: random_key(), first_in_path: None }
+        Experiment::new(&["experiment", "--engine", self.name], random_key())
     }
 
     /// Whether the engine is a program with docker's command line.
@@ -104,6 +108,11 @@ pub(crate) struct Experiment {
 }
 
 impl Experiment {
+    pub(crate) fn new(args: &[&str], key: i32) -> Self {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        Self { args, key, first_in_path: None }
+    }
+
     pub(crate) fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
         self
@@ -158,7 +167,7 @@ pub(crate) struct Wrappers {
 
 impl Wrappers {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
+        Self { folder: tempfile::tempdir_in(own_world::aside()).unwrap() }
     }
 
     /// A shell script under the name of `program`. In it `$real` is the real one, and it ends by
@@ -176,6 +185,10 @@ impl Wrappers {
     pub(crate) fn log(self, program: &str, script: &str) -> Self {
         let note = format!("echo \"$@\" >> {}", self.log_file().display());
         self.wrap(program, &format!("{note}\n{script}"))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(crate) fn log_file(&self) -> PathBuf {

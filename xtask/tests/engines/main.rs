@@ -1,29 +1,42 @@
 //! The experiment on real engines, and on engines that lie, hang and refuse.
 //!
-//! An engine that is not there makes its trials ignored, with the reason; with
-//! `SHM_REQUIRE_ENGINES=docker,podman,namespaces` it makes them fail. `kubernetes`, `runsc` and
-//! `xmllint` may be required in the same way. `SHM_WHOLE_MATRIX=docker` runs all of the matrix there,
-//! `SHM_RANDOM_SCRIPTS` says how many random scripts.
+//! An engine that is not there makes its trials ignored, with the reason, or fail where
+//! `SHM_REQUIRE_ENGINES` names it. README.md has a table of the variables that say what is run.
 #![forbid(unsafe_code)]
 
+mod accidents_on_a_cluster;
 mod cluster;
+mod faults;
+mod full_folders;
 mod honest;
 mod images;
 mod interrupted;
+#[path = "../../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+mod kills;
 mod leftovers;
 mod liars;
 mod machine;
 mod matrices;
 mod misfortune;
+mod misfortune_on_a_cluster;
+mod moments;
+mod not_ours;
+mod own_world;
+mod pods;
+mod private_daemon;
 mod random;
 mod runtimes;
 mod schema;
+mod side_by_side;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
-    let arguments = Arguments::from_args();
-    if arguments.list {
+    let mut arguments = Arguments::from_args();
+    // Most of their time they wait for an engine.
+    arguments.test_threads.get_or_insert(4);
+    if arguments.list || own_world::is_inside() {
         libtest_mimic::run(&arguments, trials()).exit();
     }
     // Built once; each run then finds it up to date.
@@ -45,11 +58,20 @@ fn trials() -> Vec<Trial> {
     trials.extend(liars::trials(&engines));
     trials.extend(misfortune::trials(&engines));
     trials.extend(interrupted::trials(&engines));
+    trials.extend(faults::trials(&engines));
+    trials.extend(full_folders::trials(&engines));
+    trials.extend(private_daemon::trials());
+    trials.extend(kills::trials(&engines));
+    trials.extend(not_ours::trials(&engines));
+    trials.extend(side_by_side::trials(&engines));
     trials.extend(images::trials(&engines));
     trials.extend(matrices::trials(&engines));
     trials.extend(random::trials(&engines));
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
+    trials.extend(misfortune_on_a_cluster::trials());
+    trials.extend(accidents_on_a_cluster::trials());
+    trials.extend(pods::trials());
     trials
 }

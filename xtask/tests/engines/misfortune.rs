@@ -89,7 +89,7 @@ fn no_base(engine: &Engine) -> Result<(), Failed> {
 
 fn does_nothing(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, r#"[ "$1" = run ] && { echo id; exit 0; }"#);
-    fails(&engine.experiment().with(&wrappers), &["starting A", "inspect"])
+    fails(&engine.experiment().with(&wrappers), &["starting ", "inspect"])
 }
 
 fn nonsense(engine: &Engine) -> Result<(), Failed> {

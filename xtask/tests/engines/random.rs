@@ -13,6 +13,7 @@ use shm_core::{Address, Carrier, Key, Target};
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
 use xtask::engine::image::SCRATCH;
+use xtask::engine::kubernetes::Cluster;
 use xtask::engine::workshop::Workshop;
 use xtask::interrupt::Interrupt;
 use xtask::plan::Plan;
@@ -53,7 +54,7 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
     let wanted = Wanted {
         kind: Some(kind),
         runtime: None,
-        cluster: None,
+        cluster: &Cluster::default(),
         base: SCRATCH,
         interrupt: &interrupt,
     };

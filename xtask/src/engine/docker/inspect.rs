@@ -1,6 +1,7 @@
 //! What the engine, the kernel and a container itself say about the container.
 
 use std::fs;
+use std::time::Duration;
 
 use serde::Deserialize;
 use shm_core::IpcNamespace;
@@ -12,7 +13,8 @@ use crate::ledger::{RUN_VARIABLE, RunId};
 use crate::observation::{Identity, State};
 
 /// What to ask `inspect` for.
-pub(super) const FORMAT: &str = "{{.State.Status}} {{.State.Pid}} {{.Id}}";
+pub(super) const FORMAT: &str =
+    "{{.State.Status}} {{.State.Pid}} {{.Id}} {{.State.ExitCode}} {{.State.OOMKilled}}";
 
 /// A container at one moment.
 #[derive(Debug)]
@@ -22,6 +24,11 @@ pub(super) struct Looked {
     /// The id of its process, on the engine's host.
     pub(super) pid: u32,
     id: String,
+    status: String,
+    exit_code: String,
+    /// Whether a process of it was killed for memory.
+    out_of_memory: bool,
+    transcript: Transcript,
 }
 
 /// Why nothing is said about the host.
@@ -42,9 +49,15 @@ struct ReportedNamespace {
 
 /// Reads what `inspect` answered.
 pub(super) fn read(transcript: &Transcript) -> Result<Looked, EngineError> {
+    if !transcript.succeeded() {
+        let what = "the container is gone, or cannot be looked at".to_owned();
+        return Err(EngineError::Refused { what, transcript: transcript.clone() });
+    }
     let answer = transcript.text();
     let parse = || {
-        let [status, pid, id] = answer.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let [status, pid, id, exit_code, killed] = answer.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let state = match status {
             "running" => Some(State::Running),
             "paused" => Some(State::Paused),
@@ -55,15 +68,31 @@ pub(super) fn read(transcript: &Transcript) -> Result<Looked, EngineError> {
             "restarting" | "removing" | "stopping" => None,
             _ => return None,
         };
-        Some(Looked { state, pid: pid.parse().ok()?, id: id.to_owned() })
+        let [id, status, exit_code] = [id, status, exit_code].map(str::to_owned);
+        let (pid, out_of_memory) = (pid.parse().ok()?, killed == "true");
+        let transcript = transcript.clone();
+        Some(Looked { state, pid, id, status, exit_code, out_of_memory, transcript })
     };
     parse().ok_or_else(|| EngineError::Unexpected {
         command: transcript.command_line(),
-        answer: [&answer[..], &transcript.last_words()].concat(),
+        answer: transcript.last_words(),
     })
 }
 
 impl Looked {
+    /// The error for a container that stays between two states.
+    pub(super) fn unsettled(&self, name: &str, limit: Duration) -> EngineError {
+        let seconds = limit.as_secs();
+        let what = format!("container {name} was still {} after {seconds} s", self.status);
+        EngineError::Refused { what, transcript: self.transcript.clone() }
+    }
+
+    /// How its process ended, in words.
+    pub(super) fn end(&self) -> String {
+        let killed = if self.out_of_memory { ", killed for memory" } else { "" };
+        format!("its process ended with status {}{killed}", self.exit_code)
+    }
+
     /// Whether its process is one of this machine: with a remote engine the id is that of some
     /// process there. The container's own carries our variable; a sandbox, whose kernel keeps that
     /// to itself, has the container's id as its last argument.

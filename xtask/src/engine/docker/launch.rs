@@ -9,7 +9,7 @@ use crate::script::{Container, Setting, Sharing};
 pub(super) const VOLUME: &str = "/shared";
 
 /// The least that a container can run with.
-pub(super) const HARDENED: [&str; 7] = [
+pub(crate) const HARDENED: [&str; 7] = [
     "--network",
     "none",
     "--read-only",
@@ -65,6 +65,8 @@ pub(super) fn setting(setting: Setting) -> Vec<String> {
             vec!["--memory".to_owned(), size.clone(), "--memory-swap".to_owned(), size]
         }
         Setting::RestartPolicy => ["--restart", "always"].map(str::to_owned).to_vec(),
+        // Volumes of pods are made with them, on a cluster.
+        Setting::ShmVolume => vec![],
     }
 }
 

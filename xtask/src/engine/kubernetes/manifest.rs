@@ -1,15 +1,18 @@
-//! What is asked of the cluster, typed: a namespace, and a pod for each container of a script.
+//! What is asked of the cluster, typed: a namespace, and pods by themselves or with a controller.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-/// The container's name in its pod.
-pub(super) const CONTAINER: &str = "main";
+use crate::script::{Controller, Member, Setting, Sharing, Workload};
 
-/// The file whose first text ends the container's process. Kubernetes gives every start of a
+/// The file whose first text ends a container's process. Kubernetes gives every start of a
 /// container an empty one, so that the next process does not end by it too.
 pub(super) const END: &str = "/dev/termination-log";
+
+/// The label of pods that names the object that they were made by.
+pub(super) const WORKLOAD_LABEL: &str = "shm.experiment.workload";
 
 /// An object of the API.
 #[derive(Debug, Serialize)]
@@ -22,10 +25,11 @@ pub(super) struct Object<S> {
     pub(super) spec: Option<S>,
 }
 
-/// Its name and its labels.
-#[derive(Debug, Serialize)]
+/// Its name and its labels. The template of a pod has no name.
+#[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Metadata {
-    pub(super) name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<String>,
     pub(super) labels: BTreeMap<&'static str, String>,
@@ -33,28 +37,35 @@ pub(super) struct Metadata {
     pub(super) annotations: BTreeMap<&'static str, String>,
 }
 
-/// A pod of one container.
+/// A pod.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodSpec {
     #[serde(rename = "hostIPC", skip_serializing_if = "std::ops::Not::not")]
-    pub(super) host_ipc: bool,
+    host_ipc: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) node_name: Option<String>,
-    pub(super) restart_policy: &'static str,
-    pub(super) termination_grace_period_seconds: u32,
-    pub(super) automount_service_account_token: bool,
-    pub(super) enable_service_links: bool,
-    pub(super) security_context: PodSecurity,
-    pub(super) containers: [ContainerSpec; 1],
+    node_name: Option<String>,
+    dns_policy: &'static str,
+    restart_policy: &'static str,
+    termination_grace_period_seconds: u32,
+    automount_service_account_token: bool,
+    enable_service_links: bool,
+    security_context: PodSecurity,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    init_containers: Vec<ContainerSpec>,
+    containers: Vec<ContainerSpec>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Value>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct PodSecurity {
+struct PodSecurity {
     run_as_non_root: bool,
     run_as_user: u32,
     seccomp_profile: SeccompProfile,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    sysctls: Vec<Sysctl>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,14 +75,22 @@ struct SeccompProfile {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ContainerSpec {
+struct Sysctl {
     name: &'static str,
+    value: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerSpec {
+    name: String,
     image: String,
     image_pull_policy: &'static str,
-    command: [&'static str; 4],
+    command: Vec<&'static str>,
     resources: Resources,
     security_context: ContainerSecurity,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volume_mounts: Vec<Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,10 +99,10 @@ struct Resources {
     limits: Amounts,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 struct Amounts {
     cpu: &'static str,
-    memory: &'static str,
+    memory: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,55 +118,122 @@ struct Capabilities {
     drop: [&'static str; 1],
 }
 
-/// A namespace with labels.
-pub(super) fn namespace(name: &str, labels: BTreeMap<&'static str, String>) -> Object<()> {
-    let metadata =
-        Metadata { name: name.to_owned(), namespace: None, labels, annotations: BTreeMap::new() };
+/// A namespace.
+pub(super) fn namespace(metadata: Metadata) -> Object<()> {
     Object { api_version: "v1", kind: "Namespace", metadata, spec: None }
 }
 
-/// What a pod needs besides its metadata.
-#[derive(Debug)]
-pub(super) struct Wanted<'a> {
-    pub(super) image: &'a str,
-    pub(super) host_ipc: bool,
-    pub(super) node: Option<&'a str>,
+/// The kind of a controller's objects, as kubectl takes it.
+pub(super) fn kind(controller: Controller) -> &'static str {
+    match controller {
+        Controller::Nobody => "pod",
+        Controller::Deployment => "deployment",
+        Controller::StatefulSet => "statefulset",
+        Controller::JobOnFailure | Controller::JobNever => "job",
+    }
 }
 
-impl Wanted<'_> {
-    /// A pod with the least that it can run with: all that the Pod Security level `restricted` asks
-    /// for, but for the host's IPC namespace where that is wanted.
-    pub(super) fn pod(&self, metadata: Metadata) -> Object<PodSpec> {
-        let requests = Amounts { cpu: "10m", memory: "16Mi" };
-        let limits = Amounts { cpu: "200m", memory: "64Mi" };
-        let container = ContainerSpec {
-            name: CONTAINER,
-            image: self.image.to_owned(),
-            image_pull_policy: "IfNotPresent",
-            // It waits for a text, and ends when there is one.
-            command: ["/bin/shm_rd", "--wait", "--file", END],
-            resources: Resources { requests, limits },
-            security_context: ContainerSecurity {
-                allow_privilege_escalation: false,
-                read_only_root_filesystem: true,
-                capabilities: Capabilities { drop: ["ALL"] },
-            },
-        };
-        let spec = PodSpec {
-            host_ipc: self.host_ipc,
-            node_name: self.node.map(str::to_owned),
-            restart_policy: "Always",
-            // Nothing is to be saved.
-            termination_grace_period_seconds: 1,
-            automount_service_account_token: false,
-            enable_service_links: false,
-            security_context: PodSecurity {
-                run_as_non_root: true,
-                run_as_user: 65534,
-                seccomp_profile: SeccompProfile { kind: "RuntimeDefault" },
-            },
-            containers: [container],
-        };
-        Object { api_version: "v1", kind: "Pod", metadata, spec: Some(spec) }
+/// The object that makes the pods of a workload: the pod, or its controller with a template.
+pub(super) fn workload(workload: &Workload, metadata: Metadata, pod: &PodSpec) -> Object<Value> {
+    let labels = &metadata.labels;
+    let template = Metadata { name: None, namespace: None, ..metadata.clone() };
+    let template = json!({ "metadata": template, "spec": pod });
+    let selector = json!({ "matchLabels": labels });
+    let replicas = workload.pods.len();
+    let (api_version, kind, spec) = match workload.controller {
+        Controller::Nobody => ("v1", "Pod", json!(pod)),
+        Controller::Deployment => {
+            let spec = json!({ "replicas": replicas, "selector": selector, "template": template });
+            ("apps/v1", "Deployment", spec)
+        }
+        Controller::StatefulSet => {
+            let spec = json!({
+                "replicas": replicas, "selector": selector, "template": template,
+                "serviceName": metadata.name, "podManagementPolicy": "Parallel",
+            });
+            ("apps/v1", "StatefulSet", spec)
+        }
+        Controller::JobOnFailure | Controller::JobNever => {
+            ("batch/v1", "Job", json!({ "backoffLimit": 6, "template": template }))
+        }
+    };
+    Object { api_version, kind, metadata, spec: Some(spec) }
+}
+
+/// The pods of a workload, with the least that they can run with: all that the Pod Security level
+/// `restricted` asks for, but for the host's IPC namespace where that is wanted.
+pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSpec {
+    let members = workload.pods.first().map_or(&[][..], |pod| pod.containers);
+    let specs = |init| {
+        let wanted = members.iter().filter(|member| member.init == init);
+        wanted.map(|member| container(member, workload.controller, image)).collect()
+    };
+    let sysctls = match workload.setting {
+        Some(Setting::Sysctl(sysctl, value)) => {
+            vec![Sysctl { name: sysctl.name(), value: value.to_string() }]
+        }
+        _ => vec![],
+    };
+    let on_volume = members.iter().any(|member| member.setting == Some(Setting::ShmVolume));
+    let volume = json!({ "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": "16Mi" } });
+    PodSpec {
+        host_ipc: workload.ipc == Sharing::Host,
+        node_name: node.map(str::to_owned),
+        // Nothing is looked up, and not every kubelet knows the cluster's DNS.
+        dns_policy: "Default",
+        restart_policy: match workload.controller {
+            Controller::JobOnFailure => "OnFailure",
+            Controller::JobNever => "Never",
+            _ => "Always",
+        },
+        // Nothing is to be saved.
+        termination_grace_period_seconds: 1,
+        automount_service_account_token: false,
+        enable_service_links: false,
+        security_context: PodSecurity {
+            run_as_non_root: true,
+            run_as_user: 65534,
+            seccomp_profile: SeccompProfile { kind: "RuntimeDefault" },
+            sysctls,
+        },
+        init_containers: specs(true),
+        containers: specs(false),
+        volumes: if on_volume { vec![volume] } else { vec![] },
+    }
+}
+
+/// What a container's process is: it waits for a text, and ends when there is one. That of a job
+/// is to fail: it waits for what nobody writes, and not for ever.
+pub(super) fn command(controller: Controller) -> Vec<&'static str> {
+    if controller.is_job() {
+        vec!["/bin/shm_rd", "--wait=20", "--posix", "shm_experiment_nobody"]
+    } else {
+        vec!["/bin/shm_rd", "--wait", "--file", END]
+    }
+}
+
+fn container(member: &Member, controller: Controller, image: &str) -> ContainerSpec {
+    let memory = match member.setting {
+        // In the form that the cluster keeps it in.
+        Some(Setting::Memory(bytes)) => format!("{}Mi", bytes >> 20),
+        _ => "64Mi".to_owned(),
+    };
+    let mount = json!({ "name": "shm", "mountPath": "/dev/shm" });
+    let on_volume = member.setting == Some(Setting::ShmVolume);
+    ContainerSpec {
+        name: member.name.0.to_lowercase(),
+        image: image.to_owned(),
+        image_pull_policy: "IfNotPresent",
+        command: command(controller),
+        resources: Resources {
+            requests: Amounts { cpu: "10m", memory: "16Mi".to_owned() },
+            limits: Amounts { cpu: "200m", memory },
+        },
+        security_context: ContainerSecurity {
+            allow_privilege_escalation: false,
+            read_only_root_filesystem: true,
+            capabilities: Capabilities { drop: ["ALL"] },
+        },
+        volume_mounts: if on_volume { vec![mount] } else { vec![] },
     }
 }

@@ -1,8 +1,10 @@
 //! The nodes of a cluster, and which of them can take pods.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::Cluster;
+use super::client::{List, parse};
 use crate::engine::EngineError;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
@@ -18,11 +20,6 @@ pub struct Node {
     pub kernel: String,
     /// Why it takes no pods now.
     pub unfit: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct List {
-    items: Vec<Item>,
 }
 
 #[derive(Deserialize)]
@@ -74,23 +71,37 @@ impl Cluster {
     ///
     /// Where the cluster does not tell.
     pub fn nodes(&self, interrupt: &Interrupt) -> Result<Vec<Node>, EngineError> {
-        let get = ["get", "nodes", "--output", "json"].map(str::to_owned);
-        let get = Invocation::new("kubectl", [&self.access[..], &get].concat());
-        let transcript = get.run(interrupt)?;
+        let list: List<Item> = self.ask(&["nodes"], interrupt)?;
+        Ok(list.items.into_iter().map(Node::from).collect())
+    }
+
+    /// One of them.
+    ///
+    /// # Errors
+    ///
+    /// Where there is none of that name, or the cluster does not tell.
+    pub fn named_node(&self, name: &str, interrupt: &Interrupt) -> Result<Node, EngineError> {
+        self.ask::<Item>(&["node", name], interrupt).map(Node::from)
+    }
+
+    fn ask<T: DeserializeOwned>(
+        &self,
+        what: &[&str],
+        interrupt: &Interrupt,
+    ) -> Result<T, EngineError> {
+        let access = self.access.iter().map(String::as_str);
+        let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
+        let transcript = Invocation::new("kubectl", get).run(interrupt)?;
         if !transcript.succeeded() {
-            let what = "the nodes cannot be listed; next step: name one, --node NAME".to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            let what = "the cluster does not tell of its nodes; next step: see kubectl get nodes";
+            return Err(EngineError::Refused { what: what.to_owned(), transcript });
         }
-        parse(&transcript.stdout).map_err(|error| EngineError::Unexpected {
-            command: transcript.command_line(),
-            answer: error.to_string(),
-        })
+        parse(&transcript)
     }
 }
 
-fn parse(json: &[u8]) -> serde_json::Result<Vec<Node>> {
-    let list: List = serde_json::from_slice(json)?;
-    let node = |Item { metadata, spec, status }: Item| {
+impl From<Item> for Node {
+    fn from(Item { metadata, spec, status }: Item) -> Self {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
         let unfit = match ready {
             Some(ready) if ready.status != "True" => {
@@ -100,19 +111,14 @@ fn parse(json: &[u8]) -> serde_json::Result<Vec<Node>> {
             Some(_) if spec.unschedulable => Some("cordoned".to_owned()),
             Some(_) => None,
         };
-        Node {
-            name: metadata.name,
-            runtime: status.node_info.container_runtime_version,
-            kernel: status.node_info.kernel_version,
-            unfit,
-        }
-    };
-    Ok(list.items.into_iter().map(node).collect())
+        let Info { container_runtime_version: runtime, kernel_version: kernel } = status.node_info;
+        Self { name: metadata.name, runtime, kernel, unfit }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{Item, Node};
 
     #[test]
     fn a_node_that_is_not_ready_or_cordoned_is_unfit_and_says_why() {
@@ -128,9 +134,7 @@ mod tests {
         };
         let items =
             [node("a", "True", false), node("b", "Unknown", false), node("c", "True", true)];
-        let list = serde_json::json!({ "items": items }).to_string();
-        let unfit: Vec<_> =
-            parse(list.as_bytes()).unwrap().into_iter().map(|it| it.unfit).collect();
+        let unfit = items.map(|it| Node::from(serde_json::from_value::<Item>(it).unwrap()).unfit);
         let expected = [None, Some("not ready: Because"), Some("cordoned")];
         assert_eq!(unfit, expected.map(|it| it.map(str::to_owned)));
     }

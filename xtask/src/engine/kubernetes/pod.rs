@@ -1,31 +1,28 @@
 //! What the cluster says about a pod.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::manifest::CONTAINER;
-
-/// The part of a pod that matters here.
+/// The part of a pod that matters here, and its whole specification as the cluster has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
-    pub(super) spec: Spec,
+    pub(super) spec: Value,
     #[serde(default)]
     status: Status,
 }
 
-/// Its name, and the moment from which it is going.
+/// Which one it is, and the moment from which it is going.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
     pub(super) name: String,
+    pub(super) uid: String,
     deletion_timestamp: Option<String>,
-}
-
-/// Where it is.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Spec {
-    pub(super) node_name: Option<String>,
+    #[serde(default)]
+    pub(super) finalizers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -35,7 +32,9 @@ struct Status {
     reason: Option<String>,
     message: Option<String>,
     conditions: Vec<Condition>,
+    init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
+    ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,7 +50,6 @@ struct Condition {
 #[serde(rename_all = "camelCase")]
 struct ContainerStatus {
     name: String,
-    ready: bool,
     restart_count: u32,
     state: ContainerState,
 }
@@ -80,40 +78,63 @@ const HOPELESS: [&str; 8] = [
     "CrashLoopBackOff",
 ];
 
+/// Why a pod will never run.
+#[derive(Debug)]
+pub struct Hopeless {
+    reason: String,
+    message: Option<String>,
+}
+
+impl Hopeless {
+    /// Whether the kubelet does not want the pod as it was asked for.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.reason == "SysctlForbidden"
+    }
+
+    /// Whether the node has no room for it.
+    #[must_use]
+    pub fn is_want_of_room(&self) -> bool {
+        self.reason.starts_with("OutOf")
+    }
+}
+
+impl fmt::Display for Hopeless {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&said(&self.reason, self.message.as_deref()))
+    }
+}
+
 impl Pod {
-    /// Whether its container runs, in its first start or in a later one than `restarts`.
-    pub(super) fn runs_after(&self, restarts: Option<u32>) -> bool {
-        self.container().is_some_and(|it| {
-            it.ready
-                && it.state.running.is_some()
-                && restarts.is_none_or(|before| it.restart_count > before)
-        })
+    /// Whether it is neither going nor through.
+    pub(super) fn counts(&self) -> bool {
+        self.metadata.deletion_timestamp.is_none() && self.status.phase != "Failed"
     }
 
-    /// Whether it runs, and is not going.
-    pub(super) fn is_running(&self) -> bool {
-        self.status.phase == "Running"
-            && self.metadata.deletion_timestamp.is_none()
-            && self.runs_after(None)
+    /// Whether a container of it runs.
+    pub(super) fn runs(&self, container: &str) -> bool {
+        self.container(container).is_some_and(|it| it.state.running.is_some())
     }
 
-    /// How often its container was restarted.
-    pub(super) fn restarts(&self) -> u32 {
-        self.container().map_or(0, |container| container.restart_count)
+    /// How often a container of it was restarted.
+    pub(super) fn restarts(&self, container: &str) -> u32 {
+        self.container(container).map_or(0, |it| it.restart_count)
+    }
+
+    /// The node that it is on.
+    pub(super) fn node(&self) -> Option<&str> {
+        self.spec["nodeName"].as_str()
     }
 
     /// Why it will never run, as far as can be told.
-    pub(super) fn hopeless(&self) -> Option<String> {
-        if let Some(waiting) = self.container().and_then(|it| it.state.waiting.as_ref())
-            && let Some(reason) = waiting.reason.as_deref().filter(|it| HOPELESS.contains(it))
-        {
-            return Some(said(reason, waiting.message.as_deref()));
+    pub(super) fn hopeless(&self) -> Option<Hopeless> {
+        for waiting in self.statuses().filter_map(|it| it.state.waiting.as_ref()) {
+            if let Some(reason) = waiting.reason.clone().filter(|it| HOPELESS.contains(&&**it)) {
+                return Some(Hopeless { reason, message: waiting.message.clone() });
+            }
         }
-        if self.status.phase == "Failed" {
-            let reason = self.status.reason.as_deref().unwrap_or("Failed");
-            return Some(said(reason, self.status.message.as_deref()));
-        }
-        None
+        let Status { phase, reason, message, .. } = &self.status;
+        let reason = reason.clone().unwrap_or_else(|| "Failed".to_owned());
+        (phase == "Failed").then(|| Hopeless { reason, message: message.clone() })
     }
 
     /// Why no node takes it, as long as that is so.
@@ -123,8 +144,14 @@ impl Pod {
         (scheduled.status == "False").then(|| said(reason, scheduled.message.as_deref()))
     }
 
-    fn container(&self) -> Option<&ContainerStatus> {
-        self.status.container_statuses.iter().find(|it| it.name == CONTAINER)
+    fn container(&self, name: &str) -> Option<&ContainerStatus> {
+        self.statuses().find(|it| it.name.eq_ignore_ascii_case(name))
+    }
+
+    fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
+        let Status { init_container_statuses, container_statuses, .. } = &self.status;
+        let first = init_container_statuses.iter().chain(container_statuses);
+        first.chain(&self.status.ephemeral_container_statuses)
     }
 }
 

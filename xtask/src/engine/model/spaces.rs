@@ -71,6 +71,8 @@ impl Spaces {
             Sysctl::Shmall => limits.shmall = Some(value),
             Sysctl::Shmmni => limits.shmmni = Some(value),
             Sysctl::ShmRmidForced => limits.rmid_forced = value != 0,
+            // Nobody sends as many.
+            Sysctl::MqueueMsgMax => {}
         }
         if limits.rmid_forced {
             // The kernel does not spare what is there already: nobody has it attached.

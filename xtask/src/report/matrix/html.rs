@@ -11,7 +11,7 @@ use super::{
 use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
 use crate::report::page::page;
 use crate::script::Mechanism;
-use crate::script::matrix::{MODES, Observer};
+use crate::script::matrix::Observer;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -25,8 +25,8 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         h1 { (title) }
         div.cards { @for grid in &matrix.grids { (card(grid)) } }
         p { (LEGEND) ". " (SIGNS) "." }
-        (filters())
-        @for (mode, _) in MODES { (section(matrix, mode)) }
+        (filters(matrix))
+        @for mode in modes(matrix) { (section(matrix, mode)) }
         (differences(matrix))
         @for grid in &matrix.grids { (explained(grid)) }
         dialog {
@@ -56,7 +56,7 @@ fn card(grid: &Grid) -> Markup {
 }
 
 /// Hidden until the script is there that makes them do something.
-fn filters() -> Markup {
+fn filters(matrix: &Matrix) -> Markup {
     let group = |name: &str, values: &[&str]| {
         html! {
             fieldset {
@@ -70,10 +70,18 @@ fn filters() -> Markup {
     html! {
         form #filters hidden {
             (group("mechanism", &Mechanism::ALL.map(Mechanism::word)))
-            (group("mode", &MODES.map(|(name, _)| name)))
+            (group("mode", &modes(matrix)))
             (group("verdict", &Outcome::ALL.map(Outcome::word)))
         }
     }
+}
+
+/// The modes that were asked about. All grids have the same.
+fn modes(matrix: &Matrix) -> Vec<&'static str> {
+    let cells = matrix.grids.first().map_or(&[][..], |grid| &grid.cells);
+    let mut modes: Vec<_> = cells.iter().map(|cell| cell.cell.sharing).collect();
+    modes.dedup();
+    modes
 }
 
 /// A mode on all engines.

@@ -4,11 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{DONOR, JOINER, MEMORY, OTHER, POD, WRITER};
-use crate::script::Action::{
-    self, Crash, ExhaustMemory, Kill, Pause, Remove, Restart, Run, Start, Stop, Unpause,
-};
-use crate::script::{Container, Launch, Mechanism, Place, Setting, Sharing, Sysctl};
+use super::{APART, DONOR, JOINER, MEMORY, OTHER, WRITER};
+use crate::script::{Mechanism, Place, Setting, Sysctl};
 
 /// A question: does this observer still see what was written? After a limit: can it write?
 #[derive(Clone, Debug, Serialize)]
@@ -38,8 +35,10 @@ pub enum Observer {
     Own,
     /// Another container in the same mode.
     Other,
-    /// A container that joined the writer's.
+    /// A container that joined the writer's, or that is in its pod.
     Joiner,
+    /// One in the writer's pod that does not mount what the writer does.
+    Apart,
     /// The container that the writer joined.
     Donor,
     /// The host.
@@ -54,6 +53,7 @@ impl Observer {
             Self::Own => "own",
             Self::Other => "other",
             Self::Joiner => "joiner",
+            Self::Apart => "apart",
             Self::Donor => "donor",
             Self::Host => "host",
         }
@@ -66,6 +66,7 @@ impl Observer {
             Self::Own => Place::In(WRITER),
             Self::Other => Place::In(OTHER),
             Self::Joiner => Place::In(JOINER),
+            Self::Apart => Place::In(APART),
             Self::Donor => Place::In(DONOR),
             Self::Host => Place::Host,
         }
@@ -92,6 +93,18 @@ pub enum Event {
     Oom,
     /// Its own process dies, and the engine's restart policy brings it back.
     Crash,
+    /// An init container wrote, and has ended.
+    InitExits,
+    /// A debug container was added to its pod afterwards.
+    Debug,
+    /// Segments were left behind in it until its memory was full.
+    Leak,
+    /// The sandbox of its pod is killed, and the pod gets another.
+    SandboxKilled,
+    /// Its pod is deleted.
+    Deleted,
+    /// Its pod's controller puts another in its place.
+    Replaced,
     /// Its donor is restarted while it runs.
     DonorRestarts,
     /// Its donor is stopped, then it is restarted.
@@ -106,6 +119,8 @@ pub enum Event {
     Shmmni,
     /// It was given `kernel.shm_rmid_forced`.
     RmidForced,
+    /// It was given a limit that the kubelet does not know to be safe.
+    UnsafeSysctl,
     /// It was given a `/dev/shm` that is smaller than what is written.
     ShmSize,
 }
@@ -123,6 +138,13 @@ impl Event {
             Self::Recreate => "recreate",
             Self::Oom => "oom",
             Self::Crash => "crash",
+            Self::InitExits => "init-exits",
+            Self::Debug => "debug",
+            Self::Leak => "leak",
+            Self::SandboxKilled => "sandbox-killed",
+            Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
+            Self::UnsafeSysctl => "unsafe-sysctl",
             Self::DonorRestarts => "donor-restarts",
             Self::DonorStopped => "donor-stopped",
             Self::PodRestarts => "pod-restarts",
@@ -134,20 +156,6 @@ impl Event {
         }
     }
 
-    /// The events of a mode.
-    pub(super) fn of(sharing: Sharing) -> Vec<Self> {
-        let mut events = vec![Self::WriterExits, Self::Pause, Self::StopStart, Self::KillStart];
-        events.extend([Self::Restart, Self::Recreate, Self::Oom, Self::Crash]);
-        match sharing {
-            Sharing::Container(_) => events.extend([Self::DonorRestarts, Self::DonorStopped]),
-            Sharing::Pod(_) => events.push(Self::PodRestarts),
-            _ => {}
-        }
-        events.extend([Self::Shmmax, Self::Shmall, Self::Shmmni, Self::RmidForced]);
-        events.push(Self::ShmSize);
-        events
-    }
-
     /// What the writer's container is given for it.
     pub(super) fn setting(self) -> Option<Setting> {
         Some(match self {
@@ -157,27 +165,10 @@ impl Event {
             Self::Shmall => Setting::Sysctl(Sysctl::Shmall, 1),
             Self::Shmmni => Setting::Sysctl(Sysctl::Shmmni, 0),
             Self::RmidForced => Setting::Sysctl(Sysctl::ShmRmidForced, 1),
+            Self::UnsafeSysctl => Setting::Sysctl(Sysctl::MqueueMsgMax, 20),
             // The least that an engine takes: a page.
             Self::ShmSize => Setting::ShmSize(4096),
             _ => return None,
         })
-    }
-
-    pub(super) fn actions(self, launch: Launch) -> Vec<(Container, Action)> {
-        let writer = |actions: [Action; 2]| actions.map(|action| (WRITER, action)).to_vec();
-        match self {
-            Self::Pause => writer([Pause, Unpause]),
-            Self::StopStart => writer([Stop, Start]),
-            Self::KillStart => writer([Kill, Start]),
-            Self::Restart => vec![(WRITER, Restart)],
-            Self::Recreate => writer([Remove, Run(launch)]),
-            Self::Oom => vec![(WRITER, ExhaustMemory)],
-            Self::Crash => vec![(WRITER, Crash)],
-            Self::DonorRestarts => vec![(DONOR, Restart)],
-            Self::DonorStopped => vec![(DONOR, Stop), (WRITER, Stop), (WRITER, Start)],
-            Self::PodRestarts => vec![(POD, Stop), (POD, Start)],
-            // Nothing happens: the limits were there from the start.
-            _ => vec![],
-        }
     }
 }

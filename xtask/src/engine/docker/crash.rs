@@ -1,0 +1,43 @@
+//! A container's process that is killed behind the engine's back.
+
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Docker, LOOK_EVERY, PATIENCE};
+use crate::engine::{Answer, EngineError};
+use crate::observation::{Observation, State};
+use crate::script::Container;
+
+impl Docker {
+    /// Kills the container's process behind the engine's back, and waits until another one runs.
+    pub(super) fn crash(&self, container: Container) -> Result<Answer, EngineError> {
+        let name = self.name(container);
+        let before = self.inspect(&name)?;
+        let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
+        let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
+            let why = "the container's process is not one that this program may look at: run it \
+                       on the container's host, as root";
+            return Ok(Answer::Skipped(why.to_owned()));
+        };
+        if let Err(error) = kill_process(process, Signal::KILL) {
+            return Ok(Answer::Skipped(format!("the container's process was not killed: {error}")));
+        }
+        let killed = Instant::now();
+        while killed.elapsed() < self.tools.interrupt.limit_or(PATIENCE) {
+            let now = self.inspect(&name)?;
+            if now.state == Some(State::Running) && now.pid != before.pid {
+                break;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        let observed = Observation {
+            command: ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec(),
+            exit_code: Some(0),
+            duration: killed.elapsed(),
+            ..Observation::default()
+        };
+        Ok(Answer::Observed(self.look(container, observed)?))
+    }
+}

@@ -1,0 +1,57 @@
+//! Which cluster is used, and for what.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::HOST_POD;
+use super::manifest::{self, Metadata};
+use crate::ledger::RUN_LABEL;
+use crate::script::{Container, Member, Pod, Sharing, Workload};
+
+/// Which part of a cluster is used, and for what.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// The options with which kubectl finds it.
+    pub access: Vec<String>,
+    /// A namespace that is there; `None` makes one for the run.
+    pub namespace: Option<String>,
+    /// The image with the tools in it.
+    pub image: Option<String>,
+    /// The node that all pods are on; `None` leaves the first to the scheduler.
+    pub node: Option<String>,
+    /// The shell command that kills a pod's sandbox, where there is one.
+    pub kill_sandbox: Option<String>,
+}
+
+impl Cluster {
+    /// What a run asks the cluster to make, as a list that kubectl takes: a namespace, the pod of a
+    /// container, and the one that sees what the node sees.
+    #[must_use]
+    pub fn manifests(&self) -> Value {
+        const A: &[Pod] =
+            &[Pod { name: Container("a"), containers: &[Member::main(Container("a"))] }];
+        let namespace = self.namespace.clone().unwrap_or_else(|| "shm-example".to_owned());
+        let labels = BTreeMap::from([(RUN_LABEL, "example".to_owned())]);
+        let named = |name: &str, namespace: Option<String>| Metadata {
+            name: Some(name.to_owned()),
+            namespace,
+            labels: labels.clone(),
+            annotations: BTreeMap::new(),
+        };
+        let pod = |workload: Workload| {
+            let spec = manifest::pod(&workload, self.image(), self.node.as_deref());
+            let metadata = named(workload.pods[0].name.0, Some(namespace.clone()));
+            json!(manifest::workload(&workload, metadata, &spec))
+        };
+        let made = self.namespace.is_none().then(|| manifest::namespace(named(&namespace, None)));
+        let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
+        let pods = [pod(Workload::pod(A)), pod(seeing)];
+        let items: Vec<_> = made.map(|it| json!(it)).into_iter().chain(pods).collect();
+        json!({ "apiVersion": "v1", "kind": "List", "items": items })
+    }
+
+    pub(super) fn image(&self) -> &str {
+        self.image.as_deref().unwrap_or_default()
+    }
+}

@@ -1,0 +1,282 @@
+//! What happens to pods: how they are made, how they end, and what takes their place.
+
+use std::slice;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::manifest::{self, END, WORKLOAD_LABEL};
+use super::pod::Pod;
+use super::state::Deployed;
+use super::wait::Waited;
+use super::{Kubernetes, inability};
+use crate::engine::docker::inspect::reported_anywhere;
+use crate::engine::{Answer, EngineError};
+use crate::host::Remains;
+use crate::invocation::{Invocation, Transcript};
+use crate::ledger::REMAINS_ANNOTATION;
+use crate::observation::{Observation, State};
+use crate::script::{Container, Controller, Workload};
+
+impl Kubernetes {
+    /// Makes the pods of a workload, and waits until they run.
+    pub(super) fn deploy(
+        &self,
+        workload: &Workload,
+        remains: Option<&Remains>,
+    ) -> Result<Answer, EngineError> {
+        let object = self.name(workload.pods[0].name);
+        let mut metadata = self.metadata(object.clone(), Some(self.client.namespace.clone()));
+        metadata.labels.insert(WORKLOAD_LABEL, object.clone());
+        metadata.annotations.extend(remains.map(|it| (REMAINS_ANNOTATION, it.to_json())));
+        let node = self.know(|known| known.node.clone());
+        let spec = manifest::pod(workload, self.cluster.image(), node.as_deref());
+        self.used.store(true, Ordering::SeqCst);
+        let created = self.client.create(&manifest::workload(workload, metadata, &spec))?;
+        if !created.succeeded() {
+            return Ok(refused(created.into()));
+        }
+        let members = workload.pods[0].containers;
+        let init = members.iter().any(|member| member.init);
+        let first: Vec<_> = members.iter().filter(|it| it.init == init).map(|it| it.name).collect();
+        let run = |pods: &[Pod]| pods.iter().all(|pod| first.iter().all(|it| pod.runs(it.0)));
+        match self.wait(workload, &object, run)? {
+            Waited::Never(never) if never.is_refusal() => {
+                let stderr = never.to_string().into_bytes();
+                Ok(refused(Observation { stderr, ..created.into() }))
+            }
+            Waited::Never(never) => Err(EngineError::Hopeless { pod: object, why: never }),
+            Waited::Pods(pods, took) => {
+                self.assign(workload, &object, &pods);
+                Ok(Answer::Observed(self.observe(first[0], created, took)?))
+            }
+        }
+    }
+
+    /// Remembers which pods are which of the script's.
+    fn assign(&self, workload: &Workload, object: &str, pods: &[Pod]) {
+        self.know(|known| {
+            for (wanted, pod) in workload.pods.iter().zip(pods) {
+                let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
+                let (workload, object) = (*workload, object.to_owned());
+                known.deployed(wanted.name, Deployed { workload, object, name, uid });
+                if known.node.is_none() {
+                    known.node = pod.node().map(str::to_owned);
+                }
+            }
+        });
+    }
+
+    /// What was done, with what the container says of its namespace now. Those of its workload may
+    /// have another one too, and are asked as well.
+    fn observe(
+        &self,
+        container: Container,
+        done: Transcript,
+        took: Duration,
+    ) -> Result<Observation, EngineError> {
+        let home = self.home(container)?;
+        let members = home.workload.pods.iter().flat_map(|pod| pod.containers);
+        let others = members.map(|member| member.name).filter(|it| *it != container);
+        for container in others.chain([container]) {
+            self.look(container)?;
+        }
+        let namespace = self.know(|known| known.namespace_of(container));
+        let duration = done.duration + took;
+        Ok(Observation { namespace, state: Some(State::Running), duration, ..done.into() })
+    }
+
+    /// Asks a container for its namespace.
+    fn look(&self, container: Container) -> Result<(), EngineError> {
+        let asked = self.exec(container, "shm_ls", &["--json"], None)?;
+        let namespace = reported_anywhere(&asked.stdout);
+        self.know(|known| known.looked_at(container, namespace));
+        Ok(())
+    }
+
+    /// The pod that a container is in.
+    fn home(&self, container: Container) -> Result<Deployed, EngineError> {
+        let found = self.know(|known| known.pod(known.home(container).unwrap_or(container)));
+        found.ok_or_else(|| EngineError::Script(format!("{container} is in no pod")))
+    }
+
+    /// The pods of a workload as they are.
+    fn now(&self, of: &Deployed) -> Result<Vec<Pod>, EngineError> {
+        self.client.list("pods", &format!("{WORKLOAD_LABEL}={}", of.object))
+    }
+
+    /// Ends a container's process from within.
+    fn end(&self, container: Container) -> Result<Transcript, EngineError> {
+        let ended = self.exec(container, "shm_wr", &["--file", END, "end"], None)?;
+        // With the container goes the process that has ended it, sometimes before it can say so.
+        if matches!(ended.exit_code, Some(0 | 137)) {
+            return Ok(Transcript { exit_code: Some(0), ..ended });
+        }
+        let what = format!("the process of {container} could not be ended");
+        Err(EngineError::Refused { what, transcript: ended })
+    }
+
+    /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
+    /// then until what looks after it has started another one.
+    pub(super) fn crash(&self, container: Container) -> Result<Answer, EngineError> {
+        let home = self.home(container)?;
+        let name = self.know(|known| known.name_of(container));
+        let before = self.now(&home)?;
+        let restarts = |pods: &[Pod]| {
+            let pod = pods.iter().find(|it| it.metadata.uid == home.uid);
+            pod.map(|it| (it.runs(&name), it.restarts(&name)))
+        };
+        let count = restarts(&before).map_or(0, |(_, count)| count);
+        let again = |pods: &[Pod]| restarts(pods).is_some_and(|(runs, now)| runs && now > count);
+        match home.workload.controller {
+            Controller::JobNever => {
+                let get = ["get", "job", &home.object];
+                self.replaced(container, &home, slice::from_ref(&home.uid), || {
+                    self.client.invoke(&get)
+                })
+            }
+            Controller::JobOnFailure => {
+                let got = self.client.invoke(&["get", "job", &home.object])?;
+                self.come_back(container, &home, got, again)
+            }
+            _ => {
+                let ended = self.end(container)?;
+                self.come_back(container, &home, ended, again)
+            }
+        }
+    }
+
+    /// Lets an init container end, and waits until the pod's others run.
+    pub(super) fn finish(&self, container: Container) -> Result<Answer, EngineError> {
+        let home = self.home(container)?;
+        let members = home.workload.pods[0].containers.iter().filter(|member| !member.init);
+        let main: Vec<_> = members.map(|member| member.name).collect();
+        let ended = self.end(container)?;
+        let run = |pods: &[Pod]| pods.iter().all(|pod| main.iter().all(|it| pod.runs(it.0)));
+        self.come_back(main[0], &home, ended, run)
+    }
+
+    /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
+    /// has made another.
+    pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
+        let counts = |pod: &Pod| -> Vec<_> {
+            let members = home.workload.pods[0].containers.iter();
+            members.map(|member| (pod.runs(member.name.0), pod.restarts(member.name.0))).collect()
+        };
+        let is_it = |pod: &&Pod| pod.metadata.uid == home.uid;
+        let before: Vec<_> = self.now(&home)?.iter().find(is_it).map(counts).unwrap_or_default();
+        let node = self.know(|known| known.node.clone()).unwrap_or_default();
+        let kill = Invocation::new("sh", ["-c", command])
+            .env("NAMESPACE", self.client.namespace.clone())
+            .env("POD", home.name.clone())
+            .env("NODE", node);
+        let killed = kill.run(&self.tools.interrupt)?;
+        if !killed.succeeded() {
+            let what = format!("the sandbox of {} was not killed", home.name);
+            return Err(EngineError::Refused { what, transcript: killed });
+        }
+        let again = |pods: &[Pod]| {
+            let Some(now) = pods.iter().find(is_it).map(counts) else { return false };
+            let restarted = |(now, before): (&(bool, u32), &(bool, u32))| now.0 && now.1 > before.1;
+            now.iter().zip(&before).all(restarted)
+        };
+        let first = home.workload.pods[0].containers[0].name;
+        self.come_back(first, &home, killed, again)
+    }
+
+    /// Has a pod's controller put another in its place.
+    pub(super) fn replace(&self, pod: Container) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let first = home.workload.pods.iter().find(|it| it.name == pod);
+        let first = first.map_or(pod, |pod| pod.containers[0].name);
+        if home.workload.controller == Controller::Deployment {
+            let pods = self.now(&home)?;
+            let old: Vec<_> = pods.into_iter().map(|pod| pod.metadata.uid).collect();
+            let restart = ["rollout", "restart", "deployment", &home.object];
+            return self.replaced(first, &home, &old, || self.client.invoke(&restart));
+        }
+        let delete = ["delete", "pod", &home.name];
+        self.replaced(first, &home, slice::from_ref(&home.uid), || self.client.invoke(&delete))
+    }
+
+    /// Waits until other pods run in the place of `old` ones.
+    fn replaced(
+        &self,
+        first: Container,
+        home: &Deployed,
+        old: &[String],
+        ask: impl Fn() -> Result<Transcript, EngineError>,
+    ) -> Result<Answer, EngineError> {
+        let asked = ask()?;
+        if !asked.succeeded() {
+            let what = format!("{} was not replaced", home.name);
+            return Err(EngineError::Refused { what, transcript: asked });
+        }
+        let members = home.workload.pods[0].containers;
+        let is_new = |pod: &Pod| {
+            !old.contains(&pod.metadata.uid) && members.iter().all(|it| pod.runs(it.name.0))
+        };
+        let kept = home.workload.pods.len().saturating_sub(old.len());
+        let are_new =
+            |pods: &[Pod]| pods.iter().filter(|pod| is_new(pod)).count() >= pods.len() - kept;
+        self.come_back(first, home, asked, are_new)
+    }
+
+    fn come_back(
+        &self,
+        first: Container,
+        home: &Deployed,
+        done: Transcript,
+        is_back: impl Fn(&[Pod]) -> bool,
+    ) -> Result<Answer, EngineError> {
+        match self.wait(&home.workload, &home.object, is_back)? {
+            Waited::Pods(pods, took) => {
+                self.assign(&home.workload, &home.object, &pods);
+                Ok(Answer::Observed(self.observe(first, done, took)?))
+            }
+            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.clone(), why }),
+        }
+    }
+
+    /// Adds a debug container to a pod that runs.
+    pub(super) fn debug(
+        &self,
+        pod: Container,
+        container: Container,
+    ) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let (name, image) = (container.0.to_lowercase(), self.cluster.image());
+        let debug = ["debug", &home.name, "--container", &name, "--image", image];
+        let command = manifest::command(Controller::Nobody);
+        let args = [&debug[..], &["--image-pull-policy", "IfNotPresent", "--"], &command].concat();
+        let added = self.client.invoke(&args)?;
+        if !added.succeeded() {
+            return Ok(refused(added.into()));
+        }
+        self.know(|known| known.joined(pod, container, &name));
+        match self
+            .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
+        {
+            Waited::Pods(_, took) => Ok(Answer::Observed(self.observe(container, added, took)?)),
+            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name, why }),
+        }
+    }
+
+    pub(super) fn remove(&self, pod: Container) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let kind = manifest::kind(home.workload.controller);
+        let deleted = self.client.invoke(&["delete", kind, &home.object])?;
+        self.know(|known| known.removed(pod));
+        let state = if deleted.succeeded() { State::Gone } else { State::Refused };
+        Ok(Answer::Observed(Observation { state: Some(state), ..deleted.into() }))
+    }
+}
+
+/// What the cluster does not do: an answer, or no question for it.
+fn refused(observation: Observation) -> Answer {
+    match inability::of(&observation) {
+        Some(why) => Answer::Skipped(why),
+        None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
+    }
+}

@@ -1,0 +1,110 @@
+//! Waiting until the pods of a workload are as they should be.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::manifest::{self, WORKLOAD_LABEL};
+use super::pod::{Hopeless, Pod};
+use super::{Kubernetes, changes};
+use crate::engine::EngineError;
+use crate::script::Workload;
+
+/// How long pods may take to run, to run again or to be replaced, and how often to look.
+const PATIENCE: Duration = Duration::from_mins(2);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long no node may take a pod: others may be making room.
+const UNSCHEDULABLE: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(default)]
+    message: String,
+    involved_object: Involved,
+}
+
+#[derive(Deserialize)]
+struct Involved {
+    #[serde(default)]
+    name: String,
+}
+
+/// What waiting came to.
+pub(super) enum Waited {
+    /// The pods, in the order of their names, and how long it took.
+    Pods(Vec<Pod>, Duration),
+    /// One that will never run.
+    Never(Hopeless),
+}
+
+impl Kubernetes {
+    /// Waits until the pods that `object` made are as wanted.
+    pub(super) fn wait(
+        &self,
+        workload: &Workload,
+        object: &str,
+        are_as_wanted: impl Fn(&[Pod]) -> bool,
+    ) -> Result<Waited, EngineError> {
+        let (started, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        let selector = format!("{WORKLOAD_LABEL}={object}");
+        loop {
+            let all: Vec<Pod> = self.client.list("pods", &selector)?;
+            // Before all else: it may be why they do not run.
+            self.demand_unchanged(workload, &all)?;
+            let never = all.iter().find_map(Pod::hopeless);
+            let mut pods: Vec<_> = all.into_iter().filter(Pod::counts).collect();
+            pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
+            if pods.len() == workload.pods.len() && are_as_wanted(&pods) {
+                return Ok(Waited::Pods(pods, started.elapsed()));
+            }
+            let unschedulable = pods.iter().find_map(Pod::unschedulable);
+            // The pods of a job that fail come back as others.
+            if let Some(never) = never.filter(|_| !workload.controller.is_job()) {
+                return Ok(Waited::Never(never));
+            } else if let Some(why) = unschedulable.filter(|_| started.elapsed() > UNSCHEDULABLE) {
+                return Err(self.stuck(workload, object, &why));
+            } else if started.elapsed() > patience {
+                let why = self.last_warning(object, patience)?;
+                return Err(self.stuck(workload, object, &why));
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// What the cluster warned of last, of what `object` made.
+    fn last_warning(&self, object: &str, patience: Duration) -> Result<String, EngineError> {
+        let events: Vec<Event> = self.client.list("events", "")?;
+        let of_it = |event: &&Event| {
+            event.kind == "Warning" && event.involved_object.name.starts_with(object)
+        };
+        let last = events.iter().rfind(of_it).map(|event| event.message.clone());
+        Ok(last.unwrap_or_else(|| format!("no reason was given in {} s", patience.as_secs())))
+    }
+
+    fn stuck(&self, workload: &Workload, object: &str, why: &str) -> EngineError {
+        let kind = manifest::kind(workload.controller);
+        let namespace = &self.client.namespace;
+        EngineError::Script(format!(
+            "{kind} {object} does not run: {why}\nnext step: kubectl --namespace {namespace} \
+             describe {kind} {object}, with --keep"
+        ))
+    }
+
+    /// The pods must be what was asked for: what was changed is not what was predicted.
+    fn demand_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
+        let asked: Value = json!(manifest::pod(workload, self.cluster.image(), None));
+        let changed =
+            |pod: &Pod| Some((pod.metadata.name.clone(), changes::first(&asked, &pod.spec)?));
+        let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
+        Err(EngineError::Script(format!(
+            "the cluster changed pod {name}: {change}\nnext step: see what does it (kubectl get \
+             mutatingwebhookconfigurations), or give a namespace that it leaves alone, --namespace \
+             NAME"
+        )))
+    }
+}

@@ -1,0 +1,184 @@
+//! The matrix of pods: who shares in a pod, what looks after it, and what becomes of it.
+
+use shm_core::Key;
+
+use super::{APART, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
+use crate::script::Action::{
+    Build, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace, Run,
+};
+use crate::script::{
+    Action, Container, Controller, Mechanism, Member, Place, Pod, Setting, Sharing, Workload,
+};
+
+/// Pods have no volume that is everywhere, as the file of the other matrix needs.
+const MECHANISMS: &[Mechanism] =
+    &[Mechanism::Sysv, Mechanism::Sem, Mechanism::Msg, Mechanism::Mqueue, Mechanism::Posix];
+
+/// The memory of a container that a segment is left behind in: there is no room for its text besides.
+const MEMORY: Setting = Setting::Memory(64 << 20);
+
+const fn given(name: Container, setting: Setting) -> Member {
+    Member { name, init: false, setting: Some(setting) }
+}
+
+/// Another pod.
+const OTHER_POD: Pod = Pod { name: Container("other-pod"), containers: &[Member::main(OTHER)] };
+const ANOTHER: &[Pod] = &[OTHER_POD];
+const ALONE: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }];
+const TWO_CONTAINERS: &[Pod] =
+    &[Pod { name: POD, containers: &[Member::main(WRITER), Member::main(JOINER)] }];
+const WITH_LITTLE_MEMORY: &[Pod] =
+    &[Pod { name: POD, containers: &[given(WRITER, MEMORY), Member::main(JOINER)] }];
+const ON_A_VOLUME: &[Pod] = &[Pod {
+    name: POD,
+    containers: &[
+        given(WRITER, Setting::ShmVolume),
+        given(JOINER, Setting::ShmVolume),
+        Member::main(APART),
+    ],
+}];
+const INIT: &[Pod] = &[Pod {
+    name: POD,
+    containers: &[Member { name: WRITER, init: true, setting: None }, Member::main(JOINER)],
+}];
+const REPLICAS: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }, OTHER_POD];
+
+/// What is deployed, by the name of its mode, and what happens to it.
+const MODES: [(&str, Mode, &[Event]); 8] = [
+    (
+        "pod",
+        Mode { pods: TWO_CONTAINERS, controller: Controller::Nobody, ipc: Sharing::Sandbox },
+        &[
+            Event::WriterExits,
+            Event::Debug,
+            Event::Crash,
+            Event::Leak,
+            Event::SandboxKilled,
+            Event::Recreate,
+            Event::Shmmax,
+            Event::Shmall,
+            Event::Shmmni,
+            Event::RmidForced,
+            Event::UnsafeSysctl,
+        ],
+    ),
+    (
+        "init",
+        Mode { pods: INIT, controller: Controller::Nobody, ipc: Sharing::Sandbox },
+        &[Event::InitExits],
+    ),
+    (
+        "shm-volume",
+        Mode { pods: ON_A_VOLUME, controller: Controller::Nobody, ipc: Sharing::Sandbox },
+        &[Event::WriterExits, Event::Crash, Event::SandboxKilled, Event::Recreate],
+    ),
+    (
+        "host-ipc",
+        Mode { pods: TWO_CONTAINERS, controller: Controller::Nobody, ipc: Sharing::Host },
+        &[
+            Event::WriterExits,
+            Event::Crash,
+            Event::SandboxKilled,
+            Event::Deleted,
+            Event::Recreate,
+            Event::RmidForced,
+        ],
+    ),
+    (
+        "deployment",
+        Mode { pods: REPLICAS, controller: Controller::Deployment, ipc: Sharing::Sandbox },
+        &[Event::WriterExits, Event::Crash, Event::Replaced],
+    ),
+    (
+        "stateful-set",
+        Mode { pods: REPLICAS, controller: Controller::StatefulSet, ipc: Sharing::Sandbox },
+        &[Event::WriterExits, Event::Crash, Event::Replaced],
+    ),
+    (
+        "job-on-failure",
+        Mode { pods: ALONE, controller: Controller::JobOnFailure, ipc: Sharing::Sandbox },
+        &[Event::Crash],
+    ),
+    (
+        "job-never",
+        Mode { pods: ALONE, controller: Controller::JobNever, ipc: Sharing::Sandbox },
+        &[Event::Crash],
+    ),
+];
+
+/// How a pod is made, whatever happens to it.
+#[derive(Clone, Copy)]
+struct Mode {
+    pods: &'static [Pod],
+    controller: Controller,
+    ipc: Sharing,
+}
+
+pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
+    let mut groups = Vec::new();
+    for (name, mode, events) in MODES {
+        for event in events {
+            let workload = workload(mode, *event);
+            let mut draft = Draft::new(name, *event, MECHANISMS, text);
+            pods(&mut draft, workload);
+            let observers = observers(*event, workload);
+            groups.push(draft.ask(actions(*event, workload), &observers, keys()));
+        }
+    }
+    groups
+}
+
+fn workload(mode: Mode, event: Event) -> Workload {
+    let Mode { pods, controller, ipc } = mode;
+    match event {
+        // The other container comes later.
+        Event::Debug => Workload { controller, ipc, setting: None, pods: ALONE },
+        Event::Leak => Workload { controller, ipc, setting: None, pods: WITH_LITTLE_MEMORY },
+        _ => {
+            let sysctl = event.setting().filter(|setting| matches!(setting, Setting::Sysctl(..)));
+            Workload { controller, ipc, setting: sysctl, pods }
+        }
+    }
+}
+
+fn pods(draft: &mut Draft<'_>, workload: Workload) {
+    draft.one("build", Place::Host, Build);
+    draft.make(POD, Deploy(workload));
+    if workload.pods.len() == 1 && workload.pods != ON_A_VOLUME {
+        let other = Workload { setting: None, pods: ANOTHER, ..workload };
+        draft.make(OTHER_POD.name, Deploy(Workload { controller: Controller::Nobody, ..other }));
+    }
+}
+
+fn observers(event: Event, workload: Workload) -> Vec<Observer> {
+    let containers = workload.pods[0].containers;
+    let has = |name: Container| containers.iter().any(|member| member.name == name && !member.init);
+    let mut observers = Vec::new();
+    if has(WRITER) {
+        observers.push(Observer::Own);
+    }
+    observers.push(if has(APART) { Observer::Apart } else { Observer::Other });
+    if has(JOINER) || event == Event::Debug {
+        observers.push(Observer::Joiner);
+    }
+    observers.push(Observer::Host);
+    if event == Event::Deleted {
+        observers.retain(|observer| matches!(observer, Observer::Other | Observer::Host));
+    }
+    observers
+}
+
+fn actions(event: Event, workload: Workload) -> Vec<(Container, Action)> {
+    match event {
+        Event::Debug => vec![(JOINER, Run(Sharing::Pod(POD).into()))],
+        Event::Crash => vec![(WRITER, Crash)],
+        Event::Leak => vec![(WRITER, Leak), (WRITER, ExhaustMemory)],
+        Event::InitExits => vec![(WRITER, Finish)],
+        Event::SandboxKilled => vec![(POD, KillSandbox)],
+        Event::Deleted => vec![(POD, Remove)],
+        Event::Recreate => vec![(POD, Remove), (POD, Deploy(workload))],
+        Event::Replaced => vec![(POD, Replace)],
+        // Nothing happens: the limits were there from the start.
+        _ => vec![],
+    }
+}

@@ -1,0 +1,288 @@
+//! The same many times over, one after another and side by side, and as many segments as there may be:
+//! nothing is left behind, and nothing grows. Each trial in namespaces of its own.
+//!
+//! `SHM_ROUNDS` says how many pairs of a write and a read there are; of real processes a fiftieth.
+#![forbid(unsafe_code)]
+
+#[path = "../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+mod tools;
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::thread;
+
+use assert_cmd::Command;
+use clap::Parser;
+use isolation::{LIMITS, MOUNTS, Trial, trials};
+use serde_json::Value;
+use shm_core::{Descriptor, Errno, Key, Segment, table};
+
+const ROUNDS: usize = 2000;
+
+fn rounds() -> usize {
+    env::var("SHM_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("SHM_ROUNDS is a number"))
+}
+
+/// What this process has of what could leak.
+#[derive(Debug)]
+struct Resources {
+    descriptors: usize,
+    segments_attached: usize,
+    kib: usize,
+}
+
+impl Resources {
+    fn now() -> Self {
+        let maps = fs::read_to_string("/proc/self/maps").unwrap();
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        Self {
+            descriptors: fs::read_dir("/proc/self/fd").unwrap().count(),
+            segments_attached: maps.matches("/SYSV").count(),
+            kib: resident.trim().strip_suffix(" kB").unwrap().parse().unwrap(),
+        }
+    }
+
+    /// Checks that nothing has grown since; memory by what the allocator keeps, at most.
+    #[track_caller]
+    fn have_not_grown(&self) {
+        let now = Self::now();
+        assert_eq!(now.descriptors, self.descriptors);
+        assert_eq!(now.segments_attached, 0);
+        assert!(now.kib < self.kib + 1024, "{self:?} before, {now:?} now");
+    }
+}
+
+/// Checks that the namespace holds nothing, of any kind.
+#[track_caller]
+fn nothing_is_left() {
+    for kind in ["shm", "sem", "msg"] {
+        let listing = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
+        assert_eq!(listing.lines().count(), 1, "{listing}");
+    }
+    assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
+}
+
+fn mount() {
+    Command::new("mount").args(["-t", "tmpfs", "none", "/dev/shm"]).assert().success();
+}
+
+/// The two tools' command lines for one place, parsed once: that is not what is repeated.
+struct Pair {
+    writer: shm_wr::args::Args,
+    reader: shm_rd::args::Args,
+    remover: shm_wr::args::Args,
+}
+
+impl Pair {
+    fn at(place: &[&str]) -> Self {
+        let words =
+            |first: &[&'static str]| first.iter().chain(place).map(ToString::to_string).collect();
+        let [writer, reader, remover]: [Vec<String>; 3] =
+            [words(&["shm_wr"]), words(&["shm_rd", "--raw"]), words(&["shm_wr", "--remove"])];
+        Self {
+            writer: shm_wr::args::Args::parse_from(writer),
+            reader: shm_rd::args::Args::parse_from(reader),
+            remover: shm_wr::args::Args::parse_from(remover),
+        }
+    }
+
+    /// One on each kind of object, of which no other worker uses any.
+    fn of_each_kind(worker: usize) -> Vec<Self> {
+        let (key, name) = (format!("{}", worker + 1), format!("name{worker}"));
+        let file = format!("/dev/shm/file{worker}");
+        let objects =
+            ["sem", "msg", "mqueue"].map(|kind| Self::at(&["--object", kind, "--key", &key]));
+        [["--key", &*key], ["--posix", &name], ["--file", &file]]
+            .iter()
+            .map(|place| Self::at(place))
+            .chain(objects)
+            .collect()
+    }
+
+    fn write(&mut self, text: &str) {
+        self.writer.text = Some(text.into());
+        Self::run(&self.writer, true);
+    }
+
+    /// Removes it, if it is there.
+    fn remove(&self) {
+        Self::run(&self.remover, false);
+    }
+
+    fn run(args: &shm_wr::args::Args, must: bool) {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let nothing = fs::File::open("/dev/null").unwrap();
+        let stdin = Descriptor(nothing.as_fd());
+        let status = shm_wr::write::run(args, stdin, &mut stdout, &mut stderr);
+        assert!(status == 0 || !must, "{args:?}: {}", String::from_utf8_lossy(&stderr));
+    }
+
+    fn read(&self) -> String {
+        // The texts are short: a pipe holds them.
+        let (reader, writer) = io::pipe().unwrap();
+        let mut stderr = Vec::new();
+        let stdout = Descriptor(writer.as_fd());
+        let status = shm_rd::read::run(&self.reader, false, stdout, &mut stderr);
+        drop(writer);
+        assert_eq!(status, 0, "{:?}: {}", self.reader, String::from_utf8_lossy(&stderr));
+        io::read_to_string(reader).unwrap()
+    }
+}
+
+/// So many pairs, each on another kind of object; every tenth time round removes what it made.
+fn pairs(worker: usize, rounds: usize) {
+    let mut all = Pair::of_each_kind(worker);
+    let kinds = all.len();
+    for round in 0..rounds {
+        let pair = &mut all[round % kinds];
+        let text = format!("{worker}: {}", "x".repeat(round % 200));
+        pair.write(&text);
+        assert_eq!(pair.read(), text);
+        if round / kinds % 10 == 9 {
+            pair.remove();
+        }
+    }
+    all.iter().for_each(Pair::remove);
+}
+
+fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
+    mount();
+    pairs(0, 100);
+    let before = Resources::now();
+    pairs(0, rounds());
+    nothing_is_left();
+    before.have_not_grown();
+}
+
+fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
+    const WORKERS: usize = 8;
+    mount();
+    let all = |rounds: usize| {
+        thread::scope(|scope| {
+            for worker in 0..WORKERS {
+                scope.spawn(move || pairs(worker, rounds));
+            }
+        });
+    };
+    all(100);
+    let before = Resources::now();
+    all(rounds() / WORKERS);
+    nothing_is_left();
+    before.have_not_grown();
+}
+
+fn writers_and_readers_of_one_key_see_whole_letters_and_no_errors() {
+    let pair = || Pair::at(&["--key", "1"]);
+    let mut first = pair();
+    first.write(&"a".repeat(500));
+    let before = Resources::now();
+    let each = rounds() / 4;
+    thread::scope(|scope| {
+        for letter in ["b", "c"] {
+            scope.spawn(move || {
+                let (mut pair, text) = (pair(), letter.repeat(500));
+                (0..each).for_each(|_| pair.write(&text));
+            });
+        }
+        for _ in 0..2 {
+            scope.spawn(move || {
+                let pair = pair();
+                for _ in 0..each {
+                    let text = pair.read();
+                    assert!(
+                        text.len() == 500 && text.chars().all(|it| "abc".contains(it)),
+                        "{text}"
+                    );
+                }
+            });
+        }
+    });
+    first.remove();
+    assert_eq!(table::list().unwrap(), []);
+    before.have_not_grown();
+}
+
+/// Pairs of real processes, on a key of the worker's own.
+fn pairs_of_processes(worker: usize, rounds: usize) {
+    let key = (worker + 1).to_string();
+    for round in 0..rounds {
+        let text = format!("{worker}: {round}");
+        tools::tool("shm_wr").args(["--key", &key, &text]).assert().code(0);
+        tools::tool("shm_rd").args(["--key", &key, "--raw"]).assert().code(0).stdout(text);
+        if round % 10 == 9 {
+            tools::tool("shm_wr").args(["--key", &key, "--remove"]).assert().code(0);
+        }
+    }
+}
+
+fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
+    const WORKERS: usize = 4;
+    let rounds = (rounds() / 50).next_multiple_of(10);
+    // Whoever waits for processes keeps some descriptors.
+    pairs_of_processes(0, 10);
+    let before = Resources::now();
+    pairs_of_processes(0, rounds);
+    assert_eq!(table::list().unwrap(), []);
+    thread::scope(|scope| {
+        for worker in 0..WORKERS {
+            scope
+                .spawn(move || pairs_of_processes(worker, (rounds / WORKERS).next_multiple_of(10)));
+        }
+    });
+    assert_eq!(table::list().unwrap(), []);
+    assert_eq!(Resources::now().descriptors, before.descriptors);
+}
+
+/// As many as `kernel.shmmni` allows unless somebody changed it.
+const MOST: i32 = 4096;
+
+/// Runs `shm_ls` with no more memory of its own than 4 MiB, `setrlimit(2)`.
+fn shm_ls(arguments: &[&str]) -> String {
+    let mut limited = Command::new("prlimit");
+    limited.arg("--data=4194304").arg("--").arg(tools::path("shm_ls")).args(arguments);
+    let assert = limited.assert().code(0);
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
+    fs::write("/proc/sys/kernel/shmmni", MOST.to_string()).unwrap();
+    for raw in 1..=MOST {
+        let key = Key::new(raw).unwrap();
+        let _ = Segment::create_new(key, usize::try_from(raw).unwrap(), 0o600).unwrap();
+    }
+    let one_more = Segment::create_new(Key::DEFAULT, 1, 0o600).unwrap_err();
+    assert_eq!(one_more.errno(), Some(Errno::ENOSPC));
+    let refused = tools::tool("shm_wr").arg("text").assert().code(255);
+    let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(said.contains("\ncause: all 4096 segments of kernel.shmmni are in use\n"), "{said}");
+
+    let listing = shm_ls(&[]);
+    let listed = table::Table::parse(&listing).unwrap().0;
+    let sizes: std::collections::BTreeMap<_, _> =
+        listed.iter().map(|row| (row.key, row.bytes)).collect();
+    assert!(sizes.into_iter().eq((1..=MOST).map(|raw| (raw, u64::try_from(raw).unwrap()))));
+    let json: Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
+    assert_eq!(json["segments"].as_array().unwrap().len(), listed.len());
+    // The walk with shmctl finds the same ones.
+    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    assert_eq!(shm_ls(&[]), listing);
+}
+
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::private, &[MOUNTS] =>
+            pairs_in_a_row_leave_nothing_and_nothing_grows,
+            pairs_side_by_side_leave_nothing_and_nothing_grows;
+        Trial::private, &[] =>
+            writers_and_readers_of_one_key_see_whole_letters_and_no_errors,
+            processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment;
+        Trial::private, &[LIMITS, MOUNTS] =>
+            as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory;
+    ];
+    isolation::main(trials, tools::environment)
+}

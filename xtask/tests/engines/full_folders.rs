@@ -1,0 +1,67 @@
+//! Folders that are full: the report's, and the one for the volume of a matrix.
+
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use libtest_mimic::{Failed, Trial};
+
+use crate::machine::{Engine, ensure, workspace, xtask};
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let mut trials = vec![Trial::test("a_report_that_finds_no_room_is_an_error", no_room)];
+    for engine in engines.iter().filter(|engine| !engine.has_containers()) {
+        let name = "a_report_on_a_full_disk_is_an_error";
+        trials.push(engine.trial(name, full_output));
+        let name = "a_volume_that_finds_no_room_is_an_error_that_names_a_way_out";
+        trials.push(engine.trial(name, full_volume));
+    }
+    trials
+}
+
+const FULL: &str = "No space left on device";
+
+fn fails(command: &mut Command, words: &[&str]) -> Result<(), Failed> {
+    let output = command.output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure(output.status.code() == Some(2), || format!("{:?}: {stderr}", output.status))?;
+    for words in words {
+        ensure(stderr.contains(words), || format!("no {words:?} in: {stderr}"))?;
+    }
+    Ok(())
+}
+
+fn no_room() -> Result<(), Failed> {
+    for format in ["text", "json", "markdown", "junit", "html"] {
+        for command in [&["experiment"][..], &["matrix", "--only", "sysv/private"]] {
+            let mut model = xtask();
+            model.args(command).args(["--engine", "model", "--format", format]);
+            let words = ["the report could not be written", FULL, "next step:"];
+            fails(model.args(["--output", "/dev/full"]), &words)?;
+        }
+    }
+    Ok(())
+}
+
+/// A command on a machine of its own with a folder of so much room, `$FOLDER`.
+fn with_room(size: &str, script: &str) -> Result<(Command, tempfile::TempDir), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mount = format!("mount -t tmpfs -o size={size} none \"$FOLDER\"");
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
+    command.arg(format!("{mount} && {script}")).arg(env!("CARGO_BIN_EXE_xtask"));
+    command.env("FOLDER", folder.path()).current_dir(workspace());
+    Ok((command, folder))
+}
+
+fn full_output(_: &Engine) -> Result<(), Failed> {
+    let script = "exec \"$0\" experiment --engine model --format html --output \"$FOLDER/report\"";
+    let (mut command, _folder) = with_room("4k", script)?;
+    fails(&mut command, &["the report could not be written", FULL, "next step:"])
+}
+
+fn full_volume(_: &Engine) -> Result<(), Failed> {
+    let script = "TMPDIR=$FOLDER exec \"$0\" matrix --engine namespaces --only sysv/private/oom";
+    let (mut command, _folder) = with_room("1m", script)?;
+    let words = ["large_text could not be written", FULL, "next step: name a folder with 100 MB"];
+    fails(&mut command, &words)
+}

@@ -1,0 +1,327 @@
+//! Faults at every step of a run, and kills at random moments: the run leaves nothing, or after a
+//! SIGKILL what `cargo xtask clean` removes, and the next run is not hurt meanwhile.
+
+use std::env;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use rustix::process::Signal;
+use shm_core::Key;
+use xtask::dist::Dist;
+use xtask::engine::clean_up::CleanUp;
+use xtask::engine::namespaces::Namespaces;
+use xtask::engine::tool::Tools;
+use xtask::engine::{Answer, EngineError, EngineInfo, EngineKind, discover};
+use xtask::interrupt::Interrupt;
+use xtask::ledger::random_number;
+use xtask::plan::Plan;
+use xtask::run;
+use xtask::script::{Step, article};
+
+use crate::interrupted::{Running, SOON, nothing_left};
+use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
+use crate::moments::{Calls, Fault, Moment, Tally, faults, name_of, spread};
+use crate::own_world::{self, Inventory};
+
+/// How long a run may take that nothing happens to.
+const WHOLE_RUN: Duration = Duration::from_mins(2);
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let everywhere: [(&str, Body); 4] = [
+        ("kills::signals_at_every_step_leave_nothing", signals),
+        ("kills::calls_that_fail_at_every_step_leave_nothing", failures),
+        ("kills::what_kills_at_every_step_leave_is_cleaned", kills_at_steps),
+        ("kills::what_kills_at_random_moments_leave_is_cleaned", kills_at_random),
+    ];
+    let namespaces: [(&str, Body); 4] = [
+        ("kills::what_kills_of_a_matrix_on_the_host_leave_is_cleaned", kills_of_a_matrix),
+        ("kills::panics_at_every_step_leave_nothing", panics),
+        ("kills::closed_and_full_streams_leave_nothing", streams),
+        ("kills::an_interruption_ends_a_start_that_hangs", hanging_start),
+    ];
+    let mut trials = Vec::new();
+    for engine in engines {
+        for (name, body) in everywhere {
+            trials.push(if engine.has_containers() {
+                engine.trial(name, body)
+            } else {
+                own_world::trial(engine, name, body)
+            });
+        }
+        if !engine.has_containers() {
+            trials.extend(namespaces.map(|(name, body)| own_world::trial(engine, name, body)));
+        }
+    }
+    trials
+}
+
+/// What can be seen of what runs leave: on namespaces everything, on an engine what has a run's label.
+enum Before<'a> {
+    World(Inventory),
+    Engine(&'a Engine),
+}
+
+impl<'a> Before<'a> {
+    fn look(engine: &'a Engine) -> Self {
+        if engine.has_containers() { Self::Engine(engine) } else { Self::World(Inventory::take()) }
+    }
+
+    /// Fails where the run has left something.
+    fn compare(&self, run: &Running) -> Result<(), Failed> {
+        match self {
+            Self::World(inventory) => inventory.compare(),
+            Self::Engine(engine) => nothing_left(engine, run.pid()),
+        }
+    }
+}
+
+/// The number of calls of a whole run.
+fn calls(engine: &Engine) -> Result<usize, Failed> {
+    let calls = Calls::new(engine, None);
+    engine.experiment().with(&calls.wrappers).report(0)?;
+    Ok(calls.number())
+}
+
+fn signals(engine: &Engine) -> Result<(), Failed> {
+    let mut tally = Tally::default();
+    let moments = spread(faults(engine), calls(engine)?);
+    for (moment, signal) in
+        moments.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
+    {
+        tally.add(&format!("{signal:?} at {moment:?}"), signal_at(engine, signal, moment));
+    }
+    tally.tell(engine, "SIGINT, SIGTERM and SIGHUP at steps")
+}
+
+fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<Duration>, Failed> {
+    let before = Before::look(engine);
+    let calls = Calls::new(engine, Some((Fault::Signal(signal), moment)));
+    let experiment = engine.experiment().with(&calls.wrappers);
+    let running = Running::start(experiment.args(), &experiment.path())?;
+    let output = running.output(WHOLE_RUN)?;
+    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.signal() == Some(signal.as_raw()), || {
+        format!("{:?}: {stderr}", output.status)
+    })?;
+    ensure(time < SOON, || format!("it went on for {time:?}"))?;
+    let said = format!("interrupted by SIG{}", name_of(signal));
+    // When all steps are done there may be nothing left to interrupt.
+    let is_over = String::from_utf8_lossy(&output.stdout).contains("24 steps and 3 conclusions");
+    ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
+    before.compare(&running)?;
+    Ok(Some(time))
+}
+
+fn failures(engine: &Engine) -> Result<(), Failed> {
+    let mut tally = Tally::default();
+    // A call that fails does so at its beginning.
+    for moment in spread(faults(engine), calls(engine)?.div_ceil(2)) {
+        let call = moment.call * 2 - usize::from(moment.end);
+        tally.add(&format!("call {call}"), failure_at(engine, Moment { call, end: false }));
+    }
+    tally.tell(engine, "calls that fail")
+}
+
+fn failure_at(engine: &Engine, moment: Moment) -> Result<Option<Duration>, Failed> {
+    let before = Before::look(engine);
+    let calls = Calls::new(engine, Some((Fault::Failure, moment)));
+    let experiment = engine.experiment().with(&calls.wrappers);
+    let running = Running::start(experiment.args(), &experiment.path())?;
+    let output = running.output(WHOLE_RUN)?;
+    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    // Some calls are made again, and where an image is asked for in vain it is built.
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let ended = matches!(output.status.code(), Some(0..=2));
+    ensure(ended, || format!("{:?}: {stderr}", output.status))?;
+    let told = output.status.code() != Some(2) || stderr.contains("no more today");
+    ensure(told, || stderr.to_string())?;
+    before.compare(&running)?;
+    Ok(Some(time))
+}
+
+fn kills_at_steps(engine: &Engine) -> Result<(), Failed> {
+    let mut tally = Tally::default();
+    for moment in spread(faults(engine), calls(engine)?) {
+        let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), moment)));
+        let experiment = engine.experiment().with(&calls.wrappers);
+        let kill = |_: &Running| Ok(());
+        let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
+        tally.add(&format!("{moment:?}"), outcome);
+    }
+    tally.tell(engine, "SIGKILL at steps")
+}
+
+fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
+    let started = Instant::now();
+    engine.experiment().report(0)?;
+    let mut whole = started.elapsed();
+    let mut tally = Tally::default();
+    for _ in 0..faults(engine) {
+        let experiment = engine.experiment();
+        let moment = random_part(whole);
+        let kill = kill_after(moment);
+        let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
+        if matches!(outcome, Ok(None)) {
+            whole = moment;
+        }
+        tally.add(&format!("after {moment:?}"), outcome);
+    }
+    tally.tell(engine, "SIGKILL at random moments")
+}
+
+/// Containers in the host's own namespace, with all that they can leave there.
+fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
+    let matrix = ["matrix", "--engine", engine.name, "--only", "*/host"].map(str::to_owned);
+    let path = env::var("PATH")?;
+    let started = Instant::now();
+    xtask().args(&matrix).output()?;
+    let mut whole = started.elapsed();
+    let mut tally = Tally::default();
+    for _ in 0..faults(engine) {
+        let moment = random_part(whole);
+        let outcome = killed(engine, matrix.to_vec(), &path, kill_after(moment));
+        if matches!(outcome, Ok(None)) {
+            whole = moment;
+        }
+        tally.add(&format!("after {moment:?}"), outcome);
+    }
+    tally.tell(engine, "SIGKILL of a matrix at random moments")
+}
+
+fn random_part(whole: Duration) -> Duration {
+    whole * u32::try_from(random_number() & 0xffff).unwrap() / 0x1_0000
+}
+
+fn kill_after(moment: Duration) -> impl FnOnce(&Running) -> Result<(), Failed> {
+    move |running| {
+        thread::sleep(moment);
+        running.signal(Signal::KILL)
+    }
+}
+
+/// Starts a run, has it killed, cleans up while the next run goes on, and looks what is left.
+fn killed(
+    engine: &Engine,
+    args: Vec<String>,
+    path: &str,
+    kill: impl FnOnce(&Running) -> Result<(), Failed>,
+) -> Result<Option<Duration>, Failed> {
+    let before = Before::look(engine);
+    let running = Running::start(args, path)?;
+    kill(&running)?;
+    let was_killed = running.output(WHOLE_RUN)?.status.signal() == Some(Signal::KILL.as_raw());
+    let next = engine.experiment();
+    let next = Running::start(next.args(), &next.path())?;
+    let started = Instant::now();
+    let cleaned = xtask().arg("clean").output()?;
+    let time = started.elapsed();
+    let stderr = String::from_utf8_lossy(&cleaned.stderr);
+    ensure(cleaned.status.success(), || format!("clean: {stderr}"))?;
+    if engine.has_containers() {
+        before.compare(&running)?;
+    }
+    let output = next.output(WHOLE_RUN)?;
+    ensure(output.status.success(), || {
+        format!("the next run: {}", String::from_utf8_lossy(&output.stderr))
+    })?;
+    before.compare(&running)?;
+    Ok(was_killed.then_some(time))
+}
+
+/// An engine that panics at one of its steps.
+struct Panicking {
+    engine: Namespaces,
+    steps: std::sync::atomic::AtomicUsize,
+}
+
+impl xtask::engine::Engine for Panicking {
+    fn info(&self) -> &EngineInfo {
+        self.engine.info()
+    }
+
+    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+        let left = self.steps.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        assert_ne!(left, 0, "a defect at {step:?}");
+        self.engine.carry_out(step)
+    }
+
+    fn clean_up(&self) -> Result<usize, EngineError> {
+        self.engine.clean_up()
+    }
+}
+
+fn panics(engine: &Engine) -> Result<(), Failed> {
+    let objects = Key::new(random_key()).ok_or("no key")?.into();
+    let info = EngineInfo { name: EngineKind::Namespaces, ..discover::model().info };
+    let interrupt = Interrupt::default();
+    let plan = Plan::new(article::script(Key::new(random_key()).unwrap(), &[]), info.rules())?;
+    let mut tally = Tally::default();
+    for step in 0..plan.len() {
+        let tools =
+            Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt: interrupt.clone() };
+        let panicking =
+            Panicking { engine: Namespaces::new(info.clone(), false, tools), steps: step.into() };
+        let before = Inventory::take();
+        let started = Instant::now();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let clean_up = CleanUp::new(&panicking, true);
+            let done = run::run(&plan, &panicking, &interrupt, &mut vec![], &mut |_| {});
+            drop(clean_up);
+            done
+        }));
+        let panicked = ensure(outcome.is_err(), || format!("no panic: {outcome:?}"));
+        let outcome = panicked.and_then(|()| before.compare());
+        tally.add(&format!("step {step}"), outcome.map(|()| Some(started.elapsed())));
+    }
+    tally.tell(engine, "panics")
+}
+
+fn streams(engine: &Engine) -> Result<(), Failed> {
+    let args = engine.experiment().args().join(" ");
+    let run = format!("{} {args}", env!("CARGO_BIN_EXE_xtask"));
+    let cases = [
+        ("a reader that closes standard output", into_closed(&format!("{run} 2>/dev/null")), 0),
+        ("no standard output", format!("{run} >&-"), 0),
+        ("no standard error", format!("{run} 2>&-"), 0),
+        ("a reader that closes standard error", into_closed(&format!("{run} 2>&1 >/dev/null")), 0),
+        ("a full disk", format!("{run} >/dev/full"), 2),
+    ];
+    let mut tally = Tally::default();
+    for (what, script, status) in cases {
+        let before = Inventory::take();
+        let started = Instant::now();
+        let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let ended = ensure(output.status.code() == Some(status), || {
+            format!("{:?}: {stderr}", output.status)
+        });
+        let outcome = ended.and_then(|()| before.compare());
+        tally.add(what, outcome.map(|()| Some(started.elapsed())));
+    }
+    tally.tell(engine, "closed and full streams")
+}
+
+/// A pipe into nowhere; the status is that of the program.
+fn into_closed(command: &str) -> String {
+    format!("exit $( {{ {{ {command}; echo $? >&3; }} | true; }} 3>&1 )")
+}
+
+/// A container that does not get as far as being one, and hears nothing but a SIGKILL.
+fn hanging_start(engine: &Engine) -> Result<(), Failed> {
+    let before = Inventory::take();
+    let wrappers = Wrappers::new();
+    let deaf = "case \"$*\" in *watch*) trap '' INT TERM HUP; echo deaf >";
+    let script = format!("{deaf}{}; sleep 1000;; esac", wrappers.log_file().display());
+    let wrappers = wrappers.wrap("unshare", &script);
+    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 1)?;
+    running.signal(Signal::INT)?;
+    // An engine's container is given ten seconds to stop.
+    let output = running.output(Duration::from_secs(6))?;
+    ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
+    before.compare()
+}

@@ -1,0 +1,371 @@
+//! A cluster that is not there, does not let us, changes what it is asked for, or does not let go:
+//! each ends with a message that names it, and leaves nothing.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use assert_cmd::Command;
+use libtest_mimic::{Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::cluster::{NODES, alone, image, kubectl, missing, refused, run, trial};
+use crate::interrupted::Running;
+use crate::machine::{ensure, trial_with, xtask};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("no_kubectl_is_named", no_kubectl),
+        trial("a_cluster_that_does_not_answer_is_named", no_cluster),
+        trial("a_token_that_has_expired_is_named", expired_token),
+        trial("without_the_right_to_make_namespaces_one_that_is_there_will_do", no_right),
+        trial("a_quota_is_told_in_the_clusters_words", quota),
+        here("a_webhooks_no_is_told_in_its_words", denied),
+        here("where_pods_may_not_see_the_node_what_it_sees_is_skipped", no_host_ipc),
+        alone("a_pod_that_no_node_takes_is_told_soon", pending),
+        here_alone("a_node_that_is_lost_in_the_middle_ends_the_run", node_lost),
+    ]
+}
+
+/// A trial with a part of the cluster that has to be on this machine.
+fn here(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
+    here_with(name, move || {
+        let _beside_others = NODES.read();
+        body()
+    })
+}
+
+/// One that does something to the nodes of all.
+fn here_alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
+    here_with(name, move || {
+        let _alone = NODES.write();
+        body()
+    })
+}
+
+fn here_with(name: &str, body: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
+    let elsewhere = || {
+        let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
+        let server = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let is_here = server.starts_with("https://127.0.0.1") && kubelet("node2").is_some();
+        (!is_here).then(|| format!("the cluster at {server} is not one of this machine"))
+    };
+    trial_with("kubernetes", name, move || missing().or_else(elsewhere), body)
+}
+
+/// A namespace of this test alone; it goes with it.
+pub(crate) struct Namespace(pub(crate) String);
+
+impl Namespace {
+    pub(crate) fn new(what: &str) -> Result<Self, Failed> {
+        let name = format!("shm-test-{what}-{}", std::process::id());
+        let made = kubectl(&["create", "namespace", &name]);
+        ensure(made.status.success(), || String::from_utf8_lossy(&made.stderr).into_owned())?;
+        Ok(Self(name))
+    }
+
+    /// The pods in it that go nowhere by themselves.
+    pub(crate) fn pods(&self) -> Vec<String> {
+        let listed = kubectl(&["get", "pods", "-n", &self.0, "-o", "name"]);
+        String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
+    }
+
+    /// Whether it is there and stays.
+    fn is_there(&self) -> bool {
+        let phase = kubectl(&["get", "namespace", &self.0, "-o", "jsonpath={.status.phase}"]);
+        phase.stdout == b"Active"
+    }
+
+    pub(crate) fn apply(&self, object: &Value) -> Result<(), Failed> {
+        let mut apply = Command::new("kubectl");
+        apply.args(["apply", "-n", &self.0, "-f", "-"]).write_stdin(object.to_string());
+        let applied = apply.output()?;
+        ensure(applied.status.success(), || String::from_utf8_lossy(&applied.stderr).into_owned())
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        kubectl(&["delete", "namespace", &self.0, "--wait=false"]);
+    }
+}
+
+/// A configuration for kubectl that is the present one, with `server` or `user` in place of its own.
+pub(crate) fn configuration(
+    server: Option<&str>,
+    user: Option<Value>,
+) -> Result<(TempDir, String), Failed> {
+    let shown = kubectl(&["config", "view", "--minify", "--raw", "--flatten", "-o", "json"]);
+    let mut config: Value = serde_json::from_slice(&shown.stdout)?;
+    if let Some(server) = server {
+        config["clusters"][0]["cluster"]["server"] = json!(server);
+    }
+    if let Some(user) = user {
+        config["users"][0]["user"] = user;
+    }
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("config.json");
+    fs::write(&path, config.to_string())?;
+    Ok((folder, path.to_string_lossy().into_owned()))
+}
+
+fn no_kubectl() -> Result<(), Failed> {
+    let empty = tempfile::tempdir()?;
+    let mut experiment = xtask();
+    experiment.args(["experiment", "--engine", "kubernetes", "--image", &image()]);
+    let output = experiment.env("PATH", empty.path()).output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure(output.status.code() == Some(2), || format!("{:?}", output.status))?;
+    ensure(stderr.contains("kubectl is not installed") && stderr.contains("next step"), || {
+        stderr.clone().into_owned()
+    })
+}
+
+fn no_cluster() -> Result<(), Failed> {
+    // Nobody listens there.
+    let (_folder, path) = configuration(Some("https://127.0.0.1:9"), None)?;
+    refused(&["--image", &image(), "--kubeconfig", &path], "127.0.0.1:9")
+}
+
+fn expired_token() -> Result<(), Failed> {
+    let (_folder, path) = configuration(None, Some(json!({ "token": "long-gone" })))?;
+    refused(&["--image", &image(), "--kubeconfig", &path], "its token is missing or has expired")
+}
+
+/// An account that may do all with these resources in one namespace, and make none.
+pub(crate) fn let_work_in(namespace: &Namespace, resources: &[&str]) -> Result<Value, Failed> {
+    namespace.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": [
+        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "worker" } },
+        { "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
+          "metadata": { "name": "worker-token",
+                        "annotations": { "kubernetes.io/service-account.name": "worker" } } },
+        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": { "name": "work" },
+          "rules": [{ "apiGroups": ["", "apps", "batch"], "resources": resources, "verbs": ["*"] }] },
+        { "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+          "metadata": { "name": "work" },
+          "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "work" },
+          "subjects": [{ "kind": "ServiceAccount", "name": "worker", "namespace": namespace.0 }] },
+    ]}))?;
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(20) {
+        let path = "go-template={{if .data.token}}{{.data.token | base64decode}}{{end}}";
+        let token = kubectl(&["get", "secret", "worker-token", "-n", &namespace.0, "-o", path]);
+        if token.status.success() && !token.stdout.is_empty() {
+            return Ok(json!({ "token": String::from_utf8(token.stdout)? }));
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Err("the account got no token".into())
+}
+
+fn no_right() -> Result<(), Failed> {
+    let namespace = Namespace::new("right")?;
+    // All that the experiment needs.
+    let user = let_work_in(&namespace, &["pods", "pods/exec", "events"])?;
+    let (_folder, path) = configuration(None, Some(user))?;
+    let args = ["--image", &image(), "--kubeconfig", &path];
+    refused(&args, "give one that is there, --namespace NAME")?;
+    let (status, stdout, stderr) = run(&[&args[..], &["--namespace", &namespace.0]].concat())?;
+    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    ensure(namespace.is_there(), || "the namespace is gone".to_owned())?;
+    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+}
+
+fn quota() -> Result<(), Failed> {
+    let namespace = Namespace::new("quota")?;
+    namespace.apply(&json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "one-pod" },
+        "spec": { "hard": { "pods": "1" } }
+    }))?;
+    refused(&["--image", &image(), "--namespace", &namespace.0], "exceeded quota: one-pod")?;
+    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+}
+
+/// An admission webhook for the pods of one namespace, on this machine.
+struct Webhook {
+    name: String,
+    server: Running,
+    _folder: TempDir,
+}
+
+impl Webhook {
+    /// One that says no, with `message`, to all pods or to those in the node's IPC namespace alone.
+    fn new(namespace: &Namespace, which: &str, message: &str) -> Result<Self, Failed> {
+        let folder = tempfile::tempdir()?;
+        let [certificate, key, port] = ["crt", "key", "port"].map(|file| folder.path().join(file));
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=hook",
+        ]);
+        openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"]).arg(&key);
+        openssl.arg("-out").arg(&certificate).assert().success();
+        let server =
+            ["-c", WEBHOOK, &folder.path().to_string_lossy(), which, message].map(str::to_owned);
+        let server = Running::start_program("python3", server.into(), &std::env::var("PATH")?)?;
+        let started = Instant::now();
+        while !port.exists() && started.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(50));
+        }
+        let url = format!("https://127.0.0.1:{}/", fs::read_to_string(&port)?);
+        let mut base64 = Command::new("base64");
+        let bundle = base64.args(["-w", "0"]).arg(&certificate).output()?;
+        let label = ["label", "namespace", &namespace.0, &format!("shm-test={}", namespace.0)];
+        ensure(kubectl(&label).status.success(), || "no label".to_owned())?;
+        namespace.apply(&json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "MutatingWebhookConfiguration",
+            "metadata": { "name": namespace.0 },
+            "webhooks": [{
+                "name": "hook.example.org",
+                "clientConfig": { "url": url, "caBundle": String::from_utf8(bundle.stdout)? },
+                "rules": [{ "operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"],
+                            "resources": ["pods"] }],
+                "namespaceSelector": { "matchLabels": { "shm-test": namespace.0 } },
+                "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"]
+            }]
+        }))?;
+        // The API server needs a moment to know of it.
+        thread::sleep(Duration::from_secs(2));
+        Ok(Self { name: namespace.0.clone(), server, _folder: folder })
+    }
+}
+
+impl Drop for Webhook {
+    fn drop(&mut self) {
+        kubectl(&["delete", "mutatingwebhookconfiguration", &self.name]);
+        let _ = self.server.signal(Signal::KILL);
+    }
+}
+
+/// The server of a webhook: writes its port to a file and answers until it is killed.
+const WEBHOOK: &str = r#"
+import http.server, json, ssl, sys
+folder, which, message = sys.argv[1:]
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        sees_node = review["request"]["object"]["spec"].get("hostIPC", False)
+        answer = {"uid": review["request"]["uid"], "allowed": which == "hostIPC" and not sees_node,
+                  "status": {"message": message}}
+        body = {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": answer}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(folder + "/crt", folder + "/key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+open(folder + "/port", "w").write(str(server.server_port))
+server.serve_forever()
+"#;
+
+fn denied() -> Result<(), Failed> {
+    let namespace = Namespace::new("denied")?;
+    let _webhook = Webhook::new(&namespace, "all", "not on a Monday")?;
+    refused(&["--image", &image(), "--namespace", &namespace.0], "not on a Monday")
+}
+
+/// As Pod Security's level `baseline` does it, which clusters have since 1.25.
+fn no_host_ipc() -> Result<(), Failed> {
+    let namespace = Namespace::new("baseline")?;
+    let words = "violates PodSecurity \"baseline:latest\": host namespaces (hostIPC=true)";
+    let _webhook = Webhook::new(&namespace, "hostIPC", words)?;
+    let args = ["--image", &image(), "--namespace", &namespace.0, "--format", "json"];
+    let (status, stdout, stderr) = run(&args)?;
+    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    let report: Value = serde_json::from_str(&stdout)?;
+    let steps = report["steps"].as_array().ok_or("no steps")?.iter();
+    let skipped: Vec<_> = steps.filter(|step| step["verdict"] == "skip").collect();
+    let is_told = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
+    let of_host = skipped.iter().filter(|step| is_told(step)).count();
+    ensure(of_host == 2, || format!("{skipped:?}"))?;
+    let conclusions = report["conclusions"].as_array().ok_or("no conclusions")?.iter();
+    let verdicts: Vec<_> = conclusions.filter_map(|it| it["verdict"].as_str()).collect();
+    ensure(verdicts == ["pass", "skip", "pass", "pass"], || format!("{verdicts:?}"))
+}
+
+/// Lets pods go to all nodes again, whatever became of the test.
+struct Cordoned(Vec<String>);
+
+impl Cordoned {
+    fn all() -> Result<Self, Failed> {
+        let listed = kubectl(&["get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"]);
+        let names = String::from_utf8(listed.stdout)?.split(' ').map(str::to_owned).collect();
+        let cordoned = Self(names);
+        for name in &cordoned.0 {
+            ensure(kubectl(&["cordon", name]).status.success(), || format!("cordon {name}"))?;
+        }
+        Ok(cordoned)
+    }
+}
+
+impl Drop for Cordoned {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            kubectl(&["uncordon", name]);
+        }
+    }
+}
+
+fn pending() -> Result<(), Failed> {
+    let namespace = Namespace::new("pending")?;
+    let _cordoned = Cordoned::all()?;
+    refused(&["--image", &image(), "--namespace", &namespace.0], "nodes are available")?;
+    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+}
+
+/// The first pod of a run in a namespace, once it is there.
+pub(crate) fn first_pod(namespace: &Namespace, ending: &str) -> Result<String, Failed> {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(40) {
+        if let Some(pod) = namespace.pods().into_iter().find(|pod| pod.ends_with(ending)) {
+            return Ok(pod);
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
+    Err("no pod appeared".into())
+}
+
+pub(crate) fn start_in(namespace: &Namespace, more: &[&str]) -> Result<Running, Failed> {
+    let image = image();
+    let args =
+        ["experiment", "--engine", "kubernetes", "--image", &image, "--namespace", &namespace.0];
+    let args = [&args[..], more].concat().into_iter().map(str::to_owned).collect();
+    Running::start(args, &std::env::var("PATH")?)
+}
+
+/// The process of a node's kubelet, where the cluster is on this machine.
+fn kubelet(node: &str) -> Option<Pid> {
+    let text = fs::read_to_string(format!("/var/lib/shm-kube/{node}-kubelet.pid")).ok()?;
+    Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)
+}
+
+/// Lets a process go on, whatever became of the test.
+struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill_process(self.0, Signal::CONT);
+    }
+}
+
+fn node_lost() -> Result<(), Failed> {
+    let namespace = Namespace::new("lost")?;
+    let kubelet = kubelet("node2").ok_or("it has no kubelet")?;
+    let running = start_in(&namespace, &["--node", "node2"])?;
+    first_pod(&namespace, "-pod-b")?;
+    kill_process(kubelet, Signal::STOP)?;
+    let stopped = Stopped(kubelet);
+    let ended = running.output(Duration::from_mins(4)).cloned();
+    drop(stopped);
+    let ended = ended?;
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    ensure(ended.status.code() == Some(2), || format!("{:?} {stderr}", ended.status))?;
+    ensure(stderr.contains("did not finish within") || stderr.contains("does not run"), || {
+        stderr.clone().into_owned()
+    })?;
+    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+}

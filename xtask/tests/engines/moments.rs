@@ -1,0 +1,158 @@
+//! The moments of a run: it calls other programs, and each call has a beginning and an end.
+//!
+//! Wrappers in PATH number the calls, and at one of them they do something to the run that calls:
+//! so it happens exactly there, however fast or slow the machine is.
+
+use std::fs;
+use std::time::{Duration, SystemTime};
+
+use libtest_mimic::Failed;
+use rustix::process::Signal;
+use xtask::ledger::random_number;
+
+use crate::machine::{Engine, Wrappers};
+use crate::own_world::count;
+
+/// The number of kills on namespaces; a tenth of it is done to an engine, where each takes seconds.
+const VARIABLE: &str = "SHM_KILLS";
+const DEFAULT: usize = 20;
+
+/// How many faults a trial injects.
+pub(crate) fn faults(engine: &Engine) -> usize {
+    let number = std::env::var(VARIABLE).ok().and_then(|number| number.parse().ok());
+    let number = number.unwrap_or(DEFAULT);
+    if engine.has_containers() { number.div_ceil(10) } else { number }
+}
+
+/// What happens to a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Fault {
+    /// It gets a signal.
+    Signal(Signal),
+    /// The call fails, with a status and a message.
+    Failure,
+}
+
+/// When it happens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// The number of the call, from 1.
+    pub(crate) call: usize,
+    /// At its end and not at its beginning.
+    pub(crate) end: bool,
+}
+
+/// So many moments of a run of so many calls, evenly spread; all of them where there are enough.
+pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = Moment> {
+    let moments = 2 * calls;
+    let start = usize::try_from(random_number() & 0xffff).unwrap();
+    // With an odd stride both beginnings and ends are met.
+    let stride = (moments / number).max(1) | 1;
+    let moment = move |index| (start + index * stride) % moments;
+    (0..number).map(moment).map(|at| Moment { call: at / 2 + 1, end: at % 2 == 1 })
+}
+
+/// Wrappers that number the calls of a run on an engine.
+pub(crate) struct Calls {
+    pub(crate) wrappers: Wrappers,
+}
+
+impl Calls {
+    /// With a fault at a moment, or none.
+    pub(crate) fn new(engine: &Engine, fault: Option<(Fault, Moment)>) -> Self {
+        let programs: &[&str] =
+            if engine.has_containers() { &[engine.name] } else { &["unshare", "nsenter", "lsns"] };
+        let mut wrappers = Wrappers::new();
+        for program in programs {
+            let number = format!(
+                "set -C; n=1; until {{ command : >{}/call.$n; }} 2>/dev/null; do n=$((n+1)); done",
+                wrappers.path().display()
+            );
+            // A container of namespaces is the process that unshare becomes: it has no end. What is
+            // called in it is no call of the run.
+            let fault = fault.map_or_else(String::new, |(fault, moment)| {
+                script(fault, Moment { end: moment.end && *program != "unshare", ..moment })
+            });
+            wrappers = wrappers.wrap(program, &format!("{number}\n{fault}"));
+        }
+        Self { wrappers }
+    }
+
+    /// How many calls there were.
+    pub(crate) fn number(&self) -> usize {
+        (1..1000).take_while(|call| self.file(*call).exists()).count()
+    }
+
+    fn file(&self, call: usize) -> std::path::PathBuf {
+        self.wrappers.path().join(format!("call.{call}"))
+    }
+
+    /// How long ago a call began, if it did.
+    pub(crate) fn since(&self, call: usize) -> Option<Duration> {
+        let began = fs::metadata(self.file(call)).and_then(|file| file.modified()).ok()?;
+        SystemTime::now().duration_since(began).ok()
+    }
+}
+
+fn script(fault: Fault, moment: Moment) -> String {
+    let action = match fault {
+        Fault::Signal(signal) => format!("kill -s {} $PPID", name_of(signal)),
+        Fault::Failure => "echo 'no more today' >&2; exit 1".to_owned(),
+    };
+    let (call, end) = (moment.call, moment.end);
+    let to_its_end = if end { "\"$real\" \"$@\"; status=$?;" } else { "" };
+    let exit = if end { "; exit $status" } else { "" };
+    format!("[ $n = {call} ] && {{ {to_its_end} {action}{exit}; }}")
+}
+
+/// As `kill` calls it.
+pub(crate) fn name_of(signal: Signal) -> &'static str {
+    match signal {
+        Signal::INT => "INT",
+        Signal::TERM => "TERM",
+        Signal::HUP => "HUP",
+        _ => "KILL",
+    }
+}
+
+/// What came of many faults of one kind.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    injected: usize,
+    /// The run was over before.
+    late: usize,
+    slowest: Duration,
+    failures: Vec<String>,
+}
+
+impl Tally {
+    /// One fault more: how long the run went on after it, or that it came too late, or what was wrong.
+    pub(crate) fn add(&mut self, what: &str, outcome: Result<Option<Duration>, Failed>) {
+        match outcome {
+            Ok(None) => self.late += 1,
+            Ok(Some(time)) => {
+                self.injected += 1;
+                self.slowest = self.slowest.max(time);
+            }
+            Err(failed) => {
+                self.injected += 1;
+                self.failures.push(format!("{what}: {}", failed.message().unwrap_or("failed")));
+            }
+        }
+    }
+
+    /// Tells the count; fails where a fault was not survived, or where there was none.
+    pub(crate) fn tell(self, engine: &Engine, what: &str) -> Result<(), Failed> {
+        let Self { injected, late, slowest, failures } = self;
+        let bad = failures.len();
+        let (name, good, slowest) = (engine.name, injected - bad, slowest.as_millis());
+        count(&format!(
+            "{name}: {what}: {injected} injected, {good} survived, {bad} left something or failed; \
+             {late} too late; the slowest end after {slowest} ms"
+        ));
+        if injected == 0 {
+            return Err("no fault was injected".into());
+        }
+        if bad == 0 { Ok(()) } else { Err(failures.join("\n").into()) }
+    }
+}

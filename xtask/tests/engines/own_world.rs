@@ -1,0 +1,165 @@
+//! Trials in a world of their own: IPC, mount and pid namespaces, a temporary folder, and a PATH with
+//! few programs. What is there before and after is all there is, so that the two can be compared
+//! exactly, whatever else the machine does meanwhile.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use xtask::dist::{Dist, TOOLS};
+
+use crate::isolation::private;
+use crate::machine::{Body, Engine, Wrappers, ensure, which};
+
+/// Set inside; holds the folder that has all of the world's.
+const INSIDE: &str = "SHM_TRIAL_INSIDE";
+/// The folders there: the runs' temporary one, the POSIX message queues, and what is a trial's own.
+const TEMPORARY: &str = "tmp";
+const QUEUES: &str = "mqueue";
+const ASIDE: &str = "aside";
+/// How lines begin that count what was done: they are told even where all went well.
+const COUNTED: &str = "counted: ";
+/// How long a whole trial may take.
+const PATIENCE: Duration = Duration::from_mins(15);
+/// How long what a run has started may take to end by itself.
+const SETTLES: Duration = Duration::from_secs(5);
+
+/// What a run on namespaces calls, and what the trials do.
+const PROGRAMS: [&str; 7] = ["unshare", "nsenter", "lsns", "mount", "sh", "true", "sleep"];
+
+/// Whether this program runs a trial inside.
+pub(crate) fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// Where a trial keeps what is not a run's.
+pub(crate) fn aside() -> PathBuf {
+    env::var_os(INSIDE).map_or_else(env::temp_dir, |world| PathBuf::from(world).join(ASIDE))
+}
+
+/// A trial in a world of its own, which is this program started again.
+pub(crate) fn trial(engine: &Arc<Engine>, name: &'static str, body: Body) -> Trial {
+    engine.trial(name, move |engine| if is_inside() { body(engine) } else { outside(engine, name) })
+}
+
+fn outside(engine: &Engine, name: &str) -> Result<(), Failed> {
+    let world = tempfile::tempdir()?;
+    for folder in [TEMPORARY, QUEUES, ASIDE] {
+        fs::create_dir(world.path().join(folder))?;
+    }
+    let programs = programs();
+    // Where queues cannot be mounted there are none.
+    let enter = "mount -t tmpfs shm /dev/shm && { mount -t mqueue queues \"$0\"; exec \"$@\"; }";
+    let output = private("sh")
+        .args(["-c", enter])
+        .arg(world.path().join(QUEUES))
+        .arg(env::current_exe()?)
+        .args(["--exact", &format!("{}::{name}", engine.name), "--test-threads", "1"])
+        .env(INSIDE, world.path())
+        .env("TMPDIR", world.path().join(TEMPORARY))
+        .env("PATH", programs.path())
+        .env("CARGO", programs.path().join("cargo"))
+        .timeout(PATIENCE)
+        .output()?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    for line in said.lines().filter_map(|line| line.strip_prefix(COUNTED)) {
+        count(line);
+    }
+    ensure(output.status.success(), || format!("{}\n{said}", output.status))
+}
+
+/// Tells a count, wherever this is.
+pub(crate) fn count(line: &str) {
+    let prefix = if is_inside() { COUNTED } else { "" };
+    let _ = writeln!(io::stderr(), "{prefix}{line}");
+}
+
+/// The programs that a run on namespaces needs. The tools are up to date, and cargo says so at once.
+fn programs() -> Wrappers {
+    let programs = Wrappers::new();
+    for program in PROGRAMS {
+        let real = which(program).unwrap_or_else(|| panic!("{program} is not installed"));
+        symlink(real, programs.path().join(program)).unwrap();
+    }
+    let tool = |tool| format!("echo '{{\"executable\":\"{}\"}}'", Dist::as_it_is().tool(tool));
+    let tools = TOOLS.map(tool).join("\n");
+    programs.wrap("cargo", &format!("{tools}\nexit 0")).wrap("rustc", "echo /nonexistent; exit 0")
+}
+
+/// All that is in this world.
+#[derive(Debug)]
+pub(crate) struct Inventory(BTreeSet<String>);
+
+impl Inventory {
+    pub(crate) fn take() -> Self {
+        let mut things = BTreeSet::new();
+        for kind in ["shm", "sem", "msg"] {
+            let listed = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
+            let ids = listed
+                .lines()
+                .skip(1)
+                .map(|line| line.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" id "));
+            things.extend(ids.map(|line| format!("{kind}: key {line}")));
+        }
+        let world = PathBuf::from(env::var_os(INSIDE).unwrap());
+        for folder in ["/dev/shm".into(), world.join(QUEUES), world.join(TEMPORARY)] {
+            files(&folder, &mut things);
+        }
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        things.extend(mounts.lines().map(|line| format!("mount: {line}")));
+        things.extend(processes());
+        Self(things)
+    }
+
+    /// Fails where something else is there now; what ends by itself may take its time. A mount of
+    /// others, seen from here, goes when they remove its folder.
+    pub(crate) fn compare(&self) -> Result<(), Failed> {
+        let started = Instant::now();
+        loop {
+            let now = Self::take();
+            let new: Vec<_> = now.0.difference(&self.0).collect();
+            let gone = self.0.difference(&now.0);
+            let gone: Vec<_> = gone.filter(|thing| !thing.starts_with("mount")).collect();
+            if new.is_empty() && gone.is_empty() {
+                return Ok(());
+            }
+            if started.elapsed() > SETTLES {
+                return Err(format!("left: {new:?}, gone: {gone:?}").into());
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Whether there is anything whose description has `word` in it.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.0.iter().any(|thing| thing.contains(word))
+    }
+}
+
+fn files(folder: &Path, found: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        found.insert(format!("file: {}", entry.path().display()));
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            files(&entry.path(), found);
+        }
+    }
+}
+
+/// Those that live: one that has ended stays until its parent asks, and that may be killed.
+fn processes() -> impl Iterator<Item = String> {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(|pid| {
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let lives = !command.is_empty();
+        lives.then(|| format!("process: {pid} {}", String::from_utf8_lossy(&command)))
+    })
+}

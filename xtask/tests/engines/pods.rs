@@ -1,0 +1,141 @@
+//! The matrix of pods on a cluster.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+use rustix::process::Signal;
+use serde_json::Value;
+use shm_core::{Key, Segment};
+
+use crate::cluster::{image, kubectl, trial};
+use crate::interrupted::Running;
+use crate::machine::{ensure, xtask};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = vec![
+        trial("a_sandbox_that_was_not_killed_is_not_counted", sandbox_stays),
+        trial("a_killed_matrix_leaves_nothing_on_the_node", killed),
+    ];
+    let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
+    if wanted.split(',').any(|name| name == "kubernetes") {
+        trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || as_predicted("*", 473)));
+    } else {
+        // What differs most from containers, and what leaves most behind.
+        trials.push(trial("a_restarted_container_is_as_predicted", || {
+            as_predicted("*/shm-volume/crash", 20)
+        }));
+        trials.push(trial("a_replaced_pod_is_as_predicted", || {
+            as_predicted("*/stateful-set/replaced", 15)
+        }));
+        trials.push(trial("a_failed_job_is_as_predicted", || as_predicted("*/job-never", 15)));
+        trials.push(trial("a_deleted_pod_on_the_node_is_as_predicted", || {
+            as_predicted("*/host-ipc/deleted", 10)
+        }));
+    }
+    trials
+}
+
+fn args(only: &str, kill_sandbox: &str) -> Vec<String> {
+    let image = image();
+    let mut args = vec!["matrix", "--engine", "kubernetes", "--image", &image, "--only", only];
+    args.extend(["--jobs", "4", "--format", "json"]);
+    if !kill_sandbox.is_empty() {
+        args.extend(["--kill-sandbox", kill_sandbox]);
+    }
+    args.into_iter().map(str::to_owned).collect()
+}
+
+fn cells(only: &str, kill_sandbox: &str) -> Result<(Option<i32>, Vec<Value>), Failed> {
+    let mut matrix = xtask();
+    let output = matrix.args(args(only, kill_sandbox)).timeout(Duration::from_mins(15)).output()?;
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let cells = report["engines"][0]["cells"].as_array().ok_or("no cells")?.clone();
+    Ok((output.status.code(), cells))
+}
+
+fn as_predicted(only: &str, count: usize) -> Result<(), Failed> {
+    let kill_sandbox = std::env::var("SHM_KILL_SANDBOX").unwrap_or_default();
+    let (status, cells) = cells(only, &kill_sandbox)?;
+    let is = |verdict: &str| {
+        let cells = cells.iter().filter(|cell| cell["verdict"] == verdict);
+        cells.map(|cell| format!("{cell:#}")).collect::<Vec<_>>().join("\n")
+    };
+    ensure(status == Some(0), || [is("differs"), is("unstable")].concat())?;
+    ensure(cells.len() == count, || format!("{} cells", cells.len()))?;
+    // Not every cluster has debug containers, and none a word for the end of a sandbox.
+    let may_be_skipped = |cell: &Value| {
+        cell["event"] == "debug" || (cell["event"] == "sandbox-killed" && kill_sandbox.is_empty())
+    };
+    let skipped = |cell: &&Value| cell["verdict"] == "skipped" && !may_be_skipped(cell);
+    ensure(!cells.iter().any(|cell| skipped(&cell)), || is("skipped"))
+}
+
+/// A command that succeeds and does nothing: what was written is still seen, by the same sandbox.
+fn sandbox_stays() -> Result<(), Failed> {
+    let (status, cells) = cells("sysv/pod/sandbox-killed", "true")?;
+    ensure(status == Some(1) && cells.iter().all(|it| it["verdict"] == "differs"), || {
+        format!("{status:?} {cells:?}")
+    })
+}
+
+/// The pod of a run that sees its node, by its owner.
+struct Seeing {
+    name: String,
+    namespace: String,
+    /// The keys under which the run may leave something on the node.
+    keys: Vec<Key>,
+}
+
+impl Seeing {
+    fn of(pid: u32) -> Option<Self> {
+        let get = ["get", "pods", "-A", "-l", "shm.experiment.run", "-o", "json"];
+        let pods: Value = serde_json::from_slice(&kubectl(&get).stdout).ok()?;
+        let is_of = |metadata: &&Value| {
+            let owner = metadata["annotations"]["shm.experiment.owner"].as_str();
+            owner.is_some_and(|owner| owner.split('/').nth(2) == Some(&pid.to_string()))
+        };
+        let mut metadata = pods["items"].as_array()?.iter().map(|pod| &pod["metadata"]);
+        let metadata = metadata
+            .find(|it| is_of(it) && it["annotations"]["shm.experiment.remains"].is_string())?;
+        let remains = metadata["annotations"]["shm.experiment.remains"].as_str()?;
+        let remains: Value = serde_json::from_str(remains).ok()?;
+        let keys = remains["keys"].as_array()?.iter();
+        let keys = keys.filter_map(|key| Key::new(i32::try_from(key.as_i64()?).ok()?)).collect();
+        let text = |name: &str| Some(metadata[name].as_str()?.to_owned());
+        Some(Self { name: text("name")?, namespace: text("namespace")?, keys })
+    }
+
+    /// The keys of the run for which there is a segment on the node.
+    fn sees(&self) -> Vec<Key> {
+        let list = ["exec", "-n", &self.namespace, &self.name, "--", "shm_ls", "--json"];
+        let list: Value = serde_json::from_slice(&kubectl(&list).stdout).unwrap_or_default();
+        let segments = list["segments"].as_array().cloned().unwrap_or_default();
+        let keys = segments.iter().filter_map(|segment| segment["key"].as_str()?.parse().ok());
+        keys.filter(|key| self.keys.contains(key)).collect()
+    }
+}
+
+fn killed() -> Result<(), Failed> {
+    let args = args("*/host-ipc/sandbox-killed", "sleep 50");
+    let running = Running::start(args, &std::env::var("PATH")?)?;
+    let started = Instant::now();
+    let (mut seeing, mut keys) = (None, vec![]);
+    while keys.is_empty() && started.elapsed() < Duration::from_mins(2) {
+        thread::sleep(Duration::from_millis(500));
+        seeing = seeing.or_else(|| Seeing::of(running.pid()));
+        keys = seeing.as_ref().map(Seeing::sees).unwrap_or_default();
+    }
+    running.signal(Signal::KILL)?;
+    running.output(Duration::from_mins(1))?;
+    ensure(!keys.is_empty(), || "nothing was written".to_owned())?;
+    let here = |key: &Key| Segment::find(*key).ok();
+    let before = keys.iter().filter_map(here).count();
+    let cleaned = xtask().arg("clean").output()?;
+    let stdout = String::from_utf8_lossy(&cleaned.stdout);
+    ensure(stdout.contains("removed what was left on the node"), || stdout.clone().into_owned())?;
+    // Where the node is this machine, see for ourselves.
+    let after = keys.iter().filter_map(here).count();
+    ensure(before == 0 || after < before, || format!("{before} segments before, {after} after"))
+}

@@ -1,0 +1,72 @@
+//! Runs at once: two, and eight, some of which are killed. None disturbs another.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use rustix::process::Signal;
+
+use crate::interrupted::{Running, nothing_left};
+use crate::machine::{Body, Engine, ensure, xtask};
+use crate::own_world::{self, Inventory};
+
+/// How long eight runs may take on a busy machine.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let trials: [(&str, Body); 3] = [
+        ("side_by_side::two_runs_with_one_key_do_not_meet", |engine| at_once(engine, 2)),
+        ("side_by_side::eight_runs_with_one_key_do_not_meet", |engine| at_once(engine, 8)),
+        ("side_by_side::runs_that_are_killed_and_cleaned_hurt_no_others", among_killed),
+    ];
+    let mut all = Vec::new();
+    for engine in engines {
+        for (name, body) in trials {
+            all.push(if engine.has_containers() {
+                engine.trial(name, body)
+            } else {
+                own_world::trial(engine, name, body)
+            });
+        }
+    }
+    all
+}
+
+/// Each run reports all as predicted, and 24 steps of it.
+fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
+    let before = own_world::is_inside().then(Inventory::take);
+    let experiment = engine.experiment();
+    thread::scope(|scope| {
+        let runs: Vec<_> = (0..count).map(|_| scope.spawn(|| experiment.report(0))).collect();
+        runs.into_iter().try_for_each(|run| {
+            let report = run.join().unwrap()?;
+            let steps = report["steps"].as_array().map_or(0, Vec::len);
+            ensure(report["verdict"] == "pass" && steps == 24, || report.to_string())
+        })
+    })?;
+    before.map_or(Ok(()), |before| before.compare())
+}
+
+/// Of eight runs four are killed, one after the other, and it is cleaned up after each.
+fn among_killed(engine: &Engine) -> Result<(), Failed> {
+    let before = own_world::is_inside().then(Inventory::take);
+    let experiment = engine.experiment();
+    let start = || Running::start(experiment.args(), &experiment.path());
+    let mut runs = (0..8).map(|_| start()).collect::<Result<Vec<_>, _>>()?;
+    let goes_on = runs.split_off(4);
+    for run in &runs {
+        thread::sleep(Duration::from_millis(100));
+        run.signal(Signal::KILL)?;
+        run.output(PATIENCE)?;
+        let cleaned = xtask().arg("clean").output()?;
+        ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
+    }
+    for run in &goes_on {
+        let output = run.output(PATIENCE)?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure(output.status.success(), || format!("{:?}: {stderr}", output.status))?;
+    }
+    runs.iter().chain(&goes_on).try_for_each(|run| nothing_left(engine, run.pid()))?;
+    before.map_or(Ok(()), |before| before.compare())
+}

@@ -1,0 +1,153 @@
+//! The tools and memory that somebody else made: of any size, with any bytes, changed while they look.
+//! Each trial in namespaces of its own. What the tools may take is set by the kernel's limits, under
+//! which they must do their work or say why not.
+#![forbid(unsafe_code)]
+
+mod bounds;
+#[path = "../../../shm_core/tests/isolation/mod.rs"]
+mod isolation;
+mod meanwhile;
+mod memcheck;
+mod random;
+mod segments;
+#[path = "../tools/mod.rs"]
+mod tools;
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use clap::Parser;
+use serde_json::Value;
+use shm_core::Descriptor;
+use xtask::dist::Dist;
+
+/// Set for trials: the static tools are built.
+const BUILT: &str = "SHM_TEST_DIST";
+
+/// What the trials need to find the tools, the static ones and those that valgrind can look into.
+fn environment() -> Vec<(&'static str, OsString)> {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        build.arg("dist").timeout(Duration::from_mins(20)).assert().success();
+    });
+    let mut variables = tools::environment();
+    variables.push((BUILT, "1".into()));
+    variables
+}
+
+/// A static tool, as it goes into images.
+fn static_path(name: &str) -> PathBuf {
+    assert!(env::var_os(BUILT).is_some(), "only in a trial");
+    Dist::as_it_is().tool(name).into()
+}
+
+/// A static tool under a limit of `prlimit(1)`, such as `--data=4194304`.
+fn limited(limit: &str, name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(limit).arg("--").arg(static_path(name)).args(arguments);
+    command.timeout(Duration::from_secs(40));
+    command
+}
+
+/// What a tool did: its exit status, and what it put out.
+#[derive(Debug, PartialEq, Eq)]
+struct Did {
+    status: u8,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Did {
+    /// The one JSON object that is all of standard output.
+    #[track_caller]
+    fn json(&self) -> Value {
+        let text = self.stdout.strip_suffix(b"\n").unwrap_or_default();
+        let object: Value =
+            serde_json::from_slice(text).unwrap_or_else(|it| panic!("{it}: {self:?}"));
+        assert_eq!(object["ok"], Value::Bool(self.status == 0), "{self:?}");
+        assert_eq!(object["error"].is_null(), self.status == 0, "{self:?}");
+        object
+    }
+}
+
+/// `shm_wr` in this process, with what `feed` puts into its standard input.
+fn write_from(args: &shm_wr::args::Args, feed: impl FnOnce(PipeWriter) + Send) -> Did {
+    let (reader, writer) = io::pipe().unwrap();
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let status = thread::scope(|scope| {
+        scope.spawn(|| feed(writer));
+        // Dropped before the feeder is waited for: what nobody reads must not hold it.
+        let reader = reader;
+        shm_wr::write::run(args, Descriptor(reader.as_fd()), &mut stdout, &mut stderr)
+    });
+    Did { status, stdout, stderr }
+}
+
+/// The same with these bytes; `None` where the command line is none.
+fn write(arguments: &[OsString], stdin: &[u8]) -> Option<Did> {
+    let name = OsString::from("shm_wr");
+    let args = shm_wr::args::Args::try_parse_from([&name].into_iter().chain(arguments)).ok()?;
+    // It need not want them all.
+    Some(write_from(&args, |mut writer| _ = writer.write_all(stdin)))
+}
+
+/// `shm_rd` in this process; `drain` takes what it prints.
+fn read_to(
+    args: &shm_rd::args::Args,
+    terminal: bool,
+    drain: impl FnOnce(PipeReader) -> Vec<u8> + Send,
+) -> Did {
+    let (reader, writer) = io::pipe().unwrap();
+    let mut stderr = Vec::new();
+    thread::scope(|scope| {
+        let drained = scope.spawn(|| drain(reader));
+        let status = shm_rd::read::run(args, terminal, Descriptor(writer.as_fd()), &mut stderr);
+        drop(writer);
+        Did { status, stdout: drained.join().unwrap(), stderr }
+    })
+}
+
+/// All that is left in a pipe.
+fn rest(mut reader: PipeReader) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// The same, all at once; `None` where the command line is none.
+fn read(arguments: &[OsString]) -> Option<Did> {
+    let name = OsString::from("shm_rd");
+    let args = shm_rd::args::Args::try_parse_from([&name].into_iter().chain(arguments)).ok()?;
+    Some(read_to(&args, false, rest))
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+/// Covers /dev/shm with a tmpfs of a size such as `64k`.
+fn mount(size: &str) {
+    let mut mount = Command::new("mount");
+    let option = format!("size={size},mode=1777");
+    mount.args(["-t", "tmpfs", "-o", &option, "none", "/dev/shm"]).assert().success();
+}
+
+fn main() -> ExitCode {
+    let themes = [
+        segments::trials(),
+        bounds::trials(),
+        meanwhile::trials(),
+        random::trials(),
+        memcheck::trials(),
+    ];
+    isolation::main(themes.into_iter().flatten().collect(), environment)
+}

@@ -1,0 +1,177 @@
+//! Memory that is removed, shrunk or overwritten while a tool is at it.
+//!
+//! In this process, so that it happens at the same moment each time: with the reader's first output,
+//! which the pipe holds up long before the end of a text of 1 MiB, or when the writer reads its input.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::thread;
+
+use clap::Parser;
+use shm_core::{Key, Segment};
+
+use crate::isolation::{MOUNTS, Trial, trials};
+use crate::{Did, mount, read_to, rest, write_from};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            a_segment_that_is_removed_is_read_to_its_end,
+            a_segment_whose_key_means_another_one_by_now_is_read_to_its_end,
+            a_segment_that_is_overwritten_is_read_as_old_and_new_bytes_and_no_further,
+            a_text_that_gets_an_end_ends_there;
+        Trial::private, &[MOUNTS] =>
+            an_object_that_is_removed_is_read_to_its_end,
+            an_object_that_shrinks_is_read_as_far_as_it_goes,
+            an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refused,
+            an_object_that_is_cut_to_nothing_over_and_over_kills_nobody;
+    ]
+}
+
+const LENGTH: usize = 1 << 20;
+const SUCCESS: &[u8] = b"\nshm read success\n";
+
+/// Reads with `arguments`; `act` happens when the first byte has come out, and the pipe holds up the
+/// rest until it is over.
+fn read_while(arguments: &[&str], act: impl FnOnce() + Send) -> Did {
+    let args = shm_rd::args::Args::parse_from(["shm_rd"].iter().chain(arguments));
+    read_to(&args, false, |mut reader| {
+        let mut first = [0];
+        reader.read_exact(&mut first).unwrap();
+        act();
+        [&first[..], &rest(reader)].concat()
+    })
+}
+
+/// The characters that were printed with a space behind each.
+#[track_caller]
+fn text_of(did: &Did) -> Vec<u8> {
+    assert_eq!((did.status, &did.stderr[..]), (0, &b""[..]));
+    let spaced = did.stdout.strip_suffix(SUCCESS).unwrap();
+    spaced.chunks(2).map(|pair| pair[0]).collect()
+}
+
+/// A full segment of one character.
+fn full() -> Segment {
+    let segment = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
+    segment.attach_writable().unwrap().write_at(0, &vec![b'x'; LENGTH]).unwrap();
+    segment
+}
+
+fn a_segment_that_is_removed_is_read_to_its_end() {
+    let segment = full();
+    let did = read_while(&[], || segment.remove().unwrap());
+    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
+    assert!(segment.stat().is_err(), "the reader was the last who had it");
+}
+
+fn a_segment_whose_key_means_another_one_by_now_is_read_to_its_end() {
+    let segment = full();
+    let did = read_while(&[], || {
+        segment.remove().unwrap();
+        let other = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
+        other.attach_writable().unwrap().write_at(0, &vec![b'y'; LENGTH]).unwrap();
+    });
+    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
+}
+
+fn a_segment_that_is_overwritten_is_read_as_old_and_new_bytes_and_no_further() {
+    let segment = full();
+    let did = read_while(&[], || {
+        segment.attach_writable().unwrap().write_at(0, &vec![b'y'; LENGTH]).unwrap();
+    });
+    let text = text_of(&did);
+    let old = text.iter().take_while(|byte| **byte == b'x').count();
+    assert!(old > 0 && old < LENGTH, "{old}");
+    assert!(text.len() == LENGTH && text[old..].iter().all(|byte| *byte == b'y'));
+}
+
+fn a_text_that_gets_an_end_ends_there() {
+    let segment = full();
+    let did = read_while(&[], || {
+        segment.attach_writable().unwrap().write_at(LENGTH / 2, &[0]).unwrap();
+    });
+    assert_eq!(text_of(&did), vec![b'x'; LENGTH / 2]);
+}
+
+const OBJECT: &str = "/dev/shm/object";
+const AT: [&str; 2] = ["--posix", "object"];
+
+fn full_object() {
+    mount("64m");
+    fs::write(OBJECT, vec![b'x'; LENGTH]).unwrap();
+}
+
+fn set_length(length: u64) {
+    fs::File::options().write(true).open(OBJECT).unwrap().set_len(length).unwrap();
+}
+
+fn an_object_that_is_removed_is_read_to_its_end() {
+    full_object();
+    let did = read_while(&AT, || fs::remove_file(OBJECT).unwrap());
+    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
+}
+
+fn an_object_that_shrinks_is_read_as_far_as_it_goes() {
+    full_object();
+    for length in [LENGTH / 2, 4097, 1, 0] {
+        fs::write(OBJECT, vec![b'x'; LENGTH]).unwrap();
+        let text = text_of(&read_while(&AT, || set_length(length as u64)));
+        assert!(text.len() >= length && text.len() < LENGTH, "{} for {length}", text.len());
+        assert!(text.iter().all(|byte| *byte == b'x'));
+    }
+}
+
+/// Writes a text from standard input; `act` happens when its first byte has been taken.
+fn write_while(arguments: &[&str], text: &[u8], act: impl FnOnce() + Send) -> Did {
+    let args = shm_wr::args::Args::parse_from(["shm_wr"].iter().chain(arguments));
+    write_from(&args, |mut writer| {
+        writer.write_all(&text[..1]).unwrap();
+        while rustix::io::ioctl_fionread(&writer).unwrap() > 0 {
+            thread::yield_now();
+        }
+        act();
+        // It need not want them all.
+        let _ = writer.write_all(&text[1..]);
+    })
+}
+
+fn an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refused() {
+    full_object();
+    let arguments = ["--posix", "object", "--stdin"];
+    let text = [b'y'; 1000];
+    let fits = write_while(&arguments, &text, || set_length(0));
+    assert_eq!(fits.status, 0, "it grew to the size that every object has");
+    assert_eq!(fs::read(OBJECT).unwrap(), [&text[..], &[0; 24]].concat());
+
+    fs::write(OBJECT, vec![b'x'; LENGTH]).unwrap();
+    let refused = write_while(&arguments, &vec![b'y'; LENGTH / 2], || set_length(0));
+    assert_eq!(refused.status, 255);
+    assert!(!refused.stderr.is_empty() && refused.stdout == b"shm write failed\n", "{refused:?}");
+}
+
+fn an_object_that_is_cut_to_nothing_over_and_over_kills_nobody() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    full_object();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                set_length(0);
+                set_length(LENGTH as u64);
+            }
+        });
+        for _ in 0..50 {
+            // Whatever each says, it says it: a signal ends this program.
+            let tool = |name, arguments: &[&str]| {
+                let mut command = assert_cmd::Command::new(crate::static_path(name));
+                let output = command.args(AT).args(arguments).output().unwrap();
+                assert!(matches!(output.status.code(), Some(0 | 255)), "{output:?}");
+            };
+            tool("shm_rd", &["--raw"]);
+            tool("shm_wr", &["text"]);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

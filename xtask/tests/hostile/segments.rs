@@ -1,0 +1,176 @@
+//! Segments and objects of every shape: full, empty, of odd sizes, of other users.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use assert_cmd::Command;
+use shm_core::{Key, Segment};
+
+use crate::isolation::{ANOTHER_USER, MOUNTS, Trial, trials};
+use crate::{mount, read, read_to, rest, static_path, words, write};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[] =>
+            a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further,
+            a_segment_of_one_byte_holds_an_empty_text_and_no_other,
+            no_byte_reaches_a_terminal_that_could_drive_it;
+        Trial::private, &[MOUNTS] =>
+            an_object_or_file_of_any_size_is_read_to_its_end,
+            an_object_as_large_as_a_file_can_be_is_read_and_written,
+            names_of_users_do_not_drive_a_terminal;
+        Trial::private, &[ANOTHER_USER] =>
+            a_mode_is_kept_to_and_what_it_forbids_is_said;
+    ]
+}
+
+const SIZES: [usize; 12] = [1, 2, 3, 7, 1023, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1_048_577];
+
+/// Bytes without a NUL, different at each place.
+fn bytes(size: usize) -> Vec<u8> {
+    (1..=255).cycle().take(size).collect()
+}
+
+fn a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further() {
+    for size in SIZES {
+        let segment = Segment::create_new(Key::DEFAULT, size, 0o600).unwrap();
+        segment.attach_writable().unwrap().write_at(0, &bytes(size)).unwrap();
+        let raw = read(&words(&["--raw"])).unwrap();
+        assert_eq!((raw.status, &raw.stdout), (0, &bytes(size)), "{size}");
+        let spaced = read(&[]).unwrap();
+        let end = b"\nshm read success\n";
+        assert_eq!((spaced.status, spaced.stdout.len()), (0, 2 * size + end.len()));
+        assert!(spaced.stdout.ends_with(end));
+        let json = read(&words(&["--json"])).unwrap().json();
+        assert_eq!((&json["length"], &json["size"]), (&size.into(), &size.into()));
+        // The program itself too, where reading past the last page is a signal.
+        let mut program = Command::new(static_path("shm_rd"));
+        program.arg("--raw").assert().code(0).stdout(bytes(size));
+        segment.remove().unwrap();
+    }
+}
+
+fn a_segment_of_one_byte_holds_an_empty_text_and_no_other() {
+    let segment = Segment::create_new(Key::DEFAULT, 1, 0o600).unwrap();
+    assert_eq!(read(&words(&["--raw"])).unwrap().stdout, b"");
+    assert_eq!(write(&words(&["--size", "1", ""]), b"").unwrap().status, 0);
+    let refused = write(&words(&["--size", "1", "x"]), b"").unwrap();
+    assert_eq!(refused.status, 255);
+    assert!(refused.stderr.starts_with(b"the text does not fit\n"), "{refused:?}");
+    // Without --size there are to be 1024.
+    let refused = write(&words(&[""]), b"").unwrap();
+    assert!(refused.stderr.starts_with(b"shmget failed, errno: 22 "), "{refused:?}");
+    let cut = write(&words(&["--size", "1", "--truncate", "x"]), b"").unwrap();
+    assert_eq!((cut.status, read(&words(&["--raw"])).unwrap().stdout), (0, vec![]));
+    assert_eq!(segment.stat().unwrap().size, 1);
+}
+
+fn an_object_or_file_of_any_size_is_read_to_its_end() {
+    mount("64m");
+    for size in [0].into_iter().chain(SIZES) {
+        fs::write("/dev/shm/it", bytes(size)).unwrap();
+        for place in [["--posix", "it"], ["--file", "/dev/shm/it"]] {
+            let raw = read(&words(&[place[0], place[1], "--raw"])).unwrap();
+            assert_eq!((raw.status, &raw.stdout), (0, &bytes(size)), "{size}");
+            let json = read(&words(&[place[0], place[1], "--json"])).unwrap().json();
+            assert_eq!(json["length"], size);
+        }
+    }
+}
+
+fn an_object_as_large_as_a_file_can_be_is_read_and_written() {
+    mount("64m");
+    let object = fs::File::create("/dev/shm/it").unwrap();
+    let largest = i64::MAX as u64;
+    object.set_len(largest).unwrap();
+    let at = ["--posix", "it"];
+    assert_eq!(read(&words(&[&at[..], &["--raw"]].concat())).unwrap().stdout, b"");
+    assert_eq!(write(&words(&[&at[..], &["text"]].concat()), b"").unwrap().status, 0);
+    assert_eq!(write(&words(&[&at[..], &["--stdin"]].concat()), b"more").unwrap().status, 0);
+    assert_eq!(read(&words(&[&at[..], &["--raw"]].concat())).unwrap().stdout, b"more");
+    let json = read(&words(&[&at[..], &["--json"]].concat())).unwrap().json();
+    assert_eq!((&json["size"], &json["text"]), (&largest.into(), &"more".into()));
+    assert_eq!(object.metadata().unwrap().len(), largest);
+}
+
+fn no_byte_reaches_a_terminal_that_could_drive_it() {
+    use clap::Parser;
+
+    let segment = Segment::create_new(Key::DEFAULT, 4000, 0o600).unwrap();
+    let hostile = [
+        // Each byte by itself, then what terminals have obeyed.
+        bytes(255),
+        b"\x1b]0;title\x07\x1b[2J\x1b[6n\x1bc\x1bP\x1b\\\x9b31m\r\x08\x7f".to_vec(),
+        "\u{9b}2J\u{85}\u{90}".as_bytes().to_vec(),
+        b"\xe2\x80\xc3\xf0\x9f\x98".to_vec(),
+    ];
+    for text in hostile {
+        segment.attach_writable().unwrap().write_at(0, &[&text[..], &[0]].concat()).unwrap();
+        for arguments in [&["shm_rd"][..], &["shm_rd", "--raw"]] {
+            let args = shm_rd::args::Args::parse_from(arguments);
+            let did = read_to(&args, true, rest);
+            assert_eq!(did.status, 0);
+            let shown = String::from_utf8(did.stdout).expect("what is no character is escaped");
+            let drives = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+            assert!(!shown.contains(drives), "{shown:?}");
+        }
+    }
+}
+
+fn names_of_users_do_not_drive_a_terminal() {
+    let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let passwd = folder.path().join("passwd");
+    fs::write(&passwd, b"\x1b[2Jroot:x:0:0::/:/bin/sh\n\xc2\x9b2J:x:1:1::/:\n").unwrap();
+    Command::new("mount").arg("--bind").arg(&passwd).arg("/etc/passwd").assert().success();
+    let output = Command::new(static_path("shm_ls")).output().unwrap();
+    let listing = String::from_utf8(output.stdout).unwrap();
+    assert!(!listing.contains(|c: char| c.is_control() && c != '\n'), "{listing:?}");
+    assert!(shm_core::table::Table::parse(&listing).is_some(), "{listing}");
+}
+
+/// A run of a static tool as a user who owns nothing.
+fn as_another(folder: &tempfile::TempDir, name: &str, arguments: &[&str]) -> Command {
+    let copy = folder.path().join(name);
+    fs::copy(static_path(name), &copy).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.arg(copy).args(arguments);
+    command
+}
+
+fn a_mode_is_kept_to_and_what_it_forbids_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for (mode, reads, writes) in [
+        (0o000, false, false),
+        (0o200, false, false),
+        (0o444, true, false),
+        (0o004, true, false),
+        (0o002, false, false),
+        (0o006, true, true),
+        (0o660, false, false),
+        (0o777, true, true),
+    ] {
+        let segment = Segment::create_new(Key::DEFAULT, 1024, mode).unwrap();
+        assert_eq!(write(&words(&["root's"]), b"").unwrap().status, 0, "root may");
+        let verdict = |arguments: &[&str], name, granted: bool| {
+            let assert = as_another(&folder, name, arguments).assert();
+            let assert = assert.code(if granted { 0 } else { 255 });
+            let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+            let denied =
+                said.starts_with("shmget failed, errno: 13 msg: Permission denied\ncause: ");
+            assert_eq!(denied, !granted, "mode {mode:04o}: {said}");
+            assert!(granted || said.contains(&format!("of user 0, mode {mode:04o}, 1024 bytes")));
+        };
+        verdict(&["--raw"], "shm_rd", reads);
+        verdict(&["theirs"], "shm_wr", writes);
+        let now = read(&words(&["--raw"])).unwrap().stdout;
+        assert_eq!(now, if writes { b"theirs" } else { b"root's" });
+        // It can be seen all the same.
+        let listed = as_another(&folder, "shm_ls", &["--json"]).assert().success();
+        let json: serde_json::Value = serde_json::from_slice(&listed.get_output().stdout).unwrap();
+        assert_eq!(json["segments"][0]["mode"], format!("{mode:04o}"));
+        segment.remove().unwrap();
+    }
+}

@@ -45,10 +45,6 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         return fleet::run(args, &args.nodes.nodes, &cluster, interrupt);
     }
     output::check(args.output.as_deref())?;
-    let is_elsewhere = matches!(kind, Some(EngineKind::Model | EngineKind::Kubernetes));
-    if !is_elsewhere {
-        host::demand_unused(args.key)?;
-    }
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted {
         kind,
@@ -57,6 +53,10 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         base: &args.base,
         interrupt,
     })?;
+    let is_elsewhere = matches!(found.info.name, EngineKind::Model | EngineKind::Kubernetes);
+    if !is_elsewhere {
+        host::demand_unused(args.key)?;
+    }
     progress.say("building the tools");
     let workshop = Workshop::open(found, &args.base, interrupt)?;
     let script = match workshop.info.name {

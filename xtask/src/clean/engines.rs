@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use super::account::Account;
 use crate::dist::Dist;
+use crate::engine::docker::remove::ids;
 use crate::engine::image::Image;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
@@ -29,17 +30,18 @@ pub(super) struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
-    fn invoke(&self, args: &[&str]) -> Result<Transcript> {
-        Ok(Invocation::new(self.program, args.iter().copied()).run(self.interrupt)?)
-    }
-
-    /// The lines that a command prints; it must succeed.
-    fn lines(&self, args: &[&str]) -> Result<Vec<String>> {
-        let transcript = self.invoke(args)?;
+    /// What a command says; it must succeed.
+    fn said(&self, args: &[&str]) -> Result<Transcript> {
+        let transcript = Invocation::new(self.program, args.iter().copied()).run(self.interrupt)?;
         if !transcript.succeeded() {
             bail!("`{}` failed: {}", transcript.command_line(), transcript.last_words());
         }
-        Ok(transcript.text().lines().map(str::to_owned).collect())
+        Ok(transcript)
+    }
+
+    /// The lines of it.
+    fn lines(&self, args: &[&str]) -> Result<Vec<String>> {
+        Ok(self.said(args)?.text().lines().map(str::to_owned).collect())
     }
 
     /// The same of all images. Podman's command fails where one of them goes meanwhile, and is given
@@ -62,15 +64,16 @@ impl Cleaner<'_> {
         let mut left = Vec::new();
         if self.program == "podman" {
             // With a pod go its containers.
-            for pod in self.lines(&["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter])? {
+            let ps = ["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter];
+            for pod in ids(&self.said(&ps)?)? {
                 let label = format!("{{{{index .Labels \"{OWNER_LABEL}\"}}}}");
                 let format = format!("{{{{.Name}}}} {label}");
                 let inspect = ["pod", "inspect", "--format", &format, &pod];
                 left.extend(self.orphan("pod", &inspect, account).map(|name| Left::Pod(pod, name)));
             }
         }
-        let ids = self.lines(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter])?;
-        for id in ids {
+        let ps = ["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter];
+        for id in ids(&self.said(&ps)?)? {
             let format = format!("{{{{.Name}}}} {{{{index .Config.Labels \"{OWNER_LABEL}\"}}}}");
             let inspect = ["inspect", "--format", &format, &id];
             left.extend(

@@ -26,7 +26,7 @@ mod look;
 mod oom_file;
 pub(super) mod probe;
 mod refusal;
-mod remove;
+pub(crate) mod remove;
 
 /// How long an engine may go on with what a client asked for that is gone.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);

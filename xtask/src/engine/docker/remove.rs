@@ -15,7 +15,7 @@ pub(super) struct Remover<'a> {
 
 /// The ids in a listing. What is none never becomes an argument: an engine might take it for an
 /// option.
-pub(super) fn ids(listing: &Transcript) -> Result<Vec<String>, EngineError> {
+pub(crate) fn ids(listing: &Transcript) -> Result<Vec<String>, EngineError> {
     let text = listing.text();
     if text.lines().all(|line| line.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         return Ok(text.lines().map(str::to_owned).collect());

@@ -122,6 +122,7 @@ pub fn describe(planned: &Planned) -> String {
         Action::Build => "building the image".to_owned(),
         Action::Run(_) | Action::Deploy(_) | Action::Start => format!("starting {place}"),
         Action::Finish => format!("letting {place} end"),
+        Action::ChangeImage => format!("changing the image of {place}"),
         Action::KillSandbox => format!("killing the sandbox of {place}"),
         Action::Replace => format!("having {place} replaced"),
         Action::Leak => format!("leaving a large segment behind in {place}"),

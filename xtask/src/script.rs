@@ -149,6 +149,8 @@ pub enum Action {
     Deploy(Workload),
     /// Lets the process of an init container end, so that the pod goes on to its main ones.
     Finish,
+    /// Gives a container of a pod another image in place: the container is replaced, the pod is not.
+    ChangeImage,
     /// Kills the sandbox of a pod, which then gets another.
     KillSandbox,
     /// Has the controller of a pod put a new one in its place: a Deployment rolls out, of a
@@ -199,7 +201,12 @@ impl Action {
     pub fn is_of_clusters(&self) -> bool {
         matches!(
             self,
-            Self::Deploy(_) | Self::Finish | Self::KillSandbox | Self::Replace | Self::Leak
+            Self::Deploy(_)
+                | Self::Finish
+                | Self::ChangeImage
+                | Self::KillSandbox
+                | Self::Replace
+                | Self::Leak
         )
     }
 }

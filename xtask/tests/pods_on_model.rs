@@ -62,6 +62,7 @@ fn the_containers_of_a_pod_share_and_pods_do_not() {
 #[test]
 fn a_container_that_is_restarted_keeps_what_its_pod_holds() {
     assert_eq!(both("pod/crash"), "s-s-");
+    assert_eq!(both("pod/image-changed"), "s-s-");
     // Also alone in its pod, whatever looks after that.
     for alone in ["deployment/crash", "stateful-set/crash", "job-on-failure/crash"] {
         assert_eq!(both(alone), "s-.-", "{alone}");
@@ -80,7 +81,7 @@ fn with_the_sandbox_or_the_pod_everything_goes() {
 
 #[test]
 fn a_volume_of_memory_is_shared_by_those_that_mount_it_and_outlives_the_sandbox_alone() {
-    for event in ["writer-exits", "crash"] {
+    for event in ["writer-exits", "crash", "image-changed"] {
         assert_eq!(row("posix", &format!("shm-volume/{event}")), "s-s-");
         assert_eq!(row("sysv", &format!("shm-volume/{event}")), "sss-");
     }
@@ -91,7 +92,7 @@ fn a_volume_of_memory_is_shared_by_those_that_mount_it_and_outlives_the_sandbox_
 
 #[test]
 fn in_the_nodes_namespace_everything_is_shared_and_left_behind() {
-    for event in ["writer-exits", "crash", "sandbox-killed", "recreate"] {
+    for event in ["writer-exits", "crash", "image-changed", "sandbox-killed", "recreate"] {
         assert_eq!(both(&format!("host-ipc/{event}")), "ssss", "{event}");
     }
     assert_eq!(both("host-ipc/deleted"), ".s.s");

@@ -24,6 +24,7 @@ mod changes;
 pub(crate) mod client;
 mod cluster;
 mod events;
+mod image_name;
 mod inability;
 pub(crate) mod leftovers;
 mod manifest;
@@ -292,6 +293,7 @@ impl Engine for Kubernetes {
             Action::Run(Launch { sharing: Sharing::Pod(pod), .. }) => self.debug(*pod, place),
             Action::Crash => self.crash(place),
             Action::Finish => self.finish(place),
+            Action::ChangeImage => self.change_image(place),
             Action::KillSandbox => self.kill_sandbox(place),
             Action::Replace => self.replace(place),
             Action::Remove => self.remove(place),

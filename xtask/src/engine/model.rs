@@ -134,7 +134,7 @@ impl World {
             (Action::Finish, State::Running) => self.finish(name),
             (Action::KillSandbox | Action::Restart, State::Running) => self.restart(name),
             (Action::Replace, State::Running) => self.replace(name),
-            (Action::Crash, State::Running) => self.crash(name),
+            (Action::Crash | Action::ChangeImage, State::Running) => self.crash(name),
             (Action::Leak, State::Running) => self.leak(name),
             (Action::Stop, State::Running | State::Exited) | (Action::Kill, State::Running) => {
                 self.end(name)

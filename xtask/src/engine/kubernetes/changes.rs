@@ -9,6 +9,14 @@ pub(super) fn first(asked: &Value, stored: &Value) -> Option<String> {
     at("spec", asked, stored)
 }
 
+/// Gives containers that have an image by one name the other name: we changed it ourselves.
+pub(super) fn rename_image(spec: &mut Value, from: &str, to: &str) {
+    let containers = spec["containers"].as_array_mut().into_iter().flatten();
+    for container in containers.filter(|it| it["image"] == from) {
+        container["image"] = to.into();
+    }
+}
+
 fn at(path: &str, asked: &Value, stored: &Value) -> Option<String> {
     match (asked, stored) {
         (Value::Object(asked), Value::Object(stored)) => asked.iter().find_map(|(name, value)| {
@@ -33,7 +41,7 @@ fn at(path: &str, asked: &Value, stored: &Value) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::first;
+    use super::{first, rename_image};
 
     #[test]
     fn what_is_added_is_no_change_and_what_is_changed_or_dropped_is_named() {
@@ -46,6 +54,8 @@ mod tests {
         stored["containers"][1]["image"] = json!("y");
         let expected = "spec.containers[a].image is \"y\", and \"x\" was asked for";
         assert_eq!(first(&asked, &stored).as_deref(), Some(expected));
+        rename_image(&mut stored, "y", "x");
+        assert_eq!(first(&asked, &stored), None);
         stored["hostIPC"] = json!(null);
         stored["containers"][1]["image"] = json!("x");
         let expected = "spec.hostIPC is null, and true was asked for";

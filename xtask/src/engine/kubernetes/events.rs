@@ -8,7 +8,7 @@ use super::manifest::{self, END, WORKLOAD_LABEL};
 use super::pod::Pod;
 use super::state::Deployed;
 use super::wait::Waited;
-use super::{Kubernetes, inability};
+use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
 use crate::host::Remains;
@@ -143,6 +143,30 @@ impl Kubernetes {
                 self.come_back(container, &home, ended, again)
             }
         }
+    }
+
+    /// Gives a container its image by another name: the kubelet compares names, and puts another
+    /// container in its place.
+    pub(super) fn change_image(&self, container: Container) -> Result<Answer, EngineError> {
+        let home = self.home(container)?;
+        let name = self.know(|known| known.name_of(container));
+        let before = self.now(&home)?;
+        let of_it = |pods: &[Pod]| {
+            let pod = pods.iter().find(|it| it.metadata.uid == home.uid);
+            pod.map(|it| (it.runs(&name), it.restarts(&name), it.image_id(&name).to_owned()))
+        };
+        let (_, count, id) = of_it(&before).unwrap_or_default();
+        let Some(other) = image_name::other(self.cluster.image(), &id) else {
+            return Ok(Answer::Skipped("the image has no other name".to_owned()));
+        };
+        self.know(|known| known.other_image = Some(other.clone()));
+        let (pod, image) = (format!("pod/{}", home.name), format!("{name}={other}"));
+        let set = self.client.invoke(&["set", "image", &pod, &image])?;
+        if !set.succeeded() {
+            return Ok(refused(set.into()));
+        }
+        let again = |pods: &[Pod]| of_it(pods).is_some_and(|(runs, now, _)| runs && now > count);
+        self.come_back(container, &home, set, again)
     }
 
     /// Lets an init container end, and waits until the pod's others run.

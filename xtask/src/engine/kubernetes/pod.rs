@@ -51,6 +51,8 @@ struct Condition {
 struct ContainerStatus {
     name: String,
     restart_count: u32,
+    #[serde(default, rename = "imageID")]
+    image_id: String,
     state: ContainerState,
 }
 
@@ -118,6 +120,11 @@ impl Pod {
     /// How often a container of it was restarted.
     pub(super) fn restarts(&self, container: &str) -> u32 {
         self.container(container).map_or(0, |it| it.restart_count)
+    }
+
+    /// The id of a container's image, in the runtime's words.
+    pub(super) fn image_id(&self, container: &str) -> &str {
+        self.container(container).map_or("", |it| &it.image_id)
     }
 
     /// The node that it is on.

@@ -11,6 +11,8 @@ use crate::script::{Container, Controller, Mechanism, Sharing, Workload};
 pub(super) struct Known {
     /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
     pub(super) node: Option<String>,
+    /// Another name of the image that all containers were asked for, once one has it instead.
+    pub(super) other_image: Option<String>,
     /// Why no pod may see what the node sees, if none may.
     pub(super) blind: Option<String>,
     pods: BTreeMap<Container, Deployed>,
@@ -54,7 +56,7 @@ impl Known {
         let pods = self.pods.clone().into_iter().filter(|(name, _)| is_host(name)).collect();
         let of_host = |(name, _): &(Container, Member)| is_host(name);
         let containers = self.containers.clone().into_iter().filter(of_host).collect();
-        Self { node, blind, pods, containers, written: BTreeSet::new() }
+        Self { node, blind, pods, containers, ..Self::default() }
     }
 
     pub(super) fn deployed(&mut self, pod: Container, deployed: Deployed) {

@@ -97,9 +97,16 @@ impl Kubernetes {
 
     /// The pods must be what was asked for: what was changed is not what was predicted.
     fn demand_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
-        let asked: Value = json!(manifest::pod(workload, self.cluster.image(), None));
-        let changed =
-            |pod: &Pod| Some((pod.metadata.name.clone(), changes::first(&asked, &pod.spec)?));
+        let image = self.cluster.image();
+        let asked: Value = json!(manifest::pod(workload, image, None));
+        let other_image = self.know(|known| known.other_image.clone());
+        let changed = |pod: &Pod| {
+            let mut spec = pod.spec.clone();
+            if let Some(other) = &other_image {
+                changes::rename_image(&mut spec, other, image);
+            }
+            Some((pod.metadata.name.clone(), changes::first(&asked, &spec)?))
+        };
         let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
         Err(EngineError::Script(format!(
             "the cluster changed pod {name}: {change}\nnext step: see what does it (kubectl get \

@@ -93,6 +93,8 @@ pub enum Event {
     Oom,
     /// Its own process dies, and the engine's restart policy brings it back.
     Crash,
+    /// Its container is given another image in place.
+    ImageChanged,
     /// An init container wrote, and has ended.
     InitExits,
     /// A debug container was added to its pod afterwards.
@@ -138,6 +140,7 @@ impl Event {
             Self::Recreate => "recreate",
             Self::Oom => "oom",
             Self::Crash => "crash",
+            Self::ImageChanged => "image-changed",
             Self::InitExits => "init-exits",
             Self::Debug => "debug",
             Self::Leak => "leak",

@@ -4,7 +4,8 @@ use shm_core::Key;
 
 use super::{APART, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
-    Build, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace, Run,
+    Build, ChangeImage, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace,
+    Run,
 };
 use crate::script::{
     Action, Container, Controller, Mechanism, Member, Place, Pod, Setting, Sharing, Workload,
@@ -52,6 +53,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
             Event::WriterExits,
             Event::Debug,
             Event::Crash,
+            Event::ImageChanged,
             Event::Leak,
             Event::SandboxKilled,
             Event::Recreate,
@@ -70,7 +72,13 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
     (
         "shm-volume",
         Mode { pods: ON_A_VOLUME, controller: Controller::Nobody, ipc: Sharing::Sandbox },
-        &[Event::WriterExits, Event::Crash, Event::SandboxKilled, Event::Recreate],
+        &[
+            Event::WriterExits,
+            Event::Crash,
+            Event::ImageChanged,
+            Event::SandboxKilled,
+            Event::Recreate,
+        ],
     ),
     (
         "host-ipc",
@@ -78,6 +86,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
         &[
             Event::WriterExits,
             Event::Crash,
+            Event::ImageChanged,
             Event::SandboxKilled,
             Event::Deleted,
             Event::Recreate,
@@ -172,6 +181,7 @@ fn actions(event: Event, workload: Workload) -> Vec<(Container, Action)> {
     match event {
         Event::Debug => vec![(JOINER, Run(Sharing::Pod(POD).into()))],
         Event::Crash => vec![(WRITER, Crash)],
+        Event::ImageChanged => vec![(WRITER, ChangeImage)],
         Event::Leak => vec![(WRITER, Leak), (WRITER, ExhaustMemory)],
         Event::InitExits => vec![(WRITER, Finish)],
         Event::SandboxKilled => vec![(POD, KillSandbox)],

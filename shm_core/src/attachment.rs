@@ -90,7 +90,8 @@ impl Attachment {
         length
     }
 
-    /// Where the first NUL in `range` is, looked for in place; what lies outside has none.
+    /// Where the first NUL in `range` is, looked for in place; what lies outside has none. What was
+    /// written before a byte that is found not to be one is there for what is read next.
     pub(crate) fn find_nul(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.size);
         let range = range.start.min(end)..end;
@@ -102,14 +103,12 @@ impl Attachment {
             let nuls = (start..).zip(bytes).filter(|(_, byte)| *byte == 0);
             nuls.map(|(position, _)| position).find(|position| range.contains(position))
         };
-        for (index, block) in blocks.iter().enumerate() {
-            if has_nul(block)
-                && let Some(position) = nul(index * BLOCK, block)
-            {
-                return Some(position);
-            }
-        }
-        nul(blocks.len() * BLOCK, rest)
+        let found = blocks.iter().enumerate().find_map(|(index, block)| {
+            if has_nul(block) { nul(index * BLOCK, block) } else { None }
+        });
+        let found = found.or_else(|| nul(blocks.len() * BLOCK, rest));
+        fence(Ordering::Acquire);
+        found
     }
 
     /// Has the kernel write the bytes of `range` to a descriptor, `write(2)`; returns how many.

@@ -1,7 +1,7 @@
 //! Standard input and output as they are: a call a piece, nothing kept in a buffer.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -22,19 +22,14 @@ impl Descriptor<'_> {
 
     /// Where a regular file is read next, and where it ends.
     pub(crate) fn extent(self) -> Option<Range<u64>> {
-        let mut file = self.file().ok()?;
+        let mut file = File::from(self.0.try_clone_to_owned().ok()?);
         let metadata = file.metadata().ok().filter(Metadata::is_file)?;
         Some(file.stream_position().ok()?..metadata.len())
     }
 
     /// Has a file read next from there.
     pub(crate) fn seek(self, place: u64) -> io::Result<()> {
-        self.file()?.seek(SeekFrom::Start(place)).map(drop)
-    }
-
-    /// Another descriptor of the same open file, with which it shares the place.
-    fn file(self) -> io::Result<File> {
-        self.0.try_clone_to_owned().map(File::from)
+        sys::seek(self.0, place).map_err(Errno::into)
     }
 }
 

@@ -4,8 +4,8 @@
 //! scanning `/proc/self/maps`) for a handler that explains stack overflows. For a tool that lives
 //! for a millisecond that is over a quarter of all instructions and half of the system calls.
 //! [`entry_point!`](crate::entry_point) keeps what matters (the standard descriptors are open)
-//! and leaves the rest out. SIGPIPE keeps its default action: a closed pipe ends the program
-//! without a word, as it does every C program.
+//! and leaves the rest out. SIGPIPE keeps the action that it was started with, the default one as
+//! a rule: a closed pipe ends the program without a word, as it does every C program.
 #![expect(unsafe_code, reason = "the C entry point; each block argues for itself")]
 
 pub mod arena;

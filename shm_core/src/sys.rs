@@ -185,6 +185,14 @@ pub(crate) fn write_bytes(target: BorrowedFd, bytes: &[u8]) -> Result<usize, Err
     unsafe { write(target, NonNull::from(bytes).cast(), bytes.len()) }
 }
 
+/// `lseek(2)` to a place from the start.
+pub(crate) fn seek(file: BorrowedFd, place: u64) -> Result<(), Errno> {
+    let place = libc::off_t::try_from(place).map_err(|_| Errno::EOVERFLOW)?;
+    // SAFETY: lseek takes plain numbers; the descriptor is open while it is borrowed.
+    let moved = unsafe { libc::lseek(file.as_raw_fd(), place, libc::SEEK_SET) };
+    if moved == -1 { Err(Errno::last()) } else { Ok(()) }
+}
+
 /// What is about to happen to the pages of a mapping, `madvise(2)`.
 #[derive(Clone, Copy)]
 pub(crate) enum Advice {

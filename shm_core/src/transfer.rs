@@ -8,7 +8,7 @@
 //! `copy_file_range(2)`) would make that a second pass over memory; a mapping of it would be looked
 //! at in place, but whoever shrinks the file would then end this process with SIGBUS.
 //!
-//! What can be done side by side is: the workers have the pages of their pieces made, read them, and
+//! What can be done side by side is: several workers have the pages of their pieces made, read them, and
 //! look at what has come. What comes through a pipe is read by one at a time, the pieces of a regular
 //! file by all of them at once.
 
@@ -32,9 +32,11 @@ use landing::Landing;
 use source::Source;
 use turns::Turns;
 
-/// How many bytes of a segment are moved at once: as many as one page of the page table maps on most
-/// machines, for two who make entries in the same one wait for each other.
+/// How many bytes are moved at once where several read or look at the same time. With less they are in
+/// each other's way in the page table, of which one page maps as much on most machines.
 const PIECE: usize = 2 * 1024 * 1024;
+/// How many where one after the other reads, and how many pages are made ahead of what may be the end.
+const BLOCK: usize = 256 * 1024;
 /// What is moved passes through the memory of the machine, which more do not make faster.
 const MOST_WORKERS: usize = 4;
 
@@ -68,15 +70,16 @@ pub enum Interruption {
 }
 
 /// Moves what a descriptor has into `room`, bytes of the memory, up to its end or a NUL, which is
-/// left out. What comes behind that in the memory, as far as the room goes, is not said. A regular
-/// file is read from where it would be read next, and is read next behind what was moved. From what
-/// is none more may have been read, and a NUL is noticed when the `read(2)` that is under way for what
-/// follows it has returned.
+/// left out. What comes behind that in the memory, as far as the room goes, is not said.
+///
+/// A regular file is read from where it would be read next, and is read next behind what was moved;
+/// meanwhile nobody else should read it through the same open file. Anything else is read to its end, a
+/// few pieces of 256 KiB behind a NUL, or a byte more than there is room for: it is waited for.
 ///
 /// # Errors
 ///
-/// [`Interruption`], with a part of the input moved; with nothing moved where the room is larger than
-/// the memory.
+/// [`Interruption`], with a part of the input moved; with nothing moved where the room ends behind the
+/// memory, or before it starts.
 pub fn fill(
     memory: &WritableMemory,
     room: Range<u64>,
@@ -86,12 +89,13 @@ pub fn fill(
 ) -> Result<Filled, Interruption> {
     let (offset, length) = (room.start, room.end.saturating_sub(room.start));
     let size = memory.size().map_err(Interruption::Memory)?;
-    if room.end > size {
+    if room.end > size || room.start > room.end {
         return Err(Interruption::Memory(Error::OutOfBounds { offset, length, size }));
     }
     let source = Source::new(source, room.start);
     let expected = source.length().map_or(length, |there_is| there_is.min(length));
-    let piece_size = Landing::piece_size(memory);
+    let straight = matches!(memory, WritableMemory::SysV(..));
+    let piece_size = if straight && source.is_in_any_order() { PIECE } else { BLOCK } as u64;
     let filling = Filling {
         memory,
         source: &source,
@@ -113,6 +117,9 @@ pub fn fill(
 /// Has several threads do the same work, this one among them, as far as so many pieces have work for
 /// them.
 fn side_by_side(pieces: u64, work: impl Fn() + Sync) {
+    if pieces <= 1 {
+        return work();
+    }
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
     thread::scope(|scope| {
         for _ in 1..pieces.min(workers as u64) {
@@ -196,13 +203,15 @@ pub fn drain(
     target: BorrowedFd,
     progress: &mut Progress,
 ) -> io::Result<u64> {
-    let first = 0..attachment.size().min(PIECE);
+    let first = 0..attachment.size().min(BLOCK);
     let draining = Draining {
         attachment,
         target,
         claimed: AtomicUsize::new(first.end),
         output: Turns::new(first.end as u64, Written { progress, outcome: Ok(first.end as u64) }),
     };
+    // The first byte is written last, and what was written before it is there for whoever has seen it.
+    attachment.read_at(0, &mut [0]);
     // Most texts are short: no threads are started for them, and no pages made behind them.
     let nul = attachment.find_nul(first.clone());
     let end = nul.unwrap_or(first.end);
@@ -242,8 +251,7 @@ impl Draining<'_> {
 
     /// Writes the text of one piece; returns whether there may be more behind it.
     fn give(&self, piece: Range<usize>) -> bool {
-        self.attachment.advise(piece.clone(), Advice::PopulateForReading);
-        let nul = self.attachment.find_nul(piece.clone());
+        let nul = self.find_nul(piece.clone());
         let end = nul.unwrap_or(piece.end);
         let Some(mut turn) = self.output.wait(piece.start as u64) else { return false };
         turn.outcome = self.write_all(piece.start..end).map(|()| end as u64);
@@ -253,6 +261,19 @@ impl Draining<'_> {
         drop(turn);
         self.attachment.advise(piece, Advice::Release);
         more
+    }
+
+    /// Looks for a NUL, with pages made for it that are soon needed and no more: where nothing was ever
+    /// written looking at a page makes it.
+    fn find_nul(&self, piece: Range<usize>) -> Option<usize> {
+        piece.clone().step_by(BLOCK).find_map(|start| {
+            let nul = self.attachment.find_nul(start..start + 1);
+            nul.or_else(|| {
+                let block = start..piece.end.min(start + BLOCK);
+                self.attachment.advise(block.clone(), Advice::PopulateForReading);
+                self.attachment.find_nul(block)
+            })
+        })
     }
 
     fn write_all(&self, mut rest: Range<usize>) -> io::Result<()> {

@@ -32,7 +32,8 @@ pub(crate) fn write(
     memory.write_at(1, rest)?;
 
     let room = head.len() as u64..capacity.saturating_sub(1);
-    let mut progress = Progress::new(remaining.map(|bytes| bytes + head.len() as u64));
+    let total = |rest: u64| rest.saturating_add(head.len() as u64).min(room.end);
+    let mut progress = Progress::new(remaining.map(total));
     let filled = transfer::fill(memory, room, stdin, checksum, &mut progress);
     drop(progress);
     match filled.map_err(interrupted)? {

@@ -17,7 +17,8 @@ const MOST_ALIGNED: usize = 4096;
 #[repr(C, align(4096))]
 struct Block(UnsafeCell<MaybeUninit<[u8; SIZE]>>);
 
-/// An allocator that gives out one block from its start to its end, and the system's memory then.
+/// An allocator that gives out one block from its start to its end, and the system's memory for what
+/// does not fit there. It is not moved while anything of it is used.
 pub struct Arena {
     block: Block,
     /// Where what is given out ends. Whoever moves it forward owns what lies between. Each change
@@ -25,8 +26,8 @@ pub struct Arena {
     used: AtomicUsize,
 }
 
-// SAFETY: the block's bytes are reached only through pointers that `alloc` and `realloc` give out,
-// each for bytes that are nobody else's.
+// SAFETY: the block's bytes are reached only through pointers that the allocator gives out, each for
+// bytes that are nobody else's.
 unsafe impl Sync for Arena {}
 
 impl Arena {
@@ -56,7 +57,8 @@ impl Arena {
         }
         loop {
             let used = self.used.load(Ordering::Relaxed);
-            let start = used.next_multiple_of(layout.align());
+            // Neither overflows, for both are at most the block's size.
+            let start = (used + layout.align() - 1) & !(layout.align() - 1);
             let end = start.checked_add(layout.size()).filter(|end| *end <= SIZE)?;
             if self.move_end(used, end) {
                 return Some(self.block.0.get().cast::<u8>().wrapping_add(start));
@@ -71,8 +73,8 @@ impl Default for Arena {
     }
 }
 
-// SAFETY: what `take` gives out is inside the block, which is static or outlives its users as any
-// allocator does, aligned, for the block is to MOST_ALIGNED and no layout asks it for more, and
+// SAFETY: what `take` gives out is inside the block, which outlives its users and stays where it is, as
+// a static does, aligned, for the block is to MOST_ALIGNED and no layout asks it for more, and
 // overlaps nothing that is given out: `used` only moves back over what is given back. Whatever is
 // outside of the block is the system's, before and after.
 unsafe impl GlobalAlloc for Arena {
@@ -109,14 +111,20 @@ unsafe impl GlobalAlloc for Arena {
         if end.is_some_and(|end| self.move_end(offset + layout.size(), end)) {
             return pointer;
         }
+        if size <= layout.size() {
+            // What is behind its new end is lost, and no more than that.
+            return pointer;
+        }
         // SAFETY: the caller vouches that the size, rounded up to the alignment, is no more than
         // an `isize` has.
         let layout_of_new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: the caller vouches that the size is not zero.
         let new = unsafe { self.alloc(layout_of_new) };
         if !new.is_null() {
-            // SAFETY: both have as many bytes, and the new ones were nobody's before.
-            unsafe { new.copy_from_nonoverlapping(pointer, layout.size().min(size)) };
+            // SAFETY: the new one has more bytes, which were nobody's before.
+            unsafe { new.copy_from_nonoverlapping(pointer, layout.size()) };
+            // SAFETY: it is live, of that layout, and not used any more.
+            unsafe { self.dealloc(pointer, layout) };
         }
         new
     }
@@ -125,6 +133,8 @@ unsafe impl GlobalAlloc for Arena {
 #[cfg(test)]
 mod tests {
     use std::alloc::{GlobalAlloc, Layout};
+    use std::ops::Range;
+    use std::sync::Barrier;
     use std::thread;
 
     use proptest::collection::vec;
@@ -217,9 +227,9 @@ mod tests {
         }
     }
 
-    fn follow(arena: &Arena, asks: &[Ask]) {
+    fn follow(arena: &Arena, asks: &[Ask], fills: Range<u8>) {
         let mut live = Live::default();
-        for (ask, fill) in asks.iter().zip((1..=u8::MAX).cycle()) {
+        for (ask, fill) in asks.iter().zip(fills.cycle()) {
             live.after(arena, ask, fill);
             live.check();
         }
@@ -229,15 +239,21 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_given_out_is_aligned_and_nobody_elses(asks in vec(ask(), 0..60)) {
-            follow(&Arena::new(), &asks);
+            follow(&Arena::new(), &asks, 1..u8::MAX);
         }
 
         #[test]
         fn threads_are_not_given_the_same(all in vec(vec(ask(), 0..30), 4)) {
             let arena = Arena::new();
+            let start = Barrier::new(all.len());
             thread::scope(|scope| {
-                for asks in &all {
-                    scope.spawn(|| follow(&arena, asks));
+                // None fills with what another one fills with.
+                for (asks, first) in all.iter().zip((1..).step_by(50)) {
+                    let (arena, start) = (&arena, &start);
+                    scope.spawn(move || {
+                        start.wait();
+                        follow(arena, asks, first..first + 50);
+                    });
                 }
             });
         }
@@ -252,10 +268,15 @@ mod tests {
         // SAFETY: it is live, and the new size is not zero.
         let grown = unsafe { arena.realloc(first, layout, 200) };
         assert_eq!(grown, first);
+        // SAFETY: the size is not zero.
+        let behind = unsafe { arena.alloc(layout) };
+        // SAFETY: it is live, of that layout, and the new size is not zero.
+        let shrunk = unsafe { arena.realloc(grown, Layout::new::<[u8; 200]>(), 50) };
+        assert_eq!(shrunk, first);
         // SAFETY: it was live until now, of that layout.
-        unsafe { arena.dealloc(grown, Layout::new::<[u8; 200]>()) };
+        unsafe { arena.dealloc(behind, layout) };
         // SAFETY: the size is not zero.
         let again = unsafe { arena.alloc(layout) };
-        assert_eq!(again, first);
+        assert_eq!(again, behind);
     }
 }

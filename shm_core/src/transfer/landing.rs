@@ -4,15 +4,12 @@ use std::ops::Range;
 
 use memchr::memchr;
 
-use super::PIECE;
+use super::BLOCK;
 use super::source::Place;
 use crate::checksum::Checksum;
 use crate::memory::WritableMemory;
 use crate::sys::Advice;
 use crate::{Errno, Object, Result, WritableAttachment, sys};
-
-/// How many bytes go through a buffer at once; most processors keep as many near.
-const BUFFER: usize = 256 * 1024;
 
 /// What the bytes of a segment are copied to where they have to be held still; it stays in the
 /// cache that is nearest to the processor.
@@ -30,17 +27,8 @@ impl<'a> Landing<'a> {
     pub(super) fn of(memory: &'a WritableMemory) -> Self {
         match memory {
             WritableMemory::SysV(_, attachment) => Self::Straight(attachment),
-            WritableMemory::File(object) => Self::Through(object, vec![0; BUFFER]),
+            WritableMemory::File(object) => Self::Through(object, vec![0; BLOCK]),
         }
-    }
-
-    /// How many bytes of the memory are best moved at once.
-    pub(super) fn piece_size(memory: &WritableMemory) -> u64 {
-        let size = match memory {
-            WritableMemory::SysV(..) => PIECE,
-            WritableMemory::File(_) => BUFFER,
-        };
-        size as u64
     }
 
     /// Makes ready for a piece before it comes.
@@ -59,13 +47,16 @@ impl<'a> Landing<'a> {
 
     /// Reads a piece; less than its length came only where the input ended.
     pub(super) fn take(&mut self, source: Place, piece: &Range<u64>) -> Result<u64, Errno> {
-        let Range { start, end } = local_range(piece);
-        read_fully(end - start, |done| {
+        let length = local(piece.end - piece.start);
+        read_fully(length, |done| {
             let Place { fd, at } = source;
             let at = at.map(|at| at + done as u64);
             match self {
-                Self::Straight(attachment) => attachment.read_from(fd, at, start + done..end),
-                Self::Through(_, buffer) => sys::read_bytes(fd, at, &mut buffer[done..end - start]),
+                Self::Straight(attachment) => {
+                    let Range { start, end } = local_range(piece);
+                    attachment.read_from(fd, at, start + done..end)
+                }
+                Self::Through(_, buffer) => sys::read_bytes(fd, at, &mut buffer[done..length]),
             }
         })
     }
@@ -135,7 +126,7 @@ pub(super) fn read_fully(
     Ok(done as u64)
 }
 
-/// A number of bytes of a piece, or a place in memory that is mapped: it fits an address.
+/// A number of bytes of a piece, or a place in a segment, which is mapped: it fits an address.
 fn local(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

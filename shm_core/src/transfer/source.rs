@@ -49,6 +49,11 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Whether all can read at once.
+    pub(super) fn is_in_any_order(&self) -> bool {
+        matches!(self.order, Order::Any { .. })
+    }
+
     /// Where the input for a place of the memory is.
     fn place(&self, in_memory: u64) -> Place<'a> {
         let at = match self.order {

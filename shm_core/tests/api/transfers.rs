@@ -11,7 +11,7 @@ use shm_core::{Address, Checksum, Descriptor, Error, Key, Segment};
 
 use crate::scratch::{ScratchKey, ScratchName};
 
-/// That of a segment; those of other memory divide it.
+/// That of a file into a segment; all others are a part of it, 256 KiB.
 const PIECE: usize = 2 * 1024 * 1024;
 
 /// Bytes without a NUL that no shift or exchange of pieces leaves as they are.
@@ -171,7 +171,8 @@ fn room_that_is_not_there_is_refused_before_anything_is_moved() {
     let memory = Address::from(*key).create_new(100, 0o600).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
     writer.write_all(&[b'x'; 300]).unwrap();
-    for room in [0..200, 500..900] {
+    for (start, end) in [(0, 200), (500, 900), (90, 80)] {
+        let room = start..end;
         let mut progress = Progress::new(None);
         let error =
             fill(&memory, room, Descriptor(reader.as_fd()), None, &mut progress).unwrap_err();
@@ -182,6 +183,56 @@ fn room_that_is_not_there_is_refused_before_anything_is_moved() {
     assert_eq!(first, [0]);
 }
 
+#[test]
+fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
+    let key = ScratchKey::new();
+    let memory = Address::from(*key).create_new(1 << 16, 0o600).unwrap();
+    let taken = |file: &File| {
+        let room = 0..1 << 16;
+        let filled =
+            fill(&memory, room, Descriptor(file.as_fd()), None, &mut Progress::new(None)).unwrap();
+        assert_eq!(filled.stop, Stop::Input);
+        let mut text = vec![0; usize::try_from(filled.end).unwrap()];
+        Address::from(*key).open().unwrap().read_at(0, &mut text).unwrap();
+        text
+    };
+    // Of the one the length is said to be 0, of the other a page.
+    for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        let Ok(text) = std::fs::read(path) else { continue };
+        assert_eq!(taken(&File::open(path).unwrap()), text, "{path}");
+    }
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"read before").unwrap();
+    for place in [11, 500] {
+        file.seek(io::SeekFrom::Start(place)).unwrap();
+        assert_eq!(taken(&file), b"");
+        assert_eq!(file.stream_position().unwrap(), place);
+    }
+}
+
+#[test]
+fn a_file_that_shrinks_or_grows_meanwhile_gives_a_text_of_its_own_bytes() {
+    let key = ScratchKey::new();
+    let size = 8 * PIECE;
+    let memory = Address::from(*key).create_new(size, 0o600).unwrap();
+    for round in 0..6 {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![b'x'; 4 * PIECE]).unwrap();
+        file.rewind().unwrap();
+        let other = file.try_clone().unwrap();
+        let filled = thread::scope(|scope| {
+            let lengths = [if round % 2 == 0 { PIECE / 2 } else { 6 * PIECE }, 3 * PIECE];
+            scope.spawn(move || lengths.map(|length| other.set_len(length as u64).unwrap()));
+            let room = 0..size as u64;
+            fill(&memory, room, Descriptor(file.as_fd()), None, &mut Progress::new(None)).unwrap()
+        });
+        let mut text = vec![0; usize::try_from(filled.end).unwrap()];
+        Address::from(*key).open().unwrap().read_at(0, &mut text).unwrap();
+        assert!(text.iter().all(|byte| *byte == b'x'), "round {round}");
+        assert!(filled.end <= 6 * PIECE as u64, "{filled:?}");
+    }
+}
+
 /// How much of a segment has memory behind it.
 fn resident(key: Key) -> u64 {
     let id = Segment::find(key).unwrap().id().0;
@@ -190,6 +241,9 @@ fn resident(key: Key) -> u64 {
     let row = table.lines().map(fields).find(|row| row[1] == id.to_string()).unwrap();
     row[14].parse().unwrap()
 }
+
+/// What is made ahead of what may be the end: 256 KiB for each of the four workers, and some pages.
+const MADE_AHEAD: usize = 5 * 256 * 1024;
 
 #[test]
 fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {
@@ -202,10 +256,24 @@ fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {
     output.rewind().unwrap();
     assert_eq!(io::read_to_string(&mut output).unwrap(), "hello");
     assert!(resident(*key) < 64 << 10, "{}", resident(*key));
+
     let mut input = tempfile::tempfile().unwrap();
     input.write_all(&noise(100)).unwrap();
     input.rewind().unwrap();
     let mut progress = Progress::new(None);
     fill(&memory, 5..64 << 20, Descriptor(input.as_fd()), None, &mut progress).unwrap();
     assert!(resident(*key) < 64 << 10, "{}", resident(*key));
+
+    // A longer one gets what is made ahead of where it may end.
+    let text = noise(PIECE + 5);
+    memory.write_text(&text).unwrap();
+    drain(&reader, output.as_fd(), &mut Progress::new(None)).unwrap();
+    assert!(resident(*key) < (PIECE + MADE_AHEAD) as u64, "{}", resident(*key));
+    let (reader, mut writer) = io::pipe().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || writer.write_all(&text).unwrap());
+        let mut progress = Progress::new(None);
+        fill(&memory, 5..64 << 20, Descriptor(reader.as_fd()), None, &mut progress).unwrap();
+    });
+    assert!(resident(*key) < (PIECE + MADE_AHEAD) as u64, "{}", resident(*key));
 }

@@ -111,9 +111,10 @@ fn number(unit: Unit, value: f64) -> String {
         Unit::Instructions | Unit::SystemCalls | Unit::ClientStarts => thousands(value),
         Unit::Bytes => format!("{:.2} MiB", value / f64::from(1 << 20)),
         Unit::Percent => format!("{value:.1} %"),
-        Unit::Seconds if value < 1e-5 => format!("{:.2} µs", value * 1e6),
-        Unit::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
-        Unit::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),
+        // Each up to what it would round to the next one's.
+        Unit::Seconds if value < 9.995e-6 => format!("{:.2} µs", value * 1e6),
+        Unit::Seconds if value < 0.9995e-3 => format!("{:.0} µs", value * 1e6),
+        Unit::Seconds if value < 0.99995 => format!("{:.1} ms", value * 1e3),
         Unit::Seconds => format!("{value:.2} s"),
     }
 }

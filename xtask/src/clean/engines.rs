@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -19,10 +21,12 @@ enum Left {
     Container(String, String),
 }
 
-/// Podman's word for an image that it has just listed and does not find any more.
-const GONE_MEANWHILE: &str = "image not known";
-/// How often a command is given that others keep from its end.
+/// What is said where somebody else removes images too: by podman of one that it has just listed and does
+/// not find any more, by docker while it prunes.
+const OTHERS_AT_IT: [&str; 2] = ["image not known", "a prune operation is already running"];
+/// How often a command is given that others keep from its end, and how long they are waited for.
 const MOST_ATTEMPTS: u32 = 10;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
 
 pub(super) struct Cleaner<'a> {
     pub(super) program: &'static str,
@@ -44,15 +48,16 @@ impl Cleaner<'_> {
         Ok(self.said(args)?.text().lines().map(str::to_owned).collect())
     }
 
-    /// The same of all images. Podman's command fails where one of them goes meanwhile, and is given
-    /// again.
+    /// The same of all images: where others keep it from its end it is given again.
     fn lines_about_images(&self, args: &[&str]) -> Result<Vec<String>> {
         let mut lines = self.lines(args);
         for _ in 1..MOST_ATTEMPTS {
-            let error = lines.as_ref().err().map(ToString::to_string);
-            if !error.is_some_and(|error| error.contains(GONE_MEANWHILE)) {
+            let Err(error) = &lines else { break };
+            let error = error.to_string();
+            if !OTHERS_AT_IT.iter().any(|words| error.contains(words)) {
                 break;
             }
+            thread::sleep(BETWEEN_ATTEMPTS);
             lines = self.lines(args);
         }
         lines
@@ -139,7 +144,7 @@ impl Cleaner<'_> {
         if account.is_dry_run() {
             let nameless = ["--filter", "dangling=true", "--filter", &filter];
             let ls = ["image", "ls", "--quiet", "--no-trunc"];
-            for id in self.lines(&[&ls[..], &nameless].concat())? {
+            for id in self.lines_about_images(&[&ls[..], &nameless].concat())? {
                 let program = self.program;
                 account.tell(format_args!(
                     "{program}: would remove image {id}, where it is older than ten minutes"

@@ -145,8 +145,8 @@ impl Kubernetes {
         }
     }
 
-    /// Gives a container its image by another name: the kubelet compares names, and puts another
-    /// container in its place.
+    /// Gives a container its image by another name: to the kubelet that is another one, and it puts
+    /// another container in its place.
     pub(super) fn change_image(&self, container: Container) -> Result<Answer, EngineError> {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
@@ -159,14 +159,20 @@ impl Kubernetes {
         let Some(other) = image_name::other(self.cluster.image(), &id) else {
             return Ok(Answer::Skipped("the image has no other name".to_owned()));
         };
-        self.know(|known| known.other_image = Some(other.clone()));
         let (pod, image) = (format!("pod/{}", home.name), format!("{name}={other}"));
         let set = self.client.invoke(&["set", "image", &pod, &image])?;
         if !set.succeeded() {
             return Ok(refused(set.into()));
         }
+        self.know(|known| known.other_image = Some(other.clone()));
         let again = |pods: &[Pod]| of_it(pods).is_some_and(|(runs, now, _)| runs && now > count);
-        self.come_back(container, &home, set, again)
+        match self.come_back(container, &home, set, again) {
+            // The runtime reads names otherwise, which tells nothing about shared memory.
+            Err(EngineError::Hopeless { why, .. }) => {
+                Ok(Answer::Skipped(format!("{other} is not the image by another name: {why}")))
+            }
+            answer => answer,
+        }
     }
 
     /// Lets an init container end, and waits until the pod's others run.

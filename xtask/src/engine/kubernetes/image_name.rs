@@ -1,21 +1,20 @@
-//! Names of images, as `docker pull` reads them.
+//! Names of images.
 
-/// The registry and the folder that are meant where a name has none.
+/// The registry and the folder that are meant where a name has none, by docker and containerd.
 const REGISTRY: &str = "docker.io";
 const FOLDER: &str = "library";
 
-/// Another name for the same image: with the registry that it leaves out, or else by its digest, which
-/// is in the id that a kubelet gives for an image that was pulled.
+/// Another name for the same image: by its digest, which is in the id that a kubelet gives for an image
+/// that was pulled, or else with the registry that the name leaves out.
 pub(super) fn other(image: &str, id: &str) -> Option<String> {
-    let (first, is_path) = image.split_once('/').map_or((image, false), |(first, _)| (first, true));
-    let is_registry = is_path && (first.contains(['.', ':']) || first == "localhost");
-    match (is_path, is_registry) {
-        (false, _) => Some(format!("{REGISTRY}/{FOLDER}/{image}")),
-        (true, false) => Some(format!("{REGISTRY}/{image}")),
-        (true, true) => {
-            let id = id.split_once("://").map_or(id, |(_, id)| id);
-            (id.contains('@') && id != image).then(|| id.to_owned())
-        }
+    let id = id.split_once("://").map_or(id, |(_, id)| id);
+    if id.contains('@') && id != image {
+        return Some(id.to_owned());
+    }
+    match image.split_once('/') {
+        None => Some(format!("{REGISTRY}/{FOLDER}/{image}")),
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => None,
+        Some(_) => Some(format!("{REGISTRY}/{image}")),
     }
 }
 
@@ -24,15 +23,19 @@ mod tests {
     use super::other;
 
     #[test]
-    fn a_registry_that_is_meant_is_written_out_and_any_other_gives_a_digest() {
-        assert_eq!(other("tools", "").as_deref(), Some("docker.io/library/tools"));
-        assert_eq!(other("tools:5000", "").as_deref(), Some("docker.io/library/tools:5000"));
-        assert_eq!(other("team/tools:1", "").as_deref(), Some("docker.io/team/tools:1"));
+    fn an_image_that_was_pulled_has_a_digest_and_another_one_a_registry() {
         let (pulled, id) =
             ("registry.example:5000/tools:1", "registry.example:5000/tools@sha256:1f");
-        assert_eq!(other(pulled, id).as_deref(), Some(id));
-        assert_eq!(other(pulled, &format!("docker-pullable://{id}")).as_deref(), Some(id));
-        assert_eq!(other("localhost/tools", "sha256:1f"), None);
-        assert_eq!(other(id, id), None);
+        for image in [pulled, "tools", "team/tools"] {
+            assert_eq!(other(image, id).as_deref(), Some(id));
+            assert_eq!(other(image, &format!("docker-pullable://{id}")).as_deref(), Some(id));
+        }
+        let loaded = "sha256:1f";
+        assert_eq!(other("tools", loaded).as_deref(), Some("docker.io/library/tools"));
+        assert_eq!(other("tools:5000", loaded).as_deref(), Some("docker.io/library/tools:5000"));
+        assert_eq!(other("team/tools:1", loaded).as_deref(), Some("docker.io/team/tools:1"));
+        for image in [pulled, "localhost/tools", id] {
+            assert_eq!(other(image, loaded), None);
+        }
     }
 }

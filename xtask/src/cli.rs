@@ -53,7 +53,7 @@ pub struct CleanArgs {
 /// The command line of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure [default: process data experiment]
+    /// What to measure [default: process data messages experiment]
     #[arg(value_enum, value_name = "GROUP")]
     pub groups: Vec<Group>,
 

@@ -103,6 +103,7 @@ pub fn fill(
         end: room.end,
         expected_end: room.start + expected,
         claimed: AtomicU64::new(room.start),
+        sums: checksum.is_some(),
         checks: Turns::new(room.start, Checks { checksum, progress, outcome: None }),
     };
     side_by_side(expected.div_ceil(piece_size), || filling.work());
@@ -140,7 +141,9 @@ struct Filling<'a> {
     expected_end: u64,
     /// Where the next piece starts that nobody has begun.
     claimed: AtomicU64,
-    /// Whose turn it is to look at what was read.
+    /// Whether a checksum is made.
+    sums: bool,
+    /// Whose turn it is to say what was read.
     checks: Turns<Checks<'a>>,
 }
 
@@ -173,9 +176,15 @@ impl Filling<'_> {
             }
             Err(errno) => Err(Interruption::Descriptor(errno.into())),
         };
+        // Only a checksum has an order.
+        let looked_at = landed.map(|filled| {
+            let end = (!self.sums).then(|| landing.text_end(&filled, None));
+            (filled, end)
+        });
         let Some(mut turn) = self.checks.wait(piece.start) else { return false };
-        let outcome = landed.map(|filled| {
-            let end = landing.text_end(&filled, turn.checksum.as_deref_mut());
+        let outcome = looked_at.map(|(filled, end)| {
+            let end =
+                end.unwrap_or_else(|| landing.text_end(&filled, turn.checksum.as_deref_mut()));
             turn.progress.reached(end);
             let stop = if end < filled.end { Stop::Nul } else { Stop::Input };
             Filled { end, stop }

@@ -4,8 +4,11 @@
 //! does not keep to it: a grandchild that holds the pipes open must not hold us.
 #![expect(clippy::disallowed_methods, reason = "this is the one place where they are allowed")]
 
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use duct::{Expression, Handle};
@@ -15,6 +18,7 @@ use self::capture::Capture;
 use crate::interrupt::Interrupt;
 
 mod capture;
+pub(crate) mod program;
 
 /// How long a command may take where nothing else is said.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -175,10 +179,19 @@ impl Invocation {
         [std::slice::from_ref(&self.program), &self.args].concat()
     }
 
+    /// What is started. Where it is a path the standard library need not fork, which copies all that
+    /// this process has mapped: duct sets PATH anew, which is to be searched in the child then. A name
+    /// that is not found stays one, and is no Path: duct would make it "./program".
+    fn file(&self) -> OsString {
+        let own = self.env.iter().rfind(|(name, _)| *name == "PATH").map(|(_, path)| path.into());
+        let path = own.or_else(|| env::var_os("PATH")).unwrap_or_default();
+        program::find(&self.program, &path)
+            .map_or_else(|| (&self.program).into(), PathBuf::into_os_string)
+    }
+
     fn expression(&self) -> Expression {
-        // A program's name goes in as &str: duct makes a Path without a slash into "./program".
         let mut expression =
-            duct::cmd(self.program.as_str(), &self.args).unchecked().before_spawn(|command| {
+            duct::cmd(self.file(), &self.args).unchecked().before_spawn(|command| {
                 command.process_group(0);
                 Ok(())
             });

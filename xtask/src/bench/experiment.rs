@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -14,7 +14,7 @@ use super::pairs;
 use super::peers;
 use super::workplace::Workplace;
 use crate::host;
-use crate::invocation::Invocation;
+use crate::invocation::{Invocation, program};
 use crate::ledger::Owner;
 
 pub mod replay;
@@ -163,7 +163,7 @@ impl Runs<'_> {
             symlink(spy, link)?;
         }
         let path = env::var("PATH").unwrap_or_default();
-        let docker = on_path("docker", &path).context("docker is not in PATH")?;
+        let docker = program::find("docker", path.as_ref()).context("docker is not in PATH")?;
         let variables = BTreeMap::from([
             ("PATH", format!("{}:{path}", folder.display())),
             ("SPY_PROGRAM", docker.to_string_lossy().into_owned()),
@@ -248,10 +248,4 @@ impl Runs<'_> {
             target: twice.map(|_| Target::Ratio(MOST_OF_TWICE)),
         })
     }
-}
-
-fn on_path(program: &str, path: &str) -> Option<PathBuf> {
-    env::split_paths(path)
-        .map(|folder: PathBuf| folder.join(program))
-        .find(|it: &PathBuf| Path::is_file(it))
 }

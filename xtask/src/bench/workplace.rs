@@ -12,7 +12,7 @@ use super::pairs::{self, Pairs};
 use super::peers::Peer;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
+use crate::invocation::{Invocation, Transcript, program};
 
 /// How long one command may take.
 const TIMEOUT: Duration = Duration::from_mins(20);
@@ -131,20 +131,20 @@ impl<'a> Workplace<'a> {
     }
 
     /// Why a program cannot be used here.
-    pub(super) fn lacks(&self, program: &str) -> Option<String> {
-        let folders = env::var_os("PATH").unwrap_or_default();
-        if !env::split_paths(&folders).any(|folder| folder.join(program).is_file()) {
-            return Some(format!("{program} is not installed"));
+    pub(super) fn lacks(&self, needed: &str) -> Option<String> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        if program::find(needed, &path).is_none() {
+            return Some(format!("{needed} is not installed"));
         }
-        let probe: &[&str] = match program {
+        let probe: &[&str] = match needed {
             "unshare" => &[&UNSHARE[1..], &["true"]].concat(),
             "docker" => &["version"],
             _ => return None,
         };
-        let answer = Invocation::new(program, probe.iter().copied()).run(self.interrupt);
+        let answer = Invocation::new(needed, probe.iter().copied()).run(self.interrupt);
         match answer {
             Ok(answer) if answer.succeeded() => None,
-            Ok(answer) => Some(format!("{program} cannot be used: {}", answer.last_words())),
+            Ok(answer) => Some(format!("{needed} cannot be used: {}", answer.last_words())),
             Err(error) => Some(error.to_string()),
         }
     }

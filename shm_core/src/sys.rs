@@ -200,6 +200,9 @@ pub(crate) enum Advice {
     PopulateForReading = libc::MADV_POPULATE_READ as isize,
     /// They are written, since Linux 5.14.
     PopulateForWriting = libc::MADV_POPULATE_WRITE as isize,
+    /// All of them are written: huge ones are better, where the machine allows them for shared memory
+    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`).
+    HugePages = libc::MADV_HUGEPAGE as isize,
     /// Nothing for now. The bytes of a segment stay.
     Release = libc::MADV_DONTNEED as isize,
 }

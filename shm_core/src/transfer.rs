@@ -106,6 +106,9 @@ pub fn fill(
         sums: checksum.is_some(),
         checks: Turns::new(room.start, Checks { checksum, progress, outcome: None }),
     };
+    if source.is_in_any_order() {
+        landing::expect(memory, &(room.start..filling.expected_end));
+    }
     side_by_side(expected.div_ceil(piece_size), || filling.work());
     let filled = match filling.checks.into_inner().outcome {
         Some(outcome) => outcome?,

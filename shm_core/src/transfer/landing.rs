@@ -105,6 +105,13 @@ impl<'a> Landing<'a> {
     }
 }
 
+/// Makes ready for so much, of which it is known that it comes.
+pub(super) fn expect(memory: &WritableMemory, range: &Range<u64>) {
+    if let WritableMemory::SysV(_, attachment) = memory {
+        attachment.advise(local_range(range), Advice::HugePages);
+    }
+}
+
 fn before_nul(bytes: &[u8]) -> &[u8] {
     &bytes[..memchr(0, bytes).unwrap_or(bytes.len())]
 }

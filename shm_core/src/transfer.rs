@@ -32,10 +32,10 @@ use landing::Landing;
 use source::Source;
 use turns::Turns;
 
-/// How many bytes are moved at once where several read or look at the same time. With less they are in
-/// each other's way in the page table, of which one page maps as much on most machines.
+/// How many bytes of a segment are moved at once where several can read or write at the same time. With
+/// less they are in each other's way in the page table, of which one page maps as much on most machines.
 const PIECE: usize = 2 * 1024 * 1024;
-/// How many where one after the other reads, and how many pages are made ahead of what may be the end.
+/// How many everywhere else, and how many pages are made ahead of what may be the end.
 const BLOCK: usize = 256 * 1024;
 /// What is moved passes through the memory of the machine, which more do not make faster.
 const MOST_WORKERS: usize = 4;
@@ -106,8 +106,8 @@ pub fn fill(
         sums: checksum.is_some(),
         checks: Turns::new(room.start, Checks { checksum, progress, outcome: None }),
     };
-    if source.is_in_any_order() {
-        landing::expect(memory, &(room.start..filling.expected_end));
+    if source.is_in_any_order() && expected >= PIECE as u64 {
+        landing::expect_much(memory);
     }
     side_by_side(expected.div_ceil(piece_size), || filling.work());
     let filled = match filling.checks.into_inner().outcome {
@@ -223,7 +223,11 @@ pub fn drain(
         output: Turns::new(first.end as u64, Written { progress, outcome: Ok(first.end as u64) }),
     };
     // The first byte is written last, and what was written before it is there for whoever has seen it.
-    attachment.read_at(0, &mut [0]);
+    let mut first_byte = [0];
+    attachment.read_at(0, &mut first_byte);
+    if first_byte == [0] {
+        return Ok(0);
+    }
     // Most texts are short: no threads are started for them, and no pages made behind them.
     let nul = attachment.find_nul(first.clone());
     let end = nul.unwrap_or(first.end);

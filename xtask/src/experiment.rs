@@ -93,6 +93,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     } else {
         Ok(())
     };
+    if let (Err(_), Err(error)) = (&end, &written) {
+        tell_user(&format!("note: {error:#}"));
+    }
     end?;
     written?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })

@@ -5,10 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place where they are allowed")]
 
 use std::env;
-use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use duct::{Expression, Handle};
@@ -179,22 +177,14 @@ impl Invocation {
         [std::slice::from_ref(&self.program), &self.args].concat()
     }
 
-    /// What is started. Where it is a path the standard library need not fork, which copies all that
-    /// this process has mapped: duct sets PATH anew, which is to be searched in the child then. A name
-    /// that is not found stays one, and is no Path: duct would make it "./program".
-    fn file(&self) -> OsString {
+    fn expression(&self) -> Expression {
         let own = self.env.iter().rfind(|(name, _)| *name == "PATH").map(|(_, path)| path.into());
         let path = own.or_else(|| env::var_os("PATH")).unwrap_or_default();
-        program::find(&self.program, &path)
-            .map_or_else(|| (&self.program).into(), PathBuf::into_os_string)
-    }
-
-    fn expression(&self) -> Expression {
-        let mut expression =
-            duct::cmd(self.file(), &self.args).unchecked().before_spawn(|command| {
-                command.process_group(0);
-                Ok(())
-            });
+        let program = program::to_start(&self.program, &path);
+        let mut expression = duct::cmd(program, &self.args).unchecked().before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
         expression = if self.stdin.is_empty() {
             expression.stdin_null()
         } else {

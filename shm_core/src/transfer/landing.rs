@@ -105,10 +105,11 @@ impl<'a> Landing<'a> {
     }
 }
 
-/// Makes ready for so much, of which it is known that it comes.
-pub(super) fn expect(memory: &WritableMemory, range: &Range<u64>) {
+/// Makes ready for much more than a huge page, of which it is known that it comes.
+pub(super) fn expect_much(memory: &WritableMemory) {
     if let WritableMemory::SysV(_, attachment) = memory {
-        attachment.advise(local_range(range), Advice::HugePages);
+        // All of it: the kernel would split the mapping otherwise, and count each part as an attachment.
+        attachment.advise(0..attachment.size(), Advice::HugePages);
     }
 }
 

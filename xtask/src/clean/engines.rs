@@ -26,7 +26,7 @@ enum Left {
 const OTHERS_AT_IT: [&str; 2] = ["image not known", "a prune operation is already running"];
 /// How often a command is given that others keep from its end, and how long they are waited for.
 const MOST_ATTEMPTS: u32 = 10;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 pub(super) struct Cleaner<'a> {
     pub(super) program: &'static str,

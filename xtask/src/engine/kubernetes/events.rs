@@ -168,7 +168,7 @@ impl Kubernetes {
         let again = |pods: &[Pod]| of_it(pods).is_some_and(|(runs, now, _)| runs && now > count);
         match self.come_back(container, &home, set, again) {
             // The runtime reads names otherwise, which tells nothing about shared memory.
-            Err(EngineError::Hopeless { why, .. }) => {
+            Err(EngineError::Hopeless { why, .. }) if why.is_about_an_image() => {
                 Ok(Answer::Skipped(format!("{other} is not the image by another name: {why}")))
             }
             answer => answer,

@@ -69,16 +69,12 @@ struct Waiting {
 }
 
 /// Reasons to wait from which no waiting helps.
-const HOPELESS: [&str; 8] = [
-    "ErrImagePull",
-    "ImagePullBackOff",
-    "ErrImageNeverPull",
-    "InvalidImageName",
-    "CreateContainerConfigError",
-    "CreateContainerError",
-    "RunContainerError",
-    "CrashLoopBackOff",
-];
+const HOPELESS: [&str; 4] =
+    ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"];
+
+/// Those that are about its image.
+const NO_IMAGE: [&str; 4] =
+    ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
 
 /// Why a pod will never run.
 #[derive(Debug)]
@@ -91,6 +87,11 @@ impl Hopeless {
     /// Whether the kubelet does not want the pod as it was asked for.
     pub(super) fn is_refusal(&self) -> bool {
         self.reason == "SysctlForbidden"
+    }
+
+    /// Whether an image is not to be had.
+    pub(super) fn is_about_an_image(&self) -> bool {
+        NO_IMAGE.contains(&&*self.reason)
     }
 
     /// Whether the node has no room for it.
@@ -135,7 +136,11 @@ impl Pod {
     /// Why it will never run, as far as can be told.
     pub(super) fn hopeless(&self) -> Option<Hopeless> {
         for waiting in self.statuses().filter_map(|it| it.state.waiting.as_ref()) {
-            if let Some(reason) = waiting.reason.clone().filter(|it| HOPELESS.contains(&&**it)) {
+            if let Some(reason) = waiting
+                .reason
+                .clone()
+                .filter(|it| HOPELESS.contains(&&**it) || NO_IMAGE.contains(&&**it))
+            {
                 return Some(Hopeless { reason, message: waiting.message.clone() });
             }
         }

@@ -84,20 +84,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     if args.keep && kind != Some(EngineKind::Model) {
         tell_user("note: the containers are left; cargo xtask clean removes them");
     }
-    let is_whole = finished.is_ok();
-    let end = conclude(finished, cleaned, interrupt, args.keep);
+    conclude(finished, cleaned, interrupt, args.keep)?;
     let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
-    let written = if is_whole {
-        // Also where something is left: what was found is true.
-        output::write(args.output.as_deref(), |out| report.write(args.format, out))
-    } else {
-        Ok(())
-    };
-    if let (Err(_), Err(error)) = (&end, &written) {
-        tell_user(&format!("note: {error:#}"));
-    }
-    end?;
-    written?;
+    output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 

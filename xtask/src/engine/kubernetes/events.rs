@@ -226,8 +226,8 @@ impl Kubernetes {
             let restart = ["rollout", "restart", "deployment", &home.object];
             return self.replaced(first, &home, &old, || self.client.invoke(&restart));
         }
-        let delete = ["delete", "pod", &home.name];
-        self.replaced(first, &home, slice::from_ref(&home.uid), || self.client.invoke(&delete))
+        let delete = || self.client.delete("pod", &home.name);
+        self.replaced(first, &home, slice::from_ref(&home.uid), delete)
     }
 
     /// Waits until other pods run in the place of `old` ones.
@@ -296,7 +296,7 @@ impl Kubernetes {
     pub(super) fn remove(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
         let kind = manifest::kind(home.workload.controller);
-        let deleted = self.client.invoke(&["delete", kind, &home.object])?;
+        let deleted = self.client.delete(kind, &home.object)?;
         self.know(|known| known.removed(pod));
         let state = if deleted.succeeded() { State::Gone } else { State::Refused };
         Ok(Answer::Observed(Observation { state: Some(state), ..deleted.into() }))

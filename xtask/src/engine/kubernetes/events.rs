@@ -121,12 +121,7 @@ impl Kubernetes {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
         let before = self.now(&home)?;
-        let restarts = |pods: &[Pod]| {
-            let pod = pods.iter().find(|it| it.metadata.uid == home.uid);
-            pod.map(|it| (it.runs(&name), it.restarts(&name)))
-        };
-        let count = restarts(&before).map_or(0, |(_, count)| count);
-        let again = |pods: &[Pod]| restarts(pods).is_some_and(|(runs, now)| runs && now > count);
+        let again = restarted(&home, &name, &before);
         match home.workload.controller {
             Controller::JobNever => {
                 let get = ["get", "job", &home.object];
@@ -151,12 +146,8 @@ impl Kubernetes {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
         let before = self.now(&home)?;
-        let of_it = |pods: &[Pod]| {
-            let pod = pods.iter().find(|it| it.metadata.uid == home.uid);
-            pod.map(|it| (it.runs(&name), it.restarts(&name), it.image_id(&name).to_owned()))
-        };
-        let (_, count, id) = of_it(&before).unwrap_or_default();
-        let Some(other) = image_name::other(self.cluster.image(), &id) else {
+        let id = home.among(&before).map_or("", |pod| pod.image_id(&name));
+        let Some(other) = image_name::other(self.cluster.image(), id) else {
             return Ok(Answer::Skipped("the image has no other name".to_owned()));
         };
         let (pod, image) = (format!("pod/{}", home.name), format!("{name}={other}"));
@@ -165,7 +156,7 @@ impl Kubernetes {
             return Ok(refused(set.into()));
         }
         self.know(|known| known.other_image = Some(other.clone()));
-        let again = |pods: &[Pod]| of_it(pods).is_some_and(|(runs, now, _)| runs && now > count);
+        let again = restarted(&home, &name, &before);
         match self.come_back(container, &home, set, again) {
             // The runtime reads names otherwise, which tells nothing about shared memory.
             Err(EngineError::Hopeless { why, .. }) if why.is_about_an_image() => {
@@ -194,8 +185,7 @@ impl Kubernetes {
             let members = home.workload.pods[0].containers.iter();
             members.map(|member| (pod.runs(member.name.0), pod.restarts(member.name.0))).collect()
         };
-        let is_it = |pod: &&Pod| pod.metadata.uid == home.uid;
-        let before: Vec<_> = self.now(&home)?.iter().find(is_it).map(counts).unwrap_or_default();
+        let before: Vec<_> = home.among(&self.now(&home)?).map(counts).unwrap_or_default();
         let node = self.know(|known| known.node.clone()).unwrap_or_default();
         let kill = Invocation::new("sh", ["-c", command])
             .env("NAMESPACE", self.client.namespace.clone())
@@ -207,7 +197,7 @@ impl Kubernetes {
             return Err(EngineError::Refused { what, transcript: killed });
         }
         let again = |pods: &[Pod]| {
-            let Some(now) = pods.iter().find(is_it).map(counts) else { return false };
+            let Some(now) = home.among(pods).map(counts) else { return false };
             let restarted = |(now, before): (&(bool, u32), &(bool, u32))| now.0 && now.1 > before.1;
             now.iter().zip(&before).all(restarted)
         };
@@ -301,6 +291,12 @@ impl Kubernetes {
         let state = if deleted.succeeded() { State::Gone } else { State::Refused };
         Ok(Answer::Observed(Observation { state: Some(state), ..deleted.into() }))
     }
+}
+
+/// Whether a container of a pod runs, and was restarted since the pods were as they were `before`.
+fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> bool {
+    let count = home.among(before).map_or(0, |pod| pod.restarts(name));
+    move |now| home.among(now).is_some_and(|pod| pod.runs(name) && pod.restarts(name) > count)
 }
 
 /// What the cluster does not do: an answer, or no question for it.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::pod::Pod;
 use super::{HOST, HOST_POD};
 use crate::observation::Identity;
 use crate::script::{Container, Controller, Mechanism, Sharing, Workload};
@@ -32,6 +33,13 @@ pub(super) struct Deployed {
     pub(super) name: String,
     /// Its id, which no later pod of that name has.
     pub(super) uid: String,
+}
+
+impl Deployed {
+    /// That very pod, as it is among others.
+    pub(super) fn among<'a>(&self, pods: &'a [Pod]) -> Option<&'a Pod> {
+        pods.iter().find(|pod| pod.metadata.uid == self.uid)
+    }
 }
 
 /// A container of it, with its namespace where that was looked at.

@@ -29,6 +29,7 @@ mod inability;
 pub(crate) mod leftovers;
 mod manifest;
 pub mod nodes;
+mod on_node;
 mod pod;
 mod removal;
 mod state;

@@ -12,7 +12,7 @@ use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
 use crate::host::Remains;
-use crate::invocation::{Invocation, Transcript};
+use crate::invocation::Transcript;
 use crate::ledger::REMAINS_ANNOTATION;
 use crate::observation::{Observation, State};
 use crate::script::{Container, Controller, Workload};
@@ -68,7 +68,7 @@ impl Kubernetes {
 
     /// What was done, with what the container says of its namespace now. Those of its workload may
     /// have another one too, and are asked as well.
-    fn observe(
+    pub(super) fn observe(
         &self,
         container: Container,
         done: Transcript,
@@ -94,13 +94,13 @@ impl Kubernetes {
     }
 
     /// The pod that a container is in.
-    fn home(&self, container: Container) -> Result<Deployed, EngineError> {
+    pub(super) fn home(&self, container: Container) -> Result<Deployed, EngineError> {
         let found = self.know(|known| known.pod(known.home(container).unwrap_or(container)));
         found.ok_or_else(|| EngineError::Script(format!("{container} is in no pod")))
     }
 
     /// The pods of a workload as they are.
-    fn now(&self, of: &Deployed) -> Result<Vec<Pod>, EngineError> {
+    pub(super) fn now(&self, of: &Deployed) -> Result<Vec<Pod>, EngineError> {
         self.client.list("pods", &format!("{WORKLOAD_LABEL}={}", of.object))
     }
 
@@ -176,35 +176,6 @@ impl Kubernetes {
         self.come_back(main[0], &home, ended, run)
     }
 
-    /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
-    /// has made another.
-    pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
-        let home = self.home(pod)?;
-        let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
-        let counts = |pod: &Pod| -> Vec<_> {
-            let members = home.workload.pods[0].containers.iter();
-            members.map(|member| (pod.runs(member.name.0), pod.restarts(member.name.0))).collect()
-        };
-        let before: Vec<_> = home.among(&self.now(&home)?).map(counts).unwrap_or_default();
-        let node = self.know(|known| known.node.clone()).unwrap_or_default();
-        let kill = Invocation::new("sh", ["-c", command])
-            .env("NAMESPACE", self.client.namespace.clone())
-            .env("POD", home.name.clone())
-            .env("NODE", node);
-        let killed = kill.run(&self.tools.interrupt)?;
-        if !killed.succeeded() {
-            let what = format!("the sandbox of {} was not killed", home.name);
-            return Err(EngineError::Refused { what, transcript: killed });
-        }
-        let again = |pods: &[Pod]| {
-            let Some(now) = home.among(pods).map(counts) else { return false };
-            let restarted = |(now, before): (&(bool, u32), &(bool, u32))| now.0 && now.1 > before.1;
-            now.iter().zip(&before).all(restarted)
-        };
-        let first = home.workload.pods[0].containers[0].name;
-        self.come_back(first, &home, killed, again)
-    }
-
     /// Has a pod's controller put another in its place.
     pub(super) fn replace(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
@@ -243,7 +214,7 @@ impl Kubernetes {
         self.come_back(first, home, asked, are_new)
     }
 
-    fn come_back(
+    pub(super) fn come_back(
         &self,
         first: Container,
         home: &Deployed,

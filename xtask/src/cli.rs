@@ -173,6 +173,11 @@ pub struct ClusterArgs {
     /// NAMESPACE, POD and NODE in its environment
     #[arg(long, value_name = "COMMAND")]
     pub kill_sandbox: Option<String>,
+
+    /// Shell command that restarts the kubelet of NODE, for which kubectl has no word either; while
+    /// it is away nobody can use what is on that node
+    #[arg(long, value_name = "COMMAND")]
+    pub restart_kubelet: Option<String>,
 }
 
 /// What an experiment on a cluster takes besides.
@@ -202,6 +207,7 @@ impl ClusterArgs {
             image: self.image.clone(),
             node: self.node.clone(),
             kill_sandbox: self.kill_sandbox.clone(),
+            restart_kubelet: self.restart_kubelet.clone(),
         }
     }
 

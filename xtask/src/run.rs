@@ -124,6 +124,7 @@ pub fn describe(planned: &Planned) -> String {
         Action::Finish => format!("letting {place} end"),
         Action::ChangeImage => format!("changing the image of {place}"),
         Action::KillSandbox => format!("killing the sandbox of {place}"),
+        Action::RestartKubelet => format!("restarting the kubelet under {place}"),
         Action::Replace => format!("having {place} replaced"),
         Action::Leak => format!("leaving a large segment behind in {place}"),
         Action::Stop => format!("stopping {place}"),

@@ -153,6 +153,8 @@ pub enum Action {
     ChangeImage,
     /// Kills the sandbox of a pod, which then gets another.
     KillSandbox,
+    /// Restarts the kubelet of the node that a pod is on, under all that runs there.
+    RestartKubelet,
     /// Has the controller of a pod put a new one in its place: a Deployment rolls out, of a
     /// `StatefulSet` a pod is deleted.
     Replace,
@@ -205,6 +207,7 @@ impl Action {
                 | Self::Finish
                 | Self::ChangeImage
                 | Self::KillSandbox
+                | Self::RestartKubelet
                 | Self::Replace
                 | Self::Leak
         )

@@ -70,6 +70,11 @@ fn a_container_that_is_restarted_keeps_what_its_pod_holds() {
 }
 
 #[test]
+fn a_kubelet_that_is_restarted_finds_everything_as_it_was() {
+    assert_eq!(both("pod/kubelet-restarted"), "s-s-");
+}
+
+#[test]
 fn with_the_sandbox_or_the_pod_everything_goes() {
     for gone in ["pod/sandbox-killed", "pod/recreate"] {
         assert_eq!(both(gone), "----", "{gone}");
@@ -81,7 +86,7 @@ fn with_the_sandbox_or_the_pod_everything_goes() {
 
 #[test]
 fn a_volume_of_memory_is_shared_by_those_that_mount_it_and_outlives_the_sandbox_alone() {
-    for event in ["writer-exits", "crash", "image-changed"] {
+    for event in ["writer-exits", "crash", "image-changed", "kubelet-restarted"] {
         assert_eq!(row("posix", &format!("shm-volume/{event}")), "s-s-");
         assert_eq!(row("sysv", &format!("shm-volume/{event}")), "sss-");
     }

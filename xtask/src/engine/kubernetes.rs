@@ -267,6 +267,9 @@ impl Engine for Kubernetes {
             Action::KillSandbox if self.cluster.kill_sandbox.is_none() => {
                 Some("kubectl has no word for it: give a command, --kill-sandbox COMMAND")
             }
+            Action::RestartKubelet if self.cluster.restart_kubelet.is_none() => {
+                Some("kubectl has no word for it: give a command, --restart-kubelet COMMAND")
+            }
             Action::Run(Launch { sharing: Sharing::Pod(_), setting: None })
             | Action::Build
             | Action::Crash
@@ -296,6 +299,7 @@ impl Engine for Kubernetes {
             Action::Finish => self.finish(place),
             Action::ChangeImage => self.change_image(place),
             Action::KillSandbox => self.kill_sandbox(place),
+            Action::RestartKubelet => self.restart_kubelet(place),
             Action::Replace => self.replace(place),
             Action::Remove => self.remove(place),
             action => match self.lacks(action) {

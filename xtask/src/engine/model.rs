@@ -140,7 +140,9 @@ impl World {
                 self.end(name)
             }
             (Action::Pause, State::Running) => self.set(name, State::Paused),
-            (Action::Unpause, State::Paused) => self.set(name, State::Running),
+            (Action::Unpause, State::Paused) | (Action::RestartKubelet, State::Running) => {
+                self.set(name, State::Running)
+            }
             (Action::Remove, State::Running | State::Paused | State::Exited) => self.remove(name),
             (Action::ExhaustMemory, State::Running) => {
                 let namespace = found.map(|container| Identity::Model(container.view.ipc));

@@ -78,21 +78,28 @@ impl Jobs<'_> {
         Ok(Grid { engine, duration, scripts, cells, gone })
     }
 
-    /// All groups, several at a time; the results in the groups' order.
+    /// All groups, several at a time, and after them one by one those that nothing can go on beside;
+    /// the results in the groups' order.
     fn all(
         &self,
         workshop: &Workshop,
         progress: &Progress,
     ) -> Result<Vec<(ScriptRun, Vec<CellResult>)>> {
-        let results = parallel::each(self.groups, self.at_once, self.interrupt, |index, group| {
-            let results = self.group(workshop, index, group);
+        let groups = self.groups.iter().enumerate();
+        let (alone, beside): (Vec<_>, Vec<_>) =
+            groups.partition(|(_, group)| group.needs_its_node_alone());
+        let work = |_, (index, group): &(usize, &Group)| -> Result<_> {
+            let results = self.group(workshop, *index, group);
             progress.group_done(&group.script.name);
-            results
-        })?;
-        match self.interrupt.name() {
-            Some(signal) => bail!("interrupted by {signal}; what was made has been removed"),
-            None => Ok(results),
+            Ok((*index, results?))
+        };
+        let mut results = parallel::each(&beside, self.at_once, self.interrupt, work)?;
+        results.extend(parallel::each(&alone, 1, self.interrupt, work)?);
+        if let Some(signal) = self.interrupt.name() {
+            bail!("interrupted by {signal}; what was made has been removed");
         }
+        results.sort_by_key(|(index, _)| *index);
+        Ok(results.into_iter().map(|(_, results)| results).collect())
     }
 
     /// One script, and what its runs say of its cells.

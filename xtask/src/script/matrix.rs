@@ -78,6 +78,12 @@ impl Group {
         })
     }
 
+    /// Whether what else is on its node cannot be used meanwhile.
+    #[must_use]
+    pub fn needs_its_node_alone(&self) -> bool {
+        self.script.steps().any(|step| step.action == Action::RestartKubelet)
+    }
+
     /// Whether a process takes too much memory, for which it needs a large text on the volume.
     #[must_use]
     pub fn exhausts_memory(&self) -> bool {

@@ -8,65 +8,79 @@ use rustix::process::Signal;
 use serde_json::Value;
 use shm_core::{Key, Segment};
 
-use crate::cluster::{image, kubectl, trial};
+use crate::cluster::{alone, image, kubectl, trial};
 use crate::interrupted::Running;
 use crate::machine::{ensure, xtask};
+
+/// The events that take a command: its option, and the variable that the tests have it from.
+const BY_COMMAND: [(&str, &str, &str); 2] = [
+    ("sandbox-killed", "--kill-sandbox", "SHM_KILL_SANDBOX"),
+    ("kubelet-restarted", "--restart-kubelet", "SHM_RESTART_KUBELET"),
+];
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("a_sandbox_that_was_not_killed_is_not_counted", sandbox_stays),
+        trial("a_kubelet_that_was_not_restarted_is_not_counted", kubelet_stays),
+        alone("a_restarted_kubelet_is_as_predicted", || {
+            as_predicted("*/*/kubelet-restarted", 40, "kubelet-restarted")
+        }),
         trial("a_killed_matrix_leaves_nothing_on_the_node", killed),
     ];
     let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
     if wanted.split(',').any(|name| name == "kubernetes") {
-        trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || as_predicted("*", 533)));
+        trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || {
+            as_predicted("*", 573, "sandbox-killed")
+        }));
     } else {
         // What differs most from containers, and what leaves most behind.
         trials.push(trial("a_restarted_container_is_as_predicted", || {
-            as_predicted("*/shm-volume/crash", 20)
+            as_predicted("*/shm-volume/crash", 20, "")
         }));
         trials.push(trial("a_replaced_pod_is_as_predicted", || {
-            as_predicted("*/stateful-set/replaced", 15)
+            as_predicted("*/stateful-set/replaced", 15, "")
         }));
-        trials.push(trial("a_failed_job_is_as_predicted", || as_predicted("*/job-never", 15)));
+        trials.push(trial("a_failed_job_is_as_predicted", || as_predicted("*/job-never", 15, "")));
         trials.push(trial("a_deleted_pod_on_the_node_is_as_predicted", || {
-            as_predicted("*/host-ipc/deleted", 10)
+            as_predicted("*/host-ipc/deleted", 10, "")
         }));
     }
     trials
 }
 
-fn args(only: &str, kill_sandbox: &str) -> Vec<String> {
+fn args(only: &str, options: &[&str]) -> Vec<String> {
     let image = image();
     let mut args = vec!["matrix", "--engine", "kubernetes", "--image", &image, "--only", only];
     args.extend(["--jobs", "4", "--format", "json"]);
-    if !kill_sandbox.is_empty() {
-        args.extend(["--kill-sandbox", kill_sandbox]);
-    }
+    args.extend(options);
     args.into_iter().map(str::to_owned).collect()
 }
 
-fn cells(only: &str, kill_sandbox: &str) -> Result<(Option<i32>, Vec<Value>), Failed> {
+fn cells(only: &str, options: &[&str]) -> Result<(Option<i32>, Vec<Value>), Failed> {
     let mut matrix = xtask();
-    let output = matrix.args(args(only, kill_sandbox)).timeout(Duration::from_mins(15)).output()?;
+    let output = matrix.args(args(only, options)).timeout(Duration::from_mins(15)).output()?;
     let report: Value = serde_json::from_slice(&output.stdout)
         .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
     let cells = report["engines"][0]["cells"].as_array().ok_or("no cells")?.clone();
     Ok((output.status.code(), cells))
 }
 
-fn as_predicted(only: &str, count: usize) -> Result<(), Failed> {
-    let kill_sandbox = std::env::var("SHM_KILL_SANDBOX").unwrap_or_default();
-    let (status, cells) = cells(only, &kill_sandbox)?;
+/// With the command for one event, where the tests have it.
+fn as_predicted(only: &str, count: usize, event: &str) -> Result<(), Failed> {
+    let of_event = BY_COMMAND.iter().find(|(name, ..)| *name == event);
+    let given = of_event.and_then(|(_, option, name)| Some((*option, std::env::var(name).ok()?)));
+    let options = given.as_ref().map(|(option, command)| [*option, command.as_str()]);
+    let (status, cells) = cells(only, options.as_ref().map_or(&[], |options| options))?;
     let is = |verdict: &str| {
         let cells = cells.iter().filter(|cell| cell["verdict"] == verdict);
         cells.map(|cell| format!("{cell:#}")).collect::<Vec<_>>().join("\n")
     };
     ensure(status == Some(0), || [is("differs"), is("unstable")].concat())?;
     ensure(cells.len() == count, || format!("{} cells", cells.len()))?;
-    // Not every cluster has debug containers, and none a word for the end of a sandbox.
+    // Not every cluster has debug containers, and none a word for what takes a command.
     let may_be_skipped = |cell: &Value| {
-        cell["event"] == "debug" || (cell["event"] == "sandbox-killed" && kill_sandbox.is_empty())
+        let takes_command = BY_COMMAND.iter().any(|(name, ..)| cell["event"] == *name);
+        cell["event"] == "debug" || (takes_command && (cell["event"] != event || given.is_none()))
     };
     let skipped = |cell: &&Value| cell["verdict"] == "skipped" && !may_be_skipped(cell);
     ensure(!cells.iter().any(|cell| skipped(&cell)), || is("skipped"))
@@ -74,7 +88,16 @@ fn as_predicted(only: &str, count: usize) -> Result<(), Failed> {
 
 /// A command that succeeds and does nothing: what was written is still seen, by the same sandbox.
 fn sandbox_stays() -> Result<(), Failed> {
-    let (status, cells) = cells("sysv/pod/sandbox-killed", "true")?;
+    let (status, cells) = cells("sysv/pod/sandbox-killed", &["--kill-sandbox", "true"])?;
+    ensure(status == Some(1) && cells.iter().all(|it| it["verdict"] == "differs"), || {
+        format!("{status:?} {cells:?}")
+    })
+}
+
+/// A command that succeeds and does nothing: no kubelet has started.
+fn kubelet_stays() -> Result<(), Failed> {
+    let options = ["--restart-kubelet", "true", "--timeout", "60"];
+    let (status, cells) = cells("sysv/pod/kubelet-restarted", &options)?;
     ensure(status == Some(1) && cells.iter().all(|it| it["verdict"] == "differs"), || {
         format!("{status:?} {cells:?}")
     })
@@ -118,7 +141,7 @@ impl Seeing {
 }
 
 fn killed() -> Result<(), Failed> {
-    let args = args("*/host-ipc/sandbox-killed", "sleep 50");
+    let args = args("*/host-ipc/sandbox-killed", &["--kill-sandbox", "sleep 50"]);
     let running = Running::start(args, &std::env::var("PATH")?)?;
     let started = Instant::now();
     let (mut seeing, mut keys) = (None, vec![]);

@@ -22,6 +22,8 @@ pub struct Cluster {
     pub node: Option<String>,
     /// The shell command that kills a pod's sandbox, where there is one.
     pub kill_sandbox: Option<String>,
+    /// The shell command that restarts the kubelet of a node, where there is one.
+    pub restart_kubelet: Option<String>,
 }
 
 impl Cluster {

@@ -13,8 +13,8 @@ use crate::engine::EngineError;
 use crate::script::Workload;
 
 /// How long pods may take to run, to run again or to be replaced, and how often to look.
-const PATIENCE: Duration = Duration::from_mins(2);
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_mins(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long no node may take a pod: others may be making room.
 const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 

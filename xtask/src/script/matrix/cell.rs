@@ -103,6 +103,8 @@ pub enum Event {
     Leak,
     /// The sandbox of its pod is killed, and the pod gets another.
     SandboxKilled,
+    /// The kubelet of its node is restarted.
+    KubeletRestarted,
     /// Its pod is deleted.
     Deleted,
     /// Its pod's controller puts another in its place.
@@ -145,6 +147,7 @@ impl Event {
             Self::Debug => "debug",
             Self::Leak => "leak",
             Self::SandboxKilled => "sandbox-killed",
+            Self::KubeletRestarted => "kubelet-restarted",
             Self::Deleted => "deleted",
             Self::Replaced => "replaced",
             Self::UnsafeSysctl => "unsafe-sysctl",

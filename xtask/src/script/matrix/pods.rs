@@ -5,7 +5,7 @@ use shm_core::Key;
 use super::{APART, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
     Build, ChangeImage, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace,
-    Run,
+    RestartKubelet, Run,
 };
 use crate::script::{
     Action, Container, Controller, Mechanism, Member, Place, Pod, Setting, Sharing, Workload,
@@ -55,6 +55,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
             Event::Crash,
             Event::ImageChanged,
             Event::Leak,
+            Event::KubeletRestarted,
             Event::SandboxKilled,
             Event::Recreate,
             Event::Shmmax,
@@ -76,6 +77,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
             Event::WriterExits,
             Event::Crash,
             Event::ImageChanged,
+            Event::KubeletRestarted,
             Event::SandboxKilled,
             Event::Recreate,
         ],
@@ -185,6 +187,7 @@ fn actions(event: Event, workload: Workload) -> Vec<(Container, Action)> {
         Event::Leak => vec![(WRITER, Leak), (WRITER, ExhaustMemory)],
         Event::InitExits => vec![(WRITER, Finish)],
         Event::SandboxKilled => vec![(POD, KillSandbox)],
+        Event::KubeletRestarted => vec![(POD, RestartKubelet)],
         Event::Deleted => vec![(POD, Remove)],
         Event::Recreate => vec![(POD, Remove), (POD, Deploy(workload))],
         Event::Replaced => vec![(POD, Replace)],

@@ -1,16 +1,11 @@
 //! kubectl, for one namespace of one cluster.
 
-use std::time::Duration;
-
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
-
-/// How long a deletion may take: it waits for the kubelet, which took over a minute on a busy machine.
-const DELETION: Duration = Duration::from_mins(4);
 
 /// How kubectl is called.
 #[derive(Clone, Debug)]
@@ -37,12 +32,6 @@ impl Client {
 
     pub(crate) fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
         Ok(self.kubectl(args).run(&self.interrupt)?)
-    }
-
-    /// Has an object deleted, and waits until it is gone.
-    pub(crate) fn delete(&self, kind: &str, name: &str) -> Result<Transcript, EngineError> {
-        let delete = self.kubectl(&["delete", kind, name]).timeout(DELETION);
-        Ok(delete.run(&self.interrupt)?)
     }
 
     /// Has an object made; what the cluster refuses is an answer.

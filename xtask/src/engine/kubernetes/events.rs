@@ -4,11 +4,11 @@ use std::slice;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::manifest::{self, END, WORKLOAD_LABEL};
+use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
 use super::state::Deployed;
 use super::wait::Waited;
-use super::{Kubernetes, image_name, inability};
+use super::{Kubernetes, image_name, inability, removal};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
 use crate::host::Remains;
@@ -101,7 +101,7 @@ impl Kubernetes {
 
     /// The pods of a workload as they are.
     pub(super) fn now(&self, of: &Deployed) -> Result<Vec<Pod>, EngineError> {
-        self.client.list("pods", &format!("{WORKLOAD_LABEL}={}", of.object))
+        self.client.list("pods", &workload_selector(&of.object))
     }
 
     /// Ends a container's process from within.
@@ -187,8 +187,12 @@ impl Kubernetes {
             let restart = ["rollout", "restart", "deployment", &home.object];
             return self.replaced(first, &home, &old, || self.client.invoke(&restart));
         }
-        let delete = || self.client.delete("pod", &home.name);
+        let delete = || self.delete(&home, "pod", &home.name);
         self.replaced(first, &home, slice::from_ref(&home.uid), delete)
+    }
+
+    fn delete(&self, of: &Deployed, kind: &str, name: &str) -> Result<Transcript, EngineError> {
+        removal::remove_one(&self.client, &workload_selector(&of.object), kind, name)
     }
 
     /// Waits until other pods run in the place of `old` ones.
@@ -257,7 +261,7 @@ impl Kubernetes {
     pub(super) fn remove(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
         let kind = manifest::kind(home.workload.controller);
-        let deleted = self.client.delete(kind, &home.object)?;
+        let deleted = self.delete(&home, kind, &home.object)?;
         self.know(|known| known.removed(pod));
         let state = if deleted.succeeded() { State::Gone } else { State::Refused };
         Ok(Answer::Observed(Observation { state: Some(state), ..deleted.into() }))
@@ -271,7 +275,7 @@ fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> 
 }
 
 /// What the cluster does not do: an answer, or no question for it.
-fn refused(observation: Observation) -> Answer {
+pub(super) fn refused(observation: Observation) -> Answer {
     match inability::of(&observation) {
         Some(why) => Answer::Skipped(why),
         None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),

@@ -14,6 +14,11 @@ pub(super) const END: &str = "/dev/termination-log";
 /// The label of pods that names the object that they were made by.
 pub(super) const WORKLOAD_LABEL: &str = "shm.experiment.workload";
 
+/// By what the pods are found that an object made.
+pub(super) fn workload_selector(object: &str) -> String {
+    format!("{WORKLOAD_LABEL}={object}")
+}
+
 /// An object of the API.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

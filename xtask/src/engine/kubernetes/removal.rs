@@ -12,6 +12,11 @@ use crate::invocation::Transcript;
 const GOES_WITHIN: &str = "50s";
 const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 
+/// How often it is given that time where nothing holds it: a kubelet took over a minute on a busy machine.
+const ATTEMPTS: usize = 4;
+/// What kubectl says when that time is over.
+const TIMED_OUT: &str = "timed out waiting";
+
 /// What makes pods.
 const CONTROLLERS: &str = "deployments,statefulsets,jobs";
 
@@ -40,7 +45,9 @@ pub(super) fn remove(
     // There is nothing in them to be saved, and a namespace waits long for pods that are going.
     deleted.push(delete(&["pods", "--grace-period", "0", "--force"])?);
     if ground == Ground::Own {
-        deleted.push(delete(&["namespaces"])?);
+        // With a pod in it that does not go, it does not either.
+        let wait = format!("--wait={}", deleted.iter().all(Transcript::succeeded));
+        deleted.push(delete(&["namespaces", &wait])?);
     }
     match deleted.into_iter().find(|it| !it.succeeded()) {
         None => Ok(()),
@@ -48,11 +55,37 @@ pub(super) fn remove(
     }
 }
 
+/// Has one object deleted, whose pods are labelled so, and waits until it is gone; what the cluster
+/// refuses is an answer.
+pub(super) fn remove_one(
+    client: &Client,
+    selector: &str,
+    kind: &str,
+    name: &str,
+) -> Result<Transcript, EngineError> {
+    let delete = ["delete", kind, name, "--ignore-not-found", "--timeout", GOES_WITHIN];
+    let mut deleted = client.invoke(&delete)?;
+    for _ in 1..ATTEMPTS {
+        if !deleted.last_words().contains(TIMED_OUT) || held(client, selector).is_some() {
+            break;
+        }
+        deleted = client.invoke(&delete)?;
+    }
+    if deleted.last_words().contains(TIMED_OUT) {
+        return Err(left(client, selector, deleted));
+    }
+    Ok(deleted)
+}
+
+/// The pod that something else holds, if one is.
+fn held(client: &Client, selector: &str) -> Option<Pod> {
+    let pods: Vec<Pod> = client.list("pods", selector).unwrap_or_default();
+    pods.into_iter().find(|pod| !pod.metadata.finalizers.is_empty())
+}
+
 /// Names what did not go, and what holds it.
 fn left(client: &Client, selector: &str, transcript: Transcript) -> EngineError {
-    let pods: Vec<Pod> = client.list("pods", selector).unwrap_or_default();
-    let held = pods.iter().find(|pod| !pod.metadata.finalizers.is_empty());
-    let what = match held {
+    let what = match held(client, selector) {
         Some(pod) => {
             let (name, namespace) = (&pod.metadata.name, &client.namespace);
             let finalizers = pod.metadata.finalizers.join(", ");

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::manifest::{self, WORKLOAD_LABEL};
+use super::manifest::{self, workload_selector};
 use super::pod::{Hopeless, Pod};
 use super::{Kubernetes, changes};
 use crate::engine::EngineError;
 use crate::script::Workload;
 
-/// How long pods may take to run, to run again or to be replaced, and how often to look.
+/// How long pods may take to run, to run again or to be replaced, and a kubelet to start; and how
+/// often to look.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long no node may take a pod: others may be making room.
@@ -51,7 +52,7 @@ impl Kubernetes {
         are_as_wanted: impl Fn(&[Pod]) -> bool,
     ) -> Result<Waited, EngineError> {
         let (started, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
-        let selector = format!("{WORKLOAD_LABEL}={object}");
+        let selector = workload_selector(object);
         loop {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
             // Before all else: it may be why they do not run.

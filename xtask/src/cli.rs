@@ -132,7 +132,7 @@ pub struct ExperimentArgs {
 #[derive(Clone, Debug, Args)]
 pub struct TimeoutArgs {
     /// How long each command of a step may take; what does not end by then is killed, and the run
-    /// ends [default: 60, and 120 for a pod to be ready]
+    /// ends [default: 60, and 120 for a pod or a kubelet to be ready]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
 }
@@ -174,8 +174,8 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "COMMAND")]
     pub kill_sandbox: Option<String>,
 
-    /// Shell command that restarts the kubelet of NODE, for which kubectl has no word either; while
-    /// it is away nobody can use what is on that node
+    /// Shell command that restarts the kubelet of NODE, for which kubectl has no word either, and
+    /// ends; while the kubelet is away no container of that node can be started, ended or entered
     #[arg(long, value_name = "COMMAND")]
     pub restart_kubelet: Option<String>,
 }

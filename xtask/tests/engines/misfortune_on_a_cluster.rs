@@ -47,6 +47,7 @@ fn here_alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
 
 fn here_with(name: &str, body: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let elsewhere = || {
+        let _beside_others = NODES.read();
         let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
         let server = String::from_utf8_lossy(&shown.stdout).into_owned();
         let is_here = server.starts_with("https://127.0.0.1") && kubelet("node2").is_some();

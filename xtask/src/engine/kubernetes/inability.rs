@@ -3,12 +3,14 @@
 use crate::observation::Observation;
 
 /// What clusters say then.
-const SAID: [&str; 3] = [
+const SAID: [&str; 4] = [
     // Pod Security admission: the namespace is held to a level that forbids the node's namespaces.
     "violates PodSecurity",
     // The gate of ephemeral containers, before Kubernetes 1.23, and the resource before 1.16.
     "ephemeral containers are disabled",
     "EphemeralContainers",
+    // Of nodes, by which a kubelet tells that it starts: a user of one namespace may not see them.
+    "events is forbidden",
 ];
 
 /// A kubelet takes limits that it does not know to be safe only where they are on its list.

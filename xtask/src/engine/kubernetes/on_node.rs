@@ -4,32 +4,22 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::Kubernetes;
-use super::client::{Client, List, parse};
+use super::client::Client;
+use super::events::refused;
 use super::pod::Pod;
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, PATIENCE};
 use crate::engine::{Answer, EngineError};
+use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::script::Container;
 
 /// A kubelet that would have other containers than it finds sees to that when it first looks at the
-/// pods, within seconds; nothing tells that it has.
+/// pods, within seconds; that it has looked is told to nobody.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 /// The namespace that what happens to nodes is told in.
 const OF_NODES: &str = "default";
-
-#[derive(Deserialize)]
-struct Event {
-    metadata: Metadata,
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    uid: String,
-}
 
 impl Kubernetes {
     /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
@@ -37,19 +27,14 @@ impl Kubernetes {
     pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
-        let counts = |pod: &Pod| -> Vec<_> {
-            let members = home.workload.pods[0].containers.iter();
-            members.map(|member| (pod.runs(member.name.0), pod.restarts(member.name.0))).collect()
-        };
-        let before: Vec<_> = home.among(&self.now(&home)?).map(counts).unwrap_or_default();
-        let killed = self.call(command, &home, "kill its sandbox")?;
+        let before = states(&home, &self.now(&home)?);
+        let killed = self.call(command, &home, "kill its sandbox", &self.tools.interrupt)?;
         let again = |pods: &[Pod]| {
-            let Some(now) = home.among(pods).map(counts) else { return false };
             let restarted = |(now, before): (&(bool, u32), &(bool, u32))| now.0 && now.1 > before.1;
-            now.iter().zip(&before).all(restarted)
+            let now = states(&home, pods);
+            now.len() == before.len() && now.iter().zip(&before).all(restarted)
         };
-        let first = home.workload.pods[0].containers[0].name;
-        self.come_back(first, &home, killed, again)
+        self.come_back(first(&home), &home, killed, again)
     }
 
     /// Has the kubelet of the pod's node restarted by the command that the user gave, and waits until
@@ -57,49 +42,65 @@ impl Kubernetes {
     pub(super) fn restart_kubelet(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
-        let before = match self.kubelet_starts() {
-            Err(EngineError::Refused { what, transcript }) => {
-                return Ok(Answer::Skipped(format!("{what}: {}", transcript.last_words())));
-            }
-            starts => starts?,
-        };
-        let restarted = self.call(command, &home, "restart its kubelet")?;
+        let told = self.kubelet_starts()?;
+        if !told.succeeded() {
+            return Ok(refused(told.into()));
+        }
+        let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
+        // No signal ends it: half of it would be a node without a kubelet.
+        let unhurried = self.tools.interrupt.for_cleaning();
+        let restarted = self.call(command, &home, "restart its kubelet", &unhurried)?;
+
+        let (asked, node) = (Instant::now(), self.node());
+        let started = |told: &Transcript| told.succeeded() && !ids(told).is_subset(&starts);
+        let what = format!(
+            "the kubelet of {node} has not started again; next step: see what it says on its node, \
+             and whether the command restarts it"
+        );
+        self.until(what, started, || self.kubelet_starts())?;
+        let first = first(&home);
+        let what = format!("the kubelet of {node} has started again, and {first} cannot be used");
+        self.until(what, Transcript::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
+        let took = asked.elapsed();
+        thread::sleep(FIRST_LOOK);
+        if states(&home, &self.now(&home)?) != before {
+            return Err(EngineError::Script(format!(
+                "with the kubelet of {node}, containers of {} were restarted\nnext step: give a \
+                 command that restarts the kubelet as it is",
+                home.name
+            )));
+        }
+        Ok(Answer::Observed(self.observe(first, restarted, took)?))
+    }
+
+    /// Asks until the answer is as wanted; `what` is said of one that never is.
+    fn until(
+        &self,
+        what: String,
+        is_as_wanted: impl Fn(&Transcript) -> bool,
+        ask: impl Fn() -> Result<Transcript, EngineError>,
+    ) -> Result<(), EngineError> {
         let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
-        let first = home.workload.pods[0].containers[0].name;
-        let is_back = || -> Result<bool, EngineError> {
-            Ok(!self.kubelet_starts()?.is_subset(&before)
-                && self.exec(first, "shm_ls", &["--json"], None)?.succeeded())
-        };
-        while !is_back()? {
-            if asked.elapsed() > patience {
-                return Err(EngineError::Script(format!(
-                    "the kubelet of {} has not started again in {} s\nnext step: see what it says on \
-                     its node, and whether the command restarts it",
-                    self.node(),
-                    patience.as_secs()
-                )));
+        loop {
+            let transcript = ask()?;
+            if is_as_wanted(&transcript) {
+                return Ok(());
+            } else if asked.elapsed() > patience {
+                return Err(EngineError::Refused { what, transcript });
             }
             thread::sleep(LOOK_EVERY);
         }
-        thread::sleep(FIRST_LOOK);
-        Ok(Answer::Observed(self.observe(first, restarted, asked.elapsed())?))
     }
 
-    /// The starts of the kubelet that the cluster remembers, by the ids of its events.
-    fn kubelet_starts(&self) -> Result<BTreeSet<String>, EngineError> {
+    /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.
+    fn kubelet_starts(&self) -> Result<Transcript, EngineError> {
         let of_nodes = Client { namespace: OF_NODES.to_owned(), ..self.client.clone() };
         let node = self.node();
         let selector = format!(
             "involvedObject.kind=Node,involvedObject.name={node},reason=Starting,source=kubelet"
         );
-        let get = ["get", "events", "--output", "json", "--field-selector", &selector];
-        let transcript = of_nodes.invoke(&get)?;
-        if !transcript.succeeded() {
-            let what = format!("whether the kubelet of {node} has started cannot be seen");
-            return Err(EngineError::Refused { what, transcript });
-        }
-        let events: List<Event> = parse(&transcript)?;
-        Ok(events.items.into_iter().map(|event| event.metadata.uid).collect())
+        let ids = "jsonpath={.items[*].metadata.uid}";
+        of_nodes.invoke(&["get", "events", "--output", ids, "--field-selector", &selector])
     }
 
     /// The node that all pods are on.
@@ -108,16 +109,41 @@ impl Kubernetes {
     }
 
     /// Runs a command that the user gave, about a pod; it must succeed.
-    fn call(&self, command: &str, home: &Deployed, to: &str) -> Result<Transcript, EngineError> {
+    fn call(
+        &self,
+        command: &str,
+        home: &Deployed,
+        to: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Transcript, EngineError> {
         let call = Invocation::new("sh", ["-c", command])
             .env("NAMESPACE", self.client.namespace.clone())
             .env("POD", home.name.clone())
             .env("NODE", self.node());
-        let transcript = call.run(&self.tools.interrupt)?;
+        let transcript = call.run(interrupt)?;
         if !transcript.succeeded() {
             let what = format!("{}: the command to {to} failed", home.name);
             return Err(EngineError::Refused { what, transcript });
         }
         Ok(transcript)
     }
+}
+
+/// Which of a pod's containers run, and how often each was restarted; nothing where it is gone.
+fn states(home: &Deployed, pods: &[Pod]) -> Vec<(bool, u32)> {
+    let members = home.workload.pods[0].containers.iter();
+    let state = |pod: &Pod| {
+        let state = |name| (pod.runs(name), pod.restarts(name));
+        members.map(|member| state(member.name.0)).collect()
+    };
+    home.among(pods).map(state).unwrap_or_default()
+}
+
+/// The container that speaks for its pod.
+fn first(home: &Deployed) -> Container {
+    home.workload.pods[0].containers[0].name
+}
+
+fn ids(told: &Transcript) -> BTreeSet<String> {
+    told.text().split_whitespace().map(str::to_owned).collect()
 }

@@ -47,6 +47,7 @@ fn here_alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
 
 fn here_with(name: &str, body: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
     let elsewhere = || {
+        // A kubelet that is being restarted is no kubelet of this machine.
         let _beside_others = NODES.read();
         let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
         let server = String::from_utf8_lossy(&shown.stdout).into_owned();

@@ -1,5 +1,6 @@
 //! The matrix of pods on a cluster.
 
+use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -39,9 +40,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
         trial("a_sandbox_that_was_not_killed_is_not_counted", sandbox_stays),
         trial("a_kubelet_that_was_not_restarted_is_not_counted", kubelet_stays),
+        trial("a_signal_does_not_leave_a_node_without_its_kubelet", kubelet_comes_back),
         trial("a_killed_matrix_leaves_nothing_on_the_node", killed),
     ];
     let kubelet = alone("a_restarted_kubelet_is_as_predicted", || {
+        ensure(KUBELET_RESTARTED.command().is_some(), || "there is no command".to_owned())?;
         as_predicted("*/*/kubelet-restarted", 40, Some(KUBELET_RESTARTED))
     });
     trials.push(match KUBELET_RESTARTED.command() {
@@ -101,31 +104,50 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
     ensure(cells.len() == count, || format!("{} cells", cells.len()))?;
     // Not every cluster has debug containers, and none a word for what takes a command.
     let may_be_skipped = |cell: &Value| {
-        let is_given = |by: ByCommand| given.as_ref().is_some_and(|it| it.0.event == by.event);
-        let takes_command = |by: ByCommand| cell["event"] == by.event && !is_given(by);
-        cell["event"] == "debug"
-            || takes_command(SANDBOX_KILLED)
-            || takes_command(KUBELET_RESTARTED)
+        let given = given.as_ref().map(|(by, _)| by.event);
+        let takes_command = [SANDBOX_KILLED.event, KUBELET_RESTARTED.event].into_iter();
+        let mut without = ["debug"].into_iter().chain(takes_command.filter(|it| given != Some(it)));
+        without.any(|event| cell["event"] == event)
     };
     let skipped = |cell: &&Value| cell["verdict"] == "skipped" && !may_be_skipped(cell);
     ensure(!cells.iter().any(|cell| skipped(&cell)), || is("skipped"))
 }
 
-/// A command that succeeds and does nothing: what was written is still seen, by the same sandbox.
+/// A command that succeeds and does nothing: no container starts again.
 fn sandbox_stays() -> Result<(), Failed> {
     let (status, cells) = cells("sysv/pod/sandbox-killed", &["--kill-sandbox", "true"])?;
-    ensure(status == Some(1) && cells.iter().all(|it| it["verdict"] == "differs"), || {
-        format!("{status:?} {cells:?}")
-    })
+    told(status, &cells, "does not run as it should")
 }
 
 /// A command that succeeds and does nothing: no kubelet has started.
 fn kubelet_stays() -> Result<(), Failed> {
     let options = ["--restart-kubelet", "true", "--timeout", "60"];
     let (status, cells) = cells("sysv/pod/kubelet-restarted", &options)?;
-    let told = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains("not started"));
+    told(status, &cells, "has not started again")
+}
+
+/// Every cell differs, and says why in these words.
+fn told(status: Option<i32>, cells: &[Value], why: &str) -> Result<(), Failed> {
+    let told = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
     let differs = |cell: &Value| cell["verdict"] == "differs" && told(cell);
     ensure(status == Some(1) && cells.iter().all(differs), || format!("{status:?} {cells:?}"))
+}
+
+/// A signal while the kubelet's command is under way: the other half of it is done too.
+fn kubelet_comes_back() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let (begun, done) = (folder.path().join("begun"), folder.path().join("done"));
+    let command = format!("touch {}; sleep 4; touch {}", begun.display(), done.display());
+    let args = args("sysv/pod/kubelet-restarted", &["--restart-kubelet", &command]);
+    let running = Running::start(args, &std::env::var("PATH")?)?;
+    let started = Instant::now();
+    while !begun.exists() && started.elapsed() < Duration::from_mins(2) {
+        thread::sleep(Duration::from_millis(100));
+    }
+    running.signal(Signal::TERM)?;
+    let output = running.output(Duration::from_mins(2))?;
+    let by_signal = output.status.signal() == Some(Signal::TERM.as_raw());
+    ensure(by_signal && done.exists(), || format!("{:?}, {}", output.status, done.exists()))
 }
 
 /// The pod of a run that sees its node, by its owner.

@@ -2,13 +2,15 @@
 
 use std::slice;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
+use super::removal::{self, GOES_WITHIN};
 use super::state::Deployed;
-use super::wait::Waited;
-use super::{Kubernetes, image_name, inability, removal};
+use super::wait::{LOOK_EVERY, Waited};
+use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
 use crate::host::Remains;
@@ -16,6 +18,9 @@ use crate::invocation::Transcript;
 use crate::ledger::REMAINS_ANNOTATION;
 use crate::observation::{Observation, State};
 use crate::script::{Container, Controller, Workload};
+
+/// How long a pod may take to go: the kubelet of a busy machine took over a minute.
+const PATIENCE: Duration = Duration::from_mins(4);
 
 impl Kubernetes {
     /// Makes the pods of a workload, and waits until they run.
@@ -191,8 +196,37 @@ impl Kubernetes {
         self.replaced(first, &home, slice::from_ref(&home.uid), delete)
     }
 
-    fn delete(&self, of: &Deployed, kind: &str, name: &str) -> Result<Transcript, EngineError> {
-        removal::remove_one(&self.client, &workload_selector(&of.object), kind, name)
+    /// Has an object deleted that a pod is or belongs to, and waits until that very pod is gone: one
+    /// of its name may be there again. What the cluster refuses is an answer.
+    fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Transcript, EngineError> {
+        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        let deleted = self.client.invoke(&["delete", kind, name, "--timeout", GOES_WITHIN])?;
+        if deleted.succeeded() {
+            return Ok(deleted);
+        }
+        loop {
+            let pods = self.now(pod)?;
+            let took = asked.elapsed();
+            let Some(there) = pod.among(&pods) else {
+                // After kubectl has looked for the last time.
+                return Ok(Transcript { exit_code: Some(0), duration: took, ..deleted });
+            };
+            if !there.is_going() {
+                return Ok(deleted);
+            }
+            let held = removal::held(there, &self.client.namespace).filter(|_| there.is_at_rest());
+            let late = || {
+                let (name, patience) = (&pod.name, patience.as_secs());
+                format!(
+                    "pod {name} is still there after {patience} s; next step: see how its node is \
+                     (kubectl get nodes), and what the kubelet says there"
+                )
+            };
+            if let Some(what) = held.or_else(|| (took > patience).then(late)) {
+                return Err(EngineError::Refused { what, transcript: deleted });
+            }
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     /// Waits until other pods run in the place of `old` ones.
@@ -275,7 +309,7 @@ fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> 
 }
 
 /// What the cluster does not do: an answer, or no question for it.
-pub(super) fn refused(observation: Observation) -> Answer {
+fn refused(observation: Observation) -> Answer {
     match inability::of(&observation) {
         Some(why) => Answer::Skipped(why),
         None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),

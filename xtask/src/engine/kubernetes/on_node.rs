@@ -4,12 +4,11 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Kubernetes;
 use super::client::Client;
-use super::events::refused;
 use super::pod::Pod;
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, PATIENCE};
+use super::{Kubernetes, inability};
 use crate::engine::{Answer, EngineError};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
@@ -18,6 +17,8 @@ use crate::script::Container;
 /// A kubelet that would have other containers than it finds sees to that when it first looks at the
 /// pods, within seconds; that it has looked is told to nobody.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_mins(5);
 /// The namespace that what happens to nodes is told in.
 const OF_NODES: &str = "default";
 
@@ -44,39 +45,38 @@ impl Kubernetes {
         let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
         let told = self.kubelet_starts()?;
         if !told.succeeded() {
-            return Ok(refused(told.into()));
+            let what = "the cluster does not answer".to_owned();
+            let unable = inability::of(&told.clone().into()).map(Answer::Skipped);
+            return unable.ok_or(EngineError::Refused { what, transcript: told });
         }
         let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
-        // No signal ends it: half of it would be a node without a kubelet.
-        let unhurried = self.tools.interrupt.for_cleaning();
-        let restarted = self.call(command, &home, "restart its kubelet", &unhurried)?;
+        // Neither a signal nor the limit of a step ends it: half of it would be a node without a kubelet.
+        let undisturbed = Interrupt::default();
+        let restarted = self.call(command, &home, "restart its kubelet", &undisturbed)?;
 
-        let (asked, node) = (Instant::now(), self.node());
+        let asked = Instant::now();
         let started = |told: &Transcript| told.succeeded() && !ids(told).is_subset(&starts);
-        let what = format!(
-            "the kubelet of {node} has not started again; next step: see what it says on its node, \
-             and whether the command restarts it"
-        );
-        self.until(what, started, || self.kubelet_starts())?;
+        self.until("has not started again", started, || self.kubelet_starts())?;
         let first = first(&home);
-        let what = format!("the kubelet of {node} has started again, and {first} cannot be used");
-        self.until(what, Transcript::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
+        let what = format!("has started again and does not let {first} be used");
+        self.until(&what, Transcript::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
         let took = asked.elapsed();
         thread::sleep(FIRST_LOOK);
         if states(&home, &self.now(&home)?) != before {
             return Err(EngineError::Script(format!(
-                "with the kubelet of {node}, containers of {} were restarted\nnext step: give a \
-                 command that restarts the kubelet as it is",
+                "with the kubelet of {}, containers of {} were restarted\nnext step: give a command \
+                 that restarts the kubelet as it is",
+                self.node(),
                 home.name
             )));
         }
         Ok(Answer::Observed(self.observe(first, restarted, took)?))
     }
 
-    /// Asks until the answer is as wanted; `what` is said of one that never is.
+    /// Asks until the answer is as wanted; `what` is said of a kubelet of which it never is.
     fn until(
         &self,
-        what: String,
+        what: &str,
         is_as_wanted: impl Fn(&Transcript) -> bool,
         ask: impl Fn() -> Result<Transcript, EngineError>,
     ) -> Result<(), EngineError> {
@@ -86,6 +86,12 @@ impl Kubernetes {
             if is_as_wanted(&transcript) {
                 return Ok(());
             } else if asked.elapsed() > patience {
+                let what = format!(
+                    "the kubelet of {} {what} within {} s; next step: see what it says on its node, \
+                     and whether the command restarts it",
+                    self.node(),
+                    patience.as_secs()
+                );
                 return Err(EngineError::Refused { what, transcript });
             }
             thread::sleep(LOOK_EVERY);
@@ -119,7 +125,8 @@ impl Kubernetes {
         let call = Invocation::new("sh", ["-c", command])
             .env("NAMESPACE", self.client.namespace.clone())
             .env("POD", home.name.clone())
-            .env("NODE", self.node());
+            .env("NODE", self.node())
+            .timeout(COMMAND);
         let transcript = call.run(interrupt)?;
         if !transcript.succeeded() {
             let what = format!("{}: the command to {to} failed", home.name);

@@ -22,7 +22,7 @@ pub(super) struct Metadata {
     pub(super) uid: String,
     deletion_timestamp: Option<String>,
     #[serde(default)]
-    pub(super) finalizers: Vec<String>,
+    finalizers: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -110,7 +110,23 @@ impl fmt::Display for Hopeless {
 impl Pod {
     /// Whether it is neither going nor through.
     pub(super) fn counts(&self) -> bool {
-        self.metadata.deletion_timestamp.is_none() && self.status.phase != "Failed"
+        !self.is_going() && self.status.phase != "Failed"
+    }
+
+    /// Whether it is to be deleted.
+    pub(super) fn is_going(&self) -> bool {
+        self.metadata.deletion_timestamp.is_some()
+    }
+
+    /// The finalizers that it waits for, if it is going.
+    pub(super) fn held_by(&self) -> Option<&[String]> {
+        let finalizers = &self.metadata.finalizers;
+        (self.is_going() && !finalizers.is_empty()).then_some(finalizers)
+    }
+
+    /// Whether none of its containers runs.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.statuses().all(|it| it.state.running.is_none())
     }
 
     /// Whether a container of it runs.

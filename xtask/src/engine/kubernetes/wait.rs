@@ -91,7 +91,7 @@ impl Kubernetes {
         let kind = manifest::kind(workload.controller);
         let namespace = &self.client.namespace;
         EngineError::Script(format!(
-            "{kind} {object} does not run: {why}\nnext step: kubectl --namespace {namespace} \
+            "{kind} {object} does not run as it should: {why}\nnext step: kubectl --namespace {namespace} \
              describe {kind} {object}, with --keep"
         ))
     }

@@ -349,6 +349,13 @@ impl Failure {
         let diagnosis = Some(Diagnosis::new(cause, hint));
         Self { message: message.into(), call: None, errno: None, diagnosis }
     }
+
+    /// The same, with what it leaves behind added to the message.
+    #[must_use]
+    pub fn leaving(mut self, what: &str) -> Self {
+        self.message += what;
+        self
+    }
 }
 
 impl From<Error> for Failure {

@@ -3,7 +3,7 @@
 use shm_core::memory::WritableMemory;
 use shm_core::progress::Progress;
 use shm_core::transfer::{self, Filled, Interruption, Stop};
-use shm_core::{Checksum, Descriptor, Failure};
+use shm_core::{Checksum, Descriptor, Error, Failure};
 
 use crate::write;
 
@@ -29,7 +29,7 @@ pub(crate) fn write(
     let capacity = memory.size()?;
     let remaining = stdin.remaining();
     memory.write_at(0, &[0])?;
-    memory.write_at(1, rest)?;
+    memory.write_at(1, rest).map_err(broken_off)?;
 
     let room = head.len() as u64..capacity.saturating_sub(1);
     let total = |rest: u64| rest.saturating_add(head.len() as u64).min(room.end);
@@ -40,8 +40,8 @@ pub(crate) fn write(
         Filled { end, stop: Stop::Nul } if !cut => Err(write::has_nul(end, LEFT_EMPTY)),
         Filled { stop: Stop::Room, .. } if !cut => Err(write::does_not_fit(capacity, LEFT_EMPTY)),
         Filled { end, stop } => {
-            memory.write_at(end, &[0])?;
-            memory.write_at(0, first)?;
+            memory.write_at(end, &[0]).map_err(broken_off)?;
+            memory.write_at(0, first).map_err(broken_off)?;
             Ok((end, stop != Stop::Input))
         }
     }
@@ -50,6 +50,10 @@ pub(crate) fn write(
 fn interrupted(interruption: Interruption) -> Failure {
     match interruption {
         Interruption::Descriptor(error) => write::unreadable(&error, LEFT_EMPTY),
-        Interruption::Memory(error) => error.into(),
+        Interruption::Memory(error) => broken_off(error),
     }
+}
+
+fn broken_off(error: Error) -> Failure {
+    Failure::from(error).leaving(LEFT_EMPTY)
 }

@@ -171,7 +171,7 @@ fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
     })
     .code(255)
     .stdout("shm write failed\n")
-    .stderr(contains("lie outside the"));
+    .stderr(contains("lie outside the").and(contains(LEFT_EMPTY)));
     assert_eq!(text_at(Address::File(name.location())), b"");
 }
 

@@ -1,5 +1,6 @@
 //! What killed runs have left in docker and podman.
 
+use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 use std::thread;
@@ -21,9 +22,20 @@ enum Left {
     Container(String, String),
 }
 
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod(_, name) => write!(f, "pod {name}"),
+            Self::Container(_, name) => write!(f, "container {name}"),
+        }
+    }
+}
+
 /// What is said where somebody else removes images too: by podman of one that it has just listed and does
 /// not find any more, by docker while it prunes.
 const OTHERS_AT_IT: [&str; 2] = ["image not known", "a prune operation is already running"];
+/// What docker says of a container that somebody else is removing.
+const IS_GOING: &str = "is already in progress";
 /// How often a command is given that others keep from its end, and how long they are waited for.
 const MOST_ATTEMPTS: u32 = 10;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
@@ -115,14 +127,8 @@ impl Cleaner<'_> {
             let mut failure = None;
             let mut again = Vec::new();
             for it in left {
-                let (rm, thing): (&[&str], _) = match &it {
-                    Left::Pod(id, name) => (&["pod", "rm", "--force", id], format!("pod {name}")),
-                    Left::Container(id, name) => {
-                        (&["rm", "--force", "--volumes", id], format!("container {name}"))
-                    }
-                };
-                let remove = || self.lines(rm).map(drop);
-                if let Err(error) = account.remove(self.program, thing, remove) {
+                let remove = || self.remove_one(&it);
+                if let Err(error) = account.remove(self.program, &it, remove) {
                     failure = Some(error);
                     again.push(it);
                 }
@@ -133,6 +139,31 @@ impl Cleaner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Removes one thing. That somebody else is faster is no failure; docker says that it is being
+    /// removed until it is gone.
+    fn remove_one(&self, left: &Left) -> Result<()> {
+        let (rm, id): (&[&str], _) = match left {
+            Left::Pod(id, _) => (&["pod", "rm", "--force", id], id),
+            Left::Container(id, _) => (&["rm", "--force", "--volumes", id], id),
+        };
+        let Err(failure) = self.said(rm) else { return Ok(()) };
+        let filter = format!("id={id}");
+        let ps: &[&str] = match left {
+            Left::Pod(..) => &["pod", "ps", "--quiet", "--filter", &filter],
+            Left::Container(..) => &["ps", "--all", "--quiet", "--filter", &filter],
+        };
+        let is_going = failure.to_string().contains(IS_GOING);
+        for _ in 1..MOST_ATTEMPTS {
+            if self.lines(ps)?.is_empty() {
+                return Ok(());
+            } else if !is_going {
+                break;
+            }
+            thread::sleep(BETWEEN_ATTEMPTS);
+        }
+        Err(failure)
     }
 
     /// Removes images of older tools, and what builds that failed have left of theirs. Those that

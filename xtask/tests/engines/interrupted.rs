@@ -83,16 +83,25 @@ impl Running {
         wrappers: &Wrappers,
         calls: usize,
     ) -> Result<Self, Failed> {
+        Self::when(experiment, wrappers, |log| log.lines().count() >= calls)
+    }
+
+    /// Starts it and waits until the log of the wrapper is as wanted.
+    fn when(
+        experiment: &Experiment,
+        wrappers: &Wrappers,
+        is_as_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, Failed> {
         let running = Self::start(experiment.args(), &experiment.path())?;
         let started = Instant::now();
         loop {
             let log = std::fs::read_to_string(wrappers.log_file()).unwrap_or_default();
-            if log.lines().count() >= calls {
+            if is_as_wanted(&log) {
                 return Ok(running);
             }
             let ended = running.handle.try_wait()?.is_some();
             ensure(!ended && started.elapsed() < Duration::from_mins(2), || {
-                format!("the run ended before call {calls}: {log}")
+                format!("what was waited for is not in the log: {log}")
             })?;
             thread::sleep(Duration::from_millis(2));
         }
@@ -172,15 +181,16 @@ fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The call that comes after the version, the image, and the start of two containers and a look at each.
-const FIRST_EXEC: usize = 7;
-
 /// A command that hangs, with a grandchild that holds its pipes.
 const HANG: &str = r#"[ "$1" = exec ] && { sleep 1000 & sleep 1000; }"#;
 
+fn hangs(log: &str) -> bool {
+    log.lines().any(|call| call.starts_with("exec "))
+}
+
 fn hanging(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(engine.name, HANG);
-    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, FIRST_EXEC)?;
+    let running = Running::when(&engine.experiment().with(&wrappers), &wrappers, hangs)?;
     thread::sleep(Duration::from_millis(200));
     running.signal(Signal::INT)?;
     let output = running.output(SOON)?;
@@ -191,7 +201,7 @@ fn hanging(engine: &Engine) -> Result<(), Failed> {
 
 fn twice(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(engine.name, HANG);
-    let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, FIRST_EXEC)?;
+    let running = Running::when(&engine.experiment().with(&wrappers), &wrappers, hangs)?;
     running.signal(Signal::INT)?;
     thread::sleep(Duration::from_millis(300));
     running.signal(Signal::INT)?;

@@ -216,10 +216,19 @@ impl<'a> Theirs<'a> {
 
     /// A container that has not been started; says its name.
     fn container(&mut self, label: &str) -> Result<String, Failed> {
-        let name = format!("shm-theirs-{:x}", random_key());
-        self.engine(&["create", "--name", &name, "--label", label, &self.image, "nothing"])?;
-        self.containers.push(name.clone());
-        Ok(name)
+        loop {
+            let name = format!("shm-theirs-{:x}", random_key());
+            self.containers.push(name.clone());
+            let create = ["create", "--name", &name, "--label", label, &self.image, "nothing"];
+            let output = Command::new(self.engine.name).args(create).output()?;
+            // Another trial that cleans at the same time takes this for a command of a run that is gone.
+            if output.status.signal() == Some(Signal::KILL.as_raw()) {
+                continue;
+            }
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            ensure(output.status.success(), || format!("{create:?}: {stderr}"))?;
+            return Ok(name);
+        }
     }
 
     fn id(&self, kind: &str, name: &str) -> Result<String, Failed> {

@@ -159,18 +159,8 @@ fn kills_at_steps(engine: &Engine) -> Result<(), Failed> {
 fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
     let started = Instant::now();
     engine.experiment().report(0)?;
-    let mut whole = started.elapsed();
-    let mut tally = Tally::default();
-    for _ in 0..faults(engine) {
-        let experiment = engine.experiment();
-        let moment = random_part(whole);
-        let kill = kill_after(moment);
-        let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
-        if matches!(outcome, Ok(None)) {
-            whole = moment;
-        }
-        tally.add(&format!("after {moment:?}"), outcome);
-    }
+    let experiment = engine.experiment();
+    let tally = kill_often(engine, &experiment.args(), &experiment.path(), started.elapsed());
     tally.tell(engine, "SIGKILL at random moments")
 }
 
@@ -180,17 +170,28 @@ fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
     let path = env::var("PATH")?;
     let started = Instant::now();
     xtask().args(&matrix).output()?;
-    let mut whole = started.elapsed();
-    let mut tally = Tally::default();
-    for _ in 0..faults(engine) {
+    let tally = kill_often(engine, &matrix, &path, started.elapsed());
+    tally.tell(engine, "SIGKILL of a matrix at random moments")
+}
+
+/// Kills runs that take so long at random moments, until there were enough. One that had ended before is
+/// none: the first run may have been a longer one, for it built the image.
+fn kill_often(engine: &Engine, args: &[String], path: &str, mut whole: Duration) -> Tally {
+    let (mut tally, mut missing) = (Tally::default(), faults(engine));
+    for _ in 0..4 * missing {
+        if missing == 0 {
+            break;
+        }
         let moment = random_part(whole);
-        let outcome = killed(engine, matrix.to_vec(), &path, kill_after(moment));
+        let outcome = killed(engine, args.to_vec(), path, kill_after(moment));
         if matches!(outcome, Ok(None)) {
             whole = moment;
+        } else {
+            missing -= 1;
         }
         tally.add(&format!("after {moment:?}"), outcome);
     }
-    tally.tell(engine, "SIGKILL of a matrix at random moments")
+    tally
 }
 
 fn random_part(whole: Duration) -> Duration {

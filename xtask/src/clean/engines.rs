@@ -31,11 +31,10 @@ impl fmt::Display for Left {
     }
 }
 
-/// What is said where somebody else removes images too: by podman of one that it has just listed and does
-/// not find any more, by docker while it prunes.
-const OTHERS_AT_IT: [&str; 2] = ["image not known", "a prune operation is already running"];
-/// What docker says of a container that somebody else is removing.
-const IS_GOING: &str = "is already in progress";
+/// What is said where somebody else removes things too: by podman of an image that it has just listed and
+/// does not find any more, by docker while it prunes, and of a container until it is gone.
+const OTHERS_AT_IT: [&str; 3] =
+    ["image not known", "a prune operation is already running", "is already in progress"];
 /// How often a command is given that others keep from its end, and how long they are waited for.
 const MOST_ATTEMPTS: u32 = 10;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
@@ -60,8 +59,8 @@ impl Cleaner<'_> {
         Ok(self.said(args)?.text().lines().map(str::to_owned).collect())
     }
 
-    /// The same of all images: where others keep it from its end it is given again.
-    fn lines_about_images(&self, args: &[&str]) -> Result<Vec<String>> {
+    /// The same of what others remove too: where they keep it from its end it is given again.
+    fn lines_in_the_end(&self, args: &[&str]) -> Result<Vec<String>> {
         let mut lines = self.lines(args);
         for _ in 1..MOST_ATTEMPTS {
             let Err(error) = &lines else { break };
@@ -141,29 +140,23 @@ impl Cleaner<'_> {
         Ok(())
     }
 
-    /// Removes one thing. That somebody else is faster is no failure; docker says that it is being
-    /// removed until it is gone.
+    /// Removes one thing. That somebody else is faster is no failure.
     fn remove_one(&self, left: &Left) -> Result<()> {
-        let (rm, id): (&[&str], _) = match left {
-            Left::Pod(id, _) => (&["pod", "rm", "--force", id], id),
-            Left::Container(id, _) => (&["rm", "--force", "--volumes", id], id),
-        };
-        let Err(failure) = self.said(rm) else { return Ok(()) };
+        let (Left::Pod(id, _) | Left::Container(id, _)) = left;
         let filter = format!("id={id}");
-        let ps: &[&str] = match left {
-            Left::Pod(..) => &["pod", "ps", "--quiet", "--filter", &filter],
-            Left::Container(..) => &["ps", "--all", "--quiet", "--filter", &filter],
-        };
-        let is_going = failure.to_string().contains(IS_GOING);
-        for _ in 1..MOST_ATTEMPTS {
-            if self.lines(ps)?.is_empty() {
-                return Ok(());
-            } else if !is_going {
-                break;
+        let (rm, ps): (&[&str], &[&str]) = match left {
+            Left::Pod(..) => {
+                (&["pod", "rm", "--force", id], &["pod", "ps", "--quiet", "--filter", &filter])
             }
-            thread::sleep(BETWEEN_ATTEMPTS);
+            Left::Container(..) => (
+                &["rm", "--force", "--volumes", id],
+                &["ps", "--all", "--quiet", "--filter", &filter],
+            ),
+        };
+        match self.lines_in_the_end(rm) {
+            Err(failure) if !self.lines(ps)?.is_empty() => Err(failure),
+            _ => Ok(()),
         }
-        Err(failure)
     }
 
     /// Removes images of older tools, and what builds that failed have left of theirs. Those that
@@ -175,19 +168,19 @@ impl Cleaner<'_> {
         if account.is_dry_run() {
             let nameless = ["--filter", "dangling=true", "--filter", &filter];
             let ls = ["image", "ls", "--quiet", "--no-trunc"];
-            for id in self.lines_about_images(&[&ls[..], &nameless].concat())? {
+            for id in self.lines_in_the_end(&[&ls[..], &nameless].concat())? {
                 let program = self.program;
                 account.tell(format_args!(
                     "{program}: would remove image {id}, where it is older than ten minutes"
                 ));
             }
         } else {
-            self.lines_about_images(&old)?;
+            self.lines_in_the_end(&old)?;
         }
         let filter = format!("label={BASE_LABEL}");
         let format = "{{.Repository}}:{{.Tag}}";
         let list = ["image", "ls", "--filter", &filter, "--format", format];
-        for tag in self.lines_about_images(&list)? {
+        for tag in self.lines_in_the_end(&list)? {
             let label = |name| format!("{{{{index .Config.Labels \"{name}\"}}}}");
             let format = format!("{}\n{}", label(BASE_LABEL), label(CHECKOUT_LABEL));
             let Ok(lines) = self.lines(&["image", "inspect", "--format", &format, &tag]) else {

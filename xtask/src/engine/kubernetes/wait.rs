@@ -91,8 +91,8 @@ impl Kubernetes {
         let kind = manifest::kind(workload.controller);
         let namespace = &self.client.namespace;
         EngineError::Script(format!(
-            "{kind} {object} does not run as it should: {why}\nnext step: kubectl --namespace {namespace} \
-             describe {kind} {object}, with --keep"
+            "{kind} {object} does not run as it should: {why}\nnext step: kubectl --namespace \
+             {namespace} describe {kind} {object}, with --keep"
         ))
     }
 

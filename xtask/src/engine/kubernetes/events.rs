@@ -303,7 +303,7 @@ impl Kubernetes {
 }
 
 /// Whether a container of a pod runs, and was restarted since the pods were as they were `before`.
-fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> bool {
+pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> bool {
     let count = home.among(before).map_or(0, |pod| pod.restarts(name));
     move |now| home.among(now).is_some_and(|pod| pod.runs(name) && pod.restarts(name) > count)
 }

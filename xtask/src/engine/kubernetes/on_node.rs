@@ -5,6 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::client::Client;
+use super::events::restarted;
 use super::pod::Pod;
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, PATIENCE};
@@ -28,12 +29,11 @@ impl Kubernetes {
     pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
-        let before = states(&home, &self.now(&home)?);
+        let before = self.now(&home)?;
         let killed = self.call(command, &home, "kill its sandbox", &self.tools.interrupt)?;
-        let again = |pods: &[Pod]| {
-            let restarted = |(now, before): (&(bool, u32), &(bool, u32))| now.0 && now.1 > before.1;
-            let now = states(&home, pods);
-            now.len() == before.len() && now.iter().zip(&before).all(restarted)
+        let members = home.workload.pods[0].containers;
+        let again = |now: &[Pod]| {
+            members.iter().all(|member| restarted(&home, member.name.0, &before)(now))
         };
         self.come_back(first(&home), &home, killed, again)
     }

@@ -95,7 +95,9 @@ impl Daemon {
         args.extend(["--bridge=none", "--iptables=false", "--ip-masq=false"].map(str::to_owned));
         let log = path("log");
         let search = std::env::var("PATH")?;
-        let shell = ["-c", "exec dockerd \"$@\" >\"$0\" 2>&1", &log].map(str::to_owned);
+        // In a network of its own: a daemon without a bridge removes the docker0 that it finds.
+        let script = "exec unshare --net dockerd \"$@\" >\"$0\" 2>&1";
+        let shell = ["-c", script, &log].map(str::to_owned);
         let args = [&shell[..], &args].concat();
         self.running = Some(Running::start_program("sh", args, &search)?);
         let started = Instant::now();

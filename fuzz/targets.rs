@@ -14,7 +14,7 @@ use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc};
 use shm_core::text::{Escaped, Spaced, escape, spaced};
 use shm_core::{Key, Stat};
-use xtask::ledger::Owner;
+use xtask::ledger;
 
 /// `/proc/sysvipc/shm` and what `ipcs -m` prints: what was understood is printed and read as the same.
 pub(crate) fn table(data: &[u8]) {
@@ -98,9 +98,16 @@ pub(crate) fn text(data: &[u8]) {
     assert!(!safe.iter().any(drives));
 }
 
-/// The label that says whose a container is: what was understood is printed and read as the same.
-pub(crate) fn owner(data: &[u8]) {
-    if let Ok(owner) = String::from_utf8_lossy(data).parse::<Owner>() {
-        assert_eq!(owner.to_string().parse(), Ok(owner));
+/// A ledger: what was understood is written and read as the same, and a line that is cut off is left out.
+pub(crate) fn ledger(data: &[u8]) {
+    if let Ok(entries) = ledger::parse(data) {
+        let mut written = b"{\"version\":1,\"pid\":1}\n".to_vec();
+        for entry in &entries {
+            serde_json::to_writer(&mut written, entry).unwrap();
+            written.push(b'\n');
+        }
+        assert_eq!(ledger::parse(&written).as_ref(), Ok(&entries));
+        written.extend(b"{\"folder");
+        assert_eq!(ledger::parse(&written), Ok(entries));
     }
 }

@@ -1,79 +1,89 @@
-//! `cargo xtask clean`: removes what killed runs have left, and only that.
+//! `cargo xtask clean`: removes what killed runs have left, by their ledgers, and only that.
 
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use self::account::Account;
-use self::engines::Cleaner;
+use self::summary::Summary;
 use crate::cli::CleanArgs;
 use crate::engine::docker::ENGINE_SETTLES;
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, InvocationError};
+use crate::ledger::{self, Entry, Found, Past};
 use crate::report::output;
 
-mod account;
 mod cluster;
 mod engines;
+mod host;
+mod images;
 mod processes;
-mod volumes;
+mod strangers;
+mod summary;
 
-/// How long an engine may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Looks at every engine that answers and at the processes, removes what belongs to runs that
-/// are gone, and says so on standard output.
+/// Goes through the ledgers of runs that are gone, removes what they name and what carries the run's id, and
+/// says so on standard output. What looks like ours and is in no ledger is told and left.
 ///
 /// # Errors
 ///
 /// Where something that should go could not be removed.
 pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
     // Told at the end, so that a reader who closes the pipe does not keep us from cleaning.
-    let mut account = Account::new(args.dry_run);
-    let cleaned = clean(interrupt, &mut account);
-    output::write(None, |out| account.told().iter().try_for_each(|line| writeln!(out, "{line}")))?;
-    cleaned.map(|()| Exit::AsPredicted)
+    let mut summary = Summary::new(args.dry_run);
+    let cleaned = clean(interrupt, &mut summary);
+    output::write(None, |out| summary.lines().iter().try_for_each(|line| writeln!(out, "{line}")))?;
+    cleaned?;
+    if !summary.failures().is_empty() {
+        bail!("something may be left: {}", summary.failures().join("\n"));
+    }
+    Ok(Exit::AsPredicted)
 }
 
-fn clean(interrupt: &Interrupt, account: &mut Account) -> Result<()> {
-    let mut cleaners = Vec::new();
-    let mut silent = Vec::new();
-    for program in ["docker", "podman"] {
-        let cleaner = Cleaner { program, interrupt };
-        match Invocation::new(program, ["version"]).timeout(PATIENCE).run(interrupt) {
-            // Where there is no engine there is nothing of it.
-            Err(InvocationError::NotFound { .. }) => {}
-            Ok(transcript) if transcript.succeeded() => cleaners.push(cleaner),
-            Ok(transcript) => silent.push(format!("{program}: {}", transcript.last_words())),
-            Err(error) => silent.push(error.to_string()),
+fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
+    let (mut past, mut named) = (Vec::new(), Vec::new());
+    for found in ledger::all()? {
+        match found {
+            Found::Past(it) => {
+                named.extend_from_slice(it.entries());
+                past.push(it);
+            }
+            Found::InUse(entries) => named.extend(entries),
+            Found::Unreadable(error) => summary.fail(error),
         }
     }
-    // An engine that fails keeps nothing else from being cleaned.
-    let mut failed = |cleaned: Result<()>| silent.extend(cleaned.err().map(|it| format!("{it:#}")));
-    for cleaner in &cleaners {
-        failed(cleaner.containers(account));
+    end_processes(&past, summary);
+    for it in past {
+        clean_up_after(it, interrupt, summary);
     }
-    let ended = processes::clean(account);
-    if *ended.as_ref().unwrap_or(&false) {
-        // One of them may have been asking an engine for a container, which that still makes.
-        thread::sleep(ENGINE_SETTLES);
-        for cleaner in &cleaners {
-            failed(cleaner.containers(account));
-        }
-    }
-    for cleaner in &cleaners {
-        failed(cleaner.images(account));
-    }
-    failed(ended.map(drop));
-    failed(volumes::clean(account));
-    failed(cluster::clean(interrupt, account));
-    if !silent.is_empty() {
-        bail!("something may be left where not all could be cleaned: {}", silent.join("; "));
-    }
-    if account.told().is_empty() {
-        account.tell("nothing was left");
+    strangers::tell(&named, interrupt, summary);
+    if summary.lines().is_empty() && summary.failures().is_empty() {
+        summary.tell("nothing was left");
     }
     Ok(())
+}
+
+/// Ends what runs have left running, before anything else: a client may be asking an engine for a container.
+fn end_processes(past: &[Past], summary: &mut Summary) {
+    let entries = past.iter().flat_map(Past::entries);
+    if processes::end(entries, summary) {
+        // The engine may go on with what a client asked for that is gone.
+        thread::sleep(ENGINE_SETTLES);
+    }
+}
+
+/// Removes what one ledger names; what may still be there stays in it.
+fn clean_up_after(past: Past, interrupt: &Interrupt, summary: &mut Summary) {
+    let entries = past.entries().to_vec();
+    let mut left = processes::left(&entries);
+    left.extend(engines::clean(&entries, interrupt, summary));
+    left.extend(images::clean(&entries, interrupt, summary));
+    left.extend(cluster::clean(&entries, interrupt, summary));
+    left.extend(host::clean(&entries, summary));
+    if summary.is_dry_run() {
+        return;
+    }
+    // In the order of the ledger.
+    let left: Vec<Entry> = entries.into_iter().filter(|entry| left.contains(entry)).collect();
+    if let Err(error) = past.keep(&left) {
+        summary.fail(error);
+    }
 }

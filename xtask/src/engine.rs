@@ -4,11 +4,12 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::kubernetes::Hopeless;
 use crate::invocation::{InvocationError, Transcript};
-use crate::ledger::RunId;
+use crate::labels::RunId;
+use crate::ledger::LedgerError;
 use crate::observation::Observation;
 use crate::script::{Action, Sharing, Step, Sysctl};
 
@@ -205,7 +206,7 @@ impl Policy {
 }
 
 /// The engines there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// Docker, through its command line
@@ -259,6 +260,9 @@ pub enum EngineError {
         /// The command and its answer.
         transcript: Transcript,
     },
+    /// What is to be made could not be written down, so it was not made.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// Cleaning up failed.
     #[error(
         "containers of run {run} may be left: {cause}\nnext step: once {program} answers, cargo xtask clean"

@@ -12,6 +12,7 @@ use crate::exit_code::Exit;
 use crate::fleet;
 use crate::host;
 use crate::interrupt::Interrupt;
+use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Report, output};
@@ -58,7 +59,8 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         host::demand_unused(args.key)?;
     }
     progress.say("building the tools");
-    let workshop = Workshop::open(found, &args.base, interrupt)?;
+    let ledger = Ledger::default();
+    let workshop = Workshop::open(found, &args.base, &ledger, interrupt)?;
     let script = match workshop.info.name {
         EngineKind::Kubernetes => article::on_a_cluster(args.key),
         _ => article::script(args.key, &article::CONTAINERS[2..usize::from(args.containers)]),

@@ -15,6 +15,7 @@ use crate::engine::workshop::elsewhere;
 use crate::engine::{Engine, EngineError, EngineKind};
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
+use crate::ledger::Ledger;
 use crate::parallel;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -42,11 +43,12 @@ pub fn run(
     let nodes = chosen(cluster.nodes(interrupt)?, wanted)?;
     let started = Instant::now();
     // One namespace for all, as that of one run more.
-    let tools = elsewhere(Objects::from(args.key), interrupt);
+    let ledger = Ledger::default();
+    let tools = elsewhere(Objects::from(args.key), &ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
     let clean_up = CleanUp::new(&parent, !args.keep);
     parent.make_namespace()?;
-    let runs = Runs { args, parent: &parent, interrupt };
+    let runs = Runs { args, parent: &parent, ledger: &ledger, interrupt };
     progress.count_groups(nodes.len());
     let results = runs.on_all(&nodes, args.nodes.jobs.get(), &progress);
     progress.say("cleaning up");
@@ -78,6 +80,7 @@ fn chosen(nodes: Vec<Node>, wanted: &[String]) -> Result<Vec<Node>> {
 struct Runs<'a> {
     args: &'a ExperimentArgs,
     parent: &'a Kubernetes,
+    ledger: &'a Ledger,
     interrupt: &'a Interrupt,
 }
 
@@ -108,7 +111,7 @@ impl Runs<'_> {
     fn report(&self, node: &Node) -> Result<Report> {
         let rules = self.parent.info().rules();
         let plan = Plan::new(article::on_a_cluster(self.args.key), rules)?;
-        let tools = elsewhere(Objects::from(self.args.key), self.interrupt);
+        let tools = elsewhere(Objects::from(self.args.key), self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let clean_up = CleanUp::new(&engine, !self.args.keep);
         let (mut steps, started) = (Vec::with_capacity(plan.len()), Instant::now());

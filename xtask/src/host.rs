@@ -1,17 +1,12 @@
 //! What a run must know of the host's own shared memory, and must leave there as it was.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io::Read;
 
 use anyhow::{Result, bail};
-use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Errno, Failure, IpcNamespace, Key, Segment, Target, table};
 
-use crate::ledger::random_number;
+use crate::labels::random_number;
 use crate::observation::Identity;
 use crate::run::StepResult;
 use crate::script::{Action, Objects, Place, Script};
@@ -92,68 +87,16 @@ pub fn remove_stray_segment(script: &Script, steps: &[StepResult]) -> Option<Str
     ))
 }
 
-/// How the names of the folders begin that are volumes of a matrix.
-pub const VOLUME_PREFIX: &str = "shm_experiment.";
-
-/// The file in such a folder that holds its [`Remains`].
-const REMAINS: &str = "run.json";
-/// The most bytes that it has: a key for each of some hundred scripts.
-const MOST_OF_REMAINS: u64 = 1 << 20;
-
-/// What a matrix may leave on the host where it is killed.
-#[derive(Debug, Deserialize, Serialize)]
-pub struct Remains {
-    /// The process, as an [`Owner`](crate::ledger::Owner).
-    pub owner: String,
-    /// What all its scripts write.
-    pub text: String,
-    /// The keys under which they do.
-    pub keys: Vec<i32>,
-}
-
-impl Remains {
-    /// Puts it into the volume.
-    ///
-    /// # Errors
-    ///
-    /// Where it cannot be written.
-    pub fn write(&self, volume: &Path) -> io::Result<()> {
-        fs::write(volume.join(REMAINS), serde_json::to_vec(self)?)
-    }
-
-    /// As text, for those that are left elsewhere.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// What is in the volume, where it is one. Containers may write there: a FIFO, a link or a file
-    /// without end is none.
-    #[must_use]
-    pub fn read(volume: &Path) -> Option<Self> {
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file =
-            File::options().read(true).custom_flags(flags).open(volume.join(REMAINS)).ok()?;
-        if !file.metadata().ok()?.is_file() {
-            return None;
-        }
-        let mut json = Vec::new();
-        file.take(MOST_OF_REMAINS).read_to_end(&mut json).ok()?;
-        serde_json::from_slice(&json).ok()
-    }
-
-    /// Removes what is left on the host; says how many things that were.
-    #[must_use]
-    pub fn remove(&self) -> usize {
-        let keys = self.keys.iter().filter_map(|key| Key::new(*key));
-        keys.map(|key| remove_strays(Objects::from(key), &self.text)).sum()
-    }
-}
-
 /// Removes what containers in the host's namespace left there under a script's names, where it
 /// holds the script's text; says how many things that were.
 #[must_use]
 pub fn remove_strays(objects: Objects, text: &str) -> usize {
+    strays(objects, text).iter().filter(|target| target.remove().is_ok()).count()
+}
+
+/// What is there under a script's names and holds the script's text.
+#[must_use]
+pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
     let key = objects.key;
     let mut targets = vec![
         Target::Memory(Address::from(key)),
@@ -164,8 +107,10 @@ pub fn remove_strays(objects: Objects, text: &str) -> usize {
     if let Ok(name) = objects.name().parse::<Name>() {
         targets.push(Target::Memory(Address::from(name)));
     }
-    let holds = |target: &&Target| text_in(target).is_some_and(|it| it == text.as_bytes());
-    targets.iter().filter(holds).filter(|target| target.remove().is_ok()).count()
+    // What is empty, as what somebody has just made, holds nobody's text.
+    let holds = |target: &Target| text_in(target).is_some_and(|it| it == text.as_bytes());
+    targets.retain(|target| !text.is_empty() && holds(target));
+    targets
 }
 
 /// The start of the text in it, if it is there and may be read.

@@ -13,9 +13,13 @@ use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use self::capture::Capture;
+use self::gate::{Gate, Named};
 use crate::interrupt::Interrupt;
+use crate::labels::{RUN_VARIABLE, RunId};
+use crate::ledger::{Ledger, LedgerError};
 
 mod capture;
+mod gate;
 pub(crate) mod program;
 
 /// How long a command may take where nothing else is said.
@@ -37,10 +41,11 @@ pub struct Invocation {
     env: Vec<(&'static str, String)>,
     stdin: Vec<u8>,
     timeout: Duration,
-    unset: Option<&'static str>,
+    unset: Vec<&'static str>,
     show_stderr: bool,
     discard_stdout: bool,
     cleans_up: bool,
+    recorded: Option<(Ledger, RunId)>,
 }
 
 /// A command that was run, and its answer.
@@ -89,6 +94,9 @@ pub enum InvocationError {
         /// The command line.
         command: String,
     },
+    /// Its process could not be written down, so it was not started.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// A signal asked this program to end, while the command ran or before it was started.
     #[error("interrupted by {signal} at `{command}`")]
     Interrupted {
@@ -109,11 +117,21 @@ impl Invocation {
             env: Vec::new(),
             stdin: Vec::new(),
             timeout: TIMEOUT,
-            unset: None,
+            unset: Vec::new(),
             show_stderr: false,
             discard_stdout: false,
             cleans_up: false,
+            recorded: None,
         }
+    }
+
+    /// Has the ledger name the command's process before the command runs: it may make something, or stay,
+    /// after this program was killed. It carries the run's id in its environment, and has nothing on standard
+    /// input.
+    #[must_use]
+    pub fn recorded(mut self, ledger: &Ledger, run: &RunId) -> Self {
+        self.recorded = Some((ledger.clone(), run.clone()));
+        self.env(RUN_VARIABLE, run.to_string())
     }
 
     /// Sets a variable in the command's environment.
@@ -133,7 +151,7 @@ impl Invocation {
     /// Takes a variable out of the command's environment.
     #[must_use]
     pub fn unset(mut self, name: &'static str) -> Self {
-        self.unset = Some(name);
+        self.unset.push(name);
         self
     }
 
@@ -181,18 +199,24 @@ impl Invocation {
         let own = self.env.iter().rfind(|(name, _)| *name == "PATH").map(|(_, path)| path.into());
         let path = own.or_else(|| env::var_os("PATH")).unwrap_or_default();
         let program = program::to_start(&self.program, &path);
-        let mut expression = duct::cmd(program, &self.args).unchecked().before_spawn(|command| {
+        let command = match &self.recorded {
+            None => duct::cmd(program, &self.args),
+            Some(_) => gate::behind(program, &self.args),
+        };
+        let mut expression = command.unchecked().before_spawn(|command| {
             command.process_group(0);
             Ok(())
         });
-        expression = if self.stdin.is_empty() {
+        // Behind a gate it reads when to start.
+        expression = if self.recorded.is_some() {
+            expression
+        } else if self.stdin.is_empty() {
             expression.stdin_null()
         } else {
             expression.stdin_bytes(self.stdin.clone())
         };
-        if let Some(name) = self.unset {
-            expression = expression.env_remove(name);
-        }
+        expression =
+            self.unset.iter().fold(expression, |expression, name| expression.env_remove(name));
         self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
 
@@ -259,11 +283,36 @@ impl Invocation {
             let (writer, capture) = Capture::start().map_err(fail)?;
             (expression, stderr) = (expression.stderr_file(writer), Some(capture));
         }
+        let gate = match &self.recorded {
+            None => None,
+            Some(_) if !self.is_there() => return Err(self.not_found()),
+            Some(_) => {
+                let (closed, gate) = Gate::new().map_err(fail)?;
+                expression = expression.stdin_file(closed);
+                Some(gate)
+            }
+        };
         let handle = expression.start().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound => InvocationError::NotFound { program: self.program.clone() },
+            io::ErrorKind::NotFound => self.not_found(),
             _ => fail(source),
         })?;
-        Ok(Background { handle, stdout, stderr, command: self.command(), started })
+        let mut background =
+            Background { handle, stdout, stderr, command: self.command(), started, named: None };
+        if let (Some(gate), Some((ledger, run))) = (gate, &self.recorded) {
+            background.named = Some(Named::record(ledger, run, background.pid())?);
+            gate.open().map_err(fail)?;
+        }
+        Ok(background)
+    }
+
+    /// Whether there is such a program; a path is left to the kernel.
+    fn is_there(&self) -> bool {
+        let path = env::var_os("PATH").unwrap_or_default();
+        self.program.contains('/') || program::find(&self.program, &path).is_some()
+    }
+
+    fn not_found(&self) -> InvocationError {
+        InvocationError::NotFound { program: self.program.clone() }
     }
 }
 
@@ -284,6 +333,8 @@ pub struct Background {
     stderr: Option<Capture>,
     command: Vec<String>,
     started: Instant,
+    /// Its entry in the ledger, where it has one.
+    named: Option<Named>,
 }
 
 impl Background {
@@ -308,6 +359,7 @@ impl Background {
         let (Some(ended), Some(stdout), Some(stderr)) = (ended, stdout, stderr) else {
             return Ok(None);
         };
+        self.forget();
         Ok(Some(Transcript {
             command: self.command.clone(),
             stdout: stdout.to_vec(),
@@ -353,7 +405,15 @@ impl Background {
     pub fn kill(&self) -> Result<(), InvocationError> {
         self.signal(Signal::KILL)?;
         // A process that left the group may still hold the pipes; it is not waited for.
-        self.handle.wait_timeout(LAST_WAIT).map(drop).map_err(|source| self.error(source))
+        if self.handle.wait_timeout(LAST_WAIT).map_err(|source| self.error(source))?.is_some() {
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Takes it out of the ledger, once it has ended.
+    fn forget(&self) {
+        self.named.iter().for_each(Named::forget);
     }
 
     fn error(&self, source: io::Error) -> InvocationError {

@@ -2,7 +2,6 @@
 
 use anyhow::{Result, bail};
 use shm_core::Key;
-use tempfile::TempDir;
 
 use self::jobs::Jobs;
 use crate::cli::MatrixArgs;
@@ -14,7 +13,8 @@ use crate::engine::workshop::Workshop;
 use crate::exit_code::Exit;
 use crate::host;
 use crate::interrupt::Interrupt;
-use crate::ledger::random_number;
+use crate::labels::random_number;
+use crate::ledger::Ledger;
 use crate::progress::Progress;
 use crate::report::matrix::Matrix;
 use crate::report::output;
@@ -42,28 +42,29 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let groups = selected(groups(world, host::unused_key, &text), args.only.as_deref())?;
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
-    let workshops = workshops(args, interrupt, &progress)?;
-    let volume = match world {
-        World::Containers => Some(jobs::volume(&groups, &text)?),
+    let ledger = Ledger::default();
+    let workshops = workshops(args, &ledger, interrupt, &progress)?;
+    let shared = match world {
+        World::Containers => Some(jobs::Shared::prepare(&groups, &text, &ledger)?),
         World::Pods => None,
     };
     let jobs = Jobs {
         groups: &groups,
         text: &text,
-        volume: volume.as_ref().map(TempDir::path),
+        volume: shared.as_ref().map(|shared| shared.volume.path()),
         at_once: args.jobs.get(),
         repeat: args.repeat.get(),
         interrupt,
     };
     progress.count_groups(groups.len() * workshops.len());
-    let remains = jobs::remains(groups.iter().filter(|group| group.writes_on_a_node()), &text);
-    let mut left = Vec::new();
+    let left = jobs::may_leave(groups.iter().filter(|group| group.writes_on_a_node()), &text);
+    let mut errors = Vec::new();
     let grids = workshops.iter().map(|workshop| {
         let ground = workshop.ground();
         let clean_up = ground.map(|ground| CleanUp::new(ground, true));
-        ground.map_or(Ok(()), |ground| ground.prepare(&remains))?;
+        ground.map_or(Ok(()), |ground| ground.prepare(&left))?;
         let grid = jobs.on(workshop, &progress);
-        left.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
+        errors.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
         grid
     });
     let grids = grids.collect::<Result<_>>();
@@ -71,7 +72,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let matrix = Matrix { grids: grids? };
     output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
     // What was found out is told, whatever is left.
-    if let Some(left) = left.pop() {
+    if let Some(left) = errors.pop() {
         return Err(left.into());
     }
     Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
@@ -93,6 +94,7 @@ fn world(args: &MatrixArgs) -> Result<World> {
 /// All engines that are wanted; that one cannot be used is known before any is.
 fn workshops(
     args: &MatrixArgs,
+    ledger: &Ledger,
     interrupt: &Interrupt,
     progress: &Progress,
 ) -> Result<Vec<Workshop>> {
@@ -109,7 +111,8 @@ fn workshops(
         })?);
     }
     progress.say("building the tools");
-    found.into_iter().map(|found| Workshop::open(found, SCRATCH, interrupt)).collect()
+    let open = |found| Workshop::open(found, SCRATCH, ledger, interrupt);
+    found.into_iter().map(open).collect()
 }
 
 /// The groups with the cells that `pattern` selects: `mechanism/sharing/event/observer`, where `*`

@@ -10,7 +10,6 @@ use xtask::bench::measurement::{
     Comparison, Group, Machine, Measurement, Row, Spread, Standing, Table, Target, Unit,
 };
 use xtask::bench::report::{self, Form};
-use xtask::ledger::Owner;
 
 fn side(of: &str, values: &[f64], command: &str) -> Measurement {
     let value = Spread::of(values).unwrap();
@@ -109,29 +108,28 @@ fn a_target_is_missed_by_a_part_of_itself() {
 #[test]
 fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
     let report = r#"{"steps": [
-        {"command": ["docker", "run", "--name", "shm-1-A", "--label", "shm.experiment.owner=dead",
-                     "image"], "exit_code": 0},
+        {"command": ["docker", "run", "--name", "shm-1-A", "--label",
+                     "shm.experiment.run=00112233445566778899aabbccddeeff", "image"], "exit_code": 0},
         {"exit_code": null},
         {"command": ["docker", "exec", "shm-1-A", "shm_wr", "it's"], "exit_code": 255},
         {"command": ["/dist/shm_rd"], "exit_code": 255}
     ]}"#;
-    let owner = Owner::current();
-    let script = replay::script(report, &owner).unwrap();
+    let script = replay::script(report).unwrap();
     assert_eq!(
         script.text.lines().collect::<Vec<_>>(),
         [
             "exec >/dev/null 2>&1",
             "set -e",
             "trap 'docker rm --force --volumes shm-1-A' EXIT; trap 'exit 1' INT TERM HUP",
-            &format!(
-                "docker run --name shm-1-A --label 'shm.experiment.owner={owner}' image || [ $? = 0 ]"
-            ),
+            "docker run --name shm-1-A --label \
+             'shm.experiment.run=00112233445566778899aabbccddeeff' image || [ $? = 0 ]",
             r"docker exec shm-1-A shm_wr 'it'\''s' || [ $? = 255 ]",
             "/dist/shm_rd || [ $? = 255 ]",
         ]
     );
     assert_eq!(script.client_starts, 3);
-    replay::script("{}", &owner).unwrap_err();
+    assert!(script.containers.contains("shm-1-A") && script.run.is_some());
+    replay::script("{}").unwrap_err();
 }
 
 #[test]

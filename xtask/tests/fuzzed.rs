@@ -105,6 +105,6 @@ fn nothing_that_is_escaped_drives_a_terminal() {
 }
 
 #[test]
-fn labels_are_read_as_they_are_printed() {
-    fuzz("owner", 4_000, targets::owner);
+fn ledgers_are_read_as_they_are_written() {
+    fuzz("ledger", 4_000, targets::ledger);
 }

@@ -13,9 +13,11 @@ use super::measurement::{Comparison, Group, Measurement, Row, Spread, Target, Un
 use super::pairs;
 use super::peers;
 use super::workplace::Workplace;
+use crate::engine::EngineKind;
+use crate::engine::docker::client;
 use crate::host;
 use crate::invocation::{Invocation, program};
-use crate::ledger::Owner;
+use crate::ledger::Entry;
 
 pub mod replay;
 pub mod waiting;
@@ -111,20 +113,29 @@ impl Runs<'_> {
         Measurement { command, ..measured }
     }
 
-    /// The commands of a run on docker, as a script; how many of them are docker's.
-    fn script(&self) -> Result<(Invocation, usize)> {
+    /// The commands of a run on docker, as a script.
+    fn script(&self) -> Result<(Invocation, replay::Script)> {
         self.place.run(&self.command("docker", 2))?;
         let report = fs::read_to_string(self.report())?;
-        let script = replay::script(&report, &Owner::current()).context("the report of a run")?;
+        let script = replay::script(&report).context("the report of a run")?;
         let path = self.place.file("experiment.sh");
         fs::write(&path, &script.text)?;
-        Ok((Invocation::new("sh", [path.to_string_lossy()]).cleans_up(), script.client_starts))
+        Ok((Invocation::new("sh", [path.to_string_lossy()]).cleans_up(), script))
     }
 
     fn beside_a_script(&self, name: String) -> Result<Comparison> {
-        let (script, _) = self.script()?;
+        let (command, script) = self.script()?;
+        let run = script.run.context("the commands of a run carry no id")?;
+        let engine = client::current(EngineKind::Docker, "docker", self.place.interrupt)?;
+        for name in script.containers {
+            let (engine, run) = (engine.clone(), run.clone());
+            self.place.ledger.record(Entry::Container { engine, run, name })?;
+        }
         let ours = ("experiment", self.command("docker", 2));
-        self.pairs(name, ours, ("script of its commands", script), MOST_OF_SCRIPT)
+        let pairs = self.pairs(name, ours, ("script of its commands", command), MOST_OF_SCRIPT)?;
+        // The script has removed them, each time.
+        self.place.ledger.forget(|entry| entry.run() == Some(&run));
+        Ok(pairs)
     }
 
     fn namespaces(&self, name: String) -> Result<Comparison> {
@@ -180,7 +191,7 @@ impl Runs<'_> {
     }
 
     fn client_starts(&self, name: String) -> Result<Comparison> {
-        let (_, in_script) = self.script()?;
+        let in_script = self.script()?.1.client_starts;
         let (spied, command) = self.spied()?;
         let count = |starts: usize| f64::from(u32::try_from(starts).unwrap_or(u32::MAX));
         let (ours, peer) = (count(spied.waiting.starts), count(in_script));

@@ -7,11 +7,15 @@ use serde::Deserialize;
 use super::measurement::{Comparison, Group, Row, Target, Unit};
 use super::pairs;
 use super::workplace::Workplace;
+use crate::engine::docker::client;
 use crate::engine::docker::launch::HARDENED;
+use crate::engine::docker::remove::{Kind, Remover};
 use crate::engine::image::{Image, SCRATCH};
+use crate::engine::{EngineError, EngineKind};
 use crate::host;
 use crate::invocation::Invocation;
-use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RunId};
+use crate::labels::{RUN_LABEL, RunId};
+use crate::ledger::{EngineAt, Entry};
 
 /// How many round trips are timed at once.
 const COUNT: &str = "20000";
@@ -94,15 +98,26 @@ struct Exchange<'a> {
     situation: Situation,
     image: Image,
     run: RunId,
+    /// The engine, where there are containers.
+    at: Option<EngineAt>,
 }
 
 impl<'a> Exchange<'a> {
     fn new(place: &'a Workplace<'a>, program: &'a str, situation: Situation) -> Result<Self> {
         let image = Image::new(place.dist(), SCRATCH)?;
-        if situation != Situation::Host {
-            image.ensure("docker", place.interrupt)?;
+        let at = match situation {
+            Situation::Host => None,
+            _ => Some(client::current(EngineKind::Docker, "docker", place.interrupt)?),
+        };
+        let exchange = Self { place, program, situation, image, run: RunId::random(), at };
+        if let Some(engine) = &exchange.at {
+            exchange.image.ensure(engine, &place.ledger, place.interrupt)?;
+            for name in [exchange.server(), exchange.asking()] {
+                let (engine, run) = (engine.clone(), exchange.run.clone());
+                place.ledger.record(Entry::Container { engine, run, name })?;
+            }
         }
-        Ok(Self { place, program, situation, image, run: RunId::random() })
+        Ok(exchange)
     }
 
     fn beside(&self, name: String, way: &Way) -> Result<Comparison> {
@@ -140,36 +155,53 @@ impl<'a> Exchange<'a> {
         let exchange = [way.mechanism, "--wait", way.wait, "--count", COUNT];
         match self.situation {
             Situation::Host => Invocation::new(self.program, exchange),
-            Situation::OneContainer => self.container(&["--rm"], &exchange),
+            Situation::OneContainer => {
+                self.container(&["--rm", "--name", &self.asking()], &exchange)
+            }
             Situation::TwoContainers => {
                 let ipc = format!("--ipc=container:{}", self.server());
                 let exchange = [&exchange[..], &["--connect", meeting]].concat();
-                self.container(&["--rm", &ipc], &exchange)
+                self.container(&["--rm", "--name", &self.asking(), &ipc], &exchange)
             }
         }
     }
 
     fn server(&self) -> String {
-        format!("shm-{}-server", self.run)
+        format!("shm-{}-server", self.run.short())
     }
 
-    fn serve(&self, way: &Way, meeting: &str) -> Result<Server<'_>> {
+    fn asking(&self) -> String {
+        format!("shm-{}-asking", self.run.short())
+    }
+
+    fn serve(&self, way: &Way, meeting: &str) -> Result<Server<'_, 'a>> {
         let name = self.server();
         let options = ["--detach", "--ipc=shareable", "--name", &name];
         let exchange = [way.mechanism, "--wait", way.wait, "--serve", meeting];
         self.place.run(&self.container(&options, &exchange))?;
-        Ok(Server { place: self.place, name })
+        Ok(Server(self))
     }
 
-    /// The program in a container, which carries the labels by which `clean` finds it.
+    /// Removes the server, once it has answered.
+    fn end_server(&self) -> Result<(), EngineError> {
+        let Some(remover) = self.remover() else { return Ok(()) };
+        remover.named(Kind::Container, &self.run, &[&self.server()]).map(drop)
+    }
+
+    fn remover(&self) -> Option<Remover<'_>> {
+        let interrupt = self.place.interrupt.for_cleaning();
+        self.at.as_ref().map(|at| Remover { at, interrupt })
+    }
+
+    /// The program in a container, which carries the run's id as the ledger has it.
     fn container(&self, options: &[&str], exchange: &[&str]) -> Invocation {
-        let labels =
-            [format!("{RUN_LABEL}={}", self.run), format!("{OWNER_LABEL}={}", Owner::current())];
+        let label = format!("{RUN_LABEL}={}", self.run);
         let mount = format!("{}:{INSIDE}:ro", self.program);
         let mut args = [&["run"], options, &HARDENED].concat();
-        args.extend(["--label", &labels[0], "--label", &labels[1], "--volume", &mount]);
+        args.extend(["--label", &label, "--volume", &mount]);
         args.extend([self.image.tag(), INSIDE]);
         Invocation::new("docker", [&args[..], exchange].concat())
+            .recorded(&self.place.ledger, &self.run)
     }
 }
 
@@ -182,15 +214,19 @@ fn where_to_meet(way: &Way) -> String {
 }
 
 /// The container that answers, for as long as it is asked.
-struct Server<'a> {
-    place: &'a Workplace<'a>,
-    name: String,
+struct Server<'a, 'b>(&'a Exchange<'b>);
+
+impl Drop for Server<'_, '_> {
+    fn drop(&mut self) {
+        // The ledger still names one that is left.
+        let _ = self.0.end_server();
+    }
 }
 
-impl Drop for Server<'_> {
+impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        let remove = Invocation::new("docker", ["rm", "--force", &self.name]);
-        // What is left of it `clean` finds by its label.
-        let _ = remove.run(&self.place.interrupt.for_cleaning());
+        let removed = self.remover().map(|it| it.everything(&self.run, &self.place.ledger));
+        // The ledger still names what is left.
+        drop(removed);
     }
 }

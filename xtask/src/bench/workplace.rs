@@ -13,6 +13,7 @@ use super::peers::Peer;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript, program};
+use crate::ledger::Ledger;
 
 /// How long one command may take.
 const TIMEOUT: Duration = Duration::from_mins(20);
@@ -22,6 +23,8 @@ const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--ipc"];
 
 pub(super) struct Workplace<'a> {
     pub(super) interrupt: &'a Interrupt,
+    /// Where it is written down what the measurements make.
+    pub(super) ledger: Ledger,
     pairs: usize,
     dist: Dist,
     folder: PathBuf,
@@ -34,7 +37,7 @@ impl<'a> Workplace<'a> {
         let dist = Dist::current(interrupt)?;
         let folder = dist.context().join("target/bench");
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        Ok(Self { interrupt, pairs, dist, folder })
+        Ok(Self { interrupt, ledger: Ledger::default(), pairs, dist, folder })
     }
 
     /// The path of a tool.

@@ -1,42 +1,102 @@
-//! Processes of killed runs.
+//! Processes of runs that are gone.
 
 use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
-use anyhow::Result;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
 
-use super::account::Account;
-use crate::ledger::{Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
+use super::summary::Summary;
+use crate::labels::{RUN_VARIABLE, RunId};
+use crate::ledger::Entry;
+use crate::proc_stat::ProcStat;
 
-/// Ends the processes whose runs are gone: containers of the namespaces engine, by their
-/// environment, and commands that make containers, by the label among their arguments. Other
-/// commands end by themselves, and what an engine keeps running behind them is not ours. Says
-/// whether it ended any.
-pub(super) fn clean(account: &mut Account) -> Result<bool> {
-    let mut any = false;
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
-        let Some(pid) = pid.and_then(Pid::from_raw) else { continue };
-        // Opened before it is looked at: what is signalled is what was seen, whoever has the number.
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        // Processes of other users cannot be read, and are not ours to end.
-        let read = |file| fs::read(entry.path().join(file)).unwrap_or_default();
-        let owner = owner_among(&read("environ"), OWNER_VARIABLE)
-            .or_else(|| owner_among(&read("cmdline"), OWNER_LABEL));
-        if owner.is_none_or(|owner| owner.liveness() != Liveness::Dead) {
-            continue;
-        }
-        let thing = format!("process {}", pid.as_raw_nonzero());
-        let ended = account.remove("host", thing, || pidfd_send_signal(process, Signal::KILL));
-        any |= ended.is_ok() && !account.is_dry_run();
-    }
-    Ok(any)
+/// What became of a process that a ledger names.
+enum Look {
+    /// It has ended. Its id may be another process's by now.
+    Gone,
+    /// It runs, and this is a descriptor of it.
+    Ours(OwnedFd),
+    /// It is this program or one that it was started by.
+    Ancestor,
+    /// Its environment cannot be read.
+    Hidden(io::Error),
 }
 
-/// The owner in an entry `name=owner` of an environment or of a command line.
-fn owner_among(entries: &[u8], name: &str) -> Option<Owner> {
-    entries.split(|byte| *byte == 0).find_map(|entry| {
-        let value = std::str::from_utf8(entry).ok()?.strip_prefix(name)?;
-        value.strip_prefix('=')?.parse().ok()
-    })
+/// Ends the processes that runs have left: containers of the namespaces engine, and clients that make
+/// something. Says whether it ended any.
+pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Summary) -> bool {
+    let mut any = false;
+    for entry in entries {
+        let Entry::Process { run, pid, started } = entry else { continue };
+        let thing = format!("process {pid}");
+        match look(run, *pid, *started) {
+            Look::Gone => {}
+            Look::Ours(process) => {
+                let kill = || match pidfd_send_signal(process, Signal::KILL) {
+                    // It has just ended by itself.
+                    Err(Errno::SRCH) => Ok(()),
+                    answer => answer,
+                };
+                any |= summary.remove("host", thing, kill);
+            }
+            Look::Ancestor => {
+                summary.tell(format_args!("host: {thing} is left, for this program runs in it"));
+            }
+            Look::Hidden(error) => summary.fail(format_args!(
+                "host: {thing} may be of a run that is gone, and its environment cannot be read: {error}"
+            )),
+        }
+    }
+    any
+}
+
+/// Those of the entries whose processes still run.
+pub(super) fn left(entries: &[Entry]) -> Vec<Entry> {
+    let runs = |entry: &&Entry| match entry {
+        Entry::Process { run, pid, started } => {
+            matches!(look(run, *pid, *started), Look::Ancestor | Look::Hidden(_))
+        }
+        _ => false,
+    };
+    entries.iter().filter(runs).cloned().collect()
+}
+
+/// Looks at a process: it is the run's where its start, its user and its environment say so.
+fn look(run: &RunId, pid: u32, started: u64) -> Look {
+    let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    // Opened before it is looked at: what is signalled is what was seen, whatever gets its id.
+    let Some(Ok(process)) = raw.map(|it| pidfd_open(it, PidfdFlags::empty())) else {
+        return Look::Gone;
+    };
+    let folder = format!("/proc/{pid}");
+    let same_start = ProcStat::of(pid).is_some_and(|stat| stat.started == started);
+    let same_user = fs::metadata(&folder).is_ok_and(|it| it.uid() == geteuid().as_raw());
+    if !same_start || !same_user {
+        return Look::Gone;
+    }
+    let environment = match fs::read(format!("{folder}/environ")) {
+        Ok(environment) => environment,
+        // One that has ended has none, whether it was waited for or not.
+        Err(error) if is_no_process(&error) => return Look::Gone,
+        Err(error) => return Look::Hidden(error),
+    };
+    let variable = format!("{RUN_VARIABLE}={run}");
+    if !environment.split(|byte| *byte == 0).any(|it| it == variable.as_bytes()) {
+        return Look::Gone;
+    }
+    if is_ancestor(pid) { Look::Ancestor } else { Look::Ours(process) }
+}
+
+fn is_no_process(error: &io::Error) -> bool {
+    let number = error.raw_os_error();
+    [Errno::SRCH, Errno::NOENT].iter().any(|it| number == Some(it.raw_os_error()))
+}
+
+/// Whether it is this process or one above it.
+fn is_ancestor(pid: u32) -> bool {
+    let above = |pid: &u32| ProcStat::of(*pid).map(|stat| stat.parent).filter(|it| *it != 0);
+    std::iter::successors(Some(std::process::id()), above).any(|it| it == pid)
 }

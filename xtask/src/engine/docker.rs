@@ -9,15 +9,19 @@ use std::time::Duration;
 
 use shm_core::IpcNamespace;
 
-use self::remove::Remover;
+use self::client::client;
+use self::remove::{Kind, Remover};
 use super::image::Image;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels, ONLY_CLUSTERS};
-use crate::invocation::{Invocation, Transcript};
-use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RUN_VARIABLE, RunId};
+use crate::interrupt::Interrupt;
+use crate::invocation::Transcript;
+use crate::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
+use crate::ledger::{EngineAt, Entry};
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharing, Step};
 
+pub(crate) mod client;
 mod crash;
 mod inability;
 pub(super) mod inspect;
@@ -40,6 +44,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 pub struct Docker {
     info: EngineInfo,
     program: &'static str,
+    /// The engine that it talks to.
+    at: EngineAt,
     run: RunId,
     image: Image,
     tools: Tools,
@@ -47,8 +53,6 @@ pub struct Docker {
     containers: Mutex<BTreeMap<Container, Known>>,
     /// Set before the first container is made.
     used: AtomicBool,
-    /// Set before the first pod is made.
-    used_pods: AtomicBool,
     /// Set where a command was given up on that may still make a container.
     in_doubt: AtomicBool,
 }
@@ -65,34 +69,54 @@ struct Known {
 }
 
 impl Docker {
-    /// For one run, with `program` (`docker` or `podman`).
+    /// For one run, with `program` (`docker` or `podman`), which talks to the engine `at`.
     #[must_use]
-    pub fn new(info: EngineInfo, program: &'static str, image: Image, tools: Tools) -> Self {
+    pub fn new(
+        info: EngineInfo,
+        program: &'static str,
+        at: EngineAt,
+        image: Image,
+        tools: Tools,
+    ) -> Self {
         Self {
             info,
             program,
+            at,
             run: RunId::random(),
             image,
             tools,
             containers: Mutex::default(),
             used: AtomicBool::new(false),
-            used_pods: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
         }
     }
 
     fn name(&self, container: Container) -> String {
-        format!("shm-{}-{container}", self.run)
+        format!("shm-{}-{container}", self.run.short())
     }
 
     fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
-        let args = args.iter().copied();
-        Ok(Invocation::new(self.program, args).run(&self.tools.interrupt)?)
+        Ok(client(&self.at, args.iter().copied()).run(&self.tools.interrupt)?)
+    }
+
+    /// Runs a command that makes something, which is written down first.
+    fn make(&self, entry: Entry, args: &[&str]) -> Result<Transcript, EngineError> {
+        self.tools.ledger.record(entry)?;
+        let make = client(&self.at, args.iter().copied());
+        Ok(make.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
     }
 
     /// Runs a command that changes what a container is, and looks what it is then.
     fn change(&self, container: Container, args: &[&str]) -> Result<Observation, EngineError> {
-        let transcript = self.invoke(args)?;
+        self.changed(container, self.invoke(args)?)
+    }
+
+    /// Looks what a container is after a command that changed it.
+    fn changed(
+        &self,
+        container: Container,
+        transcript: Transcript,
+    ) -> Result<Observation, EngineError> {
         if !transcript.succeeded() {
             return self.refused(transcript);
         }
@@ -119,10 +143,10 @@ impl Docker {
         if matches!(launch.setting, Some(Setting::Memory(_))) {
             oom_file::expect();
         }
-        let [run, owner] = self.labels();
+        let [run, ledger] = self.labels()?;
         let variable = format!("{RUN_VARIABLE}={}", self.run);
         let mut args = launch::runtime(&self.info);
-        args.extend(["--detach", "--name", &name, "--label", &run, "--label", &owner]);
+        args.extend(["--detach", "--name", &name, "--label", &run, "--label", &ledger]);
         args.extend(["--env", &variable]);
         args.extend(launch::HARDENED);
         let mut chosen = launch::sharing(launch.sharing, |donor| self.name(donor));
@@ -136,43 +160,44 @@ impl Docker {
             args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
             args.extend(["--entrypoint", "/bin/bash", self.image.tag()]);
         }
-        let answer = self.change(container, &args);
+        let entry =
+            Entry::Container { engine: self.at.clone(), run: self.run.clone(), name: name.clone() };
+        let made = self.make(entry, &args);
+        let answer = made.and_then(|made| self.changed(container, made));
         self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
         if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
             self.know(container, |known| known.exists = true);
         } else if answer.is_ok() && !self.know(container, |known| known.exists) {
-            self.remove_refused(&name)?;
+            // What docker leaves of a container that it made and could not start.
+            self.remover(self.tools.interrupt.clone()).named(
+                Kind::Container,
+                &self.run,
+                &[&name],
+            )?;
         }
         answer
     }
 
-    /// Removes what docker leaves of a container that it made and could not start. By the run's label,
-    /// for the name may be refused because it is another's.
-    fn remove_refused(&self, name: &str) -> Result<(), EngineError> {
-        let [label, _] = self.labels().map(|label| format!("label={label}"));
-        let name = format!("name=^{name}$");
-        let ps = ["ps", "--all", "--quiet", "--no-trunc", "--filter", &label, "--filter", &name];
-        for id in remove::ids(&self.invoke(&ps)?)? {
-            self.invoke(&["rm", "--force", &id])?;
-        }
-        Ok(())
+    fn labels(&self) -> Result<[String; 2], EngineError> {
+        let ledger = self.tools.ledger.path()?;
+        Ok([format!("{RUN_LABEL}={}", self.run), format!("{LEDGER_LABEL}={}", ledger.display())])
     }
 
-    fn labels(&self) -> [String; 2] {
-        [format!("{RUN_LABEL}={}", self.run), format!("{OWNER_LABEL}={}", Owner::current())]
+    fn remover(&self, interrupt: Interrupt) -> Remover<'_> {
+        Remover { at: &self.at, interrupt }
     }
 
     /// Makes a pod whose containers share their IPC namespace. Its sandbox is a container of our
     /// image, so that nothing is pulled, and can be looked into as any other.
     fn run_pod(&self, sandbox: Container, name: &str) -> Result<Observation, EngineError> {
-        self.used_pods.store(true, Ordering::SeqCst);
         self.know(sandbox, |known| known.is_sandbox = true);
-        let ([run, owner], pod) = (self.labels(), launch::pod(name));
+        let ([run, ledger], pod) = (self.labels()?, launch::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
         args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
         args.extend(["--security-opt", "no-new-privileges"]);
-        args.extend(["--label", &run, "--label", &owner]);
-        let created = self.invoke(&args)?;
+        args.extend(["--label", &run, "--label", &ledger]);
+        let (engine, run) = (self.at.clone(), self.run.clone());
+        let created = self.make(Entry::Pod { engine, run, name: pod.clone() }, &args)?;
         if !created.succeeded() {
             return self.refused(created);
         }
@@ -335,7 +360,10 @@ impl Engine for Docker {
         let observation = match step.place {
             Place::In(container) => return self.in_container(container, &step.action),
             Place::Host => match &step.action {
-                Action::Build => self.image.ensure(self.program, &self.tools.interrupt)?.into(),
+                Action::Build => {
+                    let Tools { interrupt, ledger, .. } = &self.tools;
+                    self.image.ensure(&self.at, ledger, interrupt)?.into()
+                }
                 Action::Processes => self.processes()?,
                 _ if !self.is_on_this_host() => {
                     let why = "this program is not in the host's IPC namespace itself, so it does \
@@ -362,14 +390,8 @@ impl Engine for Docker {
             // The engine may go on with what a client asked for that is gone.
             thread::sleep(ENGINE_SETTLES);
         }
-        let interrupt = self.tools.interrupt.for_cleaning();
-        let remover = Remover { program: self.program, interrupt };
-        let pods = self.used_pods.load(Ordering::SeqCst);
-        let known: Vec<_> = self.with_containers(|all| {
-            let exist = all.iter().filter(|(_, known)| known.exists && !pods);
-            exist.map(|(container, _)| self.name(*container)).collect()
-        });
-        let answer = remover.everything(&self.run, &known, pods);
+        let remover = self.remover(self.tools.interrupt.for_cleaning());
+        let answer = remover.everything(&self.run, &self.tools.ledger);
         oom_file::remove();
         answer.map_err(|cause| EngineError::Left {
             run: self.run.clone(),

@@ -1,23 +1,34 @@
 //! The image with the tools in it: built once for each content, and used again.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
 use super::EngineError;
+use super::docker::client::client;
 use crate::dist::{Dist, TOOLS};
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
-use crate::ledger::{BASE_LABEL, CHECKOUT_LABEL};
+use crate::invocation::Transcript;
+use crate::labels::BASE_LABEL;
+use crate::ledger::{EngineAt, Entry, Ledger};
 
 /// A base image may have to be pulled.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// The most that a tool may have.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// The base that is no image: nothing is pulled, and the image holds the tools alone.
 pub const SCRATCH: &str = "scratch";
+
+/// What an image is asked for: its id and its labels.
+pub(crate) const FORMAT: &str = "{{.Id}} {{json .Config.Labels}}";
 
 /// An image, by what is in it.
 #[derive(Clone, Debug)]
@@ -60,16 +71,32 @@ impl Image {
         self.base == SCRATCH
     }
 
-    /// Makes the image where the engine does not have it; the answer is that of the last command.
+    /// As the ledger names it, once it is built.
+    fn entry(&self, at: &EngineAt, inspected: &Transcript) -> Entry {
+        Entry::Image {
+            engine: at.clone(),
+            id: id(&inspected.text()),
+            tag: self.tag.clone(),
+            base: self.base.clone(),
+            checkout: self.context.clone().into(),
+        }
+    }
+
+    /// Makes the image where the engine does not have it, and has the ledger name it then; the answer is that of the last command.
     ///
     /// # Errors
     ///
     /// [`EngineError::Refused`] where the build fails.
-    pub fn ensure(&self, program: &str, interrupt: &Interrupt) -> Result<Transcript, EngineError> {
+    pub fn ensure(
+        &self,
+        at: &EngineAt,
+        ledger: &Ledger,
+        interrupt: &Interrupt,
+    ) -> Result<Transcript, EngineError> {
+        let program = &at.program;
         // Not by the label alone: docker fails where there are no labels, as where there is no image.
-        let format = "{{.Id}} {{json .Config.Labels}}";
-        let inspect = ["image", "inspect", "--format", format, &self.tag];
-        let inspect = Invocation::new(program, inspect);
+        let inspect = ["image", "inspect", "--format", FORMAT, &self.tag];
+        let inspect = client(at, inspect);
         let there = inspect.run(interrupt)?;
         if there.succeeded() {
             let Some(labels) = labels(&there.text()) else {
@@ -88,14 +115,13 @@ impl Image {
         }
         let base = format!("BASE={}", self.base);
         let base_label = format!("{BASE_LABEL}={}", self.base);
-        let checkout = format!("{CHECKOUT_LABEL}={}", self.context);
         let mut args = vec!["build", "--quiet", "--force-rm", "--tag", &self.tag];
-        args.extend(["--build-arg", &base, "--label", &base_label, "--label", &checkout]);
-        args.push(&self.context);
-        let built = Invocation::new(program, args).timeout(BUILD_TIMEOUT).run(interrupt)?;
+        args.extend(["--build-arg", &base, "--label", &base_label, &self.context]);
+        let built = client(at, args).timeout(BUILD_TIMEOUT).run(interrupt)?;
         if built.succeeded() {
             let there = inspect.run(interrupt)?;
             if there.succeeded() {
+                ledger.record(self.entry(at, &there))?;
                 return Ok(built);
             }
             let what = format!("{program} says that it has built the image, and does not have it");
@@ -114,6 +140,11 @@ impl Image {
     }
 }
 
+/// The id of an image, in what its inspection printed before its labels.
+pub(crate) fn id(inspected: &str) -> String {
+    inspected.split(' ').next().unwrap_or_default().trim_start_matches("sha256:").to_owned()
+}
+
 /// The labels of an image, in what its inspection printed behind its id.
 fn labels(inspected: &str) -> Option<BTreeMap<String, String>> {
     let (_, labels) = inspected.split_once(' ')?;
@@ -124,6 +155,17 @@ fn hexadecimal(byte: u8) -> [char; 2] {
     [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
+/// Reads a regular file; what another user has put in its place neither holds this program nor fills it.
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
-    fs::read(path).map_err(|source| EngineError::File { path: path.to_owned(), source })
+    let open = || {
+        let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
+        let file = File::options().read(true).custom_flags(flags).open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() || metadata.len() > MOST_BYTES {
+            return Err(io::Error::other("it is no regular file of a tool's size"));
+        }
+        let mut bytes = Vec::new();
+        file.take(MOST_BYTES).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    open().map_err(|source| EngineError::File { path: path.to_owned(), source })
 }

@@ -6,23 +6,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use self::client::Client;
 use self::manifest::Metadata;
 use self::nodes::Node;
+use self::removal::Removal;
 use self::state::Known;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo};
-use crate::host::Remains;
 use crate::invocation::Transcript;
-use crate::ledger::{OWNER_LABEL, Owner, RUN_LABEL, RunId};
+use crate::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
+use crate::ledger::{ClusterAt, Entry, LeftoverManifest};
 use crate::observation::{Observation, State};
 use crate::script::{Action, Container, Launch, Member, Place, Pod, Sharing, Step, Workload};
 
 mod changes;
 pub(crate) mod client;
-mod cluster;
+pub(crate) mod cluster;
 mod events;
 mod image_name;
 mod inability;
@@ -31,7 +32,7 @@ mod manifest;
 pub mod nodes;
 mod on_node;
 mod pod;
-mod removal;
+pub(crate) mod removal;
 mod state;
 mod wait;
 
@@ -59,6 +60,8 @@ pub struct Kubernetes {
     info: EngineInfo,
     run: RunId,
     cluster: Cluster,
+    /// The same, as the ledger names it, once that is known.
+    at: OnceLock<ClusterAt>,
     tools: Tools,
     /// Its namespace, by which the client calls kubectl.
     client: Client,
@@ -77,7 +80,8 @@ impl Kubernetes {
     #[must_use]
     pub fn new(info: EngineInfo, cluster: Cluster, tools: Tools) -> Self {
         let run = RunId::random();
-        let namespace = cluster.namespace.clone().unwrap_or_else(|| format!("shm-{run}"));
+        let own = || format!("shm-{}", run.short());
+        let namespace = cluster.namespace.clone().unwrap_or_else(own);
         let (access, interrupt) = (cluster.access.clone(), tools.interrupt.clone());
         Self {
             info,
@@ -86,6 +90,7 @@ impl Kubernetes {
             known: Mutex::new(Known::on(cluster.node.clone())),
             ground: if cluster.namespace.is_some() { Ground::Given } else { Ground::Own },
             cluster,
+            at: OnceLock::new(),
             tools,
             host: Mutex::default(),
             used: AtomicBool::new(false),
@@ -115,19 +120,43 @@ impl Kubernetes {
         let node = node.or(self.cluster.node.clone());
         Self {
             ground,
+            at: self.at.clone(),
             ..Self::new(info, Cluster { namespace, node, ..self.cluster.clone() }, tools)
         }
     }
 
     fn name(&self, container: Container) -> String {
-        format!("shm-{}-{}", self.run, container.0.to_lowercase())
+        format!("shm-{}-{}", self.run.short(), container.0.to_lowercase())
     }
 
-    fn metadata(&self, name: String, namespace: Option<String>) -> Metadata {
+    fn metadata(&self, name: String, namespace: Option<String>) -> Result<Metadata, EngineError> {
         let labels = BTreeMap::from([(RUN_LABEL, self.run.to_string())]);
-        // The owner does not fit into a label: it has slashes.
-        let annotations = BTreeMap::from([(OWNER_LABEL, Owner::current().to_string())]);
-        Metadata { name: Some(name), namespace, labels, annotations }
+        // A path does not fit into a label: it has slashes.
+        let ledger = self.tools.ledger.path()?.display().to_string();
+        let annotations = BTreeMap::from([(LEDGER_LABEL, ledger)]);
+        Ok(Metadata { name: Some(name), namespace, labels, annotations })
+    }
+
+    /// The cluster, as the ledger names it.
+    fn at(&self) -> Result<ClusterAt, EngineError> {
+        if let Some(at) = self.at.get() {
+            return Ok(at.clone());
+        }
+        let access = &self.cluster.access;
+        let server = cluster::server(access, &self.tools.interrupt)?;
+        Ok(self.at.get_or_init(|| ClusterAt::current(access.clone(), server)).clone())
+    }
+
+    /// Writes down an object that is going to be made.
+    fn record(&self, kind: &str, name: &str) -> Result<(), EngineError> {
+        let entry = Entry::Object {
+            cluster: self.at()?,
+            run: self.run.clone(),
+            namespace: self.client.namespace.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        Ok(self.tools.ledger.record(entry)?)
     }
 
     /// Makes the namespace, where none was given.
@@ -140,7 +169,8 @@ impl Kubernetes {
         if self.ground != Ground::Own {
             return Ok(Answer::Skipped(format!("the namespace {namespace} is there")));
         }
-        let metadata = self.metadata(namespace, None);
+        self.record("namespace", &namespace)?;
+        let metadata = self.metadata(namespace, None)?;
         self.used.store(true, Ordering::SeqCst);
         let transcript = self.client.create(&manifest::namespace(metadata))?;
         if !transcript.succeeded() {
@@ -158,22 +188,30 @@ impl Kubernetes {
     /// # Errors
     ///
     /// Those of making a namespace.
-    pub fn prepare(&self, remains: &Remains) -> Result<(), EngineError> {
+    pub fn prepare(&self, left: &LeftoverManifest) -> Result<(), EngineError> {
         self.make_namespace()?;
-        self.see_the_node(Some(remains)).map(|_| ())
+        self.see_the_node(Some(left)).map(|_| ())
     }
 
     /// Makes the pod that sees what the node sees, unless it is there; says why there can be none.
-    /// What will be left on the node if this program is killed is written on it: by that pod it can
-    /// be removed.
-    fn see_the_node(&self, remains: Option<&Remains>) -> Result<Option<String>, EngineError> {
+    /// By that pod `left` can be removed, which is what this program leaves on the node where it is killed.
+    fn see_the_node(&self, left: Option<&LeftoverManifest>) -> Result<Option<String>, EngineError> {
         let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         let (there, blind) = self.know(|it| (it.pod_of(HOST).is_some(), it.blind.clone()));
         if there || blind.is_some() {
             return Ok(blind);
         }
+        if let Some(left) = left {
+            self.tools.ledger.record(Entry::NodeMemory {
+                cluster: self.at()?,
+                run: self.run.clone(),
+                namespace: self.client.namespace.clone(),
+                pod: self.name(HOST_POD[0].name),
+                left: left.clone(),
+            })?;
+        }
         let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
-        let why = match self.deploy(&seeing, remains)? {
+        let why = match self.deploy(&seeing)? {
             Answer::Observed(Observation { state: Some(State::Running), .. }) => None,
             Answer::Observed(refused) => {
                 let said = Transcript::from(refused).last_words();
@@ -293,7 +331,7 @@ impl Engine for Kubernetes {
             };
         };
         match &step.action {
-            Action::Deploy(workload) => self.deploy(workload, None),
+            Action::Deploy(workload) => self.deploy(workload),
             Action::Run(Launch { sharing: Sharing::Pod(pod), .. }) => self.debug(*pod, place),
             Action::Crash => self.crash(place),
             Action::Finish => self.finish(place),
@@ -317,10 +355,11 @@ impl Engine for Kubernetes {
         let client = Client { interrupt, ..self.client.clone() };
         let stray = self.remove_what_was_written(&client);
         let count = self.know(|known| known.pods().count());
-        let selector = format!("{RUN_LABEL}={}", self.run);
-        let controlled = self.know(|known| known.controlled());
-        removal::remove(&client, &selector, controlled, self.ground)?;
+        let entries = self.tools.ledger.of_run(&self.run);
+        let removal = Removal::new(&client, &self.run, &entries);
+        removal.remove(&removal.find()?, self.ground == Ground::Shared)?;
         stray?;
+        self.tools.ledger.forget(|entry| entry.run() == Some(&self.run));
         Ok(count)
     }
 }

@@ -12,7 +12,7 @@ use self::process::Process;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
 use crate::invocation::Invocation;
-use crate::ledger::{OWNER_VARIABLE, Owner};
+use crate::labels::RunId;
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
 
@@ -33,6 +33,7 @@ const LSNS_TRIES: usize = 10;
 #[derive(Debug)]
 pub struct Namespaces {
     info: EngineInfo,
+    run: RunId,
     /// Whether a user namespace stands in for root.
     user: bool,
     tools: Tools,
@@ -55,7 +56,8 @@ impl Namespaces {
     /// For one run; with `user`, in user namespaces.
     #[must_use]
     pub fn new(info: EngineInfo, user: bool, tools: Tools) -> Self {
-        Self { info, user, tools, made: Mutex::default(), running: Mutex::default() }
+        let run = RunId::random();
+        Self { info, run, user, tools, made: Mutex::default(), running: Mutex::default() }
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
@@ -85,12 +87,11 @@ impl Namespaces {
         if matches!(launch.setting, Some(Setting::Sysctl(..))) && !own.contains(&"--ipc") {
             return Ok(refused("the host's limits are not a container's to set"));
         }
-        let invocation = Invocation::new(program, args)
-            .env(OWNER_VARIABLE, Owner::current().to_string())
-            .discard_stdout();
+        let invocation =
+            Invocation::new(program, args).recorded(&self.tools.ledger, &self.run).discard_stdout();
         let started = Instant::now();
         let background = invocation.start()?;
-        // On the ledger first: whatever happens from here on, it is ended with the run.
+        // Kept first: whatever happens from here on, it is ended with the run.
         let pid = background.pid();
         let namespace = Identity::Unknown("starting".to_owned());
         let process = Process { background, namespace, own };

@@ -8,6 +8,7 @@ use super::EngineError;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
+use crate::ledger::Ledger;
 use crate::observation::{Identity, Observation};
 use crate::script::{Action, Mechanism, Objects};
 
@@ -28,6 +29,8 @@ pub struct Tools {
     pub volume: Option<PathBuf>,
     /// What may end the run.
     pub interrupt: Interrupt,
+    /// Where the run writes down what it makes.
+    pub ledger: Ledger,
 }
 
 impl Tools {

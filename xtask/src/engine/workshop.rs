@@ -6,7 +6,7 @@ use anyhow::Result;
 use shm_core::Key;
 
 use super::discover::{Found, Means};
-use super::docker::{Docker, probe};
+use super::docker::{Docker, client, probe};
 use super::image::Image;
 use super::kubernetes::Kubernetes;
 use super::model::Model;
@@ -15,6 +15,7 @@ use super::tool::Tools;
 use super::{Engine, EngineInfo};
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
+use crate::ledger::{EngineAt, Ledger};
 use crate::script::Objects;
 
 /// An engine with all that its runs need.
@@ -23,42 +24,44 @@ pub struct Workshop {
     /// The engine.
     pub info: EngineInfo,
     interrupt: Interrupt,
+    ledger: Ledger,
     ready: Ready,
 }
 
 #[derive(Debug)]
 enum Ready {
     Model,
-    Program(&'static str, Dist, Image),
+    Program(&'static str, EngineAt, Dist, Image),
     Namespaces(bool, Dist),
     Cluster(Box<Kubernetes>),
 }
 
 impl Workshop {
-    /// Builds the tools where the engine needs them.
+    /// Builds the tools where the engine needs them. What is made is written down in `ledger`.
     ///
     /// # Errors
     ///
     /// Where they cannot be built, or the runtime that was asked for does not run them.
-    pub fn open(found: Found, base: &str, interrupt: &Interrupt) -> Result<Self> {
+    pub fn open(found: Found, base: &str, ledger: &Ledger, interrupt: &Interrupt) -> Result<Self> {
         let mut info = found.info;
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Cluster(cluster) => {
-                let tools = elsewhere(Objects::from(Key::DEFAULT), interrupt);
+                let tools = elsewhere(Objects::from(Key::DEFAULT), ledger, interrupt);
                 Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
             }
             Means::Namespaces { user } => Ready::Namespaces(user, Dist::current(interrupt)?),
             Means::Program(program) => {
                 let dist = Dist::current(interrupt)?;
                 let image = Image::new(&dist, base)?;
+                let at = client::current(info.name, program, interrupt)?;
                 if info.runtime.is_some() {
-                    info.kernels = probe::kernels(&info, program, &image, interrupt)?;
+                    info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
                 }
-                Ready::Program(program, dist, image)
+                Ready::Program(program, at, dist, image)
             }
         };
-        Ok(Self { info, interrupt: interrupt.clone(), ready })
+        Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
     }
 
     /// The engine for one run, whose shared memory has the names of `objects`; `volume` is the
@@ -71,14 +74,17 @@ impl Workshop {
             objects,
             volume,
             interrupt: self.interrupt.clone(),
+            ledger: self.ledger.clone(),
         };
         match &self.ready {
             Ready::Model => Box::new(Model::new(info, self.info.rules(), objects)),
-            Ready::Program(program, dist, image) => {
-                Box::new(Docker::new(info, program, image.clone(), tools(dist)))
+            Ready::Program(program, at, dist, image) => {
+                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools(dist)))
             }
             Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
-            Ready::Cluster(ground) => Box::new(ground.run(elsewhere(objects, &self.interrupt))),
+            Ready::Cluster(ground) => {
+                Box::new(ground.run(elsewhere(objects, &self.ledger, &self.interrupt)))
+            }
         }
     }
 
@@ -94,6 +100,7 @@ impl Workshop {
 
 /// The tools of an engine that runs nothing on this machine: whatever is in dist/ will do.
 #[must_use]
-pub fn elsewhere(objects: Objects, interrupt: &Interrupt) -> Tools {
-    Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt: interrupt.clone() }
+pub fn elsewhere(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+    let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
+    Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger }
 }

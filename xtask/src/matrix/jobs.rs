@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use tempfile::TempDir;
+use shm_core::Key;
 
 use super::grid::{CellResult, Grid, Outcome, Run, ScriptRun};
 use super::judge;
@@ -14,16 +14,17 @@ use crate::engine::Engine;
 use crate::engine::clean_up::CleanUp;
 use crate::engine::tool::LARGE_TEXT;
 use crate::engine::workshop::Workshop;
-use crate::host::{self, Remains, VOLUME_PREFIX};
+use crate::host;
 use crate::interrupt::Interrupt;
-use crate::ledger::Owner;
+use crate::ledger::{Entry, Ledger, LeftoverManifest};
 use crate::parallel;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::quirk::{QUIRKS, Quirk};
 use crate::run;
-use crate::script::Action;
 use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
+use crate::script::{Action, Objects};
+use crate::volume::Volume;
 
 /// What all scripts of a matrix have in common.
 pub(super) struct Jobs<'a> {
@@ -38,28 +39,51 @@ pub(super) struct Jobs<'a> {
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// The folder that all containers share, with what the scripts need in it, and with what
-/// `cargo xtask clean` must know where this program is killed.
-pub(super) fn volume(groups: &[Group], text: &str) -> Result<TempDir> {
-    let next_step = "next step: name a folder with 100 MB of room, TMPDIR=FOLDER";
-    let made = tempfile::Builder::new().prefix(VOLUME_PREFIX).tempdir();
-    let volume = made.with_context(|| format!("the volume could not be made; {next_step}"))?;
-    let remains = remains(groups.iter(), text);
-    let written = remains.write(volume.path());
-    written.with_context(|| format!("the volume could not be written to; {next_step}"))?;
-    if groups.iter().any(Group::exhausts_memory) {
-        let path = volume.path().join(LARGE_TEXT);
-        let written = File::create(&path)
-            .and_then(|mut file| io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file));
-        written.with_context(|| format!("{} could not be written; {next_step}", path.display()))?;
-    }
-    Ok(volume)
+/// What the scripts of a matrix use on the host, and may leave there.
+pub(super) struct Shared<'a> {
+    /// The folder that all containers share.
+    pub(super) volume: Volume,
+    left: LeftoverManifest,
+    ledger: &'a Ledger,
 }
 
-/// What is left on the host if this program is killed.
-pub(super) fn remains<'a>(groups: impl Iterator<Item = &'a Group>, text: &str) -> Remains {
+impl<'a> Shared<'a> {
+    /// Makes the folder with what the scripts need in it, and writes down what they may leave on the host.
+    pub(super) fn prepare(groups: &[Group], text: &str, ledger: &'a Ledger) -> Result<Self> {
+        let next_step = "next step: name a folder with 100 MB of room, TMPDIR=FOLDER";
+        let left = may_leave(groups.iter(), text);
+        ledger.record(Entry::Memory(left.clone()))?;
+        let made = Volume::make(ledger);
+        let volume = made.with_context(|| format!("the volume could not be made; {next_step}"))?;
+        if groups.iter().any(Group::exhausts_memory) {
+            let path = volume.path().join(LARGE_TEXT);
+            let written = File::create(&path).and_then(|mut file| {
+                io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
+            });
+            written
+                .with_context(|| format!("{} could not be written; {next_step}", path.display()))?;
+        }
+        Ok(Self { volume, left, ledger })
+    }
+}
+
+impl Drop for Shared<'_> {
+    fn drop(&mut self) {
+        let objects = |key: &i32| Key::new(*key).map(Objects::from);
+        let mut left = self.left.keys.iter().filter_map(objects);
+        if left.all(|objects| host::strays(objects, &self.left.text).is_empty()) {
+            self.ledger.forget(|entry| *entry == Entry::Memory(self.left.clone()));
+        }
+    }
+}
+
+/// What groups may leave in the IPC namespace of a host.
+pub(super) fn may_leave<'a>(
+    groups: impl Iterator<Item = &'a Group>,
+    text: &str,
+) -> LeftoverManifest {
     let keys = groups.map(|group| group.script.objects.key.raw()).collect();
-    Remains { owner: Owner::current().to_string(), text: text.to_owned(), keys }
+    LeftoverManifest { text: text.to_owned(), keys }
 }
 
 impl Jobs<'_> {

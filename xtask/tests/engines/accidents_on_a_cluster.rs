@@ -9,8 +9,9 @@ use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::cluster::{image, kubectl, refused, run, trial};
+use crate::cluster::{image, kubectl, objects, refused, run, trial};
 use crate::interrupted::Running;
+use crate::ledgers;
 use crate::machine::{ensure, xtask};
 use crate::misfortune_on_a_cluster::{Namespace, configuration, first_pod, let_work_in, start_in};
 
@@ -68,18 +69,9 @@ fn no_namespace() -> Result<(), Failed> {
     refused(&args, "next step")
 }
 
-/// What the run of a process has in the cluster, as `kind/name` with the namespace before it.
-fn of(pid: u32) -> Result<Vec<String>, Failed> {
-    let get = ["get", "namespaces,pods", "-A", "-l", "shm.experiment.run", "-o", "json"];
-    let list: Value = serde_json::from_slice(&kubectl(&get).stdout)?;
-    let is_of = |metadata: &&Value| {
-        let owner = metadata["annotations"]["shm.experiment.owner"].as_str();
-        owner.is_some_and(|owner| owner.split('/').nth(2) == Some(&pid.to_string()))
-    };
-    let items = list["items"].as_array().ok_or("no items")?.iter();
-    let found = items.map(|item| &item["metadata"]).filter(is_of);
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    Ok(found.map(|it| format!("{}/{}", text(&it["namespace"]), text(&it["name"]))).collect())
+/// What the runs of this thread have in the cluster.
+fn left() -> Vec<String> {
+    objects(&ledgers::state())
 }
 
 /// Starts a run in a namespace of its own and waits for its first pod.
@@ -88,7 +80,7 @@ fn start() -> Result<(Running, String), Failed> {
     let running = Running::start(args.to_vec(), &std::env::var("PATH")?)?;
     let started = Instant::now();
     loop {
-        let found = of(running.pid())?;
+        let found = left();
         if let Some(pod) = found.into_iter().find(|it| it.ends_with("-pod-a")) {
             return Ok((running, pod));
         }
@@ -108,10 +100,10 @@ fn held() -> Result<(), Failed> {
     let hold = patch(json!(["example.org/hold"]));
     let ended = running.output(Duration::from_mins(4)).cloned();
     let took = started.elapsed();
-    let left = of(running.pid());
+    let left = left();
     let freed = patch(Value::Null);
     ensure(hold.status.success() && freed.status.success(), || format!("{hold:?} {freed:?}"))?;
-    let (ended, left) = (ended?, left?);
+    let ended = ended?;
     let stderr = String::from_utf8_lossy(&ended.stderr);
     ensure(ended.status.code() == Some(2), || format!("{:?} {stderr}", ended.status))?;
     for why in [name, "example.org/hold", "next step", "cargo xtask clean"] {
@@ -121,11 +113,11 @@ fn held() -> Result<(), Failed> {
     ensure(left.contains(&pod), || format!("{left:?}"))?;
     let cleaned = xtask().arg("clean").output()?;
     ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
-    nothing_left(running.pid())
+    nothing_left()
 }
 
-fn nothing_left(pid: u32) -> Result<(), Failed> {
-    let left = of(pid)?;
+fn nothing_left() -> Result<(), Failed> {
+    let left = left();
     ensure(left.is_empty(), || format!("left: {left:?}"))
 }
 
@@ -137,16 +129,16 @@ fn ended_by(signal: Signal) -> Result<(), Failed> {
     let is_signal = output.status.signal() == Some(signal.as_raw());
     ensure(output.stdout.is_empty() && is_signal, || format!("{:?} {stderr}", output.status))?;
     ensure(stderr.contains("interrupted by SIG"), || stderr.clone().into_owned())?;
-    nothing_left(running.pid())
+    nothing_left()
 }
 
 fn killed() -> Result<(), Failed> {
     let (running, pod) = start()?;
     running.signal(Signal::KILL)?;
     running.output(Duration::from_secs(10))?;
-    let left = of(running.pid())?;
+    let left = left();
     ensure(left.contains(&pod), || format!("{left:?}"))?;
     let cleaned = xtask().arg("clean").output()?;
     ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
-    nothing_left(running.pid())
+    nothing_left()
 }

@@ -2,6 +2,7 @@
 //! have, by `SHM_KUBERNETES_IMAGE`.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{ExitStatus, Output};
 use std::sync::RwLock;
 use std::time::{Duration, Instant};
@@ -64,13 +65,18 @@ pub(crate) fn kubectl(args: &[&str]) -> Output {
 }
 
 /// What of runs is in the cluster.
-pub(crate) fn objects() -> String {
-    let mut found = String::new();
-    for kind in ["namespaces", "pods"] {
-        let args = ["get", kind, "-A", "-l", "shm.experiment.run", "-o", "name"];
-        found += &String::from_utf8_lossy(&kubectl(&args).stdout);
-    }
-    found
+/// The namespaces and pods of runs whose ledger is below a folder, as `namespace/name`.
+pub(crate) fn objects(folder: &Path) -> Vec<String> {
+    let get = ["get", "namespaces,pods", "-A", "-l", "shm.experiment.run", "-o", "json"];
+    let list: Value = serde_json::from_slice(&kubectl(&get).stdout).unwrap_or_default();
+    let is_ours = |metadata: &&Value| {
+        let ledger = metadata["annotations"]["shm.experiment.ledger"].as_str();
+        ledger.is_some_and(|ledger| Path::new(ledger).starts_with(folder))
+    };
+    let items = list["items"].as_array().into_iter().flatten().map(|item| &item["metadata"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let name = |it: &Value| format!("{}/{}", text(&it["namespace"]), text(&it["name"]));
+    items.filter(is_ours).map(name).collect()
 }
 
 pub(crate) fn run(args: &[&str]) -> Result<(Option<i32>, String, String), Failed> {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 
-use crate::interrupted::{Running, left_of};
+use crate::interrupted::Running;
+use crate::leftovers::of_runs_that_are_gone;
 use crate::machine::{Engine, Wrappers, ensure, xtask};
 
 /// How a run must end.
@@ -306,10 +307,10 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
         Running::start(experiment.arg("--format").arg("json").args(), &path(&wrappers, engine))?;
     let output = running.output(BOUND)?;
     let (stdout, stderr) = (&output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
-    if !left_of(engine, running.pid())?.is_empty() {
+    if !of_runs_that_are_gone(engine)?.is_empty() {
         // Only where removing was what failed, or where nobody can know.
         xtask().arg("clean").output()?;
-        let left = left_of(engine, running.pid())?;
+        let left = of_runs_that_are_gone(engine)?;
         ensure(left.is_empty(), || format!("clean leaves {left:?}"))?;
         ensure(stderr.contains("cargo xtask clean"), || format!("it is not told of: {stderr}"))?;
     }

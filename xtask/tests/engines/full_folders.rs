@@ -1,11 +1,13 @@
-//! Folders that are full: the report's, and the one for the volume of a matrix.
+//! Folders that are full: the report's, that of ledgers, and the one for the volume of a matrix.
 
 use std::sync::Arc;
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
 
-use crate::machine::{Engine, ensure, workspace, xtask};
+use crate::ledgers;
+use crate::leftovers::nothing_left;
+use crate::machine::{Engine, ensure, random_key, workspace, xtask};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let mut trials = vec![Trial::test("a_report_that_finds_no_room_is_an_error", no_room)];
@@ -14,6 +16,8 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         trials.push(engine.trial(name, full_output));
         let name = "a_volume_that_finds_no_room_is_an_error_that_names_a_way_out";
         trials.push(engine.trial(name, full_volume));
+        let name = "a_ledger_that_finds_no_room_ends_the_run_before_more_is_made";
+        trials.push(engine.trial(name, full_ledger));
     }
     trials
 }
@@ -50,6 +54,7 @@ fn with_room(size: &str, script: &str) -> Result<(Command, tempfile::TempDir), F
     command.args(["--user", "--map-root-user", "--mount", "sh", "-c"]);
     command.arg(format!("{mount} && {script}")).arg(env!("CARGO_BIN_EXE_xtask"));
     command.env("FOLDER", folder.path()).current_dir(workspace());
+    command.envs(ledgers::environment());
     Ok((command, folder))
 }
 
@@ -64,4 +69,13 @@ fn full_volume(_: &Engine) -> Result<(), Failed> {
     let (mut command, _folder) = with_room("1m", script)?;
     let words = ["large_text could not be written", FULL, "next step: name a folder with 100 MB"];
     fails(&mut command, &words)
+}
+
+/// What is made is written down first, so where that is not possible nothing is made.
+fn full_ledger(engine: &Engine) -> Result<(), Failed> {
+    let script =
+        "XDG_STATE_HOME=$FOLDER exec \"$0\" experiment --engine namespaces --containers 64";
+    let (mut command, _folder) = with_room("4k", &format!("{script} --key {}", random_key()))?;
+    fails(&mut command, &["the record of what a run makes", FULL, "next step:"])?;
+    nothing_left(engine)
 }

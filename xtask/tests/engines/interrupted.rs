@@ -1,6 +1,7 @@
 //! Signals, at many moments: the run ends soon, by the signal, and leaves nothing.
 
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Output;
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +9,11 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use shm_core::{Key, Segment};
 
+use crate::ledgers;
+use crate::leftovers::nothing_left;
 use crate::machine::{Engine, Experiment, Wrappers, ensure, xtask};
 
 /// Two seconds, and what the engine takes to remove two containers on a busy machine.
@@ -72,6 +77,8 @@ impl Running {
     ) -> Result<Self, Failed> {
         let expression = duct::cmd(program, args);
         let expression = expression.env("PATH", path).stdout_capture().stderr_capture();
+        let environment = ledgers::environment().into_iter();
+        let expression = environment.fold(expression, |it, (name, value)| it.env(name, value));
         let handle = expression.unchecked().start()?;
         let pid = handle.pids()[0];
         Ok(Self { handle, pid })
@@ -122,36 +129,6 @@ impl Running {
     }
 }
 
-/// The containers and processes of the run with this process id.
-pub(crate) fn left_of(engine: &Engine, pid: u32) -> Result<Vec<String>, Failed> {
-    let is_owner = |owner: &str| owner.split('/').nth(2) == Some(&pid.to_string());
-    if engine.has_containers() {
-        let format = "{{.Names}}\t{{.Label \"shm.experiment.owner\"}}";
-        let podman = "{{.Names}}\t{{index .Labels \"shm.experiment.owner\"}}";
-        let format = if engine.name == "podman" { podman } else { format };
-        let filter = "label=shm.experiment.owner";
-        let mut command = assert_cmd::Command::new(engine.name);
-        let output =
-            command.args(["ps", "--all", "--filter", filter, "--format", format]).output()?;
-        let text = String::from_utf8(output.stdout)?;
-        ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
-        let lines = text.lines().filter(|line| line.split('\t').nth(1).is_some_and(is_owner));
-        return Ok(lines.map(str::to_owned).collect());
-    }
-    let environment = |entry: &std::fs::DirEntry| std::fs::read(entry.path().join("environ"));
-    let entries = std::fs::read_dir("/proc")?.flatten().filter(|entry| {
-        let environment = environment(entry).unwrap_or_default();
-        let text = String::from_utf8_lossy(&environment).into_owned();
-        text.split('\0').filter_map(|it| it.strip_prefix("SHM_EXPERIMENT_OWNER=")).any(is_owner)
-    });
-    Ok(entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
-}
-
-pub(crate) fn nothing_left(engine: &Engine, pid: u32) -> Result<(), Failed> {
-    let left = left_of(engine, pid)?;
-    ensure(left.is_empty(), || format!("left: {left:?}"))
-}
-
 fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Failed> {
     let wrappers = Wrappers::new().log(driver(engine), "");
     let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, call)?;
@@ -162,7 +139,7 @@ fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Faile
     ensure(output.stdout.is_empty(), || "there is a report".to_owned())?;
     let said = format!("interrupted by {}", name_of(signal).to_uppercase());
     ensure(stderr.contains(&said), || stderr.to_string())?;
-    nothing_left(engine, running.pid)
+    nothing_left(engine)
 }
 
 fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
@@ -175,7 +152,7 @@ fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     let cleaned = xtask().arg("clean").output()?;
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
     ensure(cleaned.status.success(), || stderr.to_string())?;
-    nothing_left(engine, running.pid)?;
+    nothing_left(engine)?;
     // A run that goes on meanwhile is not disturbed.
     let output = other.output(Duration::from_mins(2))?;
     ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
@@ -196,7 +173,7 @@ fn hanging(engine: &Engine) -> Result<(), Failed> {
     let output = running.output(SOON)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure(stderr.contains("interrupted by SIGINT at `"), || stderr.to_string())?;
-    nothing_left(engine, running.pid)
+    nothing_left(engine)
 }
 
 fn twice(engine: &Engine) -> Result<(), Failed> {
@@ -210,47 +187,39 @@ fn twice(engine: &Engine) -> Result<(), Failed> {
     ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
     ensure(stderr.contains("may remain") && stderr.contains("clean"), || stderr.to_string())?;
     xtask().arg("clean").assert().success();
-    nothing_left(engine, running.pid)
+    nothing_left(engine)
 }
 
 /// Kills a matrix in the host's own namespace at the moment when something of it is there.
 fn killed_matrix(engine: &Engine) -> Result<(), Failed> {
     let args = ["matrix", "--engine", engine.name, "--only", "*/host", "--repeat", "50"];
     let running = Running::start(args.map(str::to_owned).to_vec(), &std::env::var("PATH")?)?;
-    let pid = running.pid.to_string();
-    let volume = || {
-        let mut entries = std::fs::read_dir(std::env::temp_dir()).unwrap().flatten();
-        entries.find(|entry| {
-            let run = std::fs::read_to_string(entry.path().join("run.json")).unwrap_or_default();
-            run.contains(&format!("/{pid}/"))
-        })
-    };
-    let keys = |volume: &std::fs::DirEntry| {
-        let run = std::fs::read(volume.path().join("run.json")).unwrap_or_default();
-        let run: serde_json::Value = serde_json::from_slice(&run).unwrap_or_default();
-        run["keys"].as_array().cloned().unwrap_or_default()
-    };
-    let left = |keys: &[serde_json::Value]| {
-        keys.iter().filter_map(serde_json::Value::as_i64).any(|key| {
-            let key = i32::try_from(key).ok().and_then(shm_core::Key::new);
-            key.is_some_and(|key| shm_core::Segment::find(key).is_ok())
-        })
-    };
+    let left = |keys: &[Key]| keys.iter().any(|key| Segment::find(*key).is_ok());
     let started = Instant::now();
-    while !volume().is_some_and(|volume| left(&keys(&volume))) {
+    let (keys, volume) = loop {
+        if let Some((keys, volume)) = written_down().filter(|(keys, _)| left(keys)) {
+            break (keys, volume);
+        }
         ensure(started.elapsed() < Duration::from_mins(1), || "nothing was written".to_owned())?;
-    }
-    let volume = volume().ok_or("the volume is gone")?;
-    let keys = keys(&volume);
+    };
     running.signal(Signal::KILL)?;
     running.output(SOON)?;
-    ensure(left(&keys), || "nothing was left".to_owned())?;
-    xtask().arg("clean").output()?;
-    // Another test may be cleaning up at the same moment.
-    let started = Instant::now();
-    while volume.path().exists() || left(&keys) {
-        ensure(started.elapsed() < SOON, || "it is still there".to_owned())?;
-        thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
+    ensure(left(&keys) && volume.is_dir(), || "nothing was left".to_owned())?;
+    xtask().arg("clean").assert().success();
+    ensure(!left(&keys) && !volume.exists(), || "it is still there".to_owned())?;
+    nothing_left(engine)
+}
+
+/// The keys and the volume that a ledger of this thread names.
+fn written_down() -> Option<(Vec<Key>, PathBuf)> {
+    let folder = std::fs::read_dir(ledgers::state().join("shm_experiment")).ok()?;
+    let texts = folder.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+    texts.into_iter().find_map(|text| {
+        let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let entries: Vec<_> = entries.collect();
+        let keys = entries.iter().find_map(|entry| entry["memory"]["keys"].as_array())?;
+        let keys = keys.iter().filter_map(|key| Key::new(i32::try_from(key.as_i64()?).ok()?));
+        let volume = entries.iter().find_map(|entry| entry["folder"]["path"].as_str())?;
+        Some((keys.collect(), PathBuf::from(volume)))
+    })
 }

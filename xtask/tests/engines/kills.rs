@@ -17,12 +17,15 @@ use xtask::engine::namespaces::Namespaces;
 use xtask::engine::tool::Tools;
 use xtask::engine::{Answer, EngineError, EngineInfo, EngineKind, discover};
 use xtask::interrupt::Interrupt;
-use xtask::ledger::random_number;
+use xtask::labels::random_number;
+use xtask::ledger::Ledger;
 use xtask::plan::Plan;
 use xtask::run;
 use xtask::script::{Step, article};
 
-use crate::interrupted::{Running, SOON, nothing_left};
+use crate::interrupted::{Running, SOON};
+use crate::ledgers;
+use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
 use crate::moments::{Calls, Fault, Moment, Tally, faults, name_of, spread};
 use crate::own_world::{self, Inventory};
@@ -71,10 +74,10 @@ impl<'a> Before<'a> {
     }
 
     /// Fails where the run has left something.
-    fn compare(&self, run: &Running) -> Result<(), Failed> {
+    fn compare(&self) -> Result<(), Failed> {
         match self {
             Self::World(inventory) => inventory.compare(),
-            Self::Engine(engine) => nothing_left(engine, run.pid()),
+            Self::Engine(engine) => nothing_left(engine),
         }
     }
 }
@@ -113,7 +116,7 @@ fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<D
     // When all steps are done there may be nothing left to interrupt.
     let is_over = String::from_utf8_lossy(&output.stdout).contains("24 steps and 3 conclusions");
     ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
-    before.compare(&running)?;
+    before.compare()?;
     Ok(Some(time))
 }
 
@@ -140,7 +143,7 @@ fn failure_at(engine: &Engine, moment: Moment) -> Result<Option<Duration>, Faile
     ensure(ended, || format!("{:?}: {stderr}", output.status))?;
     let told = output.status.code() != Some(2) || stderr.contains("no more today");
     ensure(told, || stderr.to_string())?;
-    before.compare(&running)?;
+    before.compare()?;
     Ok(Some(time))
 }
 
@@ -224,13 +227,13 @@ fn killed(
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
     ensure(cleaned.status.success(), || format!("clean: {stderr}"))?;
     if engine.has_containers() {
-        before.compare(&running)?;
+        before.compare()?;
     }
     let output = next.output(WHOLE_RUN)?;
     ensure(output.status.success(), || {
         format!("the next run: {}", String::from_utf8_lossy(&output.stderr))
     })?;
-    before.compare(&running)?;
+    before.compare()?;
     Ok(was_killed.then_some(time))
 }
 
@@ -263,15 +266,16 @@ fn panics(engine: &Engine) -> Result<(), Failed> {
     let plan = Plan::new(article::script(Key::new(random_key()).unwrap(), &[]), info.rules())?;
     let mut tally = Tally::default();
     for step in 0..plan.len() {
-        let tools =
-            Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt: interrupt.clone() };
+        let (interrupt, ledger) =
+            (interrupt.clone(), Ledger::in_folder(ledgers::state().join("shm_experiment")));
+        let tools = Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger };
         let panicking =
             Panicking { engine: Namespaces::new(info.clone(), false, tools), steps: step.into() };
         let before = Inventory::take();
         let started = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let clean_up = CleanUp::new(&panicking, true);
-            let done = run::run(&plan, &panicking, &interrupt, &mut vec![], &mut |_| {});
+            let done = run::run(&plan, &panicking, &Interrupt::default(), &mut vec![], &mut |_| {});
             drop(clean_up);
             done
         }));

@@ -1,101 +1,97 @@
-//! What is on the machine, before and after.
+//! What runs of this test program have left: what carries their marks, whatever else is on the machine.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use assert_cmd::Command;
 use libtest_mimic::Failed;
-use xtask::host::VOLUME_PREFIX;
-use xtask::ledger::{Liveness, OWNER_LABEL, OWNER_VARIABLE, Owner};
+use shm_core::{Key, Segment};
 
-use crate::machine::which;
+use crate::ledgers;
+use crate::machine::{Engine, ensure, keys, which};
 
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    things: BTreeSet<String>,
-}
+const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 
-impl Snapshot {
-    pub(crate) fn take() -> Self {
-        let mut things = BTreeSet::new();
-        for program in ["docker", "podman"].into_iter().filter(|program| which(program).is_some()) {
-            things.extend(containers(program));
-            for kind in ["network", "volume"] {
-                things.extend(lines(program, &[kind, "ls", "--format"], "{{.Name}}"));
-            }
-            // Images with our label are meant to stay.
-            let all = lines(program, &["image", "ls", "--all", "--format"], "{{.ID}}");
-            let ours =
-                ["image", "ls", "--all", "--filter", "label=shm.experiment.image", "--format"];
-            let ours: BTreeSet<_> = lines(program, &ours, "{{.ID}}").into_iter().collect();
-            things.extend(all.into_iter().filter(|image| !ours.contains(image)));
-        }
-        let segments = shm_core::table::list().unwrap_or_default();
-        things.extend(segments.iter().map(|segment| format!("segment {}", segment.shmid)));
-        things.extend(processes());
-        let shm = fs::read_dir("/dev/shm").into_iter().flatten().flatten();
-        let names = shm.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        things.extend(names.filter(|name| name.starts_with("shm_")));
-        for kind in ["sem", "msg"] {
-            let listed = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap_or_default();
-            things.extend(listed.lines().skip(1).map(|line| format!("{kind} {line}")));
-        }
-        things.extend(crate::cluster::objects().lines().map(str::to_owned));
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        // Those of containers of others come and go; without its container none of ours is there.
-        let of_containers = ["/containers", "/docker", "/kubelet"];
-        let others = |line: &&str| !of_containers.iter().any(|it| line.contains(it));
-        things.extend(mounts.lines().filter(others).map(str::to_owned));
-        let folder = std::env::temp_dir();
-        let volumes = fs::read_dir(folder).into_iter().flatten().flatten();
-        let volumes = volumes.map(|entry| entry.path().to_string_lossy().into_owned());
-        things.extend(volumes.filter(|path| path.contains(VOLUME_PREFIX)));
-        Self { things }
+/// Fails where anything is left of any run.
+pub(crate) fn none() -> Result<(), Failed> {
+    let mut left = Vec::new();
+    let root = ledgers::root();
+    for program in ["docker", "podman"].into_iter().filter(|program| which(program).is_some()) {
+        left.extend(containers(program, &root)?.into_iter().map(|(_, name)| name));
     }
-
-    /// Fails where something is there now that was not there then.
-    pub(crate) fn compare(&self) -> Result<(), Failed> {
-        let now = Self::take();
-        let new: Vec<_> = now.things.difference(&self.things).collect();
-        if new.is_empty() { Ok(()) } else { Err(format!("left behind: {new:#?}").into()) }
+    left.extend(processes(&root).into_iter().map(|(_, pid)| format!("process {pid}")));
+    let keys = keys().into_iter().filter_map(Key::new);
+    for key in keys {
+        left.extend(Segment::find(key).is_ok().then(|| format!("segment {key}")));
+        let name = format!("/dev/shm/shm_experiment_{key}");
+        left.extend(Path::new(&name).exists().then_some(name));
     }
+    for state in fs::read_dir(&root).into_iter().flatten().flatten() {
+        for folder in ["tmp", "shm_experiment"] {
+            let entries = fs::read_dir(state.path().join(folder)).into_iter().flatten().flatten();
+            let paths = entries.map(|entry| entry.path());
+            left.extend(
+                paths.filter(|path| !names_only_images(path)).map(|it| it.display().to_string()),
+            );
+        }
+    }
+    left.extend(crate::cluster::objects(&root));
+    ensure(left.is_empty(), || format!("left behind: {left:#?}"))
 }
 
-fn lines(program: &str, args: &[&str], format: &str) -> Vec<String> {
-    let output = Command::new(program).args(args).arg(format).output();
-    let stdout = output.map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&stdout).into_owned();
-    text.lines().map(|line| format!("{program}: {line}")).collect()
+/// Images are meant to stay for the next run.
+fn names_only_images(ledger: &Path) -> bool {
+    let text = fs::read_to_string(ledger).unwrap_or_default();
+    ledger.extension().is_some_and(|it| it == "jsonl")
+        && text.lines().skip(1).all(|line| line.starts_with("{\"image\":"))
 }
 
-/// Those of runs that are gone: nobody else's run is ours to judge while it goes on.
-fn containers(program: &str) -> Vec<String> {
-    let label = match program {
-        "podman" => format!("{{{{index .Labels \"{OWNER_LABEL}\"}}}}"),
-        _ => format!("{{{{.Label \"{OWNER_LABEL}\"}}}}"),
+/// The runs and names of an engine's containers whose ledger is below a folder.
+fn containers(program: &str, folder: &Path) -> Result<Vec<(String, String)>, Failed> {
+    let label = |name: &str| match program {
+        "podman" => format!("{{{{index .Labels \"{name}\"}}}}"),
+        _ => format!("{{{{.Label \"{name}\"}}}}"),
     };
-    let filter = format!("label={OWNER_LABEL}");
-    let format = format!("{{{{.Names}}}}\t{label}");
-    let mut listed = lines(program, &["ps", "--all", "--filter", &filter, "--format"], &format);
-    listed.retain(|line| line.rsplit('\t').next().is_none_or(|owner| !lives(owner)));
-    listed
+    let (ledger, run) = (label("shm.experiment.ledger"), label("shm.experiment.run"));
+    let format = format!("{ledger}\t{run}\t{{{{.Names}}}}");
+    let ps = ["ps", "--all", "--filter", "label=shm.experiment.run", "--format", &format];
+    let output = Command::new(program).args(ps).output()?;
+    ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+    let text = String::from_utf8(output.stdout)?;
+    let found = text.lines().filter_map(|line| {
+        let mut parts = line.split('\t');
+        let ours = Path::new(parts.next()?).starts_with(folder);
+        ours.then(|| Some((parts.next()?.to_owned(), parts.next()?.to_owned())))?
+    });
+    Ok(found.collect())
 }
 
-/// Or may live: one in a world of its own cannot be seen from here.
-fn lives(owner: &str) -> bool {
-    owner.parse::<Owner>().is_ok_and(|owner| owner.liveness() != Liveness::Dead)
-}
-
-/// Processes that belong to a run that is gone.
-fn processes() -> Vec<String> {
+/// The runs and ids of processes that were started with a state folder below this one.
+fn processes(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
-    entries
-        .filter(|entry| {
-            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            let environment = String::from_utf8_lossy(&environment);
-            let owner = |it: &str| it.strip_prefix(OWNER_VARIABLE)?.strip_prefix('=').map(lives);
-            environment.split('\0').find_map(owner) == Some(false)
-        })
-        .map(|entry| format!("process {}", entry.file_name().to_string_lossy()))
-        .collect()
+    let found = entries.filter_map(|entry| {
+        let environment = fs::read(entry.path().join("environ")).ok()?;
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let variable = |name: &str| environment.split('\0').find_map(|it| it.strip_prefix(name));
+        let state = Path::new(variable("XDG_STATE_HOME=")?);
+        let run = variable(RUN_VARIABLE)?.to_owned();
+        state.starts_with(folder).then(|| (run, entry.file_name().to_string_lossy().into_owned()))
+    });
+    found.collect()
+}
+
+/// The containers and processes of this thread's runs that are gone.
+pub(crate) fn of_runs_that_are_gone(engine: &Engine) -> Result<Vec<String>, Failed> {
+    let found = if engine.has_containers() {
+        containers(engine.name, &ledgers::state())?
+    } else {
+        processes(&ledgers::state())
+    };
+    let gone = found.into_iter().filter(|(run, _)| !ledgers::is_in_use(run));
+    Ok(gone.map(|(_, thing)| thing).collect())
+}
+
+pub(crate) fn nothing_left(engine: &Engine) -> Result<(), Failed> {
+    let left = of_runs_that_are_gone(engine)?;
+    ensure(left.is_empty(), || format!("left: {left:?}"))
 }

@@ -3,13 +3,14 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 
+use crate::ledgers;
 use crate::own_world;
 
 /// An engine, and why it cannot be used here, if so.
@@ -89,14 +90,23 @@ fn is_required(engine: &str) -> bool {
 
 pub(crate) fn xtask() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.timeout(Duration::from_mins(5));
+    command.timeout(Duration::from_mins(5)).envs(ledgers::environment());
     command
 }
+
+static KEYS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
 /// A key that nobody uses, and never the article's.
 pub(crate) fn random_key() -> i32 {
     let number = RandomState::new().build_hasher().finish();
-    0x4000_0000 | i32::try_from(number & 0x0fff_ffff).unwrap()
+    let key = 0x4000_0000 | i32::try_from(number & 0x0fff_ffff).unwrap();
+    KEYS.lock().unwrap_or_else(PoisonError::into_inner).push(key);
+    key
+}
+
+/// All that were given out.
+pub(crate) fn keys() -> Vec<i32> {
+    KEYS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
 /// The arguments and the environment of a run.

@@ -1,73 +1,71 @@
-//! What is not ours is not touched: names, keys and tags that others have already are refused or
-//! avoided, and `cargo xtask clean` removes what carries the name of a run that is gone, and nothing else.
+//! What is not ours on the host is not touched: what others have under our keys and names is left alone, and
+//! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
 
 use std::env;
-use std::fs;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
+use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::process::Signal;
+use serde_json::json;
 use xtask::dist::Dist;
-use xtask::engine::image::Image;
-use xtask::host::{Remains, VOLUME_PREFIX};
-use xtask::ledger::Owner;
+use xtask::labels::RunId;
+use xtask::ledger::{Entry, LeftoverManifest};
+use xtask::volume;
 
 use crate::interrupted::{Running, SOON};
-use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
+use crate::ledgers;
+use crate::machine::{Body, Engine, ensure, random_key, xtask};
 use crate::moments::{Calls, Fault, Moment};
 use crate::own_world::{self, Inventory};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
-    let of_namespaces: [(&str, Body); 4] = [
+    let bodies: [(&str, Body); 8] = [
         ("not_ours::what_others_have_under_our_keys_is_left_alone", others_objects),
-        ("not_ours::who_got_the_id_of_a_killed_run_is_not_its_owner", reused_id),
+        ("not_ours::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
+        ("not_ours::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
+        ("not_ours::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
         ("not_ours::a_run_that_nobody_waited_for_is_gone", zombie),
         ("not_ours::a_dry_run_tells_and_removes_nothing", dry_run),
+        ("not_ours::a_ledger_that_others_could_have_written_proves_nothing", others_ledgers),
+        ("not_ours::a_volume_of_a_hundred_thousand_folders_in_each_other_goes", deep_volume),
     ];
-    let of_engines: [(&str, Body); 4] = [
-        ("not_ours::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
-        ("not_ours::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
-        ("not_ours::containers_of_others_and_of_live_runs_stay", others_containers),
-        ("not_ours::an_image_of_a_build_that_may_go_on_is_told_and_stays", young_image),
-    ];
-    let mut trials = Vec::new();
-    for engine in engines {
-        if engine.has_containers() {
-            trials.extend(of_engines.map(|(name, body)| engine.trial(name, body)));
-        } else {
-            trials.extend(of_namespaces.map(|(name, body)| own_world::trial(engine, name, body)));
-        }
-    }
-    trials
-}
-
-/// An owner like this process that started at another time: its id was given out again.
-fn gone() -> String {
-    let mut owner = Owner::current().to_string();
-    owner.truncate(owner.rfind('/').unwrap());
-    format!("{owner}/1")
+    let namespaces = engines.iter().filter(|engine| !engine.has_containers());
+    namespaces.flat_map(|it| bodies.map(|(name, body)| own_world::trial(it, name, body))).collect()
 }
 
 /// Cleans up and says what that told.
-fn clean(args: &[&str]) -> Result<String, Failed> {
+pub(crate) fn clean(args: &[&str]) -> Result<String, Failed> {
     let output = xtask().arg("clean").args(args).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure(output.status.success(), || stderr.to_string())?;
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The folder that a matrix has as its volume.
-fn volume(name: &str, owner: &str, text: &str, keys: &[i32]) -> Result<PathBuf, Failed> {
-    let folder = env::temp_dir().join(format!("{VOLUME_PREFIX}{name}"));
-    fs::create_dir(&folder)?;
-    let remains = Remains { owner: owner.to_owned(), text: text.to_owned(), keys: keys.to_vec() };
-    remains.write(&folder)?;
-    Ok(folder)
+/// Writes the ledger of a run that is gone.
+pub(crate) fn forge(entries: &[Entry]) -> Result<PathBuf, Failed> {
+    let folder = ledgers::state().join("shm_experiment");
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    let path = folder.join(format!("{}.jsonl", RunId::random()));
+    let mut file = fs::File::create(&path)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    writeln!(file, "{}", json!({ "version": 1, "pid": 1 }))?;
+    for entry in entries {
+        writeln!(file, "{}", serde_json::to_string(entry)?)?;
+    }
+    Ok(path)
+}
+
+fn memory(text: &str, keys: &[i32]) -> Entry {
+    Entry::Memory(LeftoverManifest { text: text.to_owned(), keys: keys.to_vec() })
 }
 
 /// Writes a text into one of everything that has a key or a name after a key.
@@ -87,32 +85,103 @@ fn write(key: i32, text: &str) {
 }
 
 fn others_objects(_: &Engine) -> Result<(), Failed> {
-    let key = random_key();
-    write(key, "theirs");
-    volume("live", &Owner::current().to_string(), "theirs", &[key])?;
-    volume("elsewhere", "another-boot/1/2/3", "theirs", &[key])?;
-    volume("nonsense", "hm", "theirs", &[key])?;
-    fs::create_dir(env::temp_dir().join(format!("{VOLUME_PREFIX}empty")))?;
-    // Somebody who happens to have the variable, with what is no owner or one on another machine.
-    let path = env::var("PATH")?;
-    let others = ["hm", "another-boot/1/2/3", &Owner::current().to_string()].map(|owner| {
-        let script = format!("SHM_EXPERIMENT_OWNER={owner} exec sleep 60");
-        Running::start_program("sh", vec!["-c".to_owned(), script], &path)
-    });
-    thread::sleep(Duration::from_millis(200));
+    let (theirs, empty, ours) = (random_key(), random_key(), random_key());
+    write(theirs, "theirs");
+    // What somebody has just made holds nothing, and a container may say that it holds ours.
+    write(empty, "");
+    let evil = env::temp_dir().join("shm_experiment.evil");
+    fs::create_dir(&evil)?;
+    let remains = json!({ "owner": "a/1/2/3", "text": "", "keys": [empty, theirs] });
+    fs::write(evil.join("run.json"), remains.to_string())?;
     let before = Inventory::take();
+    write(ours, "ours, for it is random");
     // The run that is gone had the same keys in mind, and another text.
-    volume("gone", &gone(), "ours", &[key, key + 1])?;
-    write(key + 1, "ours");
+    forge(&[memory("ours, for it is random", &[theirs, empty, ours]), memory("", &[empty])])?;
     let told = clean(&[])?;
-    ensure(told.contains("shm_experiment.gone"), || told.clone())?;
-    let compared = before.compare();
+    let key = shm_core::Key::new(ours).ok_or("no key")?.to_string();
+    ensure(told.contains(&key) && told.contains("left"), || told.clone())?;
+    before.compare()
+}
+
+/// When a process was started, as `/proc/PID/stat` has it.
+fn started(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let mut fields = stat.rsplit_once(") ").unwrap().1.split(' ');
+    fields.nth(19).unwrap().parse().unwrap()
+}
+
+fn entry(run: &RunId, pid: u32, started: u64) -> Entry {
+    Entry::Process { run: run.clone(), pid, started }
+}
+
+fn others_processes(_: &Engine) -> Result<(), Failed> {
+    let run = RunId::random();
+    let path = env::var("PATH")?;
+    let start = |script: &str| {
+        let script = format!("run={run}; {script}");
+        Running::start_program("sh", vec!["-c".to_owned(), script], &path)
+    };
+    let with = "SHM_EXPERIMENT_RUN=$run exec";
+    let another = format!("SHM_EXPERIMENT_RUN={} exec sleep 61", RunId::random());
+    let as_nobody = format!("{with} /usr/bin/setpriv --reuid 65534 --clear-groups sleep 62");
+    // Nothing of the run's in it; another run's id; another user; another start; the id among its arguments.
+    let others = [
+        "exec sleep 60",
+        &another,
+        &as_nobody,
+        &format!("{with} sleep 63"),
+        "exec sh -c 'sleep 64 >/dev/null 2>&1; true' $run",
+    ];
+    let others = others.map(start);
+    let ours = start(&format!("{with} sleep 65"))?;
+    thread::sleep(Duration::from_millis(300));
+    let before = Inventory::take();
+    let mut entries = Vec::new();
+    for (index, other) in others.iter().enumerate() {
+        let pid = other.as_ref().map_err(|_| "not started")?.pid();
+        entries.push(entry(&run, pid, started(pid) + u64::from(index == 3)));
+    }
+    entries.push(entry(&run, ours.pid(), started(ours.pid())));
+    let ledger = forge(&entries)?;
+    let told = clean(&[])?;
+    let ended = format!("host: removed process {}", ours.pid());
+    ensure(told.matches("process").count() == 1 && told.contains(&ended), || told.clone())?;
+    ensure(ours.output(SOON)?.status.signal() == Some(9), || told.clone())?;
+    let after = Inventory::take();
+    for seconds in 60..65 {
+        let sleep = format!("sleep\0{seconds}");
+        ensure(after.has(&sleep) && before.has(&sleep), || format!("{seconds} is gone: {told}"))?;
+    }
+    ensure(!ledger.exists(), || "the ledger is left".to_owned())?;
     for other in others {
         let other = other?;
         other.signal(Signal::KILL)?;
         other.output(SOON)?;
     }
-    compared
+    Ok(())
+}
+
+/// The shell that starts clean carries all that a ledger asks for.
+fn ancestors(_: &Engine) -> Result<(), Failed> {
+    let run = RunId::random();
+    let path = forge(&[])?;
+    let script = format!(
+        "started=$(cut -d' ' -f22 /proc/$$/stat)\n\
+         echo '{{\"process\":{{\"run\":\"{run}\",\"pid\":'$$',\"started\":'$started'}}}}' >> {}\n\
+         {} clean; echo status $?",
+        path.display(),
+        env!("CARGO_BIN_EXE_xtask"),
+    );
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &script]).envs(ledgers::environment());
+    let output =
+        shell.env("SHM_EXPERIMENT_RUN", run.to_string()).env("PATH", "/usr/bin:/bin").output()?;
+    let told = String::from_utf8(output.stdout)?;
+    ensure(told.contains("this program runs in it") && told.ends_with("status 0\n"), || {
+        told.clone()
+    })?;
+    fs::remove_file(path)?;
+    Ok(())
 }
 
 /// Starts a run and has it killed at its tenth call, when there are containers.
@@ -160,8 +229,8 @@ fn dry_run(engine: &Engine) -> Result<(), Failed> {
     let running = killed(engine)?;
     running.output(SOON)?;
     let key = random_key();
-    volume("gone", &gone(), "ours", &[key])?;
-    write(key, "ours");
+    write(key, "ours, for it is random");
+    forge(&[memory("ours, for it is random", &[key])])?;
     // The call that was under way ends by itself.
     thread::sleep(Duration::from_millis(500));
     let left = Inventory::take();
@@ -176,146 +245,75 @@ fn dry_run(engine: &Engine) -> Result<(), Failed> {
     before.compare()
 }
 
-/// Something of another's in an engine, which goes when the trial is over.
-struct Theirs<'a> {
-    engine: &'a Engine,
-    image: String,
-    containers: Vec<String>,
-    tags: Vec<String>,
-}
-
-impl<'a> Theirs<'a> {
-    /// With an image that holds a file and no program.
-    fn new(engine: &'a Engine) -> Result<Self, Failed> {
-        let image = format!("localhost/shm_theirs:{:x}", random_key());
-        let theirs = Self { engine, image, containers: vec![], tags: vec![] };
-        theirs.import(&[], &[&theirs.image])?;
-        Ok(theirs)
-    }
-
-    /// Makes an image of an archive like no other; says its id. Images of the same archive share a layer:
-    /// podman's import fails ("layer not known") where another trial removes the last other one meanwhile.
-    fn import(&self, options: &[&str], name: &[&str]) -> Result<String, Failed> {
-        let folder = tempfile::tempdir()?;
-        let archive = folder.path().join("image.tar");
-        fs::write(folder.path().join("content"), random_key().to_string())?;
-        let mut tar = Command::new("tar");
-        tar.arg("-cf").arg(&archive).arg("-C").arg(folder.path()).arg("content").assert().success();
-        let archive = archive.to_str().ok_or("no text")?;
-        let told = self.engine(&[&["import"], options, &[archive], name].concat())?;
-        let id = told.lines().last().unwrap_or_default();
-        Ok(id.trim_start_matches("sha256:").to_owned())
-    }
-
-    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
-        let output = Command::new(self.engine.name).args(args).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
-        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
-    }
-
-    /// A container that has not been started; says its name.
-    fn container(&mut self, label: &str) -> Result<String, Failed> {
-        loop {
-            let name = format!("shm-theirs-{:x}", random_key());
-            self.containers.push(name.clone());
-            let create = ["create", "--name", &name, "--label", label, &self.image, "nothing"];
-            let output = Command::new(self.engine.name).args(create).output()?;
-            // Another trial that cleans at the same time takes this for a command of a run that is gone.
-            if output.status.signal() == Some(Signal::KILL.as_raw()) {
-                continue;
-            }
+fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
+    let key = random_key();
+    write(key, "theirs");
+    let before = Inventory::take();
+    let path = forge(&[memory("theirs", &[key])])?;
+    let folder = path.parent().ok_or("no folder")?.to_owned();
+    // Each refused with the reason: of the folder whatever is asked, of a file by clean alone.
+    let refused = |why: &str| {
+        for args in [&["clean"][..], &["clean", "--dry-run"]] {
+            let output = xtask().args(args).output()?;
             let stderr = String::from_utf8_lossy(&output.stderr);
-            ensure(output.status.success(), || format!("{create:?}: {stderr}"))?;
-            return Ok(name);
+            let told = stderr.contains(why) && stderr.contains("next step:");
+            ensure(output.status.code() == Some(2) && told, || format!("no {why}: {stderr}"))?;
         }
-    }
-
-    fn id(&self, kind: &str, name: &str) -> Result<String, Failed> {
-        self.engine(&[kind, "inspect", "--format", "{{.Id}}", name])
-    }
-}
-
-impl Drop for Theirs<'_> {
-    fn drop(&mut self) {
-        for container in &self.containers {
-            let _ = self.engine(&["rm", "--force", container]);
-        }
-        for image in self.tags.iter().chain([&self.image]) {
-            let _ = self.engine(&["image", "rm", "--force", image]);
-        }
-    }
-}
-
-fn same_name(engine: &Engine) -> Result<(), Failed> {
-    let mut theirs = Theirs::new(engine)?;
-    // Somebody is faster, by the very name: run --detach --name NAME ...
-    let script = format!(
-        "[ \"$1\" = run ] && \"$real\" create --name \"$4\" {} nothing >/dev/null",
-        theirs.image
-    );
-    let wrappers = Wrappers::new().log(engine.name, &script);
-    let output = engine.experiment().with(&wrappers).command().output()?;
+        Ok::<_, Failed>(())
+    };
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
+    mode(&folder, 0o777)?;
+    refused("others may write there (mode 0777)")?;
+    let output = engine.experiment().command().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    let log = fs::read_to_string(wrappers.log_file())?;
-    let runs = log.lines().filter(|line| line.starts_with("run "));
-    let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
-    theirs.containers.extend(names.iter().copied().map(str::to_owned));
-    let told = names.iter().any(|name| stderr.contains(name));
-    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
-    names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
-    clean(&[])?;
-    names.iter().try_for_each(|name| theirs.id("container", name).map(drop))
+    ensure(output.status.code() == Some(2) && stderr.contains("mode 0777"), || stderr.to_string())?;
+    mode(&folder, 0o700)?;
+    mode(&path, 0o666)?;
+    refused("others may write there (mode 0666)")?;
+    mode(&path, 0o600)?;
+    let chown = |path: &Path, owner| std::os::unix::fs::chown(path, Some(owner), None);
+    chown(&path, 65534)?;
+    refused("belongs to user 65534")?;
+    chown(&path, 0)?;
+    chown(&folder, 65534)?;
+    refused("belongs to user 65534")?;
+    chown(&folder, 0)?;
+    // What is no regular file does not hold clean.
+    let real = folder.join("real");
+    fs::rename(&path, &real)?;
+    symlink(&real, &path)?;
+    refused("cannot be read").or_else(|_| refused("symbolic link"))?;
+    fs::remove_file(&path)?;
+    Command::new("/usr/bin/mkfifo").arg(&path).assert().success();
+    refused("no regular file")?;
+    fs::remove_file(&path)?;
+    fs::write(&path, "{\"version\":2,\"pid\":1}\n")?;
+    mode(&path, 0o600)?;
+    refused("it has version 2")?;
+    fs::remove_file(&path)?;
+    let aside = folder.with_file_name("aside");
+    fs::rename(&folder, &aside)?;
+    symlink(&aside, &folder)?;
+    refused("is a symbolic link")?;
+    fs::remove_file(&folder)?;
+    fs::remove_dir_all(aside)?;
+    before.compare()
 }
 
-fn same_tag(engine: &Engine) -> Result<(), Failed> {
-    let mut theirs = Theirs::new(engine)?;
-    let tag = Image::new(&Dist::as_it_is(), &theirs.image)?.tag().to_owned();
-    theirs.engine(&["tag", &theirs.image, &tag])?;
-    theirs.tags.push(tag.clone());
-    let id = theirs.id("image", &tag)?;
-    let output = engine.experiment().arg("--base").arg(&theirs.image).command().output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let refused = format!("there is an image {tag} that is not ours");
-    ensure(output.status.code() == Some(2) && stderr.contains(&refused), || stderr.to_string())?;
-    clean(&[])?;
-    let now = theirs.id("image", &tag)?;
-    ensure(now == id, || format!("{tag} is {now} and not {id}"))
-}
-
-fn others_containers(engine: &Engine) -> Result<(), Failed> {
-    let mut theirs = Theirs::new(engine)?;
-    let owner = |owner: &str| format!("shm.experiment.owner={owner}");
-    let live = Owner::current().to_string();
-    let stay = [
-        theirs.container("shm.experiment.run=0123456789")?,
-        theirs.container(&owner("hm"))?,
-        theirs.container(&owner("another-boot/1/2/3"))?,
-        theirs.container(&owner(&live))?,
-    ];
-    let goes = theirs.container(&owner(&gone()))?;
-    let told = clean(&["--dry-run"])?;
-    let would = format!("would remove container {goes}");
-    // Another trial that cleans at the same time may be faster.
-    let is_there = theirs.id("container", &goes).is_ok();
-    ensure(told.contains(&would) || !is_there, || told.clone())?;
-    let told = clean(&[])?;
-    ensure(theirs.id("container", &goes).is_err(), || told.clone())?;
-    let goes_on = format!("container {} belongs to a run that goes on", stay[3]);
-    ensure(told.contains(&goes_on), || told.clone())?;
-    for name in &stay {
-        theirs.id("container", name)?;
+fn deep_volume(_: &Engine) -> Result<(), Failed> {
+    let before = Inventory::take();
+    let run = RunId::random();
+    let path = env::temp_dir().join(format!("{}{run}", volume::PREFIX));
+    fs::create_dir(&path)?;
+    let mut folder = openat(CWD, &path, OFlags::DIRECTORY, Mode::empty())?;
+    for _ in 0..100_000 {
+        mkdirat(&folder, "d", Mode::RWXU)?;
+        folder = openat(&folder, "d", OFlags::DIRECTORY, Mode::empty())?;
     }
-    Ok(())
-}
-
-fn young_image(engine: &Engine) -> Result<(), Failed> {
-    let mut theirs = Theirs::new(engine)?;
-    let id = theirs.import(&["--change", "LABEL shm.experiment.image=theirs"], &[])?;
-    theirs.tags.push(id.clone());
-    let told = clean(&["--dry-run"])?;
-    let lines = told.lines().filter(|line| line.contains("would remove image"));
-    ensure(lines.into_iter().any(|line| line.contains(&id)), || format!("no {id} in {told}"))?;
+    drop(folder);
+    fs::write(path.join("file"), "")?;
+    symlink("/", path.join("link"))?;
+    forge(&[Entry::Folder { run, path }])?;
     clean(&[])?;
-    theirs.id("image", &id).map(drop)
+    before.compare()
 }

@@ -11,6 +11,7 @@ use shm_core::{Key, Segment};
 
 use crate::cluster::{alone, image, kubectl, trial};
 use crate::interrupted::Running;
+use crate::ledgers;
 use crate::machine::{ensure, xtask};
 
 /// An event that takes a command.
@@ -150,7 +151,7 @@ fn kubelet_comes_back() -> Result<(), Failed> {
     ensure(by_signal && done.exists(), || format!("{:?}, {}", output.status, done.exists()))
 }
 
-/// The pod of a run that sees its node, by its owner.
+/// The pod of a run that sees its node, by the run's ledger.
 struct Seeing {
     name: String,
     namespace: String,
@@ -159,22 +160,18 @@ struct Seeing {
 }
 
 impl Seeing {
-    fn of(pid: u32) -> Option<Self> {
-        let get = ["get", "pods", "-A", "-l", "shm.experiment.run", "-o", "json"];
-        let pods: Value = serde_json::from_slice(&kubectl(&get).stdout).ok()?;
-        let is_of = |metadata: &&Value| {
-            let owner = metadata["annotations"]["shm.experiment.owner"].as_str();
-            owner.is_some_and(|owner| owner.split('/').nth(2) == Some(&pid.to_string()))
-        };
-        let mut metadata = pods["items"].as_array()?.iter().map(|pod| &pod["metadata"]);
-        let metadata = metadata
-            .find(|it| is_of(it) && it["annotations"]["shm.experiment.remains"].is_string())?;
-        let remains = metadata["annotations"]["shm.experiment.remains"].as_str()?;
-        let remains: Value = serde_json::from_str(remains).ok()?;
-        let keys = remains["keys"].as_array()?.iter();
+    fn find() -> Option<Self> {
+        let folder = std::fs::read_dir(ledgers::state().join("shm_experiment")).ok()?;
+        let texts = folder.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
+        let entries = texts.flat_map(|text| {
+            let values = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            values.collect::<Vec<_>>()
+        });
+        let memory = entries.map(|it| it["node_memory"].clone()).find(Value::is_object)?;
+        let keys = memory["left"]["keys"].as_array()?.iter();
         let keys = keys.filter_map(|key| Key::new(i32::try_from(key.as_i64()?).ok()?)).collect();
-        let text = |name: &str| Some(metadata[name].as_str()?.to_owned());
-        Some(Self { name: text("name")?, namespace: text("namespace")?, keys })
+        let text = |name: &str| Some(memory[name].as_str()?.to_owned());
+        Some(Self { name: text("pod")?, namespace: text("namespace")?, keys })
     }
 
     /// The keys of the run for which there is a segment on the node.
@@ -194,7 +191,7 @@ fn killed() -> Result<(), Failed> {
     let (mut seeing, mut keys) = (None, vec![]);
     while keys.is_empty() && started.elapsed() < Duration::from_mins(2) {
         thread::sleep(Duration::from_millis(500));
-        seeing = seeing.or_else(|| Seeing::of(running.pid()));
+        seeing = seeing.or_else(Seeing::find);
         keys = seeing.as_ref().map(Seeing::sees).unwrap_or_default();
     }
     running.signal(Signal::KILL)?;
@@ -204,7 +201,7 @@ fn killed() -> Result<(), Failed> {
     let before = keys.iter().filter_map(here).count();
     let cleaned = xtask().arg("clean").output()?;
     let stdout = String::from_utf8_lossy(&cleaned.stdout);
-    ensure(stdout.contains("removed what was left on the node"), || stdout.clone().into_owned())?;
+    ensure(stdout.contains("objects on the node of"), || stdout.clone().into_owned())?;
     // Where the node is this machine, see for ourselves.
     let after = keys.iter().filter_map(here).count();
     ensure(before == 0 || after < before, || format!("{before} segments before, {after} after"))

@@ -16,6 +16,7 @@ use xtask::engine::image::SCRATCH;
 use xtask::engine::kubernetes::Cluster;
 use xtask::engine::workshop::Workshop;
 use xtask::interrupt::Interrupt;
+use xtask::ledger::Ledger;
 use xtask::plan::Plan;
 use xtask::run::{self, describe};
 use xtask::script::{
@@ -24,6 +25,7 @@ use xtask::script::{
 };
 use xtask::verdict::Verdict;
 
+use crate::ledgers;
 use crate::machine::{Engine, random_key};
 
 const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
@@ -58,7 +60,8 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
         base: SCRATCH,
         interrupt: &interrupt,
     };
-    let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &interrupt)?;
+    let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
+    let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &ledger, &interrupt)?;
     let config = Config {
         cases: scripts,
         failure_persistence: None,

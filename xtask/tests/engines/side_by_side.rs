@@ -7,7 +7,8 @@ use std::time::Duration;
 use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 
-use crate::interrupted::{Running, nothing_left};
+use crate::interrupted::Running;
+use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, ensure, xtask};
 use crate::own_world::{self, Inventory};
 
@@ -67,6 +68,6 @@ fn among_killed(engine: &Engine) -> Result<(), Failed> {
         let stderr = String::from_utf8_lossy(&output.stderr);
         ensure(output.status.success(), || format!("{:?}: {stderr}", output.status))?;
     }
-    runs.iter().chain(&goes_on).try_for_each(|run| nothing_left(engine, run.pid()))?;
+    nothing_left(engine)?;
     before.map_or(Ok(()), |before| before.compare())
 }

@@ -9,7 +9,7 @@ use shm_core::namespace::boot_id;
 
 use crate::engine::EngineError;
 use crate::invocation::Transcript;
-use crate::ledger::{RUN_VARIABLE, RunId};
+use crate::labels::{RUN_VARIABLE, RunId};
 use crate::observation::{Identity, State};
 
 /// What to ask `inspect` for.

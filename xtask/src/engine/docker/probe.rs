@@ -1,23 +1,26 @@
 //! What a runtime turns out to be: one that shares the host's kernel, or one that brings its own.
 
+use super::client::client;
 use super::inspect::Report;
 use super::launch::{HARDENED, runtime};
+use super::remove::Remover;
 use crate::engine::image::Image;
 use crate::engine::{EngineError, EngineInfo, Kernels};
 use crate::interrupt::Interrupt;
-use crate::invocation::Invocation;
-use crate::ledger::{OWNER_LABEL, Owner};
+use crate::labels::{RUN_LABEL, RunId};
+use crate::ledger::{EngineAt, Entry, Ledger};
 
 /// Runs two containers, one after the other: on one kernel they tell the same boot id, and that is
 /// so on another machine, too.
 pub(in crate::engine) fn kernels(
     info: &EngineInfo,
-    program: &str,
+    at: &EngineAt,
     image: &Image,
+    ledger: &Ledger,
     interrupt: &Interrupt,
 ) -> Result<Kernels, EngineError> {
-    image.ensure(program, interrupt)?;
-    let boot = || boot_id(info, program, image, interrupt);
+    image.ensure(at, ledger, interrupt)?;
+    let boot = || boot_id(info, at, image, ledger, interrupt);
     let (first, second) = (boot()?, boot()?);
     Ok(if first.is_some() && first == second { Kernels::Shared } else { Kernels::Own })
 }
@@ -25,16 +28,22 @@ pub(in crate::engine) fn kernels(
 /// The boot id that a container tells.
 fn boot_id(
     info: &EngineInfo,
-    program: &str,
+    at: &EngineAt,
     image: &Image,
+    ledger: &Ledger,
     interrupt: &Interrupt,
 ) -> Result<Option<String>, EngineError> {
-    let owner = format!("{OWNER_LABEL}={}", Owner::current());
+    let run = RunId::random();
+    let (name, label) = (format!("shm-{}-probe", run.short()), format!("{RUN_LABEL}={run}"));
     let mut args = runtime(info);
-    args.extend(["--rm", "--label", &owner]);
+    args.extend(["--rm", "--name", &name, "--label", &label]);
     args.extend(HARDENED);
     args.extend(["--entrypoint", "/bin/shm_ls", image.tag(), "--json"]);
-    let transcript = Invocation::new(program, args).run(interrupt)?;
+    ledger.record(Entry::Container { engine: at.clone(), run: run.clone(), name: name.clone() })?;
+    let asked = client(at, args).recorded(ledger, &run).run(interrupt);
+    // It removes itself, unless something ended the client.
+    Remover { at, interrupt: interrupt.for_cleaning() }.everything(&run, ledger)?;
+    let transcript = asked?;
     if !transcript.succeeded() {
         let what = format!("{} does not run containers", info.title());
         return Err(EngineError::Refused { what, transcript });

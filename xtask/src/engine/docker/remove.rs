@@ -1,94 +1,207 @@
-//! Removing all that a run made.
+//! Removing what a run made: by the names in its ledger, where the thing itself carries the run's id.
 
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+use super::client::client;
 use crate::engine::EngineError;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, InvocationError, Transcript};
-use crate::ledger::{RUN_LABEL, RunId};
+use crate::invocation::{InvocationError, Transcript};
+use crate::labels::{RUN_LABEL, RunId};
+use crate::ledger::{EngineAt, Entry, Ledger};
 
-const RM: [&str; 3] = ["rm", "--force", "--volumes"];
+/// How often a removal is tried that changes nothing, as while somebody else removes the same thing.
+const MOST_ATTEMPTS: usize = 5;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
-/// What removes: the engine's program, and how long each of its commands may take.
-pub(super) struct Remover<'a> {
-    pub(super) program: &'a str,
-    pub(super) interrupt: Interrupt,
+/// What can be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A pod of podman's, with its containers.
+    Pod,
+    /// A container, with its anonymous volumes.
+    Container,
 }
 
-/// The ids in a listing. What is none never becomes an argument: an engine might take it for an
-/// option.
-pub(crate) fn ids(listing: &Transcript) -> Result<Vec<String>, EngineError> {
-    let text = listing.text();
-    if text.lines().all(|line| line.bytes().all(|byte| byte.is_ascii_hexdigit())) {
-        return Ok(text.lines().map(str::to_owned).collect());
+impl Kind {
+    /// What the ledger names of this kind.
+    pub(crate) fn name(self, entry: &Entry) -> Option<&str> {
+        match (self, entry) {
+            (Self::Pod, Entry::Pod { name, .. })
+            | (Self::Container, Entry::Container { name, .. }) => Some(name),
+            _ => None,
+        }
     }
-    let (command, answer) = (listing.command_line(), listing.last_words());
-    Err(EngineError::Unexpected { command, answer })
+
+    fn inspect(self) -> [&'static str; 4] {
+        match self {
+            Self::Pod => ["pod", "inspect", "--format", "{{.ID}} {{.Name}} {{json .Labels}}"],
+            Self::Container => {
+                ["container", "inspect", "--format", "{{.Id}} {{.Name}} {{json .Config.Labels}}"]
+            }
+        }
+    }
+
+    fn list(self) -> &'static [&'static str] {
+        match self {
+            Self::Pod => &["pod", "ps", "--format", "{{.Name}}"],
+            Self::Container => &["ps", "--all", "--format", "{{.Names}}"],
+        }
+    }
+
+    fn remove(self) -> &'static [&'static str] {
+        match self {
+            Self::Pod => &["pod", "rm", "--force"],
+            Self::Container => &["rm", "--force", "--volumes"],
+        }
+    }
+}
+
+/// What an engine says of a name.
+struct Named {
+    id: String,
+    name: String,
+    is_ours: bool,
+}
+
+/// What removes from an engine.
+pub(crate) struct Remover<'a> {
+    pub(crate) at: &'a EngineAt,
+    pub(crate) interrupt: Interrupt,
 }
 
 impl Remover<'_> {
-    /// Removes the containers of `run`, and its pods where there are any; says how many containers
-    /// that were. Those that are `known` to be there are removed at once, by name; then all are found
-    /// by label, for one that was made by a command that failed is not known.
-    pub(super) fn everything(
-        &self,
-        run: &RunId,
-        known: &[String],
-        pods: bool,
-    ) -> Result<usize, EngineError> {
-        let filter = format!("label={RUN_LABEL}={run}");
-        if pods {
-            let ps = ["pod", "ps", "--quiet", "--no-trunc", "--filter", &filter];
-            for pod in ids(&self.find(&ps)?)? {
-                // What is left of it is found below.
-                self.invoke(&["pod", "rm", "--force", &pod])?;
-            }
-        }
-        let known: Vec<_> = known.iter().map(String::as_str).collect();
+    /// Removes what a run has made, and has the ledger forget it; says how many things that were.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where something may be left; the ledger still names it then.
+    pub(crate) fn everything(&self, run: &RunId, ledger: &Ledger) -> Result<usize, EngineError> {
+        let entries = ledger.of_run(run);
         let mut removed = 0;
-        if !known.is_empty() && self.invoke(&[&RM, &known[..]].concat())?.succeeded() {
-            removed = known.len();
+        for kind in [Kind::Pod, Kind::Container] {
+            let names: Vec<_> = entries.iter().filter_map(|entry| kind.name(entry)).collect();
+            removed += self.named(kind, run, &names)?;
+            ledger.forget(|entry| entry.run() == Some(run) && kind.name(entry).is_some());
         }
-        let find = || self.find(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &filter]);
-        let mut found = find()?;
-        let last = loop {
-            if !found.succeeded() {
-                break found;
-            }
-            let ids = ids(&found)?;
-            if ids.is_empty() {
+        Ok(removed)
+    }
+
+    /// Removes those of these names that carry the run's id; says how many that were.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where one may be left.
+    pub(crate) fn named(
+        &self,
+        kind: Kind,
+        run: &RunId,
+        names: &[&str],
+    ) -> Result<usize, EngineError> {
+        if names.is_empty() {
+            return Ok(0);
+        }
+        let (mut removed, mut attempts) = (0, 0);
+        loop {
+            let ours = self.proven(kind, run, names)?;
+            let ids: Vec<_> = ours.iter().map(|it| it.id.as_str()).collect();
+            let last = self.remove(kind, &ids)?;
+            let left = self.listed(kind, run, names)?;
+            removed += ours.iter().filter(|it| !left.contains(&it.name)).count();
+            if left.is_empty() {
                 return Ok(removed);
             }
-            let last = self.remove(&ids.iter().map(String::as_str).collect::<Vec<_>>())?;
-            found = find()?;
-            let left = found.text().lines().count();
-            if left >= ids.len() {
-                break last;
+            // A thing that was removed took others' reason to stay with it.
+            attempts = if left.len() < ours.len() { 0 } else { attempts + 1 };
+            if attempts == MOST_ATTEMPTS {
+                let what = format!("{} could not be removed", left.join(", "));
+                return Err(match last {
+                    Some(transcript) => EngineError::Refused { what, transcript },
+                    None => EngineError::Unexpected {
+                        command: format!("{} inspect", self.at.program),
+                        answer: format!("nothing about {}, which a listing names", left.join(", ")),
+                    },
+                });
             }
-            removed += ids.len() - left;
-        };
-        let what = "they could not be removed".to_owned();
-        Err(EngineError::Refused { what, transcript: last })
-    }
-
-    /// Looks something up; twice where it fails, for what is not found stays.
-    fn find(&self, ps: &[&str]) -> Result<Transcript, InvocationError> {
-        let found = self.invoke(ps)?;
-        if found.succeeded() { Ok(found) } else { self.invoke(ps) }
-    }
-
-    /// Removes containers, as many as can be: podman removes none of them where one is gone already
-    /// or joined by another, so that each is tried alone then. Of those that were joined the joiners
-    /// go.
-    fn remove(&self, ids: &[&str]) -> Result<Transcript, InvocationError> {
-        let mut last = self.invoke(&[&RM, ids].concat())?;
-        if !last.succeeded() {
-            for id in ids {
-                last = self.invoke(&[&RM[..], &[id]].concat())?;
+            if attempts > 0 {
+                thread::sleep(BETWEEN_ATTEMPTS);
             }
         }
-        Ok(last)
+    }
+
+    /// The names that are there and carry the run's id, with the ids that the engine gives for them.
+    pub(crate) fn find(
+        &self,
+        kind: Kind,
+        run: &RunId,
+        names: &[&str],
+    ) -> Result<Vec<String>, EngineError> {
+        let there = self.proven(kind, run, names)?.into_iter().map(|it| it.name).collect();
+        // That nothing is found counts only where the engine answers.
+        self.listed(kind, run, names).map(|_| there)
+    }
+
+    fn proven(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<Named>, EngineError> {
+        let mut found = Vec::new();
+        // Of several pods podman 4 tells the first.
+        let at_once = if kind == Kind::Pod { 1 } else { names.len() };
+        for names in names.chunks(at_once.max(1)) {
+            // Its status says that one of them is not there, or that it failed.
+            let inspected = self.invoke(&[&kind.inspect()[..], names].concat())?;
+            found.extend(inspected.text().lines().filter_map(|line| named(line, run)));
+        }
+        found.retain(|it| it.is_ours && names.contains(&it.name.as_str()));
+        Ok(found)
+    }
+
+    /// Those of the names that a listing has of the run; what else it has is not looked at.
+    fn listed(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<String>, EngineError> {
+        let filter = format!("label={RUN_LABEL}={run}");
+        let list = [kind.list(), &["--filter", &filter]].concat();
+        let mut listed = self.invoke(&list)?;
+        if !listed.succeeded() {
+            // What is not found stays.
+            listed = self.invoke(&list)?;
+        }
+        if !listed.succeeded() {
+            let what = "what is left could not be listed".to_owned();
+            return Err(EngineError::Refused { what, transcript: listed });
+        }
+        let text = listed.text();
+        let mut left: Vec<_> =
+            text.lines().flat_map(|line| line.split(',')).map(str::to_owned).collect();
+        left.retain(|name| names.contains(&name.as_str()));
+        Ok(left)
+    }
+
+    /// Removes by id, as many as can be: podman removes none where one is gone already or joined by
+    /// another, so that each is tried alone then.
+    fn remove(&self, kind: Kind, ids: &[&str]) -> Result<Option<Transcript>, InvocationError> {
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let mut last = self.invoke(&[kind.remove(), ids].concat())?;
+        if !last.succeeded() && ids.len() > 1 {
+            for id in ids {
+                last = self.invoke(&[kind.remove(), &[id]].concat())?;
+            }
+        }
+        Ok(Some(last))
     }
 
     fn invoke(&self, args: &[&str]) -> Result<Transcript, InvocationError> {
-        Invocation::new(self.program, args.iter().copied()).run(&self.interrupt)
+        client(self.at, args.iter().copied()).run(&self.interrupt)
     }
+}
+
+/// A line of an inspection: id, name, labels. What does not look like one says nothing.
+fn named(line: &str, run: &RunId) -> Option<Named> {
+    let mut parts = line.splitn(3, ' ');
+    let (id, name, labels) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let labels: Option<BTreeMap<String, String>> = serde_json::from_str(labels).ok()?;
+    let label = labels.and_then(|mut labels| labels.remove(RUN_LABEL));
+    let (id, name) = (id.to_owned(), name.trim_start_matches('/').to_owned());
+    is_id.then(|| Named { id, name, is_ours: label == Some(run.to_string()) })
 }

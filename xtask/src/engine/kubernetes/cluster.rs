@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 
 use super::HOST_POD;
 use super::manifest::{self, Metadata};
-use crate::ledger::RUN_LABEL;
+use crate::engine::EngineError;
+use crate::interrupt::Interrupt;
+use crate::invocation::Invocation;
+use crate::labels::RUN_LABEL;
 use crate::script::{Container, Member, Pod, Sharing, Workload};
 
 /// Which part of a cluster is used, and for what.
@@ -56,4 +59,20 @@ impl Cluster {
     pub(super) fn image(&self) -> &str {
         self.image.as_deref().unwrap_or_default()
     }
+}
+
+/// The address of the API server that kubectl finds with these options now.
+///
+/// # Errors
+///
+/// [`EngineError::Refused`] where it finds none.
+pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<String, EngineError> {
+    let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
+    let args = access.iter().map(String::as_str).chain(view);
+    let transcript = Invocation::new("kubectl", args).run(interrupt)?;
+    if !transcript.succeeded() {
+        let what = "kubectl does not say which cluster it is configured for".to_owned();
+        return Err(EngineError::Refused { what, transcript });
+    }
+    Ok(transcript.text())
 }

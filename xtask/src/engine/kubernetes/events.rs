@@ -13,9 +13,7 @@ use super::wait::{LOOK_EVERY, Waited};
 use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
-use crate::host::Remains;
 use crate::invocation::Transcript;
-use crate::ledger::REMAINS_ANNOTATION;
 use crate::observation::{Observation, State};
 use crate::script::{Container, Controller, Workload};
 
@@ -24,15 +22,11 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 impl Kubernetes {
     /// Makes the pods of a workload, and waits until they run.
-    pub(super) fn deploy(
-        &self,
-        workload: &Workload,
-        remains: Option<&Remains>,
-    ) -> Result<Answer, EngineError> {
+    pub(super) fn deploy(&self, workload: &Workload) -> Result<Answer, EngineError> {
         let object = self.name(workload.pods[0].name);
-        let mut metadata = self.metadata(object.clone(), Some(self.client.namespace.clone()));
+        self.record(manifest::kind(workload.controller), &object)?;
+        let mut metadata = self.metadata(object.clone(), Some(self.client.namespace.clone()))?;
         metadata.labels.insert(WORKLOAD_LABEL, object.clone());
-        metadata.annotations.extend(remains.map(|it| (REMAINS_ANNOTATION, it.to_json())));
         let node = self.know(|known| known.node.clone());
         let spec = manifest::pod(workload, self.cluster.image(), node.as_deref());
         self.used.store(true, Ordering::SeqCst);

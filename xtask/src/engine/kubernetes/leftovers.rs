@@ -8,7 +8,7 @@ use super::client::Client;
 use super::{HOST, Kubernetes};
 use crate::engine::EngineError;
 use crate::engine::tool::address;
-use crate::host::Remains;
+use crate::ledger::LeftoverManifest;
 use crate::script::{Mechanism, Objects};
 
 impl Kubernetes {
@@ -32,13 +32,12 @@ impl Kubernetes {
 pub(crate) fn remove_all(
     client: &Client,
     pod: &str,
-    remains: &Remains,
+    left: &LeftoverManifest,
 ) -> Result<usize, EngineError> {
     let mut count = 0;
-    for key in remains.keys.iter().filter_map(|key| Key::new(*key)) {
+    for key in left.keys.iter().filter_map(|key| Key::new(*key)) {
         for mechanism in Mechanism::ALL.into_iter().filter(|it| *it != Mechanism::File) {
-            count +=
-                usize::from(remove(client, pod, Objects::from(key), mechanism, &remains.text)?);
+            count += usize::from(remove(client, pod, Objects::from(key), mechanism, &left.text)?);
         }
     }
     Ok(count)

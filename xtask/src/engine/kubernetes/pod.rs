@@ -1,5 +1,6 @@
 //! What the cluster says about a pod.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -20,6 +21,8 @@ pub(super) struct Pod {
 pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) uid: String,
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
     deletion_timestamp: Option<String>,
     #[serde(default)]
     finalizers: Vec<String>,

@@ -1,12 +1,17 @@
-//! Removing what a run made.
+//! Removing what a run made: what its ledger names and what carries the run's id.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Ground;
-use super::client::Client;
+use serde::Deserialize;
+
+use super::client::{Client, parse};
+use super::manifest::WORKLOAD_LABEL;
 use super::pod::Pod;
 use crate::engine::EngineError;
 use crate::invocation::Transcript;
+use crate::labels::{RUN_LABEL, RunId};
+use crate::ledger::Entry;
 
 /// How long something may take to be gone, as kubectl takes it, and kubectl itself.
 pub(super) const GOES_WITHIN: &str = "50s";
@@ -15,52 +20,155 @@ const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
 /// What makes pods.
 const CONTROLLERS: &str = "deployments,statefulsets,jobs";
 
-/// Removes the pods of a run, their controllers where there are any, and the namespace where that
-/// is the run's own.
-pub(super) fn remove(
-    client: &Client,
-    selector: &str,
-    controlled: bool,
-    ground: Ground,
-) -> Result<(), EngineError> {
-    let delete = |args: &[&str]| {
-        let common = ["--ignore-not-found", "--timeout", GOES_WITHIN, "--selector", selector];
-        let delete = client.kubectl(&[&["delete"], args, &common].concat());
-        // A kubelet takes its time, however little of it a step may take.
-        delete.timeout(ANSWERS_WITHIN).run(&client.interrupt.with_limit(None))
-    };
-    let mut deleted = vec![];
-    let controllers = match (controlled, ground) {
-        // What is not gone by then goes with the namespace.
-        (true, Ground::Shared) => Some(delete(&[CONTROLLERS, "--wait=false"])?),
-        // Before their pods: they would make others.
-        (true, _) => Some(delete(&[CONTROLLERS, "--cascade=foreground"])?),
-        (false, _) => None,
-    };
-    // There is nothing in them to be saved, and a namespace waits long for pods that are going.
-    deleted.push(delete(&["pods", "--grace-period", "0", "--force"])?);
-    // What waited for its pods in vain may be gone with them.
-    if controllers.is_some_and(|it| !it.succeeded()) {
-        deleted.push(delete(&[CONTROLLERS])?);
-    }
-    if ground == Ground::Own {
-        // With a pod in it that does not go, it does not either.
-        let wait = format!("--wait={}", deleted.iter().all(Transcript::succeeded));
-        deleted.push(delete(&["namespaces", &wait])?);
-    }
-    match deleted.into_iter().find(|it| !it.succeeded()) {
-        None => Ok(()),
-        Some(transcript) => Err(left(client, selector, transcript)),
+/// The objects that a ledger names of one run in one namespace, as kind and name.
+pub(crate) struct Removal<'a> {
+    pub(crate) client: &'a Client,
+    pub(crate) run: &'a RunId,
+    named: Vec<(&'a str, &'a str)>,
+}
+
+/// Those of them that are there and carry the run's id.
+#[derive(Debug, Default)]
+pub(crate) struct Present {
+    controllers: Vec<String>,
+    pods: Vec<String>,
+    namespace: Option<String>,
+}
+
+impl Present {
+    /// The objects, for people.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        let pods = self.pods.iter().map(|pod| format!("pod/{pod}"));
+        let namespace = self.namespace.iter().map(|name| format!("namespace/{name}"));
+        self.controllers.iter().cloned().chain(pods).chain(namespace)
     }
 }
 
-/// Names what did not go, and what holds it.
-fn left(client: &Client, selector: &str, transcript: Transcript) -> EngineError {
-    let pods: Vec<Pod> = client.list("pods", selector).unwrap_or_default();
-    let held = pods.iter().find_map(|pod| held(pod, &client.namespace));
-    let what = held
-        .unwrap_or_else(|| format!("objects labelled {selector} may be left: cargo xtask clean"));
-    EngineError::Refused { what, transcript }
+#[derive(Deserialize)]
+struct Object {
+    kind: String,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+impl<'a> Removal<'a> {
+    /// For those of the entries that are objects in the client's namespace, or that namespace.
+    pub(crate) fn new(client: &'a Client, run: &'a RunId, entries: &'a [Entry]) -> Self {
+        let object = |entry: &'a Entry| match entry {
+            Entry::Object { run: of, namespace, kind, name, .. } => (of == run
+                && *namespace == client.namespace)
+                .then_some((kind.as_str(), name.as_str())),
+            _ => None,
+        };
+        Self { client, run, named: entries.iter().filter_map(object).collect() }
+    }
+
+    /// What is there.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where the cluster does not say.
+    pub(crate) fn find(&self) -> Result<Present, EngineError> {
+        let selector = format!("{RUN_LABEL}={}", self.run);
+        let mut present = Present::default();
+        if self.named.iter().any(|(kind, _)| !matches!(*kind, "pod" | "namespace")) {
+            for it in self.client.list::<Object>(CONTROLLERS, &selector)? {
+                let (kind, name) = (it.kind.to_lowercase(), &it.metadata.name);
+                if self.carries(&it.metadata.labels) && self.names(&kind, name) {
+                    present.controllers.push(format!("{kind}/{name}"));
+                }
+            }
+        }
+        for pod in self.client.list::<Pod>("pods", &selector)? {
+            let (name, labels) = (&pod.metadata.name, &pod.metadata.labels);
+            // A controller's pod has a name of its own, and the controller's in a label.
+            let maker = labels.get(WORKLOAD_LABEL).map_or(name, |maker| maker);
+            let named = self.named.iter().any(|(_, it)| it == maker);
+            if self.carries(labels) && named {
+                present.pods.push(name.clone());
+            }
+        }
+        if let Some((kind, name)) = self.named.iter().find(|(kind, _)| *kind == "namespace") {
+            let get = ["get", kind, name, "--ignore-not-found", "--output", "json"];
+            let got = self.client.invoke(&get)?;
+            if !got.succeeded() {
+                let what = format!("namespace {name} may be left");
+                return Err(EngineError::Refused { what, transcript: got });
+            }
+            if !got.text().is_empty() {
+                let it: Object = parse(&got)?;
+                let ours = self.carries(&it.metadata.labels) && it.metadata.name == *name;
+                present.namespace = ours.then_some(it.metadata.name);
+            }
+        }
+        Ok(present)
+    }
+
+    fn carries(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels.get(RUN_LABEL) == Some(&self.run.to_string())
+    }
+
+    fn names(&self, kind: &str, name: &str) -> bool {
+        self.named.contains(&(kind, name))
+    }
+
+    /// Removes what is there. Controllers are waited for unless the namespace goes `later`, with all in it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] where something may be left.
+    pub(crate) fn remove(&self, present: &Present, later: bool) -> Result<(), EngineError> {
+        let delete = |args: &[&str], names: &[String]| {
+            if names.is_empty() {
+                return Ok(None);
+            }
+            let names: Vec<_> = names.iter().map(String::as_str).collect();
+            let common = ["--ignore-not-found", "--timeout", GOES_WITHIN];
+            let delete = self.client.kubectl(&[&["delete"], args, &common, &names].concat());
+            // A kubelet takes its time, however little of it a step may take.
+            let deleted =
+                delete.timeout(ANSWERS_WITHIN).run(&self.client.interrupt.with_limit(None))?;
+            Ok::<_, EngineError>(Some(deleted))
+        };
+        // Before their pods: they would make others.
+        let wait = if later { "--wait=false" } else { "--cascade=foreground" };
+        let controllers = delete(&[wait], &present.controllers)?;
+        // There is nothing in them to be saved, and a namespace waits long for pods that are going.
+        let mut deleted: Vec<_> =
+            delete(&["pods", "--grace-period", "0", "--force"], &present.pods)?
+                .into_iter()
+                .collect();
+        // What waited for its pods in vain may be gone with them.
+        if controllers.is_some_and(|it| !it.succeeded()) {
+            deleted.extend(delete(&[], &present.controllers)?);
+        }
+        if let Some(namespace) = &present.namespace {
+            // With a pod in it that does not go, it does not either.
+            let wait = format!("--wait={}", deleted.iter().all(Transcript::succeeded));
+            deleted.extend(delete(&["namespaces", &wait], std::slice::from_ref(namespace))?);
+        }
+        match deleted.into_iter().find(|it| !it.succeeded()) {
+            None => Ok(()),
+            Some(transcript) => Err(self.left(transcript)),
+        }
+    }
+
+    /// Names what did not go, and what holds it.
+    fn left(&self, transcript: Transcript) -> EngineError {
+        let selector = format!("{RUN_LABEL}={}", self.run);
+        let pods: Vec<Pod> = self.client.list("pods", &selector).unwrap_or_default();
+        let held = pods.iter().find_map(|pod| held(pod, &self.client.namespace));
+        let what = held.unwrap_or_else(|| {
+            format!("objects labelled {selector} may be left: cargo xtask clean")
+        });
+        EngineError::Refused { what, transcript }
+    }
 }
 
 /// What holds a pod that is going, and what to do about it.

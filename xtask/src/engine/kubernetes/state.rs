@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pod::Pod;
 use super::{HOST, HOST_POD};
 use crate::observation::Identity;
-use crate::script::{Container, Controller, Mechanism, Sharing, Workload};
+use crate::script::{Container, Mechanism, Sharing, Workload};
 
 /// What a run has made.
 #[derive(Clone, Debug, Default)]
@@ -122,11 +122,6 @@ impl Known {
 
     pub(super) fn namespace_of(&self, container: Container) -> Option<Identity> {
         self.containers.get(&container)?.namespace.clone()
-    }
-
-    /// The controllers that were made.
-    pub(super) fn controlled(&self) -> bool {
-        self.pods.values().any(|pod| pod.workload.controller != Controller::Nobody)
     }
 
     /// Remembers what stays on the node when the pods are gone.

@@ -1,0 +1,54 @@
+//! What killed runs of the matrix have left on the host itself.
+
+use std::io;
+
+use shm_core::{Address, Carrier, Key, Target};
+
+use super::summary::Summary;
+use crate::host;
+use crate::ledger::{Entry, LeftoverManifest};
+use crate::script::Objects;
+use crate::volume;
+
+/// Removes the volumes that a ledger names, and what containers left in the host's namespace; says which
+/// entries are left.
+pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
+    let mut left = Vec::new();
+    for entry in entries {
+        let is_gone = match entry {
+            Entry::Folder { run, path } => {
+                !volume::is_there(path, run)
+                    || summary.remove("host", path.display(), || volume::remove(path, run))
+            }
+            Entry::Memory(manifest) => shared_memory(manifest, summary),
+            _ => continue,
+        };
+        if !is_gone {
+            left.push(entry.clone());
+        }
+    }
+    left
+}
+
+/// Says whether nothing is left of it.
+fn shared_memory(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
+    let mut is_gone = true;
+    for key in manifest.keys.iter().filter_map(|key| Key::new(*key)) {
+        for target in host::strays(Objects::from(key), &manifest.text) {
+            let remove = || target.remove().map_err(|error| io::Error::other(error.to_string()));
+            is_gone &= summary.remove("host", describe(&target, key), remove);
+        }
+    }
+    is_gone
+}
+
+/// An object that is found by a key or by a name made of it, for people.
+fn describe(target: &Target, key: Key) -> String {
+    match target {
+        Target::Memory(Address::SysV(_)) => format!("segment {key}"),
+        Target::Memory(Address::File(_)) => format!("/dev/shm/{}", Objects::from(key).name()),
+        Target::Carrier(Carrier::Semaphores(_)) => format!("semaphores {key}"),
+        Target::Carrier(Carrier::Queue(_)) => format!("message queue {key}"),
+        Target::Carrier(Carrier::Mqueue(_)) => format!("POSIX message queue of {key}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! Images that runs have built, and that no checkout uses any more.
+
+use super::engines::is_the_same;
+use super::summary::Summary;
+use crate::dist::Dist;
+use crate::engine::EngineError;
+use crate::engine::docker::client::client;
+use crate::engine::image::{self, Image};
+use crate::interrupt::Interrupt;
+use crate::ledger::{EngineAt, Entry};
+
+/// Removes the images that a ledger names and that are out of date; says which entries are left.
+pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
+    let mut left = Vec::new();
+    for entry in entries {
+        let Entry::Image { engine, id, tag, base, checkout } = entry else { continue };
+        let place = &engine.program;
+        let there = is_the_same(engine, interrupt)
+            .and_then(|()| has(engine, tag, interrupt))
+            .map(|there| there.as_ref() == Some(id));
+        let is_gone = match there {
+            // Its tag is another image's by now, or nobody's.
+            Ok(false) => true,
+            Ok(true) => {
+                let current = Image::new(&Dist::of_checkout(checkout), base);
+                if current.is_ok_and(|image| image.tag() == tag) {
+                    summary.tell(format_args!("{place}: kept image {tag}, which is up to date"));
+                    false
+                } else {
+                    let remove = || remove(engine, tag, interrupt);
+                    summary.remove(place, format_args!("image {tag}"), remove)
+                }
+            }
+            Err(error) => {
+                summary.fail(format_args!("{place}: {error}"));
+                false
+            }
+        };
+        if !is_gone {
+            left.push(entry.clone());
+        }
+    }
+    left
+}
+
+/// The id of the image that has a tag; `None` where none has.
+fn has(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<Option<String>, EngineError> {
+    let inspect = ["image", "inspect", "--format", image::FORMAT, tag];
+    let there = client(engine, inspect).run(interrupt)?;
+    Ok(there.succeeded().then(|| image::id(&there.text())))
+}
+
+/// Takes the tag away, and the image where it has no other.
+fn remove(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<(), EngineError> {
+    let removed = client(engine, ["image", "rm", tag]).run(interrupt)?;
+    if removed.succeeded() {
+        return Ok(());
+    }
+    let what = "it is out of date, and could not be removed".to_owned();
+    Err(EngineError::Refused { what, transcript: removed })
+}

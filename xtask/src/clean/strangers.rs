@@ -1,0 +1,137 @@
+//! What looks like ours and is in no ledger: told, with the command that removes it, and left.
+
+use std::env;
+use std::fs;
+use std::time::Duration;
+
+use shm_core::text::escape;
+
+use super::summary::Summary;
+use crate::interrupt::Interrupt;
+use crate::invocation::Invocation;
+use crate::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};
+use crate::ledger::Entry;
+use crate::volume;
+
+/// How long an engine may take to answer.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// Tells of all of it, where it can be seen.
+pub(super) fn tell(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
+    for program in ["docker", "podman"] {
+        let engine = Engine { program, named, interrupt };
+        engine.containers(summary);
+        engine.images(summary);
+    }
+    folders(named, summary);
+    namespaces(named, interrupt, summary);
+}
+
+/// The lines that a command prints, split at tabs; none where it fails: there is no such engine.
+fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<String>> {
+    let asked = Invocation::new(program, args.iter().copied()).timeout(ANSWERS_WITHIN);
+    let Ok(answer) = asked.run(interrupt) else { return vec![] };
+    let text = if answer.succeeded() { answer.text() } else { String::new() };
+    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
+}
+
+/// What is an id never means something else to a shell or to a client.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+struct Engine<'a> {
+    program: &'static str,
+    named: &'a [Entry],
+    interrupt: &'a Interrupt,
+}
+
+impl Engine<'_> {
+    fn containers(&self, summary: &mut Summary) {
+        let label = |name| match self.program {
+            "podman" => format!("{{{{index .Labels \"{name}\"}}}}"),
+            _ => format!("{{{{.Label \"{name}\"}}}}"),
+        };
+        let format = format!("{{{{.ID}}}}\t{{{{.Names}}}}\t{}", label(LEDGER_LABEL));
+        let filter = format!("label={RUN_LABEL}");
+        let ps = ["ps", "--all", "--filter", &filter, "--format", &format];
+        for line in lines(self.program, &ps, self.interrupt) {
+            let [id, name, ledger @ ..] = &line[..] else { continue };
+            let is_named = |it: &Entry| match it {
+                Entry::Container { name: it, .. } => it == name,
+                // Its infrastructure container has the same name but for this.
+                Entry::Pod { name: it, .. } => it.strip_suffix("-pod") == Some(name),
+                _ => false,
+            };
+            if is_id(id) && !self.named.iter().any(is_named) {
+                let ledger = ledger.first().map_or("none", |path| path);
+                let (program, name) = (self.program, escape(name.as_bytes()));
+                summary.tell(format_args!(
+                    "{program}: left container {name}, which is labelled as ours and in no ledger here\n  \
+                     its own ledger: {}\n  to remove it: {program} rm --force --volumes {id}",
+                    escape(ledger.as_bytes())
+                ));
+            }
+        }
+    }
+
+    /// Those that nobody has named otherwise: what people build with the Dockerfile has our label, too.
+    fn images(&self, summary: &mut Summary) {
+        let filter = format!("label={IMAGE_LABEL}");
+        let format = "{{.ID}}\t{{.Repository}}";
+        let ls = ["image", "ls", "--no-trunc", "--filter", &filter, "--format", format];
+        let mut ids: Vec<String> = Vec::new();
+        for line in lines(self.program, &ls, self.interrupt) {
+            let [id, repository] = &line[..] else { continue };
+            let id = id.trim_start_matches("sha256:");
+            let ours =
+                matches!(&**repository, "<none>" | "shm_experiment" | "localhost/shm_experiment");
+            let is_named = |it: &Entry| matches!(it, Entry::Image { id: it, .. } if it == id);
+            if ours && is_id(id) && !self.named.iter().any(is_named) {
+                ids.push(id.get(..12).unwrap_or(id).to_owned());
+            }
+        }
+        if !ids.is_empty() {
+            let (program, count) = (self.program, ids.len());
+            let (images, them) =
+                if count == 1 { ("image, which is", "it") } else { ("images, which are", "them") };
+            summary.tell(format_args!(
+                "{program}: left {count} {images} labelled as ours and in no ledger here\n  \
+                 to remove {them}: {program} image rm {}",
+                ids.join(" ")
+            ));
+        }
+    }
+}
+
+fn folders(named: &[Entry], summary: &mut Summary) {
+    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let is_named = |it: &Entry| matches!(it, Entry::Folder { path: it, .. } if *it == path);
+        let looks_like_one = name.to_string_lossy().starts_with(volume::PREFIX);
+        if looks_like_one && !named.iter().any(is_named) {
+            let path = escape(path.as_os_str().as_encoded_bytes());
+            summary.tell(format_args!(
+                "host: left {path}, which has a name like ours and is in no ledger here"
+            ));
+        }
+    }
+}
+
+/// Namespaces of the cluster that kubectl is configured for, if there is one.
+fn namespaces(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
+    let format = "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}";
+    let get = ["get", "namespaces", "--selector", RUN_LABEL, "--output", format];
+    for line in lines("kubectl", &[&get[..], &["--request-timeout", "8s"]].concat(), interrupt) {
+        let name = &line[0];
+        let is_named =
+            |it: &Entry| matches!(it, Entry::Object { namespace, .. } if namespace == name);
+        if !named.iter().any(is_named) {
+            let name = escape(name.as_bytes());
+            summary.tell(format_args!(
+                "kubernetes: left namespace {name}, which is labelled as ours and in no ledger here\n  \
+                 to remove it: kubectl delete namespace {name}"
+            ));
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The client's commands, for the very engine that the ledger names.
+
+use crate::engine::{EngineError, EngineKind};
+use crate::interrupt::Interrupt;
+use crate::invocation::Invocation;
+use crate::ledger::EngineAt;
+
+/// A command of the client that talks to the engine `at`, wherever the environment points by now.
+pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>) -> Invocation {
+    let command = Invocation::new(&at.program, args);
+    EngineAt::VARIABLES.iter().fold(command, |command, name| match at.environment.get(*name) {
+        Some(value) => command.env(name, value.clone()),
+        None => command.unset(name),
+    })
+}
+
+/// The engine that `program` talks to now.
+///
+/// # Errors
+///
+/// [`EngineError::Refused`] where it does not say what it is.
+pub(crate) fn current(
+    kind: EngineKind,
+    program: &str,
+    interrupt: &Interrupt,
+) -> Result<EngineAt, EngineError> {
+    let at = EngineAt::current(kind, program, String::new());
+    Ok(EngineAt { identity: identity(&at, interrupt)?, ..at })
+}
+
+/// What the engine at this place says of itself now: a daemon has an id, podman has the folder of its
+/// containers on a host.
+///
+/// # Errors
+///
+/// [`EngineError::Refused`] where it does not say so.
+pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<String, EngineError> {
+    let format = match at.kind {
+        EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",
+        _ => "{{.ID}}",
+    };
+    let transcript = client(at, ["info", "--format", format]).run(interrupt)?;
+    if !transcript.succeeded() || transcript.text().is_empty() {
+        let what = format!("{} does not say what it is", at.program);
+        return Err(EngineError::Refused { what, transcript });
+    }
+    Ok(transcript.text())
+}

@@ -1,0 +1,38 @@
+//! What `/proc/PID/stat` says of a process, `proc_pid_stat(5)`.
+
+use std::fs;
+
+/// A process at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ProcStat {
+    /// Its parent; 0 where that is outside of this pid namespace.
+    pub(crate) parent: u32,
+    /// When it was started, in clock ticks after boot.
+    pub(crate) started: u64,
+}
+
+impl ProcStat {
+    /// Reads that of a process; `None` where it is gone or hidden.
+    pub(crate) fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The second field is the program's name in parentheses and may hold anything.
+        let (_, rest) = stat.rsplit_once(") ")?;
+        let mut fields = rest.split_ascii_whitespace();
+        let parent = fields.nth(1)?.parse().ok()?;
+        Some(Self { parent, started: fields.nth(17)?.parse().ok()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::parent_id;
+
+    use super::ProcStat;
+
+    #[test]
+    fn this_process_has_a_parent_and_a_start() {
+        let stat = ProcStat::of(std::process::id()).unwrap();
+        assert_eq!(stat.parent, parent_id());
+        assert!(stat.started >= ProcStat::of(1).map_or(0, |it| it.started));
+    }
+}

@@ -1,0 +1,54 @@
+//! A folder of ledgers for each thread that carries out trials: what one trial cleans up is its own, whatever
+//! other trials and other test runs do meanwhile.
+
+use std::cell::OnceCell;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::own_world;
+
+thread_local! {
+    static FOLDER: OnceCell<PathBuf> = const { OnceCell::new() };
+}
+
+/// The folder of all threads' folders.
+pub(crate) fn root() -> PathBuf {
+    if own_world::is_inside() {
+        return own_world::aside().join("state");
+    }
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engines.{}", std::process::id()))
+}
+
+/// This thread's `XDG_STATE_HOME`.
+pub(crate) fn state() -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    FOLDER.with(|folder| {
+        let make = || {
+            let path = root().join(NUMBER.fetch_add(1, Ordering::SeqCst).to_string());
+            fs::create_dir_all(path.join("tmp")).unwrap();
+            path
+        };
+        folder.get_or_init(make).clone()
+    })
+}
+
+/// What the program is told by its environment.
+pub(crate) fn environment() -> Vec<(&'static str, PathBuf)> {
+    let mut environment = vec![("XDG_STATE_HOME", state())];
+    if !own_world::is_inside() {
+        // So that what runs leave there is told from what others do.
+        environment.push(("TMPDIR", state().join("tmp")));
+    }
+    environment
+}
+
+/// Whether a ledger in this thread's folder names a run or a key and belongs to a process that lives.
+pub(crate) fn is_in_use(word: &str) -> bool {
+    let entries = fs::read_dir(state().join("shm_experiment")).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| {
+        let Ok(file) = File::open(&path) else { return false };
+        let is_locked = matches!(file.try_lock(), Err(TryLockError::WouldBlock));
+        is_locked && fs::read_to_string(&path).is_ok_and(|text| text.contains(word))
+    })
+}

@@ -1,0 +1,292 @@
+//! What is not ours in an engine is not touched: labels are inherited by images and forged by anybody, and a
+//! listing has what the engine's client likes.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+
+use assert_cmd::Command;
+use libtest_mimic::{Failed, Trial};
+use xtask::dist::Dist;
+use xtask::engine::EngineKind;
+use xtask::engine::image::Image;
+use xtask::labels::RunId;
+use xtask::ledger::{EngineAt, Entry};
+
+use crate::leftovers::nothing_left;
+use crate::machine::{Body, Engine, Wrappers, ensure, random_key};
+use crate::not_ours::{clean, forge};
+
+pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+    let bodies: [(&str, Body); 9] = [
+        ("not_ours::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
+        ("not_ours::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
+        ("not_ours::what_was_committed_from_our_container_stays_when_that_goes", committed),
+        ("not_ours::a_container_that_only_looks_like_ours_is_told_and_stays", looks_like_ours),
+        ("not_ours::a_client_that_ignores_filters_has_no_stranger_removed", ignored_filter),
+        ("not_ours::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
+        ("not_ours::a_checkout_of_pipes_and_endless_files_does_not_hold_clean", hostile_checkout),
+        ("not_ours::what_is_on_another_engine_stays_in_the_ledger", another_engine),
+        ("not_ours::an_image_in_no_ledger_is_told_and_stays", unknown_image),
+    ];
+    let engines = engines.iter().filter(|engine| engine.has_containers());
+    engines.flat_map(|it| bodies.map(|(name, body)| it.trial(name, body))).collect()
+}
+
+/// This engine, as a ledger names it.
+fn at(engine: &Engine) -> Result<EngineAt, Failed> {
+    let (kind, format) = match engine.name {
+        "podman" => (EngineKind::Podman, "{{.Host.Hostname}} {{.Store.GraphRoot}}"),
+        _ => (EngineKind::Docker, "{{.ID}}"),
+    };
+    let output = Command::new(engine.name).args(["info", "--format", format]).output()?;
+    let identity = String::from_utf8(output.stdout)?.trim().to_owned();
+    Ok(EngineAt::current(kind, engine.name, identity))
+}
+
+/// Something of another's in an engine, which goes when the trial is over.
+struct Theirs<'a> {
+    engine: &'a Engine,
+    image: String,
+    containers: Vec<String>,
+    tags: Vec<String>,
+}
+
+impl<'a> Theirs<'a> {
+    /// With an image that holds a file and no program.
+    fn new(engine: &'a Engine) -> Result<Self, Failed> {
+        let image = format!("localhost/shm_theirs:{:x}", random_key());
+        let theirs = Self { engine, image, containers: vec![], tags: vec![] };
+        theirs.import(&[], &[&theirs.image])?;
+        Ok(theirs)
+    }
+
+    /// Makes an image of an archive like no other; says its id. Images of the same archive share a layer:
+    /// podman's import fails ("layer not known") where another trial removes the last other one meanwhile.
+    fn import(&self, options: &[&str], name: &[&str]) -> Result<String, Failed> {
+        let folder = tempfile::tempdir()?;
+        let archive = folder.path().join("image.tar");
+        fs::write(folder.path().join("content"), random_key().to_string())?;
+        let mut tar = Command::new("tar");
+        tar.arg("-cf").arg(&archive).arg("-C").arg(folder.path()).arg("content").assert().success();
+        let archive = archive.to_str().ok_or("no text")?;
+        let told = self.engine(&[&["import"], options, &[archive], name].concat())?;
+        let id = told.lines().last().unwrap_or_default();
+        Ok(id.trim_start_matches("sha256:").to_owned())
+    }
+
+    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
+        let output = Command::new(self.engine.name).args(args).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    }
+
+    /// A container that has not been started; says its name.
+    fn container(&mut self, label: &str, image: &str) -> Result<String, Failed> {
+        let name = format!("shm-theirs-{:x}", random_key());
+        self.containers.push(name.clone());
+        self.engine(&["create", "--name", &name, "--label", label, image, "nothing"])?;
+        Ok(name)
+    }
+
+    fn id(&self, kind: &str, name: &str) -> Result<String, Failed> {
+        self.engine(&[kind, "inspect", "--format", "{{.Id}}", name])
+    }
+}
+
+impl Drop for Theirs<'_> {
+    fn drop(&mut self) {
+        for container in &self.containers {
+            let _ = self.engine(&["rm", "--force", container]);
+        }
+        for image in self.tags.iter().chain([&self.image]) {
+            let _ = self.engine(&["image", "rm", "--force", image]);
+        }
+    }
+}
+
+fn same_name(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    // Somebody is faster, by the very name: run --detach --name NAME ...
+    let script = format!(
+        "[ \"$1\" = run ] && \"$real\" create --name \"$4\" {} nothing >/dev/null",
+        theirs.image
+    );
+    let wrappers = Wrappers::new().log(engine.name, &script);
+    let output = engine.experiment().with(&wrappers).command().output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let log = fs::read_to_string(wrappers.log_file())?;
+    let runs = log.lines().filter(|line| line.starts_with("run "));
+    let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
+    theirs.containers.extend(names.iter().copied().map(str::to_owned));
+    let told = names.iter().any(|name| stderr.contains(name));
+    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
+    clean(&[])?;
+    names.iter().try_for_each(|name| theirs.id("container", name).map(drop))
+}
+
+fn same_tag(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let tag = Image::new(&Dist::as_it_is(), &theirs.image)?.tag().to_owned();
+    theirs.engine(&["tag", &theirs.image, &tag])?;
+    theirs.tags.push(tag.clone());
+    let id = theirs.id("image", &tag)?;
+    let output = engine.experiment().arg("--base").arg(&theirs.image).command().output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let refused = format!("there is an image {tag} that is not ours");
+    ensure(output.status.code() == Some(2) && stderr.contains(&refused), || stderr.to_string())?;
+    clean(&[])?;
+    let now = theirs.id("image", &tag)?;
+    ensure(now == id, || format!("{tag} is {now} and not {id}"))
+}
+
+/// The names of the containers of a run that is kept.
+fn kept(engine: &Engine) -> Result<Vec<String>, Failed> {
+    let report = engine.experiment().arg("--keep").report(0)?;
+    let commands = report["steps"].as_array().ok_or("no steps")?.iter();
+    let names = commands.filter_map(|step| {
+        let command = step["command"].as_array()?;
+        let name = command.iter().position(|word| word == "--name")? + 1;
+        Some(command[name].as_str()?.to_owned())
+    });
+    Ok(names.collect())
+}
+
+fn committed(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let ours = kept(engine)?;
+    // With all labels of the container, and then two images with other names on top.
+    let app = format!("mycompany/app:{:x}", random_key());
+    theirs.engine(&["commit", &ours[0], &app])?;
+    theirs.tags.push(app.clone());
+    let database = format!("company-database-{:x}", random_key());
+    theirs.containers.push(database.clone());
+    let run = ["run", "--detach", "--network", "none", "--volume", "/data", "--name", &database];
+    theirs.engine(&[&run[..], &[&app, "/bin/shm_ls", "--watch"]].concat())?;
+    let told = clean(&[])?;
+    for name in &ours {
+        ensure(theirs.id("container", name).is_err(), || format!("{name} is left: {told}"))?;
+    }
+    let running = theirs.engine(&["inspect", "--format", "{{.State.Running}}", &database])?;
+    ensure(running == "true" && told.contains(&database), || told.clone())?;
+    theirs.id("image", &app)?;
+    Ok(())
+}
+
+fn looks_like_ours(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let (run, image) = (RunId::random(), theirs.image.clone());
+    let label = format!("shm.experiment.run={run}");
+    // Right label and wrong name, right name and wrong label.
+    let labelled = theirs.container(&label, &image)?;
+    let named = theirs.container("shm.experiment.run=00112233445566778899aabbccddeeff", &image)?;
+    let ledger = forge(&[container(engine, &run, &named)?])?;
+    let told = clean(&["--dry-run"])?;
+    ensure(!told.contains("would remove"), || told.clone())?;
+    let told = clean(&[])?;
+    for name in [&labelled, &named] {
+        theirs.id("container", name)?;
+    }
+    let command = format!("rm --force --volumes {}", &theirs.id("container", &labelled)?[..12]);
+    ensure(told.contains(&labelled) && told.contains(&command), || told.clone())?;
+    // What it names is gone, for what has the name is another's.
+    ensure(!ledger.exists(), || "the ledger is left".to_owned())
+}
+
+fn container(engine: &Engine, run: &RunId, name: &str) -> Result<Entry, Failed> {
+    Ok(Entry::Container { engine: at(engine)?, run: run.clone(), name: name.to_owned() })
+}
+
+fn ignored_filter(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let image = theirs.image.clone();
+    let stranger = theirs.container("theirs=yes", &image)?;
+    let wrappers = Wrappers::new().wrap(
+        engine.name,
+        r#"[ "$1" = ps ] && { shift; for word; do shift; case $word in
+            --filter) ;; label=*|id=*|name=*) ;; *) set -- "$@" "$word";; esac; done; set -- ps "$@"; }"#,
+    );
+    engine.experiment().with(&wrappers).command().output()?;
+    theirs.id("container", &stranger)?;
+    nothing_left(engine)
+}
+
+fn old_image(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let tag = format!("shm_experiment:{:012x}", random_key());
+    theirs.engine(&["tag", &theirs.image, &tag])?;
+    theirs.tags.push(tag.clone());
+    let id = theirs.id("image", &tag)?;
+    let told = with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
+    ensure(theirs.id("image", &tag).is_err(), || format!("{tag} is left: {told}"))?;
+    ensure(theirs.id("image", &theirs.image)? == id, || told.clone())?;
+    // The tag is another image's by now.
+    let other = theirs.import(&[], &[&tag])?;
+    with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
+    ensure(theirs.id("image", &tag)?.ends_with(&other), || format!("{tag} is gone"))
+}
+
+/// Cleans up after a run that has built an image in a checkout.
+fn with_image(engine: &Engine, tag: &str, id: &str, checkout: &Path) -> Result<String, Failed> {
+    forge(&[Entry::Image {
+        engine: at(engine)?,
+        id: id.trim_start_matches("sha256:").to_owned(),
+        tag: tag.to_owned(),
+        base: "scratch".to_owned(),
+        checkout: checkout.to_owned(),
+    }])?;
+    clean(&[])
+}
+
+fn hostile_checkout(engine: &Engine) -> Result<(), Failed> {
+    let theirs = Theirs::new(engine)?;
+    let id = theirs.id("image", &theirs.image)?;
+    let checkout = tempfile::tempdir()?;
+    let dist = checkout.path().join("dist");
+    fs::create_dir(&dist)?;
+    let tool = dist.join("shm_wr");
+    Command::new("mkfifo").arg(&tool).assert().success();
+    let tag = format!("shm_experiment:{:012x}", random_key());
+    for _ in 0..2 {
+        theirs.engine(&["tag", &theirs.image, &tag])?;
+        let told = with_image(engine, &tag, &id, checkout.path())?;
+        ensure(told.contains(&format!("removed image {tag}")), || told.clone())?;
+        fs::remove_file(&tool)?;
+        symlink("/dev/zero", &tool)?;
+    }
+    Ok(())
+}
+
+fn another_engine(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let (run, image) = (RunId::random(), theirs.image.clone());
+    let name = theirs.container(&format!("shm.experiment.run={run}"), &image)?;
+    let elsewhere = EngineAt { identity: "of another machine".to_owned(), ..at(engine)? };
+    let ledger =
+        forge(&[Entry::Container { engine: elsewhere, run: run.clone(), name: name.clone() }])?;
+    let output = crate::machine::xtask().arg("clean").output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let told = ["of another machine", "next step:"].iter().all(|it| stderr.contains(it));
+    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    theirs.id("container", &name)?;
+    ensure(ledger.exists(), || "the ledger is gone".to_owned())?;
+    // And by the right engine it is removed.
+    fs::remove_file(ledger)?;
+    forge(&[container(engine, &run, &name)?])?;
+    clean(&[])?;
+    ensure(theirs.id("container", &name).is_err(), || format!("{name} is left"))
+}
+
+fn unknown_image(engine: &Engine) -> Result<(), Failed> {
+    let mut theirs = Theirs::new(engine)?;
+    let id = theirs.import(&["--change", "LABEL shm.experiment.image=theirs"], &[])?;
+    theirs.tags.push(id.clone());
+    let told = clean(&[])?;
+    ensure(told.contains("image rm ") && told.contains(&id[..12]), || {
+        format!("no {id} in {told}")
+    })?;
+    theirs.id("image", &id).map(drop)
+}

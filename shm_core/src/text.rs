@@ -123,7 +123,12 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
     if unfinished { last.len() } else { 0 }
 }
 
-/// `bytes` as text that is safe to print on a terminal.
+/// `bytes` as text that is safe to print on a terminal and in a report, and that shows all it has.
+///
+/// Newlines and tabs stay. Every other control character, bytes that are not UTF-8, and characters
+/// that are not seen become `\xNN`, a byte each: bidirectional controls, separators of lines and
+/// paragraphs, zero-width and other default-ignorable characters, and noncharacters, two of which
+/// XML 1.0 forbids.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -136,7 +141,7 @@ pub fn escape(bytes: &[u8]) -> String {
     };
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_control() && !matches!(character, '\n' | '\t') {
+            if needs_escape(character) {
                 hexadecimal(&mut out, character.encode_utf8(&mut [0; 4]).as_bytes());
             } else {
                 out.push(character);
@@ -145,6 +150,34 @@ pub fn escape(bytes: &[u8]) -> String {
         hexadecimal(&mut out, chunk.invalid());
     }
     out
+}
+
+/// Whether a reader would not see `character`, or see others in another order because of it.
+fn needs_escape(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        // Printable ASCII first: nearly every character is.
+        ' '..='~' => false,
+        _ => character.is_control() || is_noncharacter(character) || is_invisible(character),
+    }
+}
+
+/// The code points that Unicode keeps out of texts for good, U+FFFE and U+FFFF among them.
+fn is_noncharacter(character: char) -> bool {
+    let code = u32::from(character);
+    code & 0xfffe == 0xfffe || matches!(code, 0xfdd0..=0xfdef)
+}
+
+/// Unicode's property `Default_Ignorable_Code_Point`, the other format characters without a glyph,
+/// and the separators of lines and paragraphs.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{70f}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// `bytes` in the reader's form, as [`Spaced`] writes it.
@@ -169,6 +202,25 @@ mod tests {
         let mut out = Vec::new();
         Spaced::new(&mut out, true).write_all(b"a\x1b\xe5").unwrap();
         assert_eq!(out, b"a \\x1b \\xe5 ");
+    }
+
+    #[test]
+    fn what_a_reader_would_not_see_is_spelled_out() {
+        // Unicode's Bidi_Control; line and paragraph separators; zero width; fillers; selectors;
+        // tags; noncharacters, of which XML 1.0 forbids U+FFFE and U+FFFF.
+        let invisible = [
+            0x61c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069, 0x2028, 0x2029, 0x200b, 0x200d,
+            0x2060, 0xfeff, 0xad, 0x34f, 0x115f, 0x3164, 0xfe0f, 0xfffb, 0x1d173, 0xe0041, 0xe0100,
+            0xfdd0, 0xfffe, 0xffff, 0x1_fffe, 0x10_ffff, 0x7f, 0x85,
+        ];
+        for code in invisible {
+            let character = char::from_u32(code).unwrap().to_string();
+            let spelled: String = character.bytes().map(|b| format!("\\x{b:02x}")).collect();
+            assert_eq!(escape(character.as_bytes()), spelled, "U+{code:04X}");
+        }
+        assert_eq!(escape(b"cod\xe2\x80\xaeexe.txt"), "cod\\xe2\\x80\\xaeexe.txt");
+        let seen = "ASCII ~ \u{a0}ä ø Ж א ع १ 共享 한 \u{fffd} 🦀 \u{301} \u{e000}";
+        assert_eq!(escape(seen.as_bytes()), seen);
     }
 
     proptest! {

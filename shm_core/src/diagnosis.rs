@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Write as _};
 use std::fs;
-use std::path::Path;
+
+mod files;
 
 use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
-use crate::posix::DIRECTORY;
 use crate::stat::SegmentId;
 use crate::{Carrier, Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, sys, table};
 
@@ -34,16 +34,40 @@ impl Diagnosis {
             Error::Attach { id, write, errno } => attach(*id, *write, *errno),
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
-            Error::File { path, size, errno, .. } => Some(file(path, *size, *errno)),
+            Error::File { path, size, errno, .. } => Some(files::failed(path, *size, *errno)),
             Error::Carrier { carrier, errno, .. } => carrier_failed(*carrier, *errno),
             Error::Frame { key, flaw } => Some(flaw.diagnosis(*key)),
-            Error::Namespace { .. } => Some(Self::new(
-                "/proc is not mounted here, or the process is gone or somebody else's",
-                "mount /proc, or run this as the process's user",
-            )),
+            Error::Namespace { errno, .. } => {
+                Some(descriptors_used_up(*errno).unwrap_or_else(|| {
+                    Self::new(
+                        "/proc is not mounted here, or the process is gone or somebody else's",
+                        "mount /proc, or run this as the process's user",
+                    )
+                }))
+            }
             Error::Name(_) | Error::OutOfBounds { .. } => None,
         }
     }
+}
+
+/// For errnos that say that no more files can be opened.
+fn descriptors_used_up(errno: Errno) -> Option<Diagnosis> {
+    match errno {
+        Errno::EMFILE => Some(Diagnosis::new(
+            "this process has as many files open as its limit RLIMIT_NOFILE allows",
+            "raise the limit (ulimit -n, docker run --ulimit nofile=64)",
+        )),
+        Errno::ENFILE => Some(Diagnosis::new(
+            "all processes together have as many files open as fs.file-max allows",
+            "close some, or raise the limit: sysctl fs.file-max",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether this process may open no more files, asked now.
+fn has_no_descriptor() -> bool {
+    fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
 
 fn get(key: Key, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
@@ -91,6 +115,9 @@ fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
         Carrier::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
     match errno {
+        // A limit of queues has the same number.
+        Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
+        Errno::ENFILE => descriptors_used_up(errno),
         Errno::ENOENT => {
             let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
             Some(Diagnosis::new(
@@ -268,66 +295,6 @@ fn describe(segment: Option<Segment>) -> String {
         }
         None => "a segment that is gone by now".to_owned(),
     }
-}
-
-fn file(path: &Path, size: u64, errno: Errno) -> Diagnosis {
-    let posix = path.starts_with(DIRECTORY);
-    match errno {
-        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
-            format!("there is no {DIRECTORY}"),
-            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
-        ),
-        Errno::ENOENT if !posix && parent_is_missing(path) => Diagnosis::new(
-            format!("there is no directory for {}", path.display()),
-            "make it first, or mount the volume that has it",
-        ),
-        Errno::ENOENT => Diagnosis::new(
-            format!("there is no {}", path.display()),
-            "write it first, or run this where it was written: POSIX objects follow the mount \
-             of /dev/shm, files their volume",
-        ),
-        Errno::EEXIST => Diagnosis::new(
-            format!("{} is there already", path.display()),
-            "leave out --create-new to write to it, or choose another name",
-        ),
-        Errno::EACCES | Errno::EPERM => Diagnosis::new(
-            format!("user {} may not access {}", sys::effective_uid(), path.display()),
-            "run this as its owner, or have the writer give --mode 0666",
-        ),
-        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => Diagnosis::new(
-            format!("{} is not a regular file", path.display()),
-            "name a regular file, or one that is not there yet",
-        ),
-        Errno::ENOSPC | Errno::EFBIG | Errno::EDQUOT => no_space(path, size),
-        Errno::EROFS => Diagnosis::new(
-            format!("{} is on a file system that is mounted read-only", path.display()),
-            "name a file on a volume that is writable",
-        ),
-        // The message of the call does not say which file it was about.
-        _ => Diagnosis::new(
-            format!("{} cannot be used: {errno}", path.display()),
-            "name a regular file, or one that is not there yet",
-        ),
-    }
-}
-
-fn parent_is_missing(path: &Path) -> bool {
-    path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
-}
-
-fn no_space(path: &Path, size: u64) -> Diagnosis {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let free = std::ffi::CString::new(directory.as_os_str().as_encoded_bytes())
-        .ok()
-        .and_then(|path| sys::free_space(&path).ok());
-    let mut cause = format!("{size} bytes do not fit into {}", directory.display());
-    if let Some(free) = free {
-        let _ = write!(cause, ", which has {free} bytes free");
-    }
-    Diagnosis::new(cause, "give a smaller --size, or the container a larger /dev/shm: --shm-size")
 }
 
 /// What a tool tells about an error: what failed, why, and what to do; in lines, or serialized.

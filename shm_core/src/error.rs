@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::frame::Flaw;
 use crate::stat::SegmentId;
+use crate::text::escape_line;
 use crate::{Carrier, Errno, Key};
 
 /// The result of this crate's calls.
@@ -79,7 +80,7 @@ pub enum Error {
         errno: Errno,
     },
     /// A process's IPC namespace could not be looked at.
-    #[error("open of {} failed, errno: {} msg: {errno}", path.display(), errno.raw())]
+    #[error("open of {} failed, errno: {} msg: {errno}", escape_line(path.as_os_str().as_encoded_bytes()), errno.raw())]
     Namespace {
         /// The file below `/proc`.
         path: PathBuf,

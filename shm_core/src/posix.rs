@@ -9,11 +9,14 @@ use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::{Errno, Error, Origin, Result, sys};
+
+pub(crate) mod caution;
 
 /// Where the C library keeps POSIX objects.
 pub const DIRECTORY: &str = "/dev/shm";
@@ -63,23 +66,34 @@ impl Location {
         }
     }
 
-    fn open(&self, write: bool, create_with_mode: Option<u32>) -> Result<File> {
+    /// Makes a file that must not be there yet, not even as a link.
+    fn create(&self, mode: u32) -> Result<File> {
         let answer = match self {
             Self::Posix(name) => {
-                let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
-                let create = create_with_mode.map_or(0, |_| libc::O_CREAT | libc::O_EXCL);
-                // A FIFO without a peer must not keep us waiting; regular files ignore it.
-                let flags = access | create | libc::O_NONBLOCK;
-                sys::shm_open(&name.0, flags, create_with_mode.unwrap_or(0))
+                sys::shm_open(&name.0, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL, mode)
             }
             Self::File(path) => OpenOptions::new()
                 .read(true)
-                .write(write)
-                .create_new(create_with_mode.is_some())
-                .mode(create_with_mode.unwrap_or(0))
-                .custom_flags(libc::O_NONBLOCK)
+                .write(true)
+                .create_new(true)
+                .mode(mode)
                 .open(path)
                 .map_err(|error| Errno::from_io(&error)),
+        };
+        answer.map_err(|errno| self.error(self.open_call(), errno))
+    }
+
+    /// Opens a regular file that is there.
+    fn open(&self, write: bool) -> Result<File> {
+        let answer = match self {
+            // To open a device can already do something.
+            Self::Posix(name) => {
+                caution::is_regular(fs::symlink_metadata(self.path())).and_then(|()| {
+                    let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
+                    sys::shm_open(&name.0, access | caution::FLAGS, 0)
+                })
+            }
+            Self::File(path) => caution::open(path, write),
         };
         answer.map_err(|errno| self.error(self.open_call(), errno))
     }
@@ -131,7 +145,9 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for what is not a regular file.
+    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for what is not a regular file, or one of
+    /// `/proc`, `/sys` and their like; `EACCES` for a link that somebody else put into a sticky
+    /// directory that everybody may write to, whatever `fs.protected_symlinks` says.
     pub fn open(location: &Location) -> Result<Self> {
         Self::open_regular(location, false)
     }
@@ -140,13 +156,14 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open).
+    /// As for [`open`](Self::open); `EACCES` also for a [file](Location::File) of somebody else's in such
+    /// a directory, whatever `fs.protected_regular` says.
     pub fn open_writable(location: &Location) -> Result<Self> {
         Self::open_regular(location, true)
     }
 
     fn open_regular(location: &Location, write: bool) -> Result<Self> {
-        let object = Self { file: location.open(write, None)?, path: location.path() };
+        let object = Self { file: location.open(write)?, path: location.path() };
         // A device or a FIFO would do something else with our bytes than share them.
         if object.metadata()?.is_file() {
             Ok(object)
@@ -164,15 +181,17 @@ impl Object {
     /// no object is left.
     pub fn create_new(location: &Location, size: u64, mode: u32) -> Result<Self> {
         let mode = mode & 0o777;
-        let object = Self { file: location.open(true, Some(mode))?, path: location.path() };
+        let object = Self { file: location.create(mode)?, path: location.path() };
         let prepared = object
             .file
             .set_permissions(Permissions::from_mode(mode))
             .map_err(|error| object.error("fchmod", Errno::from_io(&error)))
             .and_then(|()| object.grow(size));
         if let Err(error) = prepared {
-            // What matters is why it could not be made, not that it could not be removed.
-            let _ = location.remove();
+            if object.is_at(&location.path()) {
+                // What matters is why it could not be made, not that it could not be removed.
+                let _ = location.remove();
+            }
             return Err(error);
         }
         Ok(object)
@@ -207,19 +226,51 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOSPC` where the file system is too small; then its size is unchanged.
+    /// [`Error::File`]: `ENOSPC` where the file system is too small, `EFBIG` where a limit is met; then
+    /// its size is unchanged, and what was taken is given back.
     pub fn grow(&self, size: u64) -> Result<()> {
-        if self.size()? >= size {
+        let old = self.size()?;
+        if old >= size {
             return Ok(());
         }
         // `ftruncate(2)` past the space of a tmpfs succeeds, and the first write there would kill
         // the process that does it.
-        sys::allocate(&self.file, size).map_err(|errno| Error::File {
+        self.fits(old, size).and_then(|()| self.allocate(old, size)).map_err(|errno| Error::File {
             call: "posix_fallocate",
             path: self.path.clone(),
             size,
             errno,
         })
+    }
+
+    /// Answers as the kernel would, but before it fills the file system to find that out.
+    fn fits(&self, old: u64, size: u64) -> Result<(), Errno> {
+        if i64::try_from(size).is_err() {
+            return Err(Errno::EFBIG);
+        }
+        let fits = sys::room(self.file.as_fd()).is_none_or(|room| {
+            let blocks = |bytes: u64| bytes.div_ceil(room.block);
+            blocks(size) - blocks(old) <= room.free / room.block
+        });
+        if fits { Ok(()) } else { Err(Errno::ENOSPC) }
+    }
+
+    fn allocate(&self, old: u64, size: u64) -> Result<(), Errno> {
+        sys::allocate(&self.file, old..size).inspect_err(|_| {
+            // Most file systems keep what they had given before they found no more. Where it has all
+            // of its size by now, somebody else was more fortunate.
+            if self.size().is_ok_and(|now| now < size) {
+                // What matters is why it could not grow.
+                let _ = self.file.set_len(old);
+            }
+        })
+    }
+
+    /// Whether the name still is this object's.
+    fn is_at(&self, path: &Path) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let (own, named) = (self.metadata(), fs::symlink_metadata(path));
+        own.is_ok_and(|own| named.is_ok_and(|named| identity(named) == identity(own)))
     }
 
     /// The path of the file behind the object.

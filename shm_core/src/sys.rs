@@ -4,17 +4,20 @@
 //! what they ask for. Nothing is interpreted: errors are the bare [`Errno`].
 #![expect(unsafe_code, reason = "system calls; each block argues for itself")]
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::{self, NonNull};
 
 use crate::Errno;
 
 mod carriers;
+mod files;
+mod signals;
 
 pub(crate) use carriers::*;
+pub(crate) use files::*;
+pub(crate) use signals::*;
 
 /// `shm_perm.mode`: removed, and gone with its last detach (`linux/shm.h`).
 pub(crate) const SHM_DEST: u32 = 0o1000;
@@ -243,40 +246,6 @@ pub(crate) fn shm_control(id: i32, command: Control) -> Result<(), Errno> {
     check(unsafe { libc::shmctl(id, command, ptr::null_mut()) }).map(drop)
 }
 
-/// `shm_open(3)`.
-pub(crate) fn shm_open(name: &CStr, flags: i32, mode: libc::mode_t) -> Result<File, Errno> {
-    // SAFETY: `name` ends with a NUL and lives through the call.
-    let fd = check(unsafe { libc::shm_open(name.as_ptr(), flags, mode) })?;
-    // SAFETY: the call just returned this descriptor, so nobody else owns it.
-    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
-}
-
-/// `shm_unlink(3)`.
-pub(crate) fn shm_unlink(name: &CStr) -> Result<(), Errno> {
-    // SAFETY: `name` ends with a NUL and lives through the call.
-    check(unsafe { libc::shm_unlink(name.as_ptr()) }).map(drop)
-}
-
-/// `posix_fallocate(3)` from the file's start: its first `size` bytes have memory behind them.
-pub(crate) fn allocate(file: &File, size: u64) -> Result<(), Errno> {
-    let size = libc::off_t::try_from(size).map_err(|_| Errno::EFBIG)?;
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; the rest are integers.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, size) } {
-        0 => Ok(()),
-        number => Err(Errno::from_raw(number)),
-    }
-}
-
-/// Bytes that are free on the file system of `path`, by `statvfs(3)`.
-pub(crate) fn free_space(path: &CStr) -> Result<u64, Errno> {
-    let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
-    // SAFETY: the path ends with a NUL, the buffer is a live statvfs.
-    check(unsafe { libc::statvfs(path.as_ptr(), buffer.as_mut_ptr()) })?;
-    // SAFETY: it was zeroed and then filled; it holds integers alone.
-    let stat = unsafe { buffer.assume_init() };
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
 /// `ioctl(NS_GET_ID)`: the id of the namespace behind a descriptor, never used twice.
 pub(crate) fn namespace_id(namespace: &File) -> Result<u64, Errno> {
     let mut id = 0_u64;
@@ -299,8 +268,9 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Opens `/dev/null` for each of the descriptors 0, 1 and 2 that is closed: otherwise the next
-/// file that is opened becomes standard output, and messages are written into it.
+/// Fills in each of the descriptors 0, 1 and 2 that is closed: otherwise the next file that is opened
+/// becomes standard output, and messages are written into it. To read or to write what is filled in
+/// is EBADF, as if it were still closed. It needs no `/dev`.
 pub(crate) fn open_standard_descriptors() {
     let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: the array is live and has three elements; no events are asked for, so poll only
@@ -309,6 +279,6 @@ pub(crate) fn open_standard_descriptors() {
     for _ in descriptors.iter().filter(|fd| polled > 0 && fd.revents & libc::POLLNVAL != 0) {
         // The lowest closed descriptor is taken each time.
         // SAFETY: the path ends with a NUL. The descriptor is meant to stay open for good.
-        unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        unsafe { libc::open(c"/".as_ptr(), libc::O_PATH) };
     }
 }

@@ -131,6 +131,17 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
 /// XML 1.0 forbids.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
+    escape_where(bytes, |character| !matches!(character, '\n' | '\t') && is_unseen(character))
+}
+
+/// `bytes` as [`escape`] has them, but in one line: newlines and tabs are escaped too. For a name or a
+/// path in a message, which could look like another line of it otherwise.
+#[must_use]
+pub fn escape_line(bytes: &[u8]) -> String {
+    escape_where(bytes, is_unseen)
+}
+
+fn escape_where(bytes: &[u8], escaped: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(bytes.len());
     let hexadecimal = |out: &mut String, bytes: &[u8]| {
         use std::fmt::Write;
@@ -141,7 +152,7 @@ pub fn escape(bytes: &[u8]) -> String {
     };
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if needs_escape(character) {
+            if escaped(character) {
                 hexadecimal(&mut out, character.encode_utf8(&mut [0; 4]).as_bytes());
             } else {
                 out.push(character);
@@ -153,9 +164,8 @@ pub fn escape(bytes: &[u8]) -> String {
 }
 
 /// Whether a reader would not see `character`, or see others in another order because of it.
-fn needs_escape(character: char) -> bool {
+fn is_unseen(character: char) -> bool {
     match character {
-        '\n' | '\t' => false,
         // Printable ASCII first: nearly every character is.
         ' '..='~' => false,
         _ => character.is_control() || is_noncharacter(character) || is_invisible(character),
@@ -192,7 +202,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Escaped, Spaced, escape, spaced};
+    use super::{Escaped, Spaced, escape, escape_line, spaced};
 
     #[test]
     fn a_terminal_is_not_driven_by_what_somebody_wrote() {
@@ -221,6 +231,12 @@ mod tests {
         assert_eq!(escape(b"cod\xe2\x80\xaeexe.txt"), "cod\\xe2\\x80\\xaeexe.txt");
         let seen = "ASCII ~ \u{a0}ä ø Ж א ع १ 共享 한 \u{fffd} 🦀 \u{301} \u{e000}";
         assert_eq!(escape(seen.as_bytes()), seen);
+    }
+
+    #[test]
+    fn a_name_cannot_look_like_another_line() {
+        assert_eq!(escape_line(b"a\nhint: run it\t\xff"), "a\\x0ahint: run it\\x09\\xff");
+        assert_eq!(escape_line("共享".as_bytes()), "共享");
     }
 
     proptest! {

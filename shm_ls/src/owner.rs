@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 
+use shm_core::text::escape_line;
+
 /// The names in `/etc/passwd`, by user id.
 ///
 /// The C library would also ask LDAP and the like, through plug-ins that a static program cannot
@@ -26,7 +28,8 @@ impl Owners {
                 && let Ok(uid) = uid.parse()
                 // An image brings its own file: what could drive a terminal is no name.
                 && !name.is_empty()
-                && !name.contains(|c: char| c.is_control() || c.is_whitespace())
+                && !name.contains(char::is_whitespace)
+                && escape_line(name.as_bytes()) == name
             {
                 // The first line for a user id is the one that getpwuid(3) returns.
                 owners.entry(uid).or_insert_with(|| name.to_owned());
@@ -48,9 +51,11 @@ mod tests {
 
     #[test]
     fn what_would_drive_a_terminal_or_break_a_column_is_no_name() {
-        let owners =
-            Owners::parse(b"\x1b[2Jx:x:1:1::/:\n\xc2\x9b2J:x:2:2::/:\na b:x:3:3::/:\n:x:4:4::/:\n");
-        assert!((1..=4).all(|uid| owners.name(uid).is_none()), "{owners:?}");
+        let owners = Owners::parse(
+            b"\x1b[2Jx:x:1:1::/:\n\xc2\x9b2J:x:2:2::/:\na b:x:3:3::/:\n:x:4:4::/:\n\
+            \xe2\x80\xaetoor:x:5:5::/:\n",
+        );
+        assert!((1..=5).all(|uid| owners.name(uid).is_none()), "{owners:?}");
     }
 
     #[test]

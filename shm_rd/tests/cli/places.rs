@@ -145,10 +145,14 @@ fn a_fifo_a_directory_and_a_device_are_refused_at_once() {
     let fifo = folder.path().join("fifo");
     Command::new("mkfifo").arg(&fifo).arg(name.location().path()).assert().success();
     let refused = "failed, errno: 22 msg: Invalid argument\ncause: ";
-    for path in [&fifo, folder.path(), Path::new("/dev/zero")] {
-        shm_rd().arg("--file").arg(path).assert().code(255).stdout("shm read failed\n").stderr(
-            starts_with(format!("open {refused}{} is not a regular file\n", path.display())),
-        );
+    for (path, kind) in [
+        (&*fifo, "a FIFO"),
+        (folder.path(), "a directory"),
+        (Path::new("/dev/zero"), "a character device"),
+    ] {
+        let named = format!("open {refused}{} is {kind}, not a regular file\n", path.display());
+        let assert = shm_rd().arg("--file").arg(path).assert().code(255);
+        assert.stdout("shm read failed\n").stderr(starts_with(named));
     }
     let posix = shm_rd().args(["--posix", &name]).assert().code(255);
     posix.stderr(starts_with(format!("shm_open {refused}/dev/shm{}", &*name)));

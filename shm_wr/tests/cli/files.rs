@@ -57,10 +57,10 @@ fn create_new_refuses_a_file_that_is_there() {
 }
 
 /// Whatever is there and no regular file is refused with a reason, and left as it was.
-fn is_refused_and_left(path: &Path) {
+fn is_refused_and_left(path: &Path, kind: &str) {
     for arguments in [&["x"][..], &["--remove"]] {
         on(path).args(arguments).assert().code(255).stderr(
-            contains(format!("\ncause: {} is not a regular file\n", path.display()))
+            contains(format!("\ncause: {} is {kind}, not a regular file\n", path.display()))
                 .and(contains("\nhint: name a regular file, or one that is not there yet\n")),
         );
     }
@@ -71,14 +71,14 @@ fn a_fifo_is_refused_without_waiting_for_a_peer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     Command::new("mkfifo").arg(&path).assert().success();
-    is_refused_and_left(&path);
+    is_refused_and_left(&path, "a FIFO");
     assert!(path.metadata().unwrap().file_type().is_fifo());
 }
 
 #[test]
 fn a_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    is_refused_and_left(folder.path());
+    is_refused_and_left(folder.path(), "a directory");
     assert!(folder.path().is_dir());
 }
 
@@ -87,7 +87,7 @@ fn a_socket_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    is_refused_and_left(&path);
+    is_refused_and_left(&path, "a socket");
     assert!(path.metadata().unwrap().file_type().is_socket());
 }
 
@@ -96,7 +96,7 @@ fn a_device_is_refused() {
     on(Path::new("/dev/null")).arg("x").assert().code(255).stdout("shm write failed\n").stderr(
         starts_with(
             "open failed, errno: 22 msg: Invalid argument\n\
-             cause: /dev/null is not a regular file\n",
+             cause: /dev/null is a character device, not a regular file\n",
         ),
     );
 }
@@ -135,7 +135,9 @@ fn a_link_is_followed_to_its_file_and_removed_without_it() {
     assert!(file.exists() && !link.is_symlink());
     // A link that leads nowhere is an error, not an endless attempt to make the file.
     symlink(folder.path().join("nowhere"), &link).unwrap();
-    on(&link).arg("x").assert().code(255).stderr(starts_with("open failed, errno: 2 "));
+    on(&link).arg("x").assert().code(255).stderr(
+        starts_with("open failed, errno: 2 ").and(contains("is a link that leads nowhere\n")),
+    );
 }
 
 #[test]

@@ -1,0 +1,179 @@
+//! What made a call on a POSIX object or a file fail.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, FileType};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use super::{Diagnosis, descriptors_used_up};
+use crate::posix::DIRECTORY;
+use crate::posix::caution::{self, Trap, folder_of};
+use crate::{Errno, sys, text};
+
+/// As long a path is shown whole, in bytes.
+const SHOWN: usize = 512;
+
+pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
+    let posix = path.starts_with(DIRECTORY);
+    if let Some(diagnosis) = descriptors_used_up(errno) {
+        return diagnosis;
+    }
+    if let Some(name) = made_up_by_kernel(path) {
+        return Diagnosis::new(
+            format!(
+                "{} is on a file system that the kernel makes up ({name}), whose files share no memory",
+                shown(path)
+            ),
+            "name a file on a volume",
+        );
+    }
+    match errno {
+        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
+            format!("there is no {DIRECTORY}"),
+            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
+        ),
+        Errno::ENOENT if !posix && !folder_of(path).is_dir() => Diagnosis::new(
+            format!("there is no directory for {}", shown(path)),
+            "make it first, or mount the volume that has it",
+        ),
+        Errno::ENOENT if path.is_symlink() => Diagnosis::new(
+            format!("{} is a link that leads nowhere", shown(path)),
+            "name the file itself, or remove the link first (--remove)",
+        ),
+        Errno::ENOENT => Diagnosis::new(
+            format!("there is no {}", shown(path)),
+            "write it first, or run this where it was written: POSIX objects follow the mount \
+             of /dev/shm, files their volume",
+        ),
+        Errno::EEXIST => Diagnosis::new(
+            format!("{} is there already", shown(path)),
+            "leave out --create-new to write to it, or choose another name",
+        ),
+        Errno::EACCES | Errno::EPERM => denied(path, posix),
+        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => {
+            Diagnosis::new(not_regular(path), "name a regular file, or one that is not there yet")
+        }
+        Errno::EFBIG => too_large(path, size),
+        Errno::EDQUOT => Diagnosis::new(
+            format!(
+                "{size} bytes are more than the disk quota on {} allows",
+                shown(folder_of(path))
+            ),
+            "give a smaller --size, or remove what is not used",
+        ),
+        Errno::ENOSPC => no_space(path, size),
+        Errno::EROFS => Diagnosis::new(
+            format!("{} is on a file system that is mounted read-only", shown(path)),
+            "name a file on a volume that is writable",
+        ),
+        Errno::ENAMETOOLONG => Diagnosis::new(
+            format!(
+                "the path has {} bytes: the kernel takes 4095, and 255 between two slashes",
+                path.as_os_str().len()
+            ),
+            "change into a directory further down (cd), and name the file from there",
+        ),
+        // The message of the call does not say which file it was about.
+        _ => Diagnosis::new(
+            format!("{} cannot be used: {errno}", shown(path)),
+            "name a regular file, or one that is not there yet",
+        ),
+    }
+}
+
+/// A path as it can be shown in a line.
+fn shown(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.len() <= SHOWN {
+        return text::escape_line(bytes);
+    }
+    let (start, end) = (&bytes[..SHOWN / 2], &bytes[bytes.len() - SHOWN / 2..]);
+    format!("{}[...]{}", text::escape_line(start), text::escape_line(end))
+}
+
+/// The name of the file system that has a path, or would have it, if the kernel makes it up.
+fn made_up_by_kernel(path: &Path) -> Option<&'static str> {
+    caution::file_system_of(path).or_else(|| {
+        let missing = fs::metadata(path).is_err();
+        caution::file_system_of(folder_of(path)).filter(|_| missing)
+    })
+}
+
+fn denied(path: &Path, posix: bool) -> Diagnosis {
+    match caution::trap(path) {
+        Some(Trap::Link { path, target, owner }) => Diagnosis::new(
+            format!(
+                "{} is a link that user {owner} has put into a sticky directory that everybody may \
+                 write to, and is not followed",
+                shown(&path)
+            ),
+            format!("if you trust it, name the file that it leads to, {}", shown(&target)),
+        ),
+        Some(Trap::File { owner }) if !posix => Diagnosis::new(
+            format!(
+                "{} is a file of user {owner} in a sticky directory that everybody may write to, and \
+                 is not written to",
+                shown(path)
+            ),
+            "run this as that user, or name a file in a directory that not everybody may write to",
+        ),
+        _ => Diagnosis::new(
+            format!("user {} may not access {}", sys::effective_uid(), shown(path)),
+            "run this as its owner, or have the writer give --mode 0666",
+        ),
+    }
+}
+
+fn not_regular(path: &Path) -> String {
+    let kind = |kind: FileType| match () {
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_char_device() => "a character device",
+        () if kind.is_block_device() => "a block device",
+        () => "a link",
+    };
+    match fs::symlink_metadata(path).and_then(|link| {
+        // A POSIX object is no link.
+        if path.starts_with(DIRECTORY) { Ok(link) } else { fs::metadata(path) }
+    }) {
+        Ok(metadata) if !metadata.is_file() => {
+            format!("{} is {}, not a regular file", shown(path), kind(metadata.file_type()))
+        }
+        _ => format!("{} is not a regular file", shown(path)),
+    }
+}
+
+fn too_large(path: &Path, size: u64) -> Diagnosis {
+    match sys::file_size_limit().filter(|limit| *limit < size) {
+        Some(limit) => Diagnosis::new(
+            format!("{size} bytes are more than the limit on the size of a file, {limit} bytes"),
+            "give a smaller --size, or raise the limit: ulimit -f",
+        ),
+        None => Diagnosis::new(
+            format!(
+                "{size} bytes are more than a file can have on the file system of {}",
+                shown(folder_of(path))
+            ),
+            "give a smaller --size",
+        ),
+    }
+}
+
+fn no_space(path: &Path, size: u64) -> Diagnosis {
+    let folder = folder_of(path);
+    let room = File::open(folder).ok().and_then(|folder| sys::room(folder.as_fd()));
+    let mut cause = format!("{size} bytes do not fit into {}", shown(folder));
+    if let Some(room) = room {
+        let _ = write!(cause, ", which has {} bytes free", room.free);
+    }
+    Diagnosis::new(
+        cause,
+        if path.starts_with(DIRECTORY) {
+            "give a smaller --size, or the container a larger /dev/shm: --shm-size"
+        } else {
+            "give a smaller --size, or make room on that file system"
+        },
+    )
+}

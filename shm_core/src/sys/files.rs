@@ -1,0 +1,87 @@
+//! The calls on POSIX objects, files and their file systems.
+
+use std::ffi::CStr;
+use std::fs::File;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use super::{check, effective_uid};
+use crate::Errno;
+
+/// `shm_open(3)`.
+pub(crate) fn shm_open(name: &CStr, flags: i32, mode: libc::mode_t) -> Result<File, Errno> {
+    // SAFETY: `name` ends with a NUL and lives through the call.
+    let fd = check(unsafe { libc::shm_open(name.as_ptr(), flags, mode) })?;
+    // SAFETY: the call just returned this descriptor, so nobody else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
+}
+
+/// `shm_unlink(3)`.
+pub(crate) fn shm_unlink(name: &CStr) -> Result<(), Errno> {
+    // SAFETY: `name` ends with a NUL and lives through the call.
+    check(unsafe { libc::shm_unlink(name.as_ptr()) }).map(drop)
+}
+
+/// `posix_fallocate(3)`: the bytes of `range` have memory behind them.
+pub(crate) fn allocate(file: &File, range: Range<u64>) -> Result<(), Errno> {
+    let length = range.end.saturating_sub(range.start);
+    let (start, length) = (offset(range.start)?, offset(length)?);
+    // SAFETY: the descriptor is open for as long as `file` is borrowed; the rest are integers.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), start, length) } {
+        0 => Ok(()),
+        number => Err(Errno::from_raw(number)),
+    }
+}
+
+fn offset(number: u64) -> Result<libc::off_t, Errno> {
+    libc::off_t::try_from(number).map_err(|_| Errno::EFBIG)
+}
+
+/// What a file system has left for this user, in bytes.
+pub(crate) struct Room {
+    pub(crate) free: u64,
+    /// What it gives out at once.
+    pub(crate) block: u64,
+}
+
+/// The room on the file system of an open file, by `fstatvfs(3)`; `None` where it is without bounds, or
+/// not told.
+pub(crate) fn room(file: BorrowedFd) -> Option<Room> {
+    let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statvfs.
+    check(unsafe { libc::fstatvfs(file.as_raw_fd(), buffer.as_mut_ptr()) }).ok()?;
+    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    let stat = unsafe { buffer.assume_init() };
+    if stat.f_blocks == 0 || stat.f_frsize == 0 {
+        return None;
+    }
+    // Some blocks are kept for root alone.
+    let blocks = if effective_uid() == 0 { stat.f_bfree } else { stat.f_bavail };
+    Some(Room { free: blocks.saturating_mul(stat.f_frsize), block: stat.f_frsize })
+}
+
+/// How large this process may make a file, `RLIMIT_FSIZE`; `None` where there is no limit.
+pub(crate) fn file_size_limit() -> Option<u64> {
+    let mut buffer = MaybeUninit::<libc::rlimit>::zeroed();
+    // SAFETY: the buffer is a live rlimit.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, buffer.as_mut_ptr()) }).ok()?;
+    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    let limit = unsafe { buffer.assume_init() };
+    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
+}
+
+/// The kind of the file system that has an open file: `f_type` of `fstatfs(2)`, which is 32 bits wide.
+pub(crate) fn file_system(file: BorrowedFd) -> Result<u32, Errno> {
+    let mut buffer = MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statfs.
+    check(unsafe { libc::fstatfs(file.as_raw_fd(), buffer.as_mut_ptr()) })?;
+    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    let stat = unsafe { buffer.assume_init() };
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "libc's type is wider, and signed, on some machines"
+    )]
+    Ok(stat.f_type as u32)
+}

@@ -3,17 +3,22 @@
 //! Before `main`, the standard library looks up the stack's bounds (with glibc: by reading and
 //! scanning `/proc/self/maps`) for a handler that explains stack overflows. For a tool that lives
 //! for a millisecond that is over a quarter of all instructions and half of the system calls.
-//! [`entry_point!`](crate::entry_point) keeps what matters (the standard descriptors are open)
-//! and leaves the rest out. SIGPIPE keeps the action that it was started with, the default one as
+//! [`entry_point!`](crate::entry_point) keeps what matters (no file becomes a standard descriptor that
+//! was closed) and leaves the rest out. A write past `RLIMIT_FSIZE` is an error. SIGPIPE keeps the action that it was started with, the default one as
 //! a rule: a closed pipe ends the program without a word, as it does every C program.
 #![expect(unsafe_code, reason = "the C entry point; each block argues for itself")]
 
 pub mod arena;
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::sys;
+use crate::{Descriptor, sys, text};
+
+/// The exit status for a command line that is none.
+const WRONG_USAGE: u8 = 2;
 
 /// Makes `$run`, a `fn(Vec<OsString>) -> u8` from arguments to exit status, the program's entry;
 /// the crate says `#![no_main]`. Without debug assertions its allocator is an
@@ -39,6 +44,26 @@ macro_rules! entry_point {
     };
 }
 
+/// Prints what a command line's parser says, and returns the exit status. What was `asked_for`, such
+/// as `--help`, goes to standard output: 0, or `failed` where that does not take it. Wrong usage goes
+/// to standard error: 2. What a terminal could obey in an argument that is quoted is escaped.
+#[must_use]
+pub fn say_of_command_line(message: &str, asked_for: bool, failed: u8) -> u8 {
+    let message = text::escape(message.as_bytes());
+    if !asked_for {
+        // With standard error gone there is nobody left to tell.
+        let _ = io::stderr().write_all(message.as_bytes());
+        return WRONG_USAGE;
+    }
+    match Descriptor(io::stdout().as_fd()).write_all(message.as_bytes()) {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "standard output failed: {error}");
+            failed
+        }
+    }
+}
+
 /// What [`entry_point!`](crate::entry_point) expands to.
 ///
 /// # Safety
@@ -50,6 +75,7 @@ pub unsafe fn start(
     run: fn(Vec<OsString>) -> u8,
 ) -> c_int {
     sys::open_standard_descriptors();
+    sys::ignore_file_size_signal();
     let argument = |index| {
         // SAFETY: the caller vouches for `count` pointers from `vector` on, and index < count.
         let pointer = unsafe { *vector.wrapping_add(index) };

@@ -45,6 +45,7 @@ pub mod posix;
 pub mod progress;
 pub mod segment;
 pub mod stat;
+pub mod stop;
 mod sys;
 pub mod table;
 pub mod text;

@@ -10,6 +10,9 @@ use shm_core::{Failure, IpcNamespace, Limits, Stat, Usage};
 use crate::args::Args;
 use crate::owner::Owners;
 
+/// The exit status where there is no listing, or it could not be printed.
+pub const FAILED: u8 = 1;
+
 /// Why there is no listing.
 #[derive(Debug)]
 pub enum Interruption {
@@ -113,5 +116,5 @@ pub fn exit_status(
         }
         Interruption::Memory(error) => writeln!(stderr, "{error}"),
     };
-    1
+    FAILED
 }

@@ -3,17 +3,28 @@
 #![no_main]
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufWriter};
+use std::os::fd::AsFd;
 
 use clap::Parser;
+use shm_core::Descriptor;
+use shm_core::entry::say_of_command_line;
 use shm_ls::{args::Args, list, watch};
 
 shm_core::entry_point!(run);
 
 fn run(args: Vec<OsString>) -> u8 {
-    let args = Args::parse_from(args);
-    let (mut stdout, stderr) = (io::stdout().lock(), io::stderr().lock());
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
+            return say_of_command_line(&message, asked_for, list::FAILED);
+        }
+    };
+    let stdout = io::stdout();
+    // Not the standard library's, for which a descriptor that is closed takes everything.
+    let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
-        if args.watch { watch::run(args.json, &mut stdout) } else { list::run(&args, &mut stdout) };
-    list::exit_status(done, args.json, stdout, stderr)
+        if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };
+    list::exit_status(done, args.json, output, io::stderr())
 }

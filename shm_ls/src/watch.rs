@@ -7,15 +7,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
 use shm_core::stat::SegmentId;
+use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::list::{Interruption, print_json};
 
@@ -68,13 +65,7 @@ struct Started {
 ///
 /// Where the kernel does not give the listing or the output does not take the lines.
 pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), Interruption> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let (stop, stopped) = mpsc::channel();
-    thread::spawn(move || {
-        // The receiver lives until the program ends.
-        let _ = signals.forever().next().map(|signal| stop.send(signal));
-    });
-
+    let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
     if json {
         print_json(&Started { event: "watching", ipc_namespace }, stdout)?;
@@ -95,7 +86,7 @@ pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), Interruption> {
         }
         stdout.flush()?;
         before = now;
-        if stopped.recv_timeout(LOOK_EVERY) != Err(RecvTimeoutError::Timeout) {
+        if signals.wait(LOOK_EVERY) {
             return Ok(());
         }
     }

@@ -85,11 +85,17 @@ fn json_has_the_limits_and_what_is_used_of_them() {
 
 #[test]
 fn output_that_cannot_be_written_is_told() {
-    for option in ["", "--limits", "--json", "--watch"] {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", "exec \"$0\" $1 >/dev/full"]).arg(env!("CARGO_BIN_EXE_shm_ls"));
-        let told = "standard output failed: No space left on device (os error 28)\n";
-        shell.arg(option).assert().code(1).stderr(told);
+    for (output, reason) in [
+        (">/dev/full", "No space left on device (os error 28)"),
+        (">&-", "Bad file descriptor (os error 9)"),
+    ] {
+        for option in ["", "--limits", "--json", "--watch", "--watch --json", "--help"] {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("exec \"$0\" $1 {output}")]);
+            shell.arg(env!("CARGO_BIN_EXE_shm_ls")).arg(option);
+            let told = format!("standard output failed: {reason}\n");
+            shell.assert().code(1).stderr(told);
+        }
     }
 }
 

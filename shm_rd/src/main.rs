@@ -8,13 +8,20 @@ use std::os::fd::AsFd;
 
 use clap::Parser;
 use shm_core::Descriptor;
+use shm_core::entry::say_of_command_line;
 use shm_rd::{args::Args, read};
 
 shm_core::entry_point!(run);
 
 // Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
 fn run(args: Vec<OsString>) -> u8 {
-    let args = Args::parse_from(args);
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
+            return say_of_command_line(&message, asked_for, read::FAILED);
+        }
+    };
     let stdout = io::stdout();
     read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr())
 }

@@ -72,7 +72,7 @@ impl From<io::Error> for Interruption {
 }
 
 /// The status that a C program's `return -1` becomes.
-const FAILED: u8 = 255;
+pub const FAILED: u8 = 255;
 /// How much is read and written at once, in bytes: what stays in the processor's cache.
 const PIECE: usize = 64 * 1024;
 const FIRST_PIECE: usize = 4096;

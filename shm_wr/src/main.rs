@@ -3,18 +3,27 @@
 #![no_main]
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 
 use clap::Parser;
 use shm_core::Descriptor;
+use shm_core::entry::say_of_command_line;
 use shm_wr::{args::Args, write};
 
 shm_core::entry_point!(run);
 
 // Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
 fn run(args: Vec<OsString>) -> u8 {
-    let args = Args::parse_from(args);
-    let stdin = io::stdin();
-    write::run(&args, Descriptor(stdin.as_fd()), io::stdout().lock(), io::stderr())
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(error) => {
+            let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
+            return say_of_command_line(&message, asked_for, write::FAILED);
+        }
+    };
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    // Not the standard library's, for which a descriptor that is closed takes everything.
+    let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));
+    write::run(&args, Descriptor(stdin.as_fd()), output, io::stderr())
 }

@@ -17,7 +17,7 @@ use crate::framed;
 use crate::stream::{self, JUDGED};
 
 /// The status that a C program's `return -1` becomes.
-const FAILED: u8 = 255;
+pub const FAILED: u8 = 255;
 pub(crate) const DEFAULT_SIZE: usize = 1024;
 pub(crate) const DEFAULT_MODE: u32 = 0o666;
 const NO_TEXT: &str = "place input str, example: ./shm_wr abcd";

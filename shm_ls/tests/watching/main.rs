@@ -5,13 +5,15 @@
 mod isolation;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use isolation::{Trial, trials};
+use isolation::{ANOTHER_USER, Trial, trials};
 use serde_json::{Value, json};
 use shm_core::{IpcNamespace, Key, Segment};
 
@@ -38,8 +40,13 @@ struct Watch {
 impl Watch {
     /// Starts it, with `around` before it on the command line, and waits for its first line.
     fn start(around: &str, options: &str) -> (Self, String) {
+        Self::of(Path::new(env!("CARGO_BIN_EXE_shm_ls")), around, options)
+    }
+
+    /// The same with a copy of the program.
+    fn of(program: &Path, around: &str, options: &str) -> (Self, String) {
         let log = tempfile::NamedTempFile::new().unwrap();
-        let program = env!("CARGO_BIN_EXE_shm_ls");
+        let program = program.display();
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("exec {around} '{program}' --watch {options} >\"$0\"")]);
         shell.arg(log.path()).timeout(Duration::from_secs(30));
@@ -152,6 +159,18 @@ fn the_first_process_of_a_pid_namespace_ends_at_once_too() {
     watch.stop("TERM");
 }
 
+fn it_needs_no_thread() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.path().join("shm_ls");
+    fs::copy(env!("CARGO_BIN_EXE_shm_ls"), &program).unwrap();
+    // Root may make as many as it likes.
+    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups prlimit --nproc=1";
+    let (watch, first) = Watch::of(&program, user, "");
+    assert!(first.starts_with("watching ipc:["), "{first}");
+    watch.stop("TERM");
+}
+
 fn a_reader_that_goes_ends_it_with_the_next_line() {
     let program = env!("CARGO_BIN_EXE_shm_ls");
     let mut shell = Command::new("sh");
@@ -180,6 +199,8 @@ fn main() -> ExitCode {
             an_interrupt_and_a_hangup_end_it_too,
             the_first_process_of_a_pid_namespace_ends_at_once_too,
             a_reader_that_goes_ends_it_with_the_next_line;
+        Trial::private, &[ANOTHER_USER] =>
+            it_needs_no_thread;
     ];
     isolation::main(trials, Vec::new)
 }

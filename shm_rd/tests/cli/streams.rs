@@ -3,6 +3,7 @@
 use std::fs;
 
 use assert_cmd::Command;
+use predicates::str::starts_with;
 
 use crate::put;
 use crate::scratch::ScratchKey;
@@ -46,7 +47,27 @@ fn a_closed_standard_output_does_not_become_the_shared_file() {
     let path = file.path().to_str().unwrap();
     for closed in [">&-", ">&- 2>&-", "<&- >&- 2>&-"] {
         let script = format!("exec \"$0\" \"$@\" {closed}");
-        shell(&script, &["--file", path]).assert().code(0);
+        shell(&script, &["--file", path]).assert().code(255);
         assert_eq!(fs::read(&file).unwrap(), before, "{closed}");
+    }
+}
+
+#[test]
+fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
+    let key = ScratchKey::new();
+    put(*key, b"hello");
+    let key = key.to_string();
+    let address = ["--key", &key];
+    for (output, reason) in [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on")] {
+        let script = format!("exec \"$0\" \"$@\" {output}");
+        for form in [&[][..], &["--raw"], &["--json"], &["--checksum"], &["--raw", "--checksum"]] {
+            let arguments = [&address[..], form].concat();
+            let said = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &arguments).assert().code(255).stderr(said);
+        }
+        for asked in ["--help", "--version"] {
+            let said = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &[asked]).assert().code(255).stderr(said);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use assert_cmd::Command;
+use predicates::str::starts_with;
 
 use crate::scratch::ScratchKey;
 use crate::text_at;
@@ -42,7 +43,7 @@ fn a_closed_standard_output_does_not_become_the_shared_file() {
     let path = file.path().to_str().unwrap();
     for closed in [">&-", ">&- 2>&-", "<&- >&- 2>&-"] {
         let script = format!("exec \"$0\" \"$@\" {closed}");
-        shell(&script, &["--file", path, "--size", "6", "hello"]).assert().code(0).stdout("");
+        shell(&script, &["--file", path, "--size", "6", "hello"]).assert().code(255);
         assert_eq!(fs::read(&file).unwrap(), b"hello\0", "{closed}");
     }
     // The message of an error does not either.
@@ -53,13 +54,33 @@ fn a_closed_standard_output_does_not_become_the_shared_file() {
 }
 
 #[test]
-fn a_closed_standard_input_is_an_empty_text_and_not_the_shared_file() {
+fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
+    let key = ScratchKey::new();
+    let key = key.to_string();
+    for (output, reason) in [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on")] {
+        let script = format!("exec \"$0\" \"$@\" {output}");
+        for form in [&["x"][..], &["x", "--json"], &["x", "--checksum"], &["--remove"]] {
+            let arguments = [&["--key", &key][..], form].concat();
+            let said = starts_with(format!("the output failed: {reason}"));
+            shell(&script, &arguments).assert().code(255).stderr(said);
+        }
+        for asked in ["--help", "--version"] {
+            let said = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &[asked]).assert().code(255).stderr(said);
+        }
+    }
+}
+
+#[test]
+fn a_closed_standard_input_is_told_and_not_the_shared_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, "before").unwrap();
     let path = file.path().to_str().unwrap();
     let arguments = ["--file", path, "--size", "6", "--stdin", "--truncate"];
-    shell("exec \"$0\" \"$@\" <&-", &arguments).assert().code(0);
-    assert_eq!(fs::read(&file).unwrap(), b"\0efore");
+    let told = "standard input cannot be read: Bad file descriptor";
+    let assert = shell("exec \"$0\" \"$@\" <&-", &arguments).assert().code(255);
+    assert.stderr(starts_with(told));
+    assert_eq!(fs::read(&file).unwrap(), b"before");
 }
 
 #[test]
@@ -69,6 +90,6 @@ fn standard_input_that_cannot_be_read_is_told() {
     assert
         .code(255)
         .stdout("shm write failed\n")
-        .stderr(predicates::str::starts_with("standard input cannot be read: Is a directory"));
+        .stderr(starts_with("standard input cannot be read: Is a directory"));
     assert!(shm_core::Segment::find(*key).is_err());
 }

@@ -34,6 +34,7 @@ const BLOCK: usize = 8;
 /// A segment mapped for reading; detached when dropped.
 #[derive(Debug)]
 pub struct Attachment {
+    segment: Segment,
     address: NonNull<u8>,
     size: usize,
 }
@@ -53,10 +54,15 @@ impl Attachment {
         let address =
             sys::shmat(id.0, flags).map_err(|errno| Error::Attach { id, write, errno })?;
         // Owned from here on, so that an error below detaches it.
-        let mut attachment = Self { address, size: 0 };
+        let mut attachment = Self { segment, address, size: 0 };
         // A segment fits the address space: it has just been mapped.
         attachment.size = usize::try_from(segment.stat()?.size).unwrap_or(usize::MAX);
         Ok(attachment)
+    }
+
+    /// The segment.
+    pub(crate) fn segment(&self) -> Segment {
+        self.segment
     }
 
     /// The segment's size in bytes, as the kernel gives it; never 0.

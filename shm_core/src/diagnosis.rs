@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde::ser::{SerializeStruct, Serializer};
 
 use crate::stat::SegmentId;
-use crate::{Carrier, Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, sys, table};
+use crate::{
+    Carrier, Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, fault, sys, table,
+};
 
 /// What most likely made a call fail, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +38,7 @@ impl Diagnosis {
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(files::failed(path, *size, *errno)),
             Error::Carrier { carrier, errno, .. } => carrier_failed(*carrier, *errno),
+            Error::Fault { .. } => Some(fault::diagnosis("EFAULT")),
             Error::Frame { key, flaw } => Some(flaw.diagnosis(*key)),
             Error::Namespace { errno, .. } => {
                 Some(descriptors_used_up(*errno).unwrap_or_else(|| {

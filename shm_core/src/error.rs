@@ -95,6 +95,13 @@ pub enum Error {
         /// What is wrong.
         flaw: Flaw,
     },
+    /// A page of a segment that the kernel does not give, found out by a system call; see
+    /// [`fault`](crate::fault).
+    #[error("a page of segment {id} cannot be had")]
+    Fault {
+        /// The segment.
+        id: SegmentId,
+    },
     /// A name that no POSIX object can have.
     #[error("{0:?} is not a name for a POSIX object: one path component, up to 254 bytes")]
     Name(String),
@@ -120,7 +127,9 @@ impl Error {
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
             Self::File { call, .. } | Self::Carrier { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
-            Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Frame { .. } | Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => {
+                None
+            }
         }
     }
 
@@ -135,6 +144,7 @@ impl Error {
             | Self::File { errno, .. }
             | Self::Carrier { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
+            Self::Fault { .. } => Some(Errno::EFAULT),
             Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }

@@ -36,6 +36,7 @@ pub mod diagnosis;
 pub mod entry;
 pub mod errno;
 pub mod error;
+pub mod fault;
 pub mod frame;
 pub mod key;
 pub mod limits;

@@ -116,6 +116,35 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
+/// Writes JSON that shows all of its text on a terminal, and drives none: the characters that
+/// [`escape`] does not leave become `\uNNNN`, which is the same JSON. For a serializer, which writes
+/// whole characters.
+#[derive(Debug)]
+pub struct EscapedJson<W>(pub W);
+
+impl<W: Write> Write for EscapedJson<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for chunk in bytes.utf8_chunks() {
+            let mut rest = chunk.valid();
+            while let Some((place, character)) = rest.char_indices().find(|(_, it)| is_unseen(*it))
+            {
+                self.0.write_all(&rest.as_bytes()[..place])?;
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(self.0, "\\u{unit:04x}")?;
+                }
+                rest = &rest[place + character.len_utf8()..];
+            }
+            self.0.write_all(rest.as_bytes())?;
+            self.0.write_all(chunk.invalid())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// How many bytes at the end begin a character without finishing it.
 fn incomplete_tail(bytes: &[u8]) -> usize {
     let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
@@ -202,7 +231,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{Escaped, Spaced, escape, escape_line, spaced};
+    use super::{Escaped, EscapedJson, Spaced, escape, escape_line, spaced};
 
     #[test]
     fn a_terminal_is_not_driven_by_what_somebody_wrote() {
@@ -225,7 +254,8 @@ mod tests {
         ];
         for code in invisible {
             let character = char::from_u32(code).unwrap().to_string();
-            let spelled: String = character.bytes().map(|b| format!("\\x{b:02x}")).collect();
+            let bytes = character.bytes().map(|byte| format!("\\x{byte:02x}"));
+            let spelled = bytes.collect::<Vec<_>>().concat();
             assert_eq!(escape(character.as_bytes()), spelled, "U+{code:04X}");
         }
         assert_eq!(escape(b"cod\xe2\x80\xaeexe.txt"), "cod\\xe2\\x80\\xaeexe.txt");
@@ -249,6 +279,14 @@ mod tests {
             }
             writer.finish().unwrap();
             prop_assert_eq!(out, escape(&bytes).into_bytes());
+        }
+
+        #[test]
+        fn escaped_json_is_the_same_json(text: String) {
+            let mut out = Vec::new();
+            serde_json::to_writer(EscapedJson(&mut out), &text).unwrap();
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+            prop_assert!(!str::from_utf8(&out).unwrap().chars().any(super::is_unseen));
         }
 
         #[test]

@@ -177,7 +177,7 @@ impl Filling<'_> {
                 let filled = piece.start..piece.start + length;
                 landing.store(&filled).map(|()| filled).map_err(Interruption::Memory)
             }
-            Err(errno) => Err(Interruption::Descriptor(errno.into())),
+            Err(errno) => Err(self.interruption(errno)),
         };
         // Only a checksum has an order.
         let looked_at = landed.map(|filled| {
@@ -202,6 +202,16 @@ impl Filling<'_> {
         landing.release(piece);
         more
     }
+
+    /// Whose fault it is that a piece was not read.
+    fn interruption(&self, errno: Errno) -> Interruption {
+        match self.memory.segment() {
+            Some(segment) if errno == Errno::EFAULT => {
+                Interruption::Memory(Error::Fault { id: segment.id() })
+            }
+            _ => Interruption::Descriptor(errno.into()),
+        }
+    }
 }
 
 /// Has the kernel write the text of a segment to a descriptor, straight out of the attachment;
@@ -209,7 +219,8 @@ impl Filling<'_> {
 ///
 /// # Errors
 ///
-/// Those of `write(2)`, with a part of the text written.
+/// Those of `write(2)`, with a part of the text written; [`Error::Fault`] in one where the fault is the
+/// segment's.
 pub fn drain(
     attachment: &Attachment,
     target: BorrowedFd,
@@ -296,6 +307,10 @@ impl Draining<'_> {
         while !rest.is_empty() {
             match self.attachment.write_to(rest.clone(), self.target) {
                 Err(Errno::EINTR) => {}
+                Err(Errno::EFAULT) => {
+                    let id = self.attachment.segment().id();
+                    return Err(io::Error::other(Error::Fault { id }));
+                }
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => rest.start += count,
                 Err(errno) => return Err(errno.into()),

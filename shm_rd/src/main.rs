@@ -22,6 +22,7 @@ fn run(args: Vec<OsString>) -> u8 {
             return say_of_command_line(&message, asked_for, read::FAILED);
         }
     };
+    read::prepare_for_fault(&args);
     let stdout = io::stdout();
     read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr())
 }

@@ -8,10 +8,10 @@ use serde::Serialize;
 use shm_core::frame::Flaw;
 use shm_core::progress::Progress;
 use shm_core::stat::SegmentId;
-use shm_core::text::{Escaped, Spaced};
+use shm_core::text::{Escaped, EscapedJson, Spaced};
 use shm_core::{
     Address, Carrier, Checksum, Descriptor, Errno, Error, Failure, IpcNamespace, Memory, Segment,
-    Target, transfer,
+    Target, fault, transfer,
 };
 
 use crate::args::Args;
@@ -94,6 +94,17 @@ pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Wri
             FAILED
         }
     }
+}
+
+/// Has ready what is told of a page that cannot be had, which ends the process where it is touched. For
+/// the start of the program.
+pub fn prepare_for_fault(args: &Args) {
+    let Target::Memory(Address::SysV(key)) = args.target() else { return };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let failure = Interruption::Memory(fault::failure(key));
+    // To write to memory does not fail.
+    let _ = report(args, failure, &mut stdout, &mut stderr);
+    fault::end_with(stdout, stderr, FAILED);
 }
 
 fn report(
@@ -314,7 +325,7 @@ pub(crate) fn print(read: impl Serialize, stdout: &mut impl Write) -> io::Result
 }
 
 fn print_json(outcome: &Outcome<impl Serialize>, stdout: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *stdout, outcome)?;
+    serde_json::to_writer(EscapedJson(&mut *stdout), outcome)?;
     writeln!(stdout)?;
     stdout.flush()
 }

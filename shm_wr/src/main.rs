@@ -22,6 +22,7 @@ fn run(args: Vec<OsString>) -> u8 {
             return say_of_command_line(&message, asked_for, write::FAILED);
         }
     };
+    write::prepare_for_fault(&args);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     // Not the standard library's, for which a descriptor that is closed takes everything.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));

@@ -7,9 +7,10 @@ use std::os::unix::ffi::OsStrExt;
 use serde::Serialize;
 use shm_core::memory::WritableMemory;
 use shm_core::stat::SegmentId;
+use shm_core::text::EscapedJson;
 use shm_core::{
     Address, Carrier, Checksum, Descriptor, Errno, Error, Failure, IpcNamespace, Origin, Segment,
-    Target,
+    Target, fault,
 };
 
 use crate::args::Args;
@@ -95,6 +96,17 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
     }
 }
 
+/// Has ready what is told of a page that cannot be had, which ends the process where it is touched. For
+/// the start of the program.
+pub fn prepare_for_fault(args: &Args) {
+    let Target::Memory(Address::SysV(key)) = args.target() else { return };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let failed = Err::<Written, _>(fault::failure(key));
+    // To write to memory does not fail.
+    let _ = report(args, "write", failed, &mut stdout, &mut stderr);
+    fault::end_with(stdout, stderr, FAILED);
+}
+
 /// Prints the result; returns whether it was a success.
 fn report<T: Serialize + fmt::Display>(
     args: &Args,
@@ -110,7 +122,7 @@ fn report<T: Serialize + fmt::Display>(
                 Ok(value) => (Some(value), None),
                 Err(failure) => (None, Some(failure)),
             };
-            serde_json::to_writer(&mut *stdout, &Outcome { ok, result, error })?;
+            serde_json::to_writer(EscapedJson(&mut *stdout), &Outcome { ok, result, error })?;
             writeln!(stdout)?;
         }
         Err(failure) => {

@@ -2,6 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use std::time::Duration;
 
@@ -45,4 +46,62 @@ pub(crate) fn wait_for_signal(signals: &[i32], limit: Duration) -> Result<i32, E
     };
     // SAFETY: the set and the time are live; what is known of the signal is not asked for.
     check(unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const limit) })
+}
+
+/// What a process writes when it has to end at once, and its exit status.
+pub(crate) struct LastWords {
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
+    pub(crate) status: u8,
+}
+
+/// For the handler; what is put here is never freed.
+static LAST_WORDS: AtomicPtr<LastWords> = AtomicPtr::new(ptr::null_mut());
+static SPOKEN: AtomicBool = AtomicBool::new(false);
+
+/// Has this process end with these words where the kernel answers an access to memory with SIGBUS.
+/// One that another process sent ends it as ever.
+pub(crate) fn end_on_bus_error(words: LastWords) {
+    LAST_WORDS.store(Box::into_raw(Box::new(words)), Ordering::Release);
+    let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = on_bus_error;
+    // SAFETY: a structure of integers and a set, for which zero is a value.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler as *const () as libc::sighandler_t;
+    action.sa_flags = libc::SA_SIGINFO;
+    // SAFETY: the action is live, its handler has the type that SA_SIGINFO asks for, and calls nothing
+    // that a handler may not call. It fails only for what is no signal.
+    unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) };
+}
+
+/// Interrupts a load or a store, at any place of the program, so it only does what
+/// `signal-safety(7)` allows: it takes no lock and no memory, and does not return to the access.
+extern "C" fn on_bus_error(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
+    // SAFETY: the kernel hands a handler that was set with SA_SIGINFO a structure that lives as long.
+    let code = unsafe { (*info).si_code };
+    // SAFETY: null, or of Box::into_raw and never freed; the store released what it points to.
+    let words = unsafe { LAST_WORDS.load(Ordering::Acquire).as_ref() };
+    // What processes send has a code of at most 0.
+    let Some(words) = words.filter(|_| code > 0) else {
+        // SAFETY: both calls are allowed in a handler. The signal is delivered when it returns.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: as above.
+        unsafe { libc::raise(signal) };
+        return;
+    };
+    if SPOKEN.swap(true, Ordering::AcqRel) {
+        // Another thread met the same and is about to end the process.
+        loop {
+            // SAFETY: pause is allowed in a handler and touches no memory.
+            unsafe { libc::pause() };
+        }
+    }
+    for (target, text) in
+        [(libc::STDERR_FILENO, &words.stderr), (libc::STDOUT_FILENO, &words.stdout)]
+    {
+        // SAFETY: write is allowed in a handler, and the text is live. There is nobody to tell what of it
+        // was not written.
+        unsafe { libc::write(target, text.as_ptr().cast(), text.len()) };
+    }
+    // SAFETY: _exit is allowed in a handler.
+    unsafe { libc::_exit(words.status.into()) };
 }

@@ -1,0 +1,79 @@
+//! Segments of huge pages that nobody has: each access to their memory fails.
+
+use assert_cmd::Command;
+use predicates::str::starts_with;
+use shm_core::progress::Progress;
+use shm_core::transfer::{self, Interruption};
+use shm_core::{Address, Descriptor, Error, Key, Segment};
+
+use crate::isolation::{Need, Trial, trials};
+use crate::tools::tool;
+
+/// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that nothing reserves.
+const MAKE: &str = "perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'";
+const HUGE_PAGES: Need = Need::new(
+    "huge pages that there are none of, and perl",
+    "test $(cat /proc/sys/vm/nr_hugepages) = 0 && perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'",
+);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[HUGE_PAGES] =>
+            a_page_that_cannot_be_had_is_told_by_both_tools_in_every_form,
+            a_page_that_the_kernel_cannot_fill_is_the_memorys_fault_and_not_the_inputs,
+            a_bus_error_that_somebody_sends_still_ends_a_tool;
+    ]
+}
+
+fn make() {
+    Command::new("sh").args(["-c", MAKE]).assert().success();
+}
+
+const TOLD: &str = "a page of the segment with key 0x0134b3d5 cannot be had\ncause: the kernel \
+                    answered an access to its memory with SIGBUS: it has no page for it\nhint: if";
+
+fn a_page_that_cannot_be_had_is_told_by_both_tools_in_every_form() {
+    make();
+    for form in [&[][..], &["--checksum"], &["--framed"], &["--wait=1"]] {
+        let assert = tool("shm_rd").args(form).assert().code(255);
+        assert.stdout("shm read failed\n").stderr(starts_with(TOLD));
+    }
+    tool("shm_rd").arg("--raw").assert().code(255).stdout("").stderr(starts_with(TOLD));
+    for form in [&["x"][..], &["--framed", "x"], &["--stdin"], &["--framed", "--stdin"]] {
+        let assert = tool("shm_wr").args(form).write_stdin("x").assert().code(255);
+        assert.stdout("shm write failed\n").stderr(starts_with(TOLD));
+    }
+    let long = vec![b'x'; 1_500_000];
+    let assert = tool("shm_wr").args(["--stdin"]).write_stdin(long).assert().code(255);
+    assert.stderr(starts_with(TOLD));
+    for (name, arguments) in [("shm_rd", &["--json"][..]), ("shm_wr", &["--json", "x"])] {
+        let assert = tool(name).args(arguments).assert().code(255).stderr("");
+        let told: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        assert_eq!(told["ok"], false);
+        assert!(TOLD.starts_with(told["error"]["message"].as_str().unwrap()), "{told}");
+    }
+    // To list it and to remove it touches no page.
+    tool("shm_ls").assert().code(0);
+    tool("shm_wr").arg("--remove").assert().code(0);
+}
+
+fn a_page_that_the_kernel_cannot_fill_is_the_memorys_fault_and_not_the_inputs() {
+    make();
+    let memory = Address::from(Key::DEFAULT).open_writable(1).unwrap();
+    let input = tempfile::tempfile().unwrap();
+    input.set_len(1 << 20).unwrap();
+    let source = Descriptor(std::os::fd::AsFd::as_fd(&input));
+    let filled = transfer::fill(&memory, 0..1 << 21, source, None, &mut Progress::new(None));
+    let id = Segment::find(Key::DEFAULT).unwrap().id();
+    match filled {
+        Err(Interruption::Memory(error)) => assert_eq!(error, Error::Fault { id }),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn a_bus_error_that_somebody_sends_still_ends_a_tool() {
+    let script = "\"$0\" --wait & sleep 0.2; kill -BUS $!; wait $!";
+    let mut shell = Command::new("sh");
+    let assert = shell.args(["-c", script]).arg(crate::tools::path("shm_rd")).assert();
+    assert.code(135).stdout("");
+}

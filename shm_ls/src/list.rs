@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use shm_core::namespace::boot_id;
 use shm_core::table::{self, Row, Table};
+use shm_core::text::EscapedJson;
 use shm_core::{Failure, IpcNamespace, Limits, Stat, Usage};
 
 use crate::args::Args;
@@ -96,7 +97,7 @@ fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
 
 /// Prints a value on a line of its own.
 pub(crate) fn print_json(value: &impl Serialize, stdout: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut *stdout, value)?;
+    serde_json::to_writer(EscapedJson(&mut *stdout), value)?;
     writeln!(stdout)
 }
 

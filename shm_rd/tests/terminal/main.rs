@@ -32,12 +32,13 @@ fn control_characters_are_escaped_on_a_terminal() {
 
 fn raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole() {
     assert_eq!(shown("\x1b[2J共享\u{9b}\t.".as_bytes(), "--raw"), "\\x1b[2J共享\\xc2\\x9b\t.");
+    assert_eq!(shown("cod\u{202e}exe.txt".as_bytes(), "--raw"), "cod\\xe2\\x80\\xaeexe.txt");
     assert_eq!(shown(b"cut \xe5\x85", "--raw"), "cut \\xe5\\x85");
 }
 
 fn json_has_escapes_of_its_own_on_a_terminal() {
-    let shown = shown(b"\x1b[2J", "--json");
-    assert!(shown.contains(r#""text":"\u001b[2J""#), "{shown}");
+    let shown = shown("\x1b[2J\u{9b}\u{202e}共享".as_bytes(), "--json");
+    assert!(shown.contains(r#""text":"\u001b[2J\u009b\u202e共享""#), "{shown}");
 }
 
 /// What a terminal is sent by a reader of 2 MiB whose output is a pipe that is read after `seconds`.

@@ -1,6 +1,9 @@
 //! The command line of `cargo xtask`, as far as no engine is needed.
 #![forbid(unsafe_code)]
 
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -65,8 +68,64 @@ fn a_report_in_a_file_is_the_one_on_standard_output_without_colour() {
 
 #[test]
 fn a_report_on_a_full_disk_is_status_2() {
-    let model = ["experiment", "--engine", "model", "--output", "/dev/full"];
-    xtask().args(model).assert().code(2).stderr(contains("the report could not be written"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" experiment --engine model >/dev/full"]);
+    let assert = shell.arg(env!("CARGO_BIN_EXE_xtask")).assert();
+    assert.code(2).stderr(contains("the report could not be written"));
+}
+
+/// `xtask` in a shell as `$0`, for at most as long as a report of the model takes many times.
+fn shell(script: &str) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_xtask")).timeout(Duration::from_secs(30));
+    shell
+}
+
+#[test]
+fn a_report_goes_to_no_fifo_no_device_and_no_link_that_leads_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = "experiment --engine model --output";
+    for (make, told) in [
+        ("mkfifo report", "but a FIFO that nobody reads, or a socket; name a file"),
+        ("mkfifo report; exec 3<>report", "but a FIFO; name a file"),
+        ("ln -s nowhere report", "it is a link that leads nowhere"),
+        ("ln -s /dev/full report", "but a device; name a file"),
+        ("mkdir report", "name a file in a folder that exists"),
+    ] {
+        let script = format!("rm -rf report; {make}; exec \"$0\" {model} report");
+        let assert = shell(&script).current_dir(folder.path()).assert();
+        assert.code(2).stdout("").stderr(contains("--output report: ").and(contains(told)));
+        assert!(!folder.path().join("nowhere").exists());
+        assert!(folder.path().join("report").symlink_metadata().is_ok());
+    }
+}
+
+#[test]
+fn a_report_goes_to_open_pipes_and_to_nothing() {
+    let model = "experiment --engine model --output";
+    for (script, printed) in [
+        (format!("\"$0\" {model} /dev/stdout | cat"), true),
+        (format!("{{ \"$0\" {model} /dev/fd/3 3>&1 >&2; }} | cat"), true),
+        (format!("exec \"$0\" {model} /dev/null"), false),
+    ] {
+        let assert = shell(&script).assert().success();
+        assert_eq!(!assert.get_output().stdout.is_empty(), printed, "{script}");
+    }
+}
+
+#[test]
+fn a_report_replaces_an_old_one_with_its_mode_and_through_its_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "umask 027; echo old >report; chmod 604 report; ln report hard; ln -s report soft; \
+                  for name in report soft new; do \"$0\" experiment --engine model --output $name; done";
+    shell(script).current_dir(folder.path()).assert().success();
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let mode = |name: &str| folder.path().join(name).metadata().unwrap().mode() & 0o777;
+    assert!(read("report").starts_with("The article"), "{}", read("report"));
+    assert_eq!(read("hard"), read("report"));
+    assert!(folder.path().join("soft").is_symlink());
+    assert_eq!((mode("report"), mode("new")), (0o604, 0o640));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 4);
 }
 
 #[test]

@@ -1,33 +1,36 @@
 //! Where a report goes.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl, fstatfs, makedev};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use shm_core::text::escape_line;
+use tempfile::{Builder, NamedTempFile};
+
+/// The kind of the file system that has pipes without a name (`linux/magic.h`).
+const PIPEFS: u64 = 0x5049_5045;
+/// The numbers of `/dev/null`.
+const NULL: (u32, u32) = (1, 3);
 
 /// Better to know before the run than after it that its report has nowhere to go.
 ///
 /// # Errors
 ///
-/// Where no file can be at `output`.
+/// Where no report can be written to `output`.
 pub fn check(output: Option<&Path>) -> Result<()> {
     let Some(path) = output else { return Ok(()) };
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    if path.is_dir() || folder.is_some_and(|folder| !folder.is_dir()) {
-        bail!("--output {}: name a file in a folder that exists", path.display());
-    }
-    let new = !path.exists();
-    let opened = OpenOptions::new().append(true).create(true).open(path);
-    opened.with_context(|| format!("--output {}", path.display()))?;
-    if new {
-        // Only tried: it is made when there is something to write.
-        fs::remove_file(path).with_context(|| format!("--output {}", path.display()))?;
-    }
-    Ok(())
+    // What is only tried is gone when it is dropped.
+    target(path).map(drop).with_context(|| place(path))
 }
 
-/// Writes a report to a file without colour, or to standard output, with it on a terminal.
+/// Writes a report to a file without colour, or to standard output, with it on a terminal. A file that
+/// is there is replaced by a whole report or left as it was, where this user owns it and may make
+/// another one beside it.
 ///
 /// # Errors
 ///
@@ -37,11 +40,10 @@ pub fn write(
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     let written = match output {
-        Some(path) => {
-            let file =
-                File::create(path).with_context(|| format!("--output {}", path.display()))?;
-            report(&mut BufWriter::new(anstream::StripStream::new(file)))
-        }
+        Some(path) => match target(path).with_context(|| place(path))? {
+            Target::Beside { file, path } => beside(file, path, report),
+            Target::Straight(file) => straight(file, report),
+        },
         None => report(&mut anstream::AutoStream::auto(io::stdout())),
     };
     match written {
@@ -52,4 +54,111 @@ pub fn write(
              --output FILE",
         ),
     }
+}
+
+fn place(path: &Path) -> String {
+    format!("--output {}", escape_line(path.as_os_str().as_encoded_bytes()))
+}
+
+fn beside(
+    file: NamedTempFile,
+    path: &Path,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    write_plain(file.as_file().try_clone()?, report)?;
+    file.persist(path)?;
+    Ok(())
+}
+
+fn straight(file: File, report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    write_plain(file, report)
+}
+
+fn write_plain(
+    file: File,
+    report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut out = BufWriter::new(anstream::StripStream::new(file));
+    report(&mut out)?;
+    out.flush()
+}
+
+/// What takes a report.
+enum Target<'a> {
+    /// A new file, to take the place of what is at `path` when it is whole.
+    Beside { file: NamedTempFile, path: &'a Path },
+    /// What is there.
+    Straight(File),
+}
+
+/// Opens what is to take a report, and changes nothing of what is there.
+fn target(path: &Path) -> Result<Target<'_>> {
+    // A FIFO without a reader does not keep us waiting, and no terminal becomes ours.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits())?;
+    match OpenOptions::new().write(true).custom_flags(flags).open(path) {
+        Ok(file) if file.metadata()?.is_file() => existing(file, path),
+        Ok(file) => stream(file).map(Target::Straight),
+        Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT) if path.is_symlink() => bail!(LINK),
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR) if !has_folder(path) => bail!(FOLDER),
+            Some(Errno::NOENT) => {
+                let file = new_file(path)?;
+                Ok(Target::Beside { file, path })
+            }
+            Some(Errno::NXIO) => bail!("{NEITHER} a FIFO that nobody reads, or a socket; {NEXT}"),
+            _ => Err(error.into()),
+        },
+    }
+}
+
+const FOLDER: &str = "name a file in a folder that exists";
+const LINK: &str = "it is a link that leads nowhere; name the file itself";
+const NEITHER: &str = "it is neither a regular file, an open pipe nor a terminal, but";
+const NEXT: &str = "name a file, or leave out --output for standard output";
+
+fn has_folder(path: &Path) -> bool {
+    !path.is_dir() && folder(path).is_dir()
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file in the folder of `path`, with the mode that a new one has.
+fn new_file(path: &Path) -> io::Result<NamedTempFile> {
+    Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder(path))
+}
+
+fn existing(file: File, path: &Path) -> Result<Target<'_>> {
+    let metadata = file.metadata()?;
+    // What replaces it would have another owner, leave other names behind, or take the place of a link.
+    let alone = metadata.uid() == geteuid().as_raw() && metadata.nlink() == 1;
+    if !alone || path.is_symlink() {
+        return Ok(Target::Straight(file));
+    }
+    match new_file(path) {
+        Ok(new) => {
+            new.as_file().set_permissions(metadata.permissions())?;
+            Ok(Target::Beside { file: new, path })
+        }
+        // A folder where nothing can be made: it is written in place.
+        Err(_) => Ok(Target::Straight(file)),
+    }
+}
+
+/// A pipe without a name, a terminal, or `/dev/null`; from here on a write to it waits.
+fn stream(file: File) -> Result<File> {
+    let (metadata, kind) = (file.metadata()?, file.metadata()?.file_type());
+    let pipe = kind.is_fifo() && u64::try_from(fstatfs(&file)?.f_type) == Ok(PIPEFS);
+    let null = kind.is_char_device() && metadata.rdev() == makedev(NULL.0, NULL.1);
+    if !pipe && !null && !file.is_terminal() {
+        let what = if kind.is_fifo() { "a FIFO" } else { "a device" };
+        bail!("{NEITHER} {what}; {NEXT}");
+    }
+    fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+    Ok(file)
 }

@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod faults;
+mod files;
 #[path = "../../../shm_core/tests/isolation/mod.rs"]
 mod isolation;
 mod meanwhile;
@@ -145,6 +147,8 @@ fn main() -> ExitCode {
     let themes = [
         segments::trials(),
         bounds::trials(),
+        faults::trials(),
+        files::trials(),
         meanwhile::trials(),
         random::trials(),
         memcheck::trials(),

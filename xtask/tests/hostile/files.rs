@@ -1,0 +1,281 @@
+//! Files and their file systems: full, bounded, far away, and prepared by others.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{contains, starts_with};
+
+use crate::isolation::{ANOTHER_USER, MOUNTS, Need, Trial, trials};
+use crate::static_path;
+use crate::tools::{path, tool};
+
+const DISKS: Need = Need::new(
+    "file systems in a file of one's own (mkfs.ext4, mkfs.ext2, loop devices)",
+    "mount -t tmpfs none /mnt && truncate -s 8M /mnt/disk && mkfs.ext2 -q /mnt/disk && \
+     mkdir /mnt/on && mount -o loop /mnt/disk /mnt/on",
+);
+
+pub(crate) fn trials() -> Vec<Trial> {
+    trials![
+        Trial::private, &[DISKS] =>
+            a_growth_that_fails_gives_back_what_it_took_on_a_disk;
+        Trial::private, &[MOUNTS] =>
+            a_growth_that_fails_leaves_a_tmpfs_as_it_was,
+            a_limit_on_files_is_an_error_that_leaves_nothing,
+            files_that_the_kernel_makes_up_are_named,
+            a_path_that_is_too_long_is_measured_and_not_printed,
+            no_descriptor_left_is_told_as_that,
+            a_report_that_does_not_fit_leaves_the_one_before,
+            a_path_in_a_cause_drives_no_terminal;
+        Trial::private, &[MOUNTS, ANOTHER_USER] =>
+            links_of_others_in_a_sticky_directory_are_not_followed,
+            files_of_others_in_a_sticky_directory_are_read_and_not_written,
+            links_that_no_other_user_could_have_set_are_followed;
+    ]
+}
+
+/// A tmpfs at /mnt.
+fn mount(options: &str) {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", options, "none", "/mnt"]).assert().success();
+}
+
+fn sh(script: &str) -> String {
+    let assert = Command::new("sh").args(["-ec", script]).assert().success();
+    String::from_utf8(assert.get_output().stdout.clone()).unwrap()
+}
+
+fn free(place: &str) -> u64 {
+    sh(&format!("stat -f -c '%f %S' {place} | {{ read f s; echo $((f * s)); }}"))
+        .trim()
+        .parse()
+        .unwrap()
+}
+
+/// Tries to grow what is there and what is new to a size that there is no room for.
+fn does_not_grow(size: &str, existing: &str, new: &str) {
+    fs::write(existing, "kept").unwrap();
+    sh("sync");
+    let before = free(Path::new(existing).parent().unwrap().to_str().unwrap());
+    for place in [existing, new] {
+        let failed = tool("shm_wr").args(["--file", place, "--size", size, "x"]).assert();
+        failed.code(255).stderr(
+            starts_with("posix_fallocate failed, errno: 28 msg: No space left on device\n")
+                .and(contains(" bytes do not fit into ")),
+        );
+        sh("sync");
+        let after = free(Path::new(existing).parent().unwrap().to_str().unwrap());
+        assert_eq!(after, before, "{size} for {place}");
+    }
+    assert_eq!(fs::read(existing).unwrap(), b"kept");
+    assert!(!Path::new(new).exists());
+}
+
+fn a_growth_that_fails_gives_back_what_it_took_on_a_disk() {
+    mount("size=64m");
+    // ext2 has no fallocate(2): the C library writes instead.
+    for kind in ["ext4", "ext2"] {
+        sh(&format!(
+            "cd /mnt; rm -f disk; truncate -s 16M disk; mkfs.{kind} -q disk; mkdir -p on; \
+             mount -o loop disk on"
+        ));
+        does_not_grow("1T", "/mnt/on/existing", "/mnt/on/new");
+        // The blocks that say where the others are do not fit any more: that is found out late.
+        if kind == "ext2" {
+            let most = free("/mnt/on").to_string();
+            does_not_grow(&most, "/mnt/on/existing", "/mnt/on/new");
+        }
+        sh("umount /mnt/on");
+    }
+}
+
+fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
+    mount("size=1m");
+    does_not_grow("1T", "/mnt/existing", "/mnt/new");
+    // The last page of all, for a file that has a part of the page before it.
+    fs::write("/mnt/existing", "kept").unwrap();
+    let filler = free("/mnt") - 4096;
+    fs::write("/mnt/filler", vec![1; usize::try_from(filler).unwrap()]).unwrap();
+    let grown = ["--file", "/mnt/existing", "--size", "8K", "x"];
+    tool("shm_wr").args(grown).assert().code(0);
+}
+
+fn a_limit_on_files_is_an_error_that_leaves_nothing() {
+    mount("size=1m");
+    let limited = |name: &str, script: &str| {
+        let mut shell = Command::new("prlimit");
+        shell.args(["--fsize=0", "sh", "-c", &format!("exec \"$0\" {script}")]).arg(path(name));
+        shell
+    };
+    limited("shm_wr", "--file /mnt/new x").assert().code(255).stderr(
+        starts_with("posix_fallocate failed, errno: 27 msg: File too large\n").and(contains(
+            "\ncause: 1024 bytes are more than the limit on the size of a file, 0 bytes\n",
+        )),
+    );
+    assert!(!Path::new("/mnt/new").exists());
+    limited("shm_wr", "--posix shm_tools_limit x").assert().code(255);
+    assert!(!Path::new("/dev/shm/shm_tools_limit").exists());
+
+    tool("shm_wr").args(["--file", "/mnt/old", "--size", "8", "kept"]).assert().code(0);
+    for script in ["--file /mnt/old --size 9 x", "--file /mnt/old --size 8 x"] {
+        limited("shm_wr", script).assert().code(255).stderr(contains("errno: 27"));
+        assert_eq!(fs::read("/mnt/old").unwrap(), b"kept\0\0\0\0");
+    }
+    let output = limited("shm_rd", "--file /mnt/old >>/mnt/output").assert().code(255);
+    output.stderr("standard output failed: File too large (os error 27)\n");
+}
+
+fn links_of_others_in_a_sticky_directory_are_not_followed() {
+    mount("size=1m,mode=1777");
+    sh("mkdir -m 700 /mnt/own; echo secret >/mnt/own/file; cd /mnt; ln -s own/file trap; \
+        ln -s own/new dangling; ln -s trap second; chown -h 65534:65534 trap dangling");
+    for (name, named) in [("trap", "trap"), ("second", "trap"), ("dangling", "dangling")] {
+        let place = format!("/mnt/{name}");
+        for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
+            let refused = tool(name).args(["--file", &place]).args(text).assert().code(255);
+            refused.stderr(starts_with("open failed, errno: 13 msg: Permission denied\n").and(
+                contains(format!(
+                    "\ncause: /mnt/{named} is a link that user 65534 has put into a sticky \
+                     directory that everybody may write to, and is not followed\nhint: if you trust"
+                )),
+            ));
+        }
+    }
+    assert_eq!(fs::read("/mnt/own/file").unwrap(), b"secret\n");
+    assert!(!Path::new("/mnt/own/new").exists());
+}
+
+fn links_that_no_other_user_could_have_set_are_followed() {
+    mount("size=1m,mode=1777");
+    fs::create_dir("/mnt/own").unwrap();
+    fs::write("/mnt/own/file", "text").unwrap();
+    symlink("own/file", "/mnt/ours").unwrap();
+    symlink("file", "/mnt/own/others").unwrap();
+    sh("chown -h 65534 /mnt/own/others");
+    for place in ["/mnt/ours", "/mnt/own/others"] {
+        tool("shm_rd").args(["--raw", "--file", place]).assert().code(0).stdout("text");
+        tool("shm_wr")
+            .args(["--file", place, "--size", "4", "--truncate", "text"])
+            .assert()
+            .code(0);
+        fs::write("/mnt/own/file", "text").unwrap();
+    }
+    // An open file by the link that the kernel keeps of it.
+    let script = "exec 3</mnt/own/file; rm /mnt/own/file; exec \"$0\" --raw --file /proc/self/fd/3";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script]).arg(path("shm_rd")).assert().code(0).stdout("text");
+}
+
+fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
+    mount("size=1m,mode=1777");
+    fs::write("/mnt/theirs", "text").unwrap();
+    sh("chown 65534 /mnt/theirs; chmod 666 /mnt/theirs; mkfifo /mnt/fifo; chown 65534 /mnt/fifo");
+    tool("shm_rd").args(["--raw", "--file", "/mnt/theirs"]).assert().code(0).stdout("text");
+    tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(255).stderr(contains(
+        "\ncause: /mnt/theirs is a file of user 65534 in a sticky directory that everybody may \
+         write to, and is not written to\nhint: run this as that user",
+    ));
+    assert_eq!(fs::read("/mnt/theirs").unwrap(), b"text");
+    for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
+        let refused = tool(name).args(["--file", "/mnt/fifo"]).args(text).assert().code(255);
+        refused.stderr(contains("\ncause: /mnt/fifo is a FIFO, not a regular file\n"));
+    }
+    // Where not everybody may write, the owner of the directory answers for it.
+    fs::set_permissions("/mnt", fs::Permissions::from_mode(0o755)).unwrap();
+    tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(0);
+}
+
+fn files_that_the_kernel_makes_up_are_named() {
+    let hint = "\nhint: name a file on a volume\n";
+    for (place, kind) in [
+        ("/proc/sys/kernel/shmmni", "proc"),
+        ("/proc/shm_tools_new", "proc"),
+        ("/proc/self/comm", "proc"),
+        ("/sys/kernel/notes", "sysfs"),
+        ("/sys/shm_tools_new", "sysfs"),
+    ] {
+        let cause = format!(
+            "\ncause: {place} is on a file system that the kernel makes up ({kind}), whose files \
+             share no memory"
+        );
+        for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
+            let refused = tool(name).args(["--file", place]).args(text).assert().code(255);
+            refused.stderr(contains(cause.as_str()).and(contains(hint)));
+        }
+    }
+}
+
+fn a_path_that_is_too_long_is_measured_and_not_printed() {
+    mount("size=1m");
+    let deep = format!("/mnt/{}x", "d/".repeat(100_000 / 2));
+    for (place, length) in [(deep.as_str(), 100_006), (&format!("/mnt/{}", "x".repeat(256)), 261)] {
+        for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
+            let assert = tool(name).args(["--file", place]).args(text).assert().code(255);
+            assert.stderr(format!(
+                "open failed, errno: 36 msg: File name too long\ncause: the path has {length} bytes: \
+                 the kernel takes 4095, and 255 between two slashes\nhint: change into a directory \
+                 further down (cd), and name the file from there\n"
+            ));
+        }
+    }
+    // A file further down than any path can say.
+    let script = "cd /mnt; i=0; n=$(printf %0200d 0); while [ $i -lt 30 ]; do mkdir $n; cd -P $n; i=$((i + 1)); done; \
+                  \"$0\" --file x here && exec \"$1\" --raw --file x";
+    let mut shell = Command::new("sh");
+    let assert = shell.args(["-c", script]).args([path("shm_wr"), path("shm_rd")]).assert();
+    assert.code(0).stdout("shm write success\nhere");
+}
+
+fn no_descriptor_left_is_told_as_that() {
+    mount("size=1m");
+    fs::write("/mnt/file", "text").unwrap();
+    let limited = |limit: &str, name: &str, arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={limit}")).arg(static_path(name)).args(arguments);
+        command
+    };
+    let cause = "\ncause: this process has as many files open as its limit RLIMIT_NOFILE allows\n";
+    for (name, arguments) in [
+        ("shm_rd", &["--file", "/mnt/file"][..]),
+        ("shm_wr", &["--file", "/mnt/new", "x"]),
+        ("shm_wr", &["--posix", "shm_tools_new", "x"]),
+        ("shm_wr", &["--object", "mqueue", "x"]),
+    ] {
+        let refused = limited("3", name, arguments).assert().code(255);
+        refused.stderr(contains("errno: 24 msg: Too many open files\n").and(contains(cause)));
+        limited("4", name, arguments).assert().code(0);
+    }
+    for arguments in [&[][..], &["--json"], &["--limits"]] {
+        limited("3", "shm_ls", arguments).assert().code(0);
+    }
+    limited("3", "shm_wr", &["hello"]).assert().code(0);
+    limited("3", "shm_rd", &["--raw"]).assert().code(0).stdout("hello");
+}
+
+fn a_report_that_does_not_fit_leaves_the_one_before() {
+    mount("size=8k");
+    fs::write("/mnt/report", "good").unwrap();
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    xtask.args(["experiment", "--engine", "model", "--format", "html", "--output", "/mnt/report"]);
+    xtask.assert().code(2).stderr(contains("the report could not be written"));
+    assert_eq!(fs::read("/mnt/report").unwrap(), b"good");
+    assert_eq!(fs::read_dir("/mnt").unwrap().count(), 1);
+}
+
+fn a_path_in_a_cause_drives_no_terminal() {
+    let place = "/mnt/\u{1b}[31m\u{202e}\u{2028}\nhint: \u{9b}2J";
+    let escaped = "/mnt/\\x1b[31m\\xe2\\x80\\xae\\xe2\\x80\\xa8\\x0ahint: \\xc2\\x9b2J";
+    for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
+        let missing = format!("{place}/file");
+        let assert = tool(name).args(["--file", &missing]).args(text).assert().code(255);
+        assert.stderr(contains(format!("\ncause: there is no directory for {escaped}/file\n")));
+    }
+    for (name, option) in [("shm_wr", "--key"), ("shm_rd", "--key"), ("shm_ls", "--key")] {
+        let assert = tool(name).args([option, "\u{1b}[31m\u{202e}"]).assert().code(2);
+        let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+    }
+}

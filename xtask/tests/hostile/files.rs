@@ -18,10 +18,14 @@ const DISKS: Need = Need::new(
      mkdir /mnt/on && mount -o loop /mnt/disk /mnt/on",
 );
 
+const STRACE: Need = Need::new("strace", "strace -V");
+
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::private, &[DISKS] =>
             a_growth_that_fails_gives_back_what_it_took_on_a_disk;
+        Trial::private, &[MOUNTS, STRACE] =>
+            a_growth_that_there_is_no_room_for_is_not_tried;
         Trial::private, &[MOUNTS] =>
             a_growth_that_fails_leaves_a_tmpfs_as_it_was,
             a_limit_on_files_is_an_error_that_leaves_nothing,
@@ -101,6 +105,17 @@ fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
     fs::write("/mnt/filler", vec![1; usize::try_from(filler).unwrap()]).unwrap();
     let grown = ["--file", "/mnt/existing", "--size", "8K", "x"];
     tool("shm_wr").args(grown).assert().code(0);
+}
+
+fn a_growth_that_there_is_no_room_for_is_not_tried() {
+    mount("size=1m");
+    let traced = |size: &str| {
+        let mut strace = Command::new("strace");
+        strace.args(["-e", "trace=fallocate"]).arg(path("shm_wr"));
+        strace.args(["--file", "/mnt/file", "--size", size, "x"]).assert()
+    };
+    traced("2M").code(255).stderr(contains("fallocate(").not().and(contains("No space left")));
+    traced("1K").code(0).stderr(contains("fallocate("));
 }
 
 fn a_limit_on_files_is_an_error_that_leaves_nothing() {

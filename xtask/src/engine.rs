@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use shm_core::Key;
 
 use self::kubernetes::Hopeless;
 use crate::invocation::{InvocationError, Transcript};
@@ -274,6 +275,17 @@ pub enum EngineError {
         program: &'static str,
         /// Why it did not.
         cause: Box<EngineError>,
+    },
+    /// Somebody else uses the script's key on this host.
+    #[error(
+        "the run was disturbed: {what}. It says nothing about the engine.\n\
+         next step: run it again, with a key that nobody else uses, such as --key {free}"
+    )]
+    Disturbed {
+        /// What was found, and whose it is.
+        what: String,
+        /// Another key, which is free.
+        free: Key,
     },
     /// A pod will never run.
     #[error("pod {pod} does not run: {why}")]

@@ -11,7 +11,9 @@ use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
 use crate::fleet;
 use crate::host;
+use crate::host_segment;
 use crate::interrupt::Interrupt;
+use crate::labels::random_number;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -61,13 +63,18 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.say("building the tools");
     let ledger = Ledger::default();
     let workshop = Workshop::open(found, &args.base, &ledger, interrupt)?;
+    let fresh = format!("{:016x}", random_number());
+    let more = &article::CONTAINERS[2..usize::from(args.containers)];
     let script = match workshop.info.name {
-        EngineKind::Kubernetes => article::on_a_cluster(args.key),
-        _ => article::script(args.key, &article::CONTAINERS[2..usize::from(args.containers)]),
+        EngineKind::Kubernetes => article::on_a_cluster(args.key, &fresh),
+        _ => article::script(args.key, more, &fresh),
     };
     let plan = Plan::new(script, workshop.info.rules())?;
     let engine = workshop.engine(plan.script.objects, None);
 
+    if !is_elsewhere {
+        host_segment::record(&plan.script, &ledger)?;
+    }
     let clean_up = CleanUp::new(&*engine, !args.keep);
     progress.count(plan.len());
     let started = Instant::now();
@@ -77,7 +84,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let duration = started.elapsed();
     progress.say("cleaning up");
     let cleaned = clean_up.now();
-    let stray = if is_elsewhere { None } else { host::remove_stray_segment(&plan.script, &steps) };
+    let stray = if is_elsewhere { None } else { host_segment::remove(&plan.script, &ledger) };
     progress.end();
 
     if let Some(note) = stray {

@@ -15,6 +15,7 @@ use crate::engine::workshop::elsewhere;
 use crate::engine::{Engine, EngineError, EngineKind};
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
+use crate::labels::random_number;
 use crate::ledger::Ledger;
 use crate::parallel;
 use crate::plan::Plan;
@@ -110,7 +111,8 @@ impl Runs<'_> {
 
     fn report(&self, node: &Node) -> Result<Report> {
         let rules = self.parent.info().rules();
-        let plan = Plan::new(article::on_a_cluster(self.args.key), rules)?;
+        let fresh = format!("{:016x}", random_number());
+        let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
         let tools = elsewhere(Objects::from(self.args.key), self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let clean_up = CleanUp::new(&engine, !self.args.keep);

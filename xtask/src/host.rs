@@ -4,12 +4,10 @@ use std::io::Read;
 
 use anyhow::{Result, bail};
 use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Errno, Failure, IpcNamespace, Key, Segment, Target, table};
+use shm_core::{Address, Carrier, Errno, Failure, Key, Segment, Target, table};
 
 use crate::labels::random_number;
-use crate::observation::Identity;
-use crate::run::StepResult;
-use crate::script::{Action, Objects, Place, Script};
+use crate::script::Objects;
 
 /// Makes sure that nobody uses `key` on the host: reading it there is evidence only then.
 ///
@@ -59,34 +57,6 @@ fn free_key_after(key: Key) -> Key {
     keys.take(10_000).find(|key| !is_in_use(*key)).unwrap_or(key)
 }
 
-/// Removes the segment that a container left on the host, and says so.
-///
-/// Only where a container of the run was seen in the host's own namespace, and only a segment
-/// that holds a text of the script: the key was unused before the run.
-#[must_use]
-pub fn remove_stray_segment(script: &Script, steps: &[StepResult]) -> Option<String> {
-    let host = Identity::Kernel(IpcNamespace::current().ok()?);
-    let on_host = |result: &StepResult| {
-        let namespace = result.observed.as_ref().and_then(|observed| observed.namespace.as_ref());
-        result.planned.step.place != Place::Host && namespace == Some(&host)
-    };
-    if !steps.iter().any(on_host) {
-        return None;
-    }
-    let address = Address::from(script.objects.key);
-    let mut text = Vec::new();
-    address.open().ok()?.text().take(1024).read_to_end(&mut text).ok()?;
-    let written = |action: &Action| matches!(action, Action::Write(_, it) if it.as_bytes() == text);
-    if !script.steps().any(|step| written(&step.action)) {
-        return None;
-    }
-    address.remove().ok()?;
-    Some(format!(
-        "a container left its segment, key {}, on the host; it was removed",
-        script.objects.key
-    ))
-}
-
 /// Removes what containers in the host's namespace left there under a script's names, where it
 /// holds the script's text; says how many things that were.
 #[must_use]
@@ -94,7 +64,7 @@ pub fn remove_strays(objects: Objects, text: &str) -> usize {
     strays(objects, text).iter().filter(|target| target.remove().is_ok()).count()
 }
 
-/// What is there under a script's names and holds the script's text.
+/// What is there under a script's names and holds a text that begins with the script's.
 #[must_use]
 pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
     let key = objects.key;
@@ -108,7 +78,7 @@ pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
         targets.push(Target::Memory(Address::from(name)));
     }
     // What is empty, as what somebody has just made, holds nobody's text.
-    let holds = |target: &Target| text_in(target).is_some_and(|it| it == text.as_bytes());
+    let holds = |target: &Target| text_in(target).is_some_and(|it| it.starts_with(text.as_bytes()));
     targets.retain(|target| !text.is_empty() && holds(target));
     targets
 }

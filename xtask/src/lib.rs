@@ -14,6 +14,7 @@ pub mod exit_code;
 pub mod experiment;
 pub mod fleet;
 pub mod host;
+pub mod host_segment;
 pub mod interrupt;
 pub mod invocation;
 pub mod labels;

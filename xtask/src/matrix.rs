@@ -50,7 +50,6 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     };
     let jobs = Jobs {
         groups: &groups,
-        text: &text,
         volume: shared.as_ref().map(|shared| shared.volume.path()),
         at_once: args.jobs.get(),
         repeat: args.repeat.get(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use shm_core::table::{Row, Table};
 use shm_core::{Errno, IpcNamespace, Key, text};
 
@@ -39,8 +39,50 @@ pub enum Identity {
     Model(Made),
     /// The kernel's.
     Kernel(IpcNamespace),
+    /// Of another kernel than this program's, or on another machine, and why it is not compared.
+    Foreign(String),
     /// Not known, and why.
     Unknown(String),
+}
+
+/// An IPC namespace as a process in it names it. Nothing holds it: without an id, which kernels older
+/// than 6.18 do not give, its inode may have been another namespace's before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct ReportedNamespace {
+    /// The inode of its file.
+    pub inode: u64,
+    /// The kernel's id, where it has ids.
+    pub id: Option<u64>,
+}
+
+impl ReportedNamespace {
+    /// The identity, where the kernel has ids.
+    #[must_use]
+    pub fn identity(self) -> Option<IpcNamespace> {
+        self.id.map(|id| IpcNamespace::reported(self.inode, id))
+    }
+
+    /// Whether it can be `namespace`.
+    #[must_use]
+    pub fn matches(self, namespace: &IpcNamespace) -> bool {
+        match (self.id, namespace.id()) {
+            (Some(one), Some(other)) => one == other,
+            _ => self.inode == namespace.inode(),
+        }
+    }
+}
+
+impl fmt::Display for ReportedNamespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ipc:[{}]", self.inode)?;
+        self.id.map_or(Ok(()), |id| write!(f, " id {id}"))
+    }
+}
+
+/// What `shm_wr --json` prints, as far as it matters here.
+#[derive(Deserialize)]
+struct Written {
+    ipc_namespace: Option<ReportedNamespace>,
 }
 
 /// A namespace of the model, by what made it: the second start of A makes `A#2`.
@@ -77,7 +119,7 @@ impl fmt::Display for Identity {
         match self {
             Self::Model(made) => made.fmt(f),
             Self::Kernel(namespace) => namespace.fmt(f),
-            Self::Unknown(why) => write!(f, "unknown: {why}"),
+            Self::Foreign(why) | Self::Unknown(why) => write!(f, "unknown: {why}"),
         }
     }
 }
@@ -117,6 +159,40 @@ impl Observation {
         const MARK: &[u8] = b" failed, errno: ";
         let mut lines = self.stderr.split(|byte| *byte == b'\n');
         lines.find(|line| line.windows(MARK.len()).any(|it| it == MARK)).unwrap_or_default()
+    }
+
+    /// The namespace that the tool names which did `action`: a control's writer in its JSON, a reader
+    /// that found nothing in its `cause:`. Other tools name none.
+    #[must_use]
+    pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
+        match action {
+            Action::Control(..) => {
+                serde_json::from_slice::<Written>(&self.stdout).ok()?.ipc_namespace
+            }
+            Action::Read(_) => {
+                let stderr = String::from_utf8_lossy(&self.stderr);
+                let cause = stderr.lines().find_map(|line| line.strip_prefix("cause: "))?;
+                let (inode, rest) = cause.split_once("ipc:[")?.1.split_once(']')?;
+                let digits =
+                    rest.strip_prefix(" id ").map(|it| it.split(|c: char| !c.is_ascii_digit()));
+                let id = digits.and_then(|mut it| it.next()?.parse().ok());
+                Some(ReportedNamespace { inode: inode.parse().ok()?, id })
+            }
+            _ => None,
+        }
+    }
+
+    /// The namespace in which `action` was done: by the word of its own process, where that gives an
+    /// id, and else as the engine tells it.
+    #[must_use]
+    pub fn identity(&self, action: &Action) -> Option<Identity> {
+        let reported = self.reported(action).and_then(ReportedNamespace::identity);
+        match (&self.namespace, reported) {
+            (Some(Identity::Kernel(_) | Identity::Unknown(_)), Some(own)) => {
+                Some(Identity::Kernel(own))
+            }
+            (engines, _) => engines.clone(),
+        }
     }
 
     /// The rows of a listing; `None` where it is not one.

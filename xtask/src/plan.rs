@@ -3,8 +3,9 @@
 use crate::engine::discover;
 use crate::engine::model::Model;
 use crate::engine::{Answer, Engine, EngineError, Rules};
-use crate::observation::{Observation, State};
-use crate::script::{Script, Step};
+use crate::observation::{Observation, State, failed};
+use crate::script::{Action, Script, Step};
+use shm_core::Errno;
 
 /// A script with its predictions.
 #[derive(Debug)]
@@ -25,6 +26,13 @@ pub struct Planned {
 }
 
 impl Planned {
+    /// Whether it is a reader that is predicted to find nothing.
+    #[must_use]
+    pub fn finds_nothing(&self) -> bool {
+        let Action::Read(mechanism) = &self.step.action else { return false };
+        self.predicted.tool_error() == failed("read", mechanism.call(), Errno::ENOENT).tool_error()
+    }
+
     /// Whether the engine is predicted to refuse.
     #[must_use]
     pub fn is_refused(&self) -> bool {
@@ -34,23 +42,28 @@ impl Planned {
 
 impl Plan {
     /// Runs `script` on the model of an engine. Steps in containers that do not run there, because
-    /// the engine refuses to start them, are left out.
+    /// the engine refuses to start them, are left out, and so are controls of readers that are
+    /// predicted to find something.
     ///
     /// # Errors
     ///
     /// Those of the model.
     pub fn new(script: Script, rules: Rules) -> Result<Self, EngineError> {
         let model = Model::new(discover::model().info, rules, script.objects);
-        let planned = |step: &Step| match model.carry_out(step) {
-            Ok(Answer::Observed(predicted)) => Some(Ok(Planned { step: step.clone(), predicted })),
-            Ok(Answer::Skipped(_)) => None,
-            Err(error) => Some(Err(error)),
-        };
-        let stages = script
-            .stages
-            .iter()
-            .map(|stage| stage.0.iter().filter_map(planned).collect())
-            .collect::<Result<_, EngineError>>()?;
+        let mut stages: Vec<Vec<Planned>> = Vec::with_capacity(script.stages.len());
+        for stage in &script.stages {
+            let mut planned = Vec::with_capacity(stage.0.len());
+            for step in &stage.0 {
+                let so_far = stages.iter().flatten();
+                if step.control_of.as_deref().is_some_and(|reader| !finds_nothing(so_far, reader)) {
+                    continue;
+                }
+                if let Answer::Observed(predicted) = model.carry_out(step)? {
+                    planned.push(Planned { step: step.clone(), predicted });
+                }
+            }
+            stages.push(planned);
+        }
         Ok(Self { script, stages })
     }
 
@@ -65,4 +78,9 @@ impl Plan {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Whether the step `reader` is planned, and predicted to find nothing.
+fn finds_nothing<'a>(mut steps: impl Iterator<Item = &'a Planned>, reader: &str) -> bool {
+    steps.any(|planned| planned.step.id == reader && planned.finds_nothing())
 }

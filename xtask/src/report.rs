@@ -99,12 +99,26 @@ impl Report {
         Self { engine, base, script, key, duration, steps, conclusions }
     }
 
-    /// Whether nothing differs from what was predicted.
+    fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        let steps = self.steps.iter().map(|step| &step.verdict);
+        steps.chain(self.conclusions.iter().map(|conclusion| &conclusion.verdict))
+    }
+
+    /// Whether nothing differs from what was predicted, and all of it is proven.
     #[must_use]
     pub fn passed(&self) -> bool {
-        let verdicts = self.steps.iter().map(|step| &step.verdict);
-        let mut verdicts = verdicts.chain(self.conclusions.iter().map(|c| &c.verdict));
-        !verdicts.any(|verdict| matches!(verdict, Verdict::Fail(_)))
+        !self.verdicts().any(Verdict::is_bad)
+    }
+
+    /// The verdict on the run in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        let fails = |verdict: &Verdict| matches!(verdict, Verdict::Fail(_));
+        match self.passed() {
+            true => "pass",
+            false if self.verdicts().any(fails) => "fail",
+            false => "unproven",
+        }
     }
 
     /// Writes it.
@@ -134,7 +148,13 @@ fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> Concl
         let verdict = &find(&evidence.step)?.verdict;
         matches!(verdict, Verdict::Skip(_)).then(|| verdict.clone())
     });
-    let verdict = skipped.unwrap_or_else(|| verdict::conclusion(predicted, observed));
+    let verdict = skipped.unwrap_or_else(|| {
+        match (verdict::conclusion(predicted, observed), verdict::missing_proof(conclusion, steps))
+        {
+            (Verdict::Pass, Some(why)) => Verdict::Unproven(why),
+            (verdict, _) => verdict,
+        }
+    });
     let namespaces =
         conclusion.places.iter().map(|place| (*place, namespaces(steps, *place))).collect();
     ConclusionResult { conclusion: conclusion.clone(), predicted, observed, verdict, namespaces }
@@ -142,15 +162,19 @@ fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> Concl
 
 /// How many steps and conclusions came out how, in words.
 fn summary(report: &Report) -> String {
-    let steps = report.steps.iter().map(|step| &step.verdict);
-    let verdicts: Vec<_> = steps.chain(report.conclusions.iter().map(|c| &c.verdict)).collect();
-    let count = |wanted: &str| verdicts.iter().filter(|v| v.word() == wanted).count();
+    let count = |wanted: &str| report.verdicts().filter(|v| v.word() == wanted).count();
     let (steps, conclusions) = (report.steps.len(), report.conclusions.len());
-    let outcome = match (count("fail"), count("skip")) {
-        (0, 0) => "all as predicted".to_owned(),
-        (0, skipped) => format!("as predicted; {skipped} skipped"),
-        (failed, 0) => format!("{failed} not as predicted"),
-        (failed, skipped) => format!("{failed} not as predicted; {skipped} skipped"),
+    let counts: Vec<_> =
+        [("fail", "not as predicted"), ("unproven", "unproven"), ("skip", "skipped")]
+            .into_iter()
+            .map(|(word, words)| (count(word), words))
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, words)| format!("{count} {words}"))
+            .collect();
+    let outcome = match (report.passed(), counts.join("; ")) {
+        (true, counts) if counts.is_empty() => "all as predicted".to_owned(),
+        (true, counts) => format!("as predicted; {counts}"),
+        (false, counts) => counts,
     };
     let time = time(report.duration);
     format!("{steps} steps and {conclusions} conclusions in {time}: {outcome}")
@@ -160,6 +184,12 @@ fn summary(report: &Report) -> String {
 fn command(result: &StepResult) -> Option<String> {
     let observed = result.observed.as_ref().filter(|observed| !observed.command.is_empty());
     observed.map(|it| command_line(&it.command))
+}
+
+/// Which reader a step is a control of, in words; empty where it is none.
+fn control(result: &StepResult) -> String {
+    let of = result.planned.step.control_of.as_ref();
+    of.map(|reader| format!(", a control of {reader}")).unwrap_or_default()
 }
 
 /// What a command printed, safe to show: without the carriage returns of what was a terminal.

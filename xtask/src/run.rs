@@ -1,8 +1,12 @@
 //! A plan carried out on an engine.
 
+use std::collections::BTreeSet;
+
 use shm_core::IpcNamespace;
 
 use crate::engine::{Answer, Engine, EngineError, EngineKind, advice};
+use crate::host;
+use crate::host_segment;
 use crate::interrupt::Interrupt;
 use crate::observation::{Identity, Observation, State};
 use crate::parallel;
@@ -43,6 +47,12 @@ pub struct Aborted {
 }
 
 impl Aborted {
+    /// Whether somebody else's shared memory ended it.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        matches!(*self.cause, EngineError::Disturbed { .. })
+    }
+
     fn at(planned: &Planned, engine: &dyn Engine, cause: EngineError) -> Self {
         let next_step = advice::next_step(engine.info().name, &cause);
         let next_step = next_step.map_or_else(String::new, |it| format!("\nnext step: {it}"));
@@ -65,6 +75,7 @@ pub fn run(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Aborted> {
     let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
+    let _removed_in_the_end = HostControls(plan);
     let mut judge = Judge::new(plan.script.objects.key, host);
     for stage in &plan.stages {
         for planned in stage {
@@ -90,9 +101,13 @@ pub fn run(
                 }
                 Answer::Observed(observed) => {
                     let verdict = judge.step(planned, &observed);
-                    (Some(observed), verdict)
+                    let namespace = observed.identity(&planned.step.action);
+                    (Some(Observation { namespace, ..observed }), verdict)
                 }
             };
+            if let Some(cause) = disturbance(plan, planned, observed.as_ref(), &verdict, engine) {
+                return Err(Aborted::at(planned, engine, cause));
+            }
             let result = StepResult { planned: planned.clone(), observed, verdict };
             tell(Event::Finished(&result));
             results.push(result);
@@ -104,6 +119,40 @@ pub fn run(
         }
     }
     Ok(())
+}
+
+/// Whether somebody else's segment has the script's key on the host, and made a step there differ.
+fn disturbance(
+    plan: &Plan,
+    planned: &Planned,
+    observed: Option<&Observation>,
+    verdict: &Verdict,
+    engine: &dyn Engine,
+) -> Option<EngineError> {
+    let is_on_host = planned.step.place == Place::Host && engine.is_on_this_host();
+    let differs = matches!(verdict, Verdict::Fail(_));
+    let may = is_on_host && differs && planned.step.action.uses_segments();
+    observed
+        .filter(|_| may)
+        .and_then(|it| host_segment::disturbance(&plan.script, &planned.step, it))
+}
+
+/// Removes what the controls of a plan wrote on this host, however the run ends.
+struct HostControls<'a>(&'a Plan);
+
+impl Drop for HostControls<'_> {
+    fn drop(&mut self) {
+        let steps = self.0.script.steps();
+        let on_host = steps.filter(|step| step.place == Place::Host);
+        let texts: BTreeSet<_> = on_host
+            .filter(|step| step.control_of.is_some())
+            .filter_map(|step| step.action.text())
+            .collect();
+        for text in texts {
+            // What cannot be removed is told by the next run that meets it.
+            let _ = host::remove_strays(self.0.script.objects, text);
+        }
+    }
 }
 
 /// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
@@ -137,6 +186,7 @@ pub fn describe(planned: &Planned) -> String {
         Action::ExhaustMemory => format!("taking more memory than {place} may have"),
         Action::Processes => "asking which containers run".to_owned(),
         Action::Write(_, text) => format!("writing {text} in {place}"),
+        Action::Control(_, text) => format!("writing the control {text} in {place}"),
         Action::Read(_) => format!("reading in {place}"),
         Action::List => format!("listing in {place}"),
     }

@@ -30,6 +30,11 @@ impl Script {
         self.stages.iter().flat_map(|stage| &stage.0)
     }
 
+    /// The texts that it writes.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.steps().filter_map(|step| step.action.text())
+    }
+
     /// The script without the steps that write or read mechanisms which `lacks` names.
     #[must_use]
     pub fn without(mut self, lacks: impl Fn(Mechanism) -> bool) -> Self {
@@ -81,6 +86,9 @@ pub struct Step {
     pub place: Place,
     /// What is done.
     pub action: Action,
+    /// The reader that this is a control of, by its id: the control is carried out where that one is
+    /// predicted to find nothing, and shows that there could have been something.
+    pub control_of: Option<String>,
 }
 
 impl Step {
@@ -182,6 +190,9 @@ pub enum Action {
     Processes,
     /// Writes a text with `shm_wr`.
     Write(Mechanism, String),
+    /// Writes a text with `shm_wr` where a reader has found nothing. It fails where there is something
+    /// after all, and the writer names its namespace.
+    Control(Mechanism, String),
     /// Reads the text with `shm_rd`.
     Read(Mechanism),
     /// Lists the segments with `shm_ls`, or with `ipcs -m` where the image has it.
@@ -193,7 +204,24 @@ impl Action {
     #[must_use]
     pub fn mechanism(&self) -> Option<Mechanism> {
         match self {
-            Self::Write(mechanism, _) | Self::Read(mechanism) => Some(*mechanism),
+            Self::Write(mechanism, _) | Self::Control(mechanism, _) | Self::Read(mechanism) => {
+                Some(*mechanism)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it shows or makes System V segments.
+    #[must_use]
+    pub fn uses_segments(&self) -> bool {
+        *self == Self::List || self.mechanism() == Some(Mechanism::Sysv)
+    }
+
+    /// The text that it writes, if it writes one.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Write(_, text) | Self::Control(_, text) => Some(text),
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
 //! What was observed against what was predicted: pure comparison.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::Serialize;
@@ -8,7 +9,8 @@ use shm_core::{IpcNamespace, Key};
 
 use crate::observation::{Identity, Made, Observation, State};
 use crate::plan::Planned;
-use crate::script::{Action, Conclusion, Evidence, Place, Script};
+use crate::run::StepResult;
+use crate::script::{Action, Conclusion, Evidence, Place, Script, Step};
 
 /// How a step or a conclusion came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Verdict {
     Pass,
     /// Not as predicted.
     Fail(Difference),
+    /// As predicted, but without the proof that this is so, and why.
+    Unproven(String),
     /// Not a question for this engine, and why.
     Skip(String),
 }
@@ -46,6 +50,7 @@ impl Verdict {
         match self {
             Self::Pass => "pass",
             Self::Fail(_) => "fail",
+            Self::Unproven(_) => "unproven",
             Self::Skip(_) => "skip",
         }
     }
@@ -56,8 +61,14 @@ impl Verdict {
         match self {
             Self::Pass => None,
             Self::Fail(difference) => Some(difference.to_string()),
-            Self::Skip(why) => Some(why.clone()),
+            Self::Unproven(why) | Self::Skip(why) => Some(why.clone()),
         }
+    }
+
+    /// Whether it fails the run.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Fail(_) | Self::Unproven(_))
     }
 }
 
@@ -83,8 +94,9 @@ impl Judge {
             let difference = differ("container", state(predicted), state(observed));
             return difference.map_or(Verdict::Pass, Verdict::Fail);
         }
-        let difference = self
-            .namespace(predicted, observed)
+        let identity = observed.identity(&planned.step.action);
+        let difference = contradiction(planned, observed)
+            .or_else(|| self.namespace(predicted, identity.as_ref()))
             .or_else(|| differ("exit status", exit_status(predicted), exit_status(observed)))
             .or_else(|| differ("container", state(predicted), state(observed)))
             .or_else(|| differ("running containers", running(predicted), running(observed)))
@@ -94,14 +106,20 @@ impl Judge {
 
     /// The model's namespaces and the kernel's must match one to one: a place that the model says
     /// is where it was has the same identity as before, a new one has none that was seen before.
-    fn namespace(&mut self, predicted: &Observation, observed: &Observation) -> Option<Difference> {
+    fn namespace(
+        &mut self,
+        predicted: &Observation,
+        observed: Option<&Identity>,
+    ) -> Option<Difference> {
         let Some(Identity::Model(made)) = predicted.namespace else { return None };
-        let namespace = match &observed.namespace {
+        let namespace = match observed {
             Some(Identity::Kernel(namespace)) => namespace,
             // The model judged by itself.
             Some(Identity::Model(same)) if *same == made => return None,
-            // What is not known is no difference; the outputs have to speak for themselves.
-            Some(Identity::Unknown(_)) | None => return None,
+            // Conclusions from it are unproven.
+            Some(Identity::Unknown(_)) => return None,
+            // The outputs have to speak for themselves.
+            Some(Identity::Foreign(_)) | None => return None,
             Some(Identity::Model(other)) => {
                 return differ("IPC namespace", made.to_string(), other.to_string());
             }
@@ -172,6 +190,29 @@ impl Judge {
     }
 }
 
+/// Whether the process names another namespace than the engine does, or a control's writer none.
+fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference> {
+    let engines = match &observed.namespace {
+        Some(Identity::Kernel(namespace)) => Some(namespace),
+        Some(Identity::Unknown(_)) => None,
+        _ => return None,
+    };
+    let action = &planned.step.action;
+    let (place, what) = (planned.step.place, "IPC namespace");
+    match (observed.reported(action), engines) {
+        (Some(own), Some(engines)) if !own.matches(engines) => Some(Difference {
+            what,
+            predicted: format!("that of {place}, {engines} by the engine's word"),
+            observed: format!("{own} by the word of the process in it"),
+        }),
+        (None, _) if matches!(action, Action::Control(..)) && observed.exit_code == Some(0) => {
+            let predicted = format!("named by the writer in {place}");
+            Some(Difference { what, predicted, observed: "not named".to_owned() })
+        }
+        _ => None,
+    }
+}
+
 /// A terminal turns LF into CR LF.
 fn unix_lines(bytes: &[u8]) -> Vec<u8> {
     let crlf = |index: usize| bytes[index] == b'\r' && bytes.get(index + 1) == Some(&b'\n');
@@ -223,6 +264,51 @@ pub fn holds<'a>(
         return Some(false);
     }
     pieces.iter().all(Option::is_some).then_some(true)
+}
+
+/// Why the evidence of a conclusion proves nothing, though it shows what was predicted; `None` where it
+/// proves the conclusion.
+///
+/// Each piece must be of a step that is as predicted, in a namespace that is known. Nothing counts as
+/// absent without a control.
+#[must_use]
+pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<String> {
+    let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
+    let evidence = || conclusion.evidence.iter().filter_map(|it| find(&it.step));
+    let is_evidence = |id: &String| conclusion.evidence.iter().any(|it| it.step == *id);
+    let controls = |place: Place| {
+        let of_evidence = |it: &Step| it.control_of.as_ref().is_some_and(is_evidence);
+        let found = steps.iter().map(|result| (&result.planned.step, result));
+        found.filter(move |(step, _)| step.place == place && of_evidence(step))
+    };
+    let absent = evidence().filter(|result| result.planned.finds_nothing());
+    let uncontrolled = absent.map(|result| &result.planned.step).find(|step| {
+        let mut controls = controls(step.place);
+        controls.next().is_none()
+    });
+    if let Some(Step { id, .. }) = uncontrolled {
+        return Some(format!("step {id} found nothing, and has no control"));
+    }
+    let places: BTreeSet<_> = evidence().map(|result| result.planned.step.place).collect();
+    let controls = places.into_iter().flat_map(controls).map(|(_, control)| control);
+    evidence().chain(controls).find_map(doubt)
+}
+
+/// Why a step proves nothing.
+#[must_use]
+pub fn doubt(result: &StepResult) -> Option<String> {
+    let Step { id, place, control_of, .. } = &result.planned.step;
+    let of = control_of.as_ref().map(|it| format!(", the control of {it},")).unwrap_or_default();
+    if result.verdict.is_bad() {
+        let why = result.verdict.reason().unwrap_or_default();
+        return Some(format!("step {id}{of} is not as predicted: {why}"));
+    }
+    match &result.observed.as_ref()?.namespace {
+        Some(Identity::Unknown(why)) => Some(format!(
+            "neither the engine nor the process in {place} names its IPC namespace in step {id}: {why}"
+        )),
+        _ => None,
+    }
 }
 
 /// Compares what a conclusion was predicted to be with what it turned out to be.

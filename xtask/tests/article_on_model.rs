@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shm_core::Key;
 use xtask::engine::Policy;
 use xtask::observation::{Identity, Made, Observation, State};
-use xtask::plan::Plan;
+use xtask::plan::{Plan, Planned};
 use xtask::script::article;
 
 const ONE_SEGMENT: &str = "
@@ -25,7 +25,8 @@ const NOT_FOUND: (&str, &str, i32) =
     ("shm read failed\n", "shmget failed, errno: 2 msg: No such file or directory\n", 255);
 
 fn predicted() -> BTreeMap<String, Observation> {
-    let plan = Plan::new(article::script(Key::DEFAULT, &[]), Policy::Docker.into()).unwrap();
+    let plan =
+        Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
     let steps = plan.stages.into_iter().flatten();
     steps.map(|planned| (planned.step.id, planned.predicted)).collect()
 }
@@ -38,6 +39,7 @@ fn the_model_prints_what_the_article_printed() {
         ("a-read", ("h e l l o _ w o r l d \nshm read success\n", "", 0)),
         ("b-list-before", (NO_SEGMENTS, "", 0)),
         ("b-read-before", NOT_FOUND),
+        ("b-read-control-before", ("f r e s h _ b - b e f o r e \nshm read success\n", "", 0)),
         ("b-write", ("shm write success\n", "", 0)),
         ("b-read", ("n i h a o \nshm read success\n", "", 0)),
         ("b-list", (ONE_SEGMENT, "", 0)),
@@ -48,6 +50,8 @@ fn the_model_prints_what_the_article_printed() {
         ("b-read-after", NOT_FOUND),
         ("a-list-after", (NO_SEGMENTS, "", 0)),
         ("a-read-after", NOT_FOUND),
+        ("a-read-control-after", ("f r e s h _ a - a f t e r \nshm read success\n", "", 0)),
+        ("host-read-control", ("f r e s h _ h o s t \nshm read success\n", "", 0)),
     ];
     let predicted = predicted();
     for (step, (stdout, stderr, exit_code)) in printed {
@@ -94,7 +98,7 @@ fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
 
 #[test]
 fn every_step_of_the_article_is_there_in_its_order() {
-    let script = article::script(Key::DEFAULT, &[]);
+    let script = article::script(Key::DEFAULT, &[], "fresh");
     let ids: Vec<_> = script.steps().map(|step| step.id.as_str()).collect();
     assert_eq!(
         ids,
@@ -107,6 +111,8 @@ fn every_step_of_the_article_is_there_in_its_order() {
             "a-read",
             "b-list-before",
             "b-read-before",
+            "b-write-control-before",
+            "b-read-control-before",
             "b-write",
             "b-read",
             "a-read-again",
@@ -123,13 +129,19 @@ fn every_step_of_the_article_is_there_in_its_order() {
             "a-list-after",
             "b-read-after",
             "a-read-after",
+            "b-write-control-after",
+            "a-write-control-after",
+            "b-read-control-after",
+            "a-read-control-after",
+            "host-write-control",
+            "host-read-control",
         ]
     );
 }
 
 #[test]
 fn each_of_many_containers_has_its_own_text_and_loses_it() {
-    let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64]);
+    let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64], "fresh");
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
     let read: BTreeSet<_> = steps(&plan, "-read-among-all").map(|it| it.stdout.clone()).collect();
     assert_eq!(read.len(), 64);
@@ -137,6 +149,43 @@ fn each_of_many_containers_has_its_own_text_and_loses_it() {
     assert_eq!(steps(&plan, "-read-after").count(), 64);
     let places = plan.script.conclusions.iter().map(|it| it.places.len());
     assert_eq!(places.collect::<Vec<_>>(), [64, 3, 64]);
+}
+
+#[test]
+fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
+    let articles = [
+        article::script(Key::DEFAULT, &article::CONTAINERS[2..5], "fresh"),
+        article::on_a_cluster(Key::DEFAULT, "fresh"),
+    ];
+    for (script, policy) in articles.into_iter().zip([Policy::Docker, Policy::Kubernetes]) {
+        let plan = Plan::new(script, policy.into()).unwrap();
+        let steps: Vec<_> = plan.stages.iter().flatten().collect();
+        let mut texts = BTreeSet::new();
+        for (position, reader) in steps.iter().enumerate().filter(|(_, it)| it.finds_nothing()) {
+            let of = |it: &&&Planned| it.step.control_of.as_ref() == Some(&reader.step.id);
+            let controls: Vec<_> = steps[position..].iter().filter(of).collect();
+            let [write, read] = controls[..] else { panic!("{}: {controls:?}", reader.step.id) };
+            assert!(write.step.place == reader.step.place && read.step.place == reader.step.place);
+            // The command is the one that found nothing.
+            assert_eq!(read.step.action, reader.step.action);
+            let text = write.step.action.text().unwrap();
+            let printed = String::from_utf8_lossy(&read.predicted.stdout);
+            assert_eq!(printed.lines().next().unwrap().replace(' ', ""), text);
+            assert!(text.starts_with("fresh") && texts.insert(text), "{text}");
+        }
+        assert!(texts.len() >= 4, "{texts:?}");
+    }
+}
+
+#[test]
+fn a_control_of_a_reader_that_finds_something_is_left_out() {
+    let mut script = article::script(Key::DEFAULT, &[], "fresh");
+    let control = script.stages.iter_mut().flat_map(|stage| &mut stage.0);
+    for step in control.filter(|step| step.control_of.as_deref() == Some("a-read-after")) {
+        step.control_of = Some("a-read".to_owned());
+    }
+    let plan = Plan::new(script, Policy::Docker.into()).unwrap();
+    assert!(!plan.stages.iter().flatten().any(|it| it.step.id == "a-read-control-after"));
 }
 
 /// What the steps are predicted to show whose ids end like this.

@@ -47,7 +47,7 @@ fn every_option_of_a_tool_that_is_named_exists() {
 
 #[test]
 fn the_transcript_is_of_a_run_on_the_script_as_it_is() {
-    let script = xtask::script::article::script(shm_core::Key::DEFAULT, &[]);
+    let script = xtask::script::article::script(shm_core::Key::DEFAULT, &[], "fresh");
     for conclusion in &script.conclusions {
         let line = format!("pass  {}: {}", conclusion.id, conclusion.statement);
         assert!(README.contains(&line), "{line}");

@@ -11,12 +11,13 @@ use xtask::observation::{Identity, Made, Observation, State};
 use xtask::plan::Plan;
 use xtask::report::Report;
 use xtask::run::StepResult;
-use xtask::script::{Container, article};
+use xtask::script::{Action, Container, article};
 use xtask::verdict::{Judge, Verdict};
 
 /// Judges a run that went as predicted, except for what `change` does to a step's observation.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
-    let plan = Plan::new(article::script(Key::DEFAULT, &[]), Policy::Docker.into()).unwrap();
+    let plan =
+        Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
     let mut judge = Judge::new(Key::DEFAULT, Some(kernel(0)));
     let mut results = Vec::new();
     let mut made_so_far = vec![Made::HOST];
@@ -29,12 +30,31 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
                 made_so_far.len() - 1
             });
             observed.namespace = Some(Identity::Kernel(kernel(number)));
+            if matches!(planned.step.action, Action::Control(..)) {
+                tells(&mut observed, number);
+            }
         }
         change(&planned.step.id, &mut observed);
         let verdict = judge.step(planned, &observed);
+        observed.namespace = observed.identity(&planned.step.action);
         results.push(StepResult { planned: planned.clone(), observed: Some(observed), verdict });
     }
     Report::new(discover::model().info, "scratch".into(), &plan, results, Duration::ZERO)
+}
+
+/// What a control's writer prints of the namespace that it is in.
+fn tells(observed: &mut Observation, number: usize) {
+    let namespace = format!(r#"{{"inode":{},"id":{}}}"#, kernel(number).inode(), 100 + number);
+    observed.stdout = format!(r#"{{"ok":true,"ipc_namespace":{namespace}}}"#).into_bytes();
+}
+
+/// The cause that a reader gives which finds nothing.
+fn finds_nothing_in(observed: &mut Observation, number: usize) {
+    let cause = format!(
+        "cause: no segment has key 0x0134b3d5 in this IPC namespace, {}; it holds no segments at all\n",
+        kernel(number)
+    );
+    observed.stderr.extend(cause.as_bytes());
 }
 
 /// The inode is the same for all, as it often is in the field; only the ids differ.
@@ -205,14 +225,131 @@ fn a_namespace_that_changes_without_a_restart_fails_the_step() {
     assert_eq!(failed_steps(&report), ["a-read"]);
 }
 
+/// The conclusions that are as predicted without a proof, with the reason.
+fn unproven(report: &Report) -> Vec<(&'static str, String)> {
+    let conclusions = report.conclusions.iter();
+    let unproven = conclusions.filter_map(|it| match &it.verdict {
+        Verdict::Unproven(why) => Some((it.conclusion.id, why.clone())),
+        _ => None,
+    });
+    unproven.collect()
+}
+
+fn names(unproven: &[(&'static str, String)]) -> Vec<&'static str> {
+    unproven.iter().map(|(name, _)| *name).collect()
+}
+
 #[test]
-fn a_namespace_that_is_not_known_is_no_difference() {
+fn a_namespace_that_nobody_names_is_no_difference_and_proves_nothing() {
     let unknown = |_: &str, observed: &mut Observation| {
         if observed.namespace.is_some() {
-            observed.namespace = Some(Identity::Unknown("another kernel".to_owned()));
+            observed.namespace = Some(Identity::Unknown("another user's".to_owned()));
         }
     };
-    assert!(judge(unknown).passed());
+    let report = judge(unknown);
+    assert_eq!((failed_steps(&report), report.word()), (vec![], "unproven"));
+    let unproven = unproven(&report);
+    assert_eq!(names(&unproven), ["containers_isolated", "host_isolated", "cleared_by_restart"]);
+    assert!(unproven[2].1.contains("another user's") && unproven[2].1.contains("-after"));
+}
+
+#[test]
+fn a_namespace_of_another_kernel_leaves_the_verdict_to_outputs_and_controls() {
+    let foreign = |_: &str, observed: &mut Observation| {
+        if observed.namespace.is_some() {
+            observed.namespace = Some(Identity::Foreign("the sandbox's own".to_owned()));
+        }
+    };
+    assert!(judge(foreign).passed());
+    let replayed = |step: &str, observed: &mut Observation| {
+        foreign(step, observed);
+        if step == "a-read-control-after" {
+            observed.stdout = b"shm read failed\n".to_vec();
+            observed.exit_code = Some(255);
+        }
+    };
+    assert_eq!(names(&unproven(&judge(replayed))), ["cleared_by_restart"]);
+}
+
+#[test]
+fn a_process_that_names_another_namespace_than_the_engine_fails_the_step() {
+    let elsewhere = |wanted: &'static str, number: usize| {
+        move |step: &str, observed: &mut Observation| {
+            if step == wanted {
+                finds_nothing_in(observed, number);
+            }
+        }
+    };
+    // A#2 is the fourth that is made, B#2 the third.
+    assert!(judge(elsewhere("a-read-after", 4)).passed());
+    let report = judge(elsewhere("a-read-after", 3));
+    assert_eq!(failed_steps(&report), ["a-read-after"]);
+    assert_eq!(names(&unproven(&report)), ["cleared_by_restart"]);
+    let Verdict::Fail(difference) =
+        &report.steps.iter().find(|it| it.planned.step.id == "a-read-after").unwrap().verdict
+    else {
+        panic!()
+    };
+    assert!(difference.predicted.ends_with("id 104 by the engine's word"), "{difference}");
+    assert!(difference.observed.contains("id 103"), "{difference}");
+}
+
+#[test]
+fn a_process_names_its_namespace_where_the_engine_does_not() {
+    let silent = |step: &str, observed: &mut Observation| {
+        if step.starts_with("a-read-after") || step == "a-list-after" {
+            observed.namespace = Some(Identity::Unknown("no pid".to_owned()));
+            finds_nothing_in(observed, 4);
+        }
+    };
+    let report = judge(silent);
+    assert_eq!(failed_steps(&report), [""; 0]);
+    // The listing names none.
+    assert_eq!(names(&unproven(&report)), ["cleared_by_restart"]);
+    let old = |step: &str, observed: &mut Observation| {
+        silent(step, observed);
+        if step == "a-read-after" {
+            observed.stderr.clear();
+            observed.stderr.extend(b"shmget failed, errno: 2 msg: No such file or directory\n");
+            finds_nothing_in(observed, 1);
+        }
+    };
+    assert_eq!(failed_steps(&judge(old)), ["a-read-after"]);
+}
+
+#[test]
+fn absence_without_a_control_that_succeeds_proves_nothing() {
+    let not_read: Change = |observed| observed.stdout = b"n i h a o \nshm read success\n".to_vec();
+    let there: Change = |observed| observed.exit_code = Some(255);
+    let mute: Change = |observed| observed.stdout = b"{}".to_vec();
+    for (step, change, conclusion) in [
+        ("b-read-control-before", not_read, "containers_isolated"),
+        ("b-write-control-before", there, "containers_isolated"),
+        ("host-read-control", not_read, "host_isolated"),
+        ("a-write-control-after", there, "cleared_by_restart"),
+        ("b-write-control-after", mute, "cleared_by_restart"),
+        ("b-read-control-after", not_read, "cleared_by_restart"),
+    ] {
+        let report = judge(at(step, change));
+        assert_eq!(failed_steps(&report), [step]);
+        let unproven = unproven(&report);
+        assert_eq!(names(&unproven), [conclusion], "{step}");
+        assert!(unproven[0].1.contains(step), "{unproven:?}");
+        assert!(!report.passed() && report.word() == "fail");
+    }
+}
+
+#[test]
+fn evidence_in_a_namespace_from_before_the_restart_proves_nothing() {
+    let old = |step: &str, observed: &mut Observation| {
+        if step.starts_with("a-") && step.ends_with("-after") || step == "start-a-again" {
+            observed.namespace = Some(Identity::Kernel(kernel(1)));
+            if step == "a-write-control-after" {
+                tells(observed, 1);
+            }
+        }
+    };
+    assert_eq!(names(&unproven(&judge(old))), ["cleared_by_restart"]);
 }
 
 #[test]

@@ -254,7 +254,7 @@ impl Kubernetes {
             );
             return Err(EngineError::Refused { what, transcript });
         }
-        if let Action::Write(mechanism, text) = action {
+        if let Action::Write(mechanism, text) | Action::Control(mechanism, text) = action {
             self.know(|known| known.wrote(container, *mechanism, text));
         }
         let namespace = self.know(|known| known.namespace_of(container));
@@ -315,6 +315,7 @@ impl Engine for Kubernetes {
             | Action::Remove
             | Action::Processes
             | Action::Write(..)
+            | Action::Control(..)
             | Action::Read(_)
             | Action::List => None,
             action if action.is_of_clusters() => None,

@@ -148,7 +148,10 @@ impl World {
                 let namespace = found.map(|container| Identity::Model(container.view.ipc));
                 Observation { exit_code: Some(KILLED), namespace, ..Observation::default() }
             }
-            (Action::Write(..) | Action::Read(_) | Action::List, State::Running) => {
+            (
+                Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List,
+                State::Running,
+            ) => {
                 let view = found.map_or(HOST, |container| container.view);
                 self.tool(names, view, action)
             }
@@ -344,6 +347,12 @@ impl World {
                 match self.spaces.write(*mechanism, view.space(*mechanism), text) {
                     Ok(()) => Observation { stdout: b"shm write success\n".to_vec(), ..done() },
                     Err(Refusal { call, errno }) => failed("write", call, errno),
+                }
+            }
+            Action::Control(mechanism, text) => {
+                match self.spaces.create(*mechanism, view.space(*mechanism), text) {
+                    Ok(()) => done(),
+                    Err(_) => Observation { exit_code: Some(255), ..Observation::default() },
                 }
             }
             Action::Read(mechanism) => match self.spaces.read(*mechanism, view.space(*mechanism)) {

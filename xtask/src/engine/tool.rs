@@ -49,6 +49,12 @@ impl Tools {
                 let address = address(self.objects, *mechanism, volume);
                 Ok(("shm_wr", [address, self.size(*mechanism), vec![text.clone()]].concat()))
             }
+            Action::Control(mechanism, text) => {
+                let options = ["--json", "--create-new"].map(str::to_owned).to_vec();
+                let address = address(self.objects, *mechanism, volume);
+                let size = self.size(*mechanism);
+                Ok(("shm_wr", [options, address, size, vec![text.clone()]].concat()))
+            }
             Action::Read(mechanism) => Ok(("shm_rd", address(self.objects, *mechanism, volume))),
             Action::List => Ok(("shm_ls", vec![])),
             // The whole text goes into one JSON string: that of a large file, or what was left behind.

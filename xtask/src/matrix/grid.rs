@@ -51,7 +51,7 @@ pub struct CellResult {
     pub cell: Cell,
     /// The script that answers it, by its place among [`Grid::scripts`].
     pub script: usize,
-    /// The steps of that script that answer it, by their ids.
+    /// The steps of that script that answer it, by their ids, and the controls that were planned.
     pub steps: Vec<String>,
     /// The model's answer.
     pub predicted: Sight,
@@ -77,6 +77,8 @@ pub enum Outcome {
     Refused,
     /// Not as predicted, for a known reason.
     Quirk,
+    /// As predicted, but without the proof that this is so.
+    Unproven,
     /// Not as predicted.
     Differs,
     /// As predicted in some runs, and not in others.
@@ -87,8 +89,15 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, the good ones first.
-    pub const ALL: [Self; 6] =
-        [Self::Agrees, Self::Refused, Self::Quirk, Self::Skipped, Self::Unstable, Self::Differs];
+    pub const ALL: [Self; 7] = [
+        Self::Agrees,
+        Self::Refused,
+        Self::Quirk,
+        Self::Skipped,
+        Self::Unproven,
+        Self::Unstable,
+        Self::Differs,
+    ];
 
     /// Its name.
     #[must_use]
@@ -97,6 +106,7 @@ impl Outcome {
             Self::Agrees => "agrees",
             Self::Refused => "refused",
             Self::Quirk => "quirk",
+            Self::Unproven => "unproven",
             Self::Differs => "differs",
             Self::Unstable => "unstable",
             Self::Skipped => "skipped",
@@ -106,7 +116,7 @@ impl Outcome {
     /// Whether it fails the run.
     #[must_use]
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Differs | Self::Unstable)
+        matches!(self, Self::Differs | Self::Unstable | Self::Unproven)
     }
 }
 
@@ -166,7 +176,7 @@ fn errno(observation: &Observation) -> Option<Errno> {
 }
 
 impl Grid {
-    /// Whether nothing differs that is not known to.
+    /// Whether nothing differs that is not known to, and all of it is proven.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.cells.iter().any(|cell| cell.outcome.is_bad())

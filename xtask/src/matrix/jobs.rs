@@ -1,5 +1,6 @@
 //! The scripts of a matrix carried out on one engine, several at a time.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -29,7 +30,6 @@ use crate::volume::Volume;
 /// What all scripts of a matrix have in common.
 pub(super) struct Jobs<'a> {
     pub(super) groups: &'a [Group],
-    pub(super) text: &'a str,
     /// The folder that all containers share, where they are on this host.
     pub(super) volume: Option<&'a Path>,
     /// How many scripts at a time.
@@ -167,13 +167,20 @@ impl Jobs<'_> {
         let cleaned = clean_up.now();
         if engine.is_on_this_host() {
             // What cannot be removed now is told by the next run that meets it.
-            let _ = host::remove_strays(plan.script.objects, self.text);
+            let texts: BTreeSet<_> = plan.script.texts().collect();
+            for text in texts {
+                let _ = host::remove_strays(plan.script.objects, text);
+            }
         }
-        let aborted = finished.err().map(|aborted| aborted.to_string());
-        match (cleaned, aborted) {
-            (Ok(_), aborted) => Ok(Run { steps, aborted }),
-            (Err(left), None) => Err(left.into()),
-            (Err(left), Some(aborted)) => Err(left).context(aborted),
+        match (cleaned, finished) {
+            // It says nothing about the engine.
+            (Ok(_), Err(aborted)) if aborted.is_disturbed() => Err(aborted.into()),
+            (Ok(_), finished) => {
+                let aborted = finished.err().map(|aborted| aborted.to_string());
+                Ok(Run { steps, aborted })
+            }
+            (Err(left), Ok(())) => Err(left.into()),
+            (Err(left), Err(aborted)) => Err(left).context(aborted),
         }
     }
 }

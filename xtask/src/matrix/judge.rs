@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::quirk;
 use crate::run::StepResult;
 use crate::script::matrix::{Cell, Question};
-use crate::verdict::{Difference, Verdict};
+use crate::verdict::{self, Difference, Verdict};
 
 /// What one run says of a cell.
 struct Answer {
@@ -20,6 +20,8 @@ struct Answer {
     namespace: Option<Identity>,
     /// Whether something went wrong before the question was asked.
     broken: bool,
+    /// Why it is not proven, where it is as predicted.
+    doubt: Option<String>,
 }
 
 /// What all runs of the script at `index` say of one of its cells.
@@ -41,7 +43,10 @@ pub fn judge(
         (None, Some(skipped)) => (Outcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
             Some(last) if last.predicted == Sight::Refused => (Outcome::Refused, last.said.clone()),
-            _ => (Outcome::Agrees, None),
+            _ => match answers.iter().find_map(|answer| answer.doubt.clone()) {
+                Some(why) => (Outcome::Unproven, Some(why)),
+                None => (Outcome::Agrees, None),
+            },
         },
         (Some(first), _) => {
             let outcome = match known {
@@ -59,7 +64,7 @@ pub fn judge(
     };
     CellResult {
         script: index,
-        steps: question.steps.clone(),
+        steps: question.steps.iter().chain(controls(question, plan)).cloned().collect(),
         predicted: answers.first().map_or(Sight::Unknown, |answer| answer.predicted),
         observed: answers.iter().map(|answer| answer.observed).collect(),
         quirk: known.filter(|_| outcome == Outcome::Quirk),
@@ -109,7 +114,8 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> Answer {
             let failed = |result: &&&StepResult| matches!(result.verdict, Verdict::Fail(_));
             let verdict = carried_out.iter().find(failed).unwrap_or(deciding).verdict.clone();
             let namespace = deciding.observed.as_ref().and_then(|it| it.namespace.clone());
-            Answer { namespace, ..Answer::new(predicted, seen(deciding), verdict) }
+            let doubt = doubt(question, plan, run, &carried_out);
+            Answer { namespace, doubt, ..Answer::new(predicted, seen(deciding), verdict) }
         }
         None => unasked(question, predicted, run),
     }
@@ -117,8 +123,32 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> Answer {
 
 impl Answer {
     fn new(predicted: Sight, observed: Sight, verdict: Verdict) -> Self {
-        Self { predicted, observed, verdict, said: None, namespace: None, broken: false }
+        let (said, namespace, doubt) = (None, None, None);
+        Self { predicted, observed, verdict, said, namespace, broken: false, doubt }
     }
+}
+
+/// Why a cell that is as predicted is not proven: a namespace that nobody names, or a control that was
+/// planned and did not succeed.
+fn doubt(
+    question: &Question,
+    plan: &Plan,
+    run: &Run,
+    carried_out: &[&StepResult],
+) -> Option<String> {
+    let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
+    let controls: Vec<_> = controls(question, plan).map(|id| (id, find(id))).collect();
+    if let Some((id, _)) = controls.iter().find(|(_, control)| control.is_none()) {
+        return Some(format!("the script ended before step {id}, its control"));
+    }
+    let controls = controls.iter().filter_map(|(_, control)| *control);
+    carried_out.iter().copied().chain(controls).find_map(verdict::doubt)
+}
+
+/// The controls of a cell that are carried out.
+fn controls<'a>(question: &'a Question, plan: &'a Plan) -> impl Iterator<Item = &'a String> {
+    let planned = |id: &&String| plan.stages.iter().flatten().any(|it| it.step.id == **id);
+    question.controls.iter().filter(planned)
 }
 
 /// What the model says: the first of the steps that does not succeed decides.

@@ -76,6 +76,7 @@ impl NodeResult {
                     Verdict::Pass if it.observed == Some(true) => it.conclusion.id.to_owned(),
                     Verdict::Pass => format!("not {}", it.conclusion.id),
                     Verdict::Fail(difference) => format!("{}: {difference}", it.conclusion.id),
+                    Verdict::Unproven(why) => format!("{} unproven: {why}", it.conclusion.id),
                     Verdict::Skip(_) => format!("{} skipped", it.conclusion.id),
                 });
                 findings.collect::<Vec<_>>().join(", ")

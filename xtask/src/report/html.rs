@@ -61,6 +61,9 @@ fn step(result: &StepResult) -> Markup {
                     }
                 }
                 p.faint {
+                    @if let Some(reader) = &result.planned.step.control_of {
+                        "control of " (reader) "; "
+                    }
                     @if let Some(namespace) = &observed.namespace { (namespace) "; " }
                     (super::time(observed.duration))
                 }
@@ -72,7 +75,7 @@ fn step(result: &StepResult) -> Markup {
 fn badge(verdict: &Verdict) -> Markup {
     let class = match verdict {
         Verdict::Pass => "badge good",
-        Verdict::Fail(_) => "badge bad",
+        Verdict::Fail(_) | Verdict::Unproven(_) => "badge bad",
         Verdict::Skip(_) => "badge none",
     };
     html! { span class=(class) { (verdict.word()) } }

@@ -29,6 +29,8 @@ pub(super) struct Step<'a> {
     id: &'a str,
     section: &'static str,
     place: Place,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_of: Option<&'a str>,
     command: &'a [String],
     #[serde(flatten)]
     observed: Option<Outcome<'a>>,
@@ -79,7 +81,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         duration_ms: report.duration.as_millis(),
         steps: report.steps.iter().map(Step::new).collect(),
         conclusions: report.conclusions.iter().map(conclusion).collect(),
-        verdict: if report.passed() { "pass" } else { "fail" },
+        verdict: report.word(),
     };
     serde_json::to_writer_pretty(&mut *out, &document)?;
     writeln!(out)
@@ -92,6 +94,7 @@ impl<'a> Step<'a> {
             id: &result.planned.step.id,
             section: result.planned.step.section,
             place: result.planned.step.place,
+            control_of: result.planned.step.control_of.as_deref(),
             command: observed.map_or(&[], |observed| &observed.command),
             observed: observed.map(outcome),
             duration_ms: observed.map(|observed| observed.duration.as_millis()),

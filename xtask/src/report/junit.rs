@@ -69,11 +69,16 @@ pub(super) fn transcript(observed: &Observation) -> Vec<u8> {
 fn status(verdict: &Verdict) -> TestCaseStatus {
     let mut status = match verdict {
         Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Fail(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Verdict::Fail(_) | Verdict::Unproven(_) => {
+            TestCaseStatus::non_success(NonSuccessKind::Failure)
+        }
         Verdict::Skip(_) => TestCaseStatus::skipped(),
     };
     if let Some(reason) = verdict.reason() {
         status.set_message(reason);
+    }
+    if matches!(verdict, Verdict::Unproven(_)) {
+        status.set_type(verdict.word());
     }
     status
 }

@@ -39,7 +39,8 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     let place = result.planned.step.place;
     let what = command(result).map_or_else(|| describe(&result.planned), |it| code(&it));
     let reason = result.verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
-    writeln!(out, "- **{place}** {what} — {}{reason}", result.verdict.word())?;
+    let control = super::control(result);
+    writeln!(out, "- **{place}** {what} — {}{reason}{control}", result.verdict.word())?;
     let block = result.observed.as_ref().map(block).unwrap_or_default();
     if !block.is_empty() {
         writeln!(out, "\n  ```text")?;

@@ -21,7 +21,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Whether nothing differs that is not known to.
+    /// Whether nothing differs that is not known to, and all of it is proven.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.grids.iter().all(Grid::passed)
@@ -48,7 +48,7 @@ impl Matrix {
 const LEGEND: &str = "S segment, s semaphores, q message queue of System V; m message queue, P object of POSIX; F file";
 /// And its other signs.
 const SIGNS: &str =
-    "- it is not there; L a limit forbids it; x refused; . skipped; ! not as predicted; ~ known";
+    "- it is not there; L a limit forbids it; x refused; . skipped; ! differs or unproven; ~ known";
 
 /// The observers of a mode, in the order of the columns.
 fn columns(sharing: &str) -> [Observer; 4] {
@@ -148,6 +148,7 @@ fn summary(grid: &Grid) -> String {
             Outcome::Quirk => format!("{count} known differences"),
             Outcome::Skipped => format!("{count} skipped"),
             Outcome::Unstable => format!("{count} not always the same"),
+            Outcome::Unproven => format!("{count} unproven"),
             Outcome::Differs => format!("{count} not as predicted"),
         })
         .collect();

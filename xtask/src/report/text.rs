@@ -16,7 +16,7 @@ const FAINT: Style = Style::new().dimmed();
 fn style(verdict: &Verdict) -> Style {
     let color = match verdict {
         Verdict::Pass => AnsiColor::Green,
-        Verdict::Fail(_) => AnsiColor::Red,
+        Verdict::Fail(_) | Verdict::Unproven(_) => AnsiColor::Red,
         Verdict::Skip(_) => AnsiColor::Yellow,
     };
     color.on_default().bold()
@@ -26,6 +26,7 @@ fn style(verdict: &Verdict) -> Style {
 fn word(verdict: &Verdict) -> String {
     let word = match verdict {
         Verdict::Fail(_) => "FAIL",
+        Verdict::Unproven(_) => "UNPROVEN",
         other => other.word(),
     };
     let style = style(verdict);
@@ -62,7 +63,7 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
         write_output(result, observed, out)?;
     }
     let comment = result.verdict.reason().unwrap_or_else(|| "as predicted".to_owned());
-    write!(out, "      {}: {comment}", word(&result.verdict))?;
+    write!(out, "      {}: {comment}{}", word(&result.verdict), super::control(result))?;
     if let Some(observed) = &result.observed {
         let namespace = observed.namespace.as_ref().map(|namespace| format!("; {namespace}"));
         let facts = format!("{}; {}", namespace.unwrap_or_default(), time(observed.duration));
@@ -80,7 +81,9 @@ fn write_output(
     let predicted = matches!(result.verdict, Verdict::Pass);
     let stderr = match result.planned.step.action {
         _ if !predicted => &observed.stderr[..],
-        Action::Write(..) | Action::Read(_) | Action::List => observed.tool_error(),
+        Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List => {
+            observed.tool_error()
+        }
         // Engines chat there.
         _ => &[],
     };

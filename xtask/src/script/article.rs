@@ -27,6 +27,7 @@ const PREPARATION: &str = "Preparation";
 const USE: &str = "Shared memory in one container";
 const ISOLATION: &str = "(1) Is it isolated between containers?";
 const HOST: &str = "(2) Can the host see it?";
+const CONTROLS: &str = "Controls: where nothing was found there can be something";
 const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
 const POD_RECREATION: &str = "(3b) Does it survive that the pod is deleted and made again?";
@@ -50,28 +51,34 @@ pub const CONTAINERS: [Container; 64] = [
 
 /// The article's steps, with every segment under `key`. It has two containers; those of `more` each
 /// get a text of their own besides, and go through the same.
+///
+/// Where nothing is found, a text is written and read back that starts with `fresh`, a word that no
+/// run before had: an answer from before has another.
 #[must_use]
-pub fn script(key: Key, more: &[Container]) -> Script {
+pub fn script(key: Key, more: &[Container], fresh: &str) -> Script {
     let start = |it: Container| (it, Place::In(it), Run(Sharing::Default.into()));
     let started = [A, B].iter().chain(more).copied().map(start);
     let all = [&[B, A], more].concat();
-    let stages = [preparation(started), two_containers(), more_containers(more)].concat();
-    let stages = [stages, vec![on_the_host()], restart(&all)].concat();
+    let stages =
+        [preparation(started), two_containers(fresh), more_containers(more, fresh)].concat();
+    let stages = [stages, vec![on_the_host()], restart(&all), last_controls(&all, fresh)].concat();
     let cleared = "shared memory is gone after a container was stopped and started";
-    let conclusions = conclusions(more, [cleared_by_restart("cleared_by_restart", cleared, more)]);
+    let third = [cleared_by_restart("cleared_by_restart", cleared, more)];
+    let conclusions = conclusions(more, fresh, third);
     Script { name: "article".to_owned(), objects: Objects::from(key), stages, conclusions }
 }
 
 /// The article's steps with a pod for each container. Its third part is done twice: a container
-/// that restarts in its pod, and a pod that is deleted and made again, are different things.
+/// that restarts in its pod, and a pod that is deleted and made again, are different things. `fresh` is
+/// as for [`script`].
 #[must_use]
-pub fn on_a_cluster(key: Key) -> Script {
+pub fn on_a_cluster(key: Key, fresh: &str) -> Script {
     let started = [(A, POD_OF_A), (B, POD_OF_B)].map(|(it, pod)| {
         let (place, action) = deploy(pod);
         (it, place, action)
     });
-    let stages = [preparation(started), two_containers(), vec![on_the_host()]].concat();
-    let stages = [stages, restarts_on_a_cluster()].concat();
+    let stages = [preparation(started), two_containers(fresh), vec![on_the_host()]].concat();
+    let stages = [stages, restarts_on_a_cluster(), last_controls(&[B, A], fresh)].concat();
     let statement = "shared memory is gone after a container was restarted in its pod";
     let in_its_pod = Conclusion {
         id: "cleared_by_container_restart",
@@ -82,7 +89,7 @@ pub fn on_a_cluster(key: Key) -> Script {
     let statement = "shared memory is gone after a pod was deleted and made again";
     let recreated = cleared_by_restart("cleared_by_pod_recreation", statement, &[]);
     let objects = Objects::from(key);
-    let conclusions = conclusions(&[], [in_its_pod, recreated]);
+    let conclusions = conclusions(&[], fresh, [in_its_pod, recreated]);
     Script { name: "article".to_owned(), objects, stages, conclusions }
 }
 
@@ -101,45 +108,52 @@ fn preparation(started: impl IntoIterator<Item = (Container, Place, Action)>) ->
     vec![alone("build", PREPARATION, Place::Host, Build), started]
 }
 
-fn two_containers() -> Vec<Stage> {
+fn two_containers(fresh: &str) -> Vec<Stage> {
     let step_b = |(id, container, action)| step(id, ISOLATION, Place::In(container), action);
     // Not beside a read of the same segment: a list would show it as attached.
     let a_read = step("a-read", USE, Place::In(A), READ);
     let before = [("b-list-before", B, List), ("b-read-before", B, READ)].map(step_b);
+    let [control, read_back] = controls(ISOLATION, &[Place::In(B)], "before", fresh);
     vec![
         alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
         alone("a-list", USE, Place::In(A), List),
         Stage([a_read].into_iter().chain(before).collect()),
+        control,
+        read_back,
         alone("b-write", ISOLATION, Place::In(B), write(TEXT_OF_B)),
         Stage([("b-read", B, READ), ("a-read-again", A, READ)].map(step_b).into()),
         alone("b-list", ISOLATION, Place::In(B), List),
     ]
 }
 
-/// Once all have written, each reads once: what it reads is in none of the others.
-fn more_containers(more: &[Container]) -> Vec<Stage> {
+/// Once all have written, each reads once: what it reads is in none of the others, and a control of
+/// its reader before.
+fn more_containers(more: &[Container], fresh: &str) -> Vec<Stage> {
     if more.is_empty() {
         return vec![];
     }
     let stage = |verb: &str, all: &[Container], action: &dyn Fn(Container) -> Action| {
         let step = |it: &Container| {
-            step(&format!("{}-{verb}", it.id()), ISOLATION, Place::In(*it), action(*it))
+            let before = format!("{}-read-before", it.id());
+            let control = more.contains(it) && verb != "read-before";
+            let step = step(&format!("{}-{verb}", it.id()), ISOLATION, Place::In(*it), action(*it));
+            Step { control_of: control.then_some(before), ..step }
         };
         Stage(all.iter().map(step).collect())
     };
     vec![
         stage("read-before", more, &|_| READ),
-        stage("write", more, &|it| write(&text_of(it))),
+        stage("write", more, &|it| write(&text_of(it, fresh))),
         stage("read-among-all", &[&[A, B], more].concat(), &|_| READ),
     ]
 }
 
 /// What is written in a container.
-fn text_of(container: Container) -> String {
+fn text_of(container: Container, fresh: &str) -> String {
     match container {
         A => TEXT_OF_A.to_owned(),
         B => TEXT_OF_B.to_owned(),
-        Container(name) => format!("text_of_{name}"),
+        Container(name) => format!("{fresh}_text_of_{name}"),
     }
 }
 
@@ -167,6 +181,33 @@ fn look(section: &'static str, all: &[Container], when: &str) -> Stage {
 fn on_the_host() -> Stage {
     let host = [("host-list", List), ("host-read", READ)];
     Stage(host.map(|(id, action)| step(id, HOST, Place::Host, action)).into())
+}
+
+/// The controls of what is found at the end. That on the host is the last one, for its segment lies
+/// there until the run is over.
+fn last_controls(all: &[Container], fresh: &str) -> Vec<Stage> {
+    let [containers, read_back] = controls(CONTROLS, &places(all), "after", fresh);
+    let [host, read_on_host] = controls(CONTROLS, &[Place::Host], "", fresh);
+    vec![containers, read_back, host, read_on_host]
+}
+
+/// Each writes a text of its own where it has found nothing, and reads it back with the command that
+/// found nothing.
+fn controls(section: &'static str, all: &[Place], when: &str, fresh: &str) -> [Stage; 2] {
+    let stage = |verb: &str, action: &dyn Fn(String) -> Action| {
+        let step = |place: &Place| {
+            let (name, when) = match place {
+                Place::Host => ("host".to_owned(), String::new()),
+                Place::In(container) => (container.id(), format!("-{when}")),
+            };
+            let text = format!("{fresh}_{name}{when}");
+            let id = format!("{name}-{verb}-control{when}");
+            let reader = format!("{name}-read{when}");
+            Step { control_of: Some(reader), ..step(&id, section, *place, action(text)) }
+        };
+        Stage(all.iter().map(step).collect())
+    };
+    [stage("write", &|text| Action::Control(Mechanism::Sysv, text)), stage("read", &|_| READ)]
 }
 
 fn restart(all: &[Container]) -> Vec<Stage> {
@@ -200,13 +241,18 @@ fn restarts_on_a_cluster() -> Vec<Stage> {
     ]
 }
 
-fn conclusions(more: &[Container], third: impl IntoIterator<Item = Conclusion>) -> Vec<Conclusion> {
+fn conclusions(
+    more: &[Container],
+    fresh: &str,
+    third: impl IntoIterator<Item = Conclusion>,
+) -> Vec<Conclusion> {
     let mut isolated = vec![nothing("b-list-before"), nothing("b-read-before")];
     isolated.extend([text("b-read", TEXT_OF_B), text("a-read-again", TEXT_OF_A)]);
     isolated.extend(more.iter().map(|it| nothing(&format!("{}-read-before", it.id()))));
     if !more.is_empty() {
         let all = [A, B].iter().chain(more);
-        let own = |it: &Container| text(&format!("{}-read-among-all", it.id()), &text_of(*it));
+        let own =
+            |it: &Container| text(&format!("{}-read-among-all", it.id()), &text_of(*it, fresh));
         isolated.extend(all.map(own));
     }
     let mut conclusions = vec![
@@ -266,5 +312,5 @@ fn alone(id: &'static str, section: &'static str, place: Place, action: Action) 
 }
 
 fn step(id: &str, section: &'static str, place: Place, action: Action) -> Step {
-    Step { id: id.to_owned(), section, place, action }
+    Step { id: id.to_owned(), section, place, action, control_of: None }
 }

@@ -59,6 +59,8 @@ pub struct Question {
     pub cell: Cell,
     /// The ids of the steps.
     pub steps: Vec<String>,
+    /// The ids of the controls, where the last of the steps finds nothing.
+    pub controls: Vec<String>,
 }
 
 impl Group {
@@ -73,7 +75,7 @@ impl Group {
     pub fn writes_on_a_node(&self) -> bool {
         self.script.steps().any(|step| match &step.action {
             Action::Deploy(workload) => workload.ipc == Sharing::Host,
-            Action::Write(..) => step.place == Place::Host,
+            Action::Write(..) | Action::Control(..) => step.place == Place::Host,
             _ => false,
         })
     }
@@ -129,6 +131,7 @@ impl<'a> Draft<'a> {
         } else {
             self.write_and_look(between, observers);
         }
+        self.controls(observers);
         let size = if is_limit { 64 << 10 } else { Objects::DEFAULT_SIZE };
         let script = Script {
             name: format!("{}/{}", self.mode, self.event.word()),
@@ -172,9 +175,31 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Where an observer found nothing, a text of the cell's own is written and read back: one after
+    /// another, for observers may share.
+    fn controls(&mut self, observers: &[Observer]) {
+        for observer in observers {
+            let of_observer = |question: &&mut Question| question.cell.observer == *observer;
+            let (mut writes, mut reads) = (vec![], vec![]);
+            for question in self.questions.iter_mut().filter(of_observer) {
+                let mechanism = question.cell.mechanism;
+                let write = Action::Control(mechanism, control_text(self.text, &question.cell));
+                for (verb, action, stage) in
+                    [("write", write, &mut writes), ("read", Action::Read(mechanism), &mut reads)]
+                {
+                    let id = format!("{}-{verb}-control-{}", observer.word(), mechanism.word());
+                    question.controls.push(id.clone());
+                    let control_of = question.steps.last().cloned();
+                    stage.push(Step { control_of, ..step(id, observer.place(), action) });
+                }
+            }
+            self.stages.extend([Stage(writes), Stage(reads)]);
+        }
+    }
+
     fn question(&mut self, mechanism: Mechanism, observer: Observer, steps: Vec<String>) {
         let cell = Cell { mechanism, sharing: self.mode, event: self.event, observer };
-        self.questions.push(Question { cell, steps });
+        self.questions.push(Question { cell, steps, controls: vec![] });
     }
 
     /// Makes something: a container, or a pod.
@@ -201,6 +226,15 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// What the control of a cell writes. On the host it is the text of all others, by which what is left
+/// there is known.
+fn control_text(text: &str, cell: &Cell) -> String {
+    match cell.observer {
+        Observer::Host => text.to_owned(),
+        _ => format!("{text}_{}", cell.to_string().replace('/', "_")),
+    }
+}
+
 fn step(id: String, place: Place, action: Action) -> Step {
-    Step { id, section: "matrix", place, action }
+    Step { id, section: "matrix", place, action, control_of: None }
 }

@@ -32,7 +32,7 @@ struct Fault {
 }
 
 /// How long a command may take in these runs, in seconds.
-const LIMIT: &str = "4";
+const LIMIT: &str = "10";
 
 /// How long a run may take: a hang costs the limit, once in the run and once in cleaning up.
 const BOUND: Duration = Duration::from_mins(2);
@@ -48,7 +48,7 @@ const KILLED: &str = "kill -9 $$";
 /// It goes on behind a client that is gone.
 const LATER: &str = r#"(sleep 0.5; "$real" "$@") >/dev/null 2>&1 & kill -9 $$"#;
 
-const TIMED_OUT: End = Error("did not finish within 4 s and was killed");
+const TIMED_OUT: End = Error("did not finish within 10 s and was killed");
 const UNEXPECTED: End = Error("something unexpected");
 const LEFT: End = Error("may be left");
 const GONE: End = Error("the container is gone, or cannot be looked at");

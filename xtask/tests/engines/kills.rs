@@ -114,7 +114,7 @@ fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<D
     ensure(time < SOON, || format!("it went on for {time:?}"))?;
     let said = format!("interrupted by SIG{}", name_of(signal));
     // When all steps are done there may be nothing left to interrupt.
-    let is_over = String::from_utf8_lossy(&output.stdout).contains("24 steps and 3 conclusions");
+    let is_over = String::from_utf8_lossy(&output.stdout).contains("32 steps and 3 conclusions");
     ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
     before.compare()?;
     Ok(Some(time))
@@ -260,10 +260,11 @@ impl xtask::engine::Engine for Panicking {
 }
 
 fn panics(engine: &Engine) -> Result<(), Failed> {
-    let objects = Key::new(random_key()).ok_or("no key")?.into();
+    let key = Key::new(random_key()).ok_or("no key")?;
+    let objects = key.into();
     let info = EngineInfo { name: EngineKind::Namespaces, ..discover::model().info };
     let interrupt = Interrupt::default();
-    let plan = Plan::new(article::script(Key::new(random_key()).unwrap(), &[]), info.rules())?;
+    let plan = Plan::new(article::script(key, &[], "fresh"), info.rules())?;
     let mut tally = Tally::default();
     for step in 0..plan.len() {
         let (interrupt, ledger) =

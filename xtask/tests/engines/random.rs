@@ -159,7 +159,13 @@ fn carry_out(
     let key = Key::new(random_key()).ok_or_else(|| TestCaseError::reject("no key"))?;
     let stages = drawn.iter().enumerate().map(|(number, (place, action))| {
         let (place, action) = (*place, action.clone());
-        Stage(vec![Step { id: number.to_string(), section: "random", place, action }])
+        Stage(vec![Step {
+            id: number.to_string(),
+            section: "random",
+            place,
+            action,
+            control_of: None,
+        }])
     });
     let objects = Objects { key, size: 64 << 10 };
     let name = "random".to_owned();

@@ -10,7 +10,7 @@ use shm_core::namespace::boot_id;
 use crate::engine::EngineError;
 use crate::invocation::Transcript;
 use crate::labels::{RUN_VARIABLE, RunId};
-use crate::observation::{Identity, State};
+use crate::observation::{Identity, ReportedNamespace, State};
 
 /// What to ask `inspect` for.
 pub(super) const FORMAT: &str =
@@ -39,12 +39,6 @@ pub(super) const ELSEWHERE: &str = "the containers run under another kernel than
 pub(super) struct Report {
     pub(super) boot_id: Option<String>,
     ipc_namespace: Option<ReportedNamespace>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ReportedNamespace {
-    inode: u64,
-    id: Option<u64>,
 }
 
 /// Reads what `inspect` answered.
@@ -110,23 +104,20 @@ impl Looked {
 pub(super) fn reported(printed: &[u8]) -> Identity {
     match serde_json::from_slice::<Report>(printed) {
         Ok(Report { boot_id: Some(theirs), .. }) if boot_id().is_some_and(|it| it != theirs) => {
-            Identity::Unknown(ELSEWHERE.to_owned())
+            Identity::Foreign(ELSEWHERE.to_owned())
         }
-        _ => reported_anywhere(printed),
+        _ => reported_anywhere(printed).map_or_else(Identity::Unknown, Identity::Kernel),
     }
 }
 
-/// The namespace of a container that may run on another machine, by its own word.
-pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Identity {
-    match serde_json::from_slice::<Report>(printed) {
-        Err(_) => Identity::Unknown("the container does not tell".to_owned()),
-        Ok(Report { ipc_namespace: Some(ReportedNamespace { inode, id: Some(id) }), .. }) => {
-            Identity::Kernel(IpcNamespace::reported(inode, id))
-        }
-        Ok(_) => Identity::Unknown(
-            "the container's process is another user's and this kernel, older than 6.18, has no \
-             ids that outlive a namespace; run as root"
-                .to_owned(),
-        ),
-    }
+/// The namespace of a container that may run on another machine, by its own word; an error says why
+/// that is none.
+pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Result<IpcNamespace, String> {
+    let report: Report =
+        serde_json::from_slice(printed).map_err(|_| "the container does not tell".to_owned())?;
+    report.ipc_namespace.and_then(ReportedNamespace::identity).ok_or_else(|| {
+        "the container's process is another user's and this kernel, older than 6.18, has no ids \
+         that outlive a namespace; run as root"
+            .to_owned()
+    })
 }

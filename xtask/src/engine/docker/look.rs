@@ -48,7 +48,7 @@ impl Docker {
     /// The namespace of a container that runs: by its process, or else by its own word.
     pub(super) fn identify(&self, name: &str, looked: &Looked) -> Identity {
         if self.info.kernels == Kernels::Own {
-            return Identity::Unknown("it is that of the sandbox's own kernel".to_owned());
+            return Identity::Foreign("it is that of the sandbox's own kernel".to_owned());
         }
         if looked.is_here(&self.run)
             && let Ok(namespace) = IpcNamespace::of_process(looked.pid)
@@ -63,7 +63,7 @@ impl Docker {
 
     /// Whether the containers turned out to run under another kernel than this program.
     pub(super) fn is_elsewhere(&self) -> bool {
-        let elsewhere = Some(Identity::Unknown(inspect::ELSEWHERE.to_owned()));
+        let elsewhere = Some(Identity::Foreign(inspect::ELSEWHERE.to_owned()));
         self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
     }
 }

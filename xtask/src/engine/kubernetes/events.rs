@@ -14,7 +14,7 @@ use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::{Answer, EngineError};
 use crate::invocation::Transcript;
-use crate::observation::{Observation, State};
+use crate::observation::{Identity, Observation, State};
 use crate::script::{Container, Controller, Workload};
 
 /// How long a pod may take to go: the kubelet of a busy machine took over a minute.
@@ -87,7 +87,9 @@ impl Kubernetes {
     /// Asks a container for its namespace.
     fn look(&self, container: Container) -> Result<(), EngineError> {
         let asked = self.exec(container, "shm_ls", &["--json"], None)?;
-        let namespace = reported_anywhere(&asked.stdout);
+        // Compared only among containers of one node, whose kernel need not be this one.
+        let namespace =
+            reported_anywhere(&asked.stdout).map_or_else(Identity::Foreign, Identity::Kernel);
         self.know(|known| known.looked_at(container, namespace));
         Ok(())
     }

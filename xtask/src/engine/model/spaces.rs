@@ -103,6 +103,19 @@ impl Spaces {
         Ok(())
     }
 
+    /// Writes where there is nothing yet.
+    pub(super) fn create(
+        &mut self,
+        mechanism: Mechanism,
+        space: Option<Made>,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        if self.read(mechanism, space).is_some() {
+            return Err(Refusal { call: mechanism.call(), errno: Errno::EEXIST });
+        }
+        self.write(mechanism, space, text)
+    }
+
     /// Whether there is room for a new one.
     fn make(&self, mechanism: Mechanism, made: Made) -> Result<(), Refusal> {
         let limits = self.limits(made);

@@ -154,7 +154,7 @@ fn square_of(
 
 fn class(cell: &CellResult) -> &'static str {
     match (cell.outcome, cell.sight()) {
-        (Outcome::Differs | Outcome::Unstable, _) => "bad",
+        (outcome, _) if outcome.is_bad() => "bad",
         (Outcome::Quirk, _) => "known",
         (_, Sight::Seen) => "good",
         (_, Sight::Limited) => "limit",

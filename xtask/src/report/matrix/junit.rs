@@ -31,7 +31,7 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     let mut status = match cell.outcome {
         Outcome::Agrees | Outcome::Refused | Outcome::Quirk => TestCaseStatus::success(),
         Outcome::Skipped => TestCaseStatus::skipped(),
-        Outcome::Differs | Outcome::Unstable => {
+        Outcome::Differs | Outcome::Unstable | Outcome::Unproven => {
             TestCaseStatus::non_success(NonSuccessKind::Failure)
         }
     };

@@ -216,6 +216,9 @@ impl Observation {
                     Shows::Text(_) => None,
                 }
             }
+            Action::Control(..) => {
+                (*shows == Shows::Something && self.exit_code == Some(0)).then_some(true)
+            }
             Action::Read(mechanism) => {
                 let nothing = failed("read", mechanism.call(), Errno::ENOENT);
                 let absent = self.exit_code == nothing.exit_code

@@ -190,8 +190,8 @@ pub enum Action {
     Processes,
     /// Writes a text with `shm_wr`.
     Write(Mechanism, String),
-    /// Writes a text with `shm_wr` where a reader has found nothing. It fails where there is something
-    /// after all, and the writer names its namespace.
+    /// Writes a text with `shm_wr` where there is nothing. It fails where there is something after all,
+    /// and the writer names its namespace.
     Control(Mechanism, String),
     /// Reads the text with `shm_rd`.
     Read(Mechanism),

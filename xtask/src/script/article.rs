@@ -113,8 +113,12 @@ fn two_containers(fresh: &str) -> Vec<Stage> {
     // Not beside a read of the same segment: a list would show it as attached.
     let a_read = step("a-read", USE, Place::In(A), READ);
     let before = [("b-list-before", B, List), ("b-read-before", B, READ)].map(step_b);
+    // The article's texts are known beforehand, so that their readers' answers are too; this one is not.
+    let fresh_in_a = Action::Control(Mechanism::Sysv, format!("{fresh}_a"));
     let [control, read_back] = controls(ISOLATION, &[Place::In(B)], "before", fresh);
     vec![
+        alone("a-write-fresh", USE, Place::In(A), fresh_in_a),
+        alone("a-read-fresh", USE, Place::In(A), READ),
         alone("a-write", USE, Place::In(A), write(TEXT_OF_A)),
         alone("a-list", USE, Place::In(A), List),
         Stage([a_read].into_iter().chain(before).collect()),
@@ -248,6 +252,7 @@ fn conclusions(
 ) -> Vec<Conclusion> {
     let mut isolated = vec![nothing("b-list-before"), nothing("b-read-before")];
     isolated.extend([text("b-read", TEXT_OF_B), text("a-read-again", TEXT_OF_A)]);
+    isolated.extend(FRESH_TEXTS.map(something));
     isolated.extend(more.iter().map(|it| nothing(&format!("{}-read-before", it.id()))));
     if !more.is_empty() {
         let all = [A, B].iter().chain(more);
@@ -278,10 +283,13 @@ fn cleared_by_restart(id: &'static str, statement: &'static str, more: &[Contain
     Conclusion { id, statement, evidence, places: places(&[&[A, B], more].concat()) }
 }
 
+/// The steps that write a fresh text in A and in B, and read it back.
+const FRESH_TEXTS: [&str; 4] =
+    ["a-write-fresh", "a-read-fresh", "b-write-control-before", "b-read-control-before"];
+
 /// That there was something, which only then can be missing elsewhere or later.
 fn was_there() -> Vec<Evidence> {
-    let something = |step: &str| Evidence { step: step.to_owned(), shows: Shows::Something };
-    ["b-read", "a-read-again"].map(something).to_vec()
+    ["b-read", "a-read-again"].into_iter().chain(FRESH_TEXTS).map(something).collect()
 }
 
 /// That there is nothing in any of them, where there was something.
@@ -293,6 +301,10 @@ fn gone(all: &[Container], when: &str) -> Vec<Evidence> {
 
 fn nothing(step: &str) -> Evidence {
     Evidence { step: step.to_owned(), shows: Shows::Nothing }
+}
+
+fn something(step: &str) -> Evidence {
+    Evidence { step: step.to_owned(), shows: Shows::Something }
 }
 
 fn text(step: &str, text: &str) -> Evidence {

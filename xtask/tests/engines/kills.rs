@@ -114,7 +114,7 @@ fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<D
     ensure(time < SOON, || format!("it went on for {time:?}"))?;
     let said = format!("interrupted by SIG{}", name_of(signal));
     // When all steps are done there may be nothing left to interrupt.
-    let is_over = String::from_utf8_lossy(&output.stdout).contains("32 steps and 3 conclusions");
+    let is_over = String::from_utf8_lossy(&output.stdout).contains("34 steps and 3 conclusions");
     ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
     before.compare()?;
     Ok(Some(time))

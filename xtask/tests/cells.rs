@@ -6,7 +6,7 @@ use shm_core::Key;
 use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
 use xtask::matrix::grid::{CellResult, Outcome, Run, Sight};
 use xtask::matrix::judge;
-use xtask::observation::{Observation, State};
+use xtask::observation::{Identity, Observation, State};
 use xtask::plan::Plan;
 use xtask::run::StepResult;
 use xtask::script::matrix::{Group, World, groups};
@@ -122,6 +122,39 @@ fn without_its_positive_control_a_mechanism_says_nothing() {
     };
     let remarkable = remarkable(&cells);
     assert!(remarkable.iter().all(of_msg) && remarkable.len() == 4, "{remarkable:?}");
+}
+
+#[test]
+fn an_absence_whose_control_does_not_succeed_is_unproven_alone() {
+    for (control, change) in [
+        ("other-read-control-sem", seen as fn(&mut Observation)),
+        ("other-write-control-sem", |observed| observed.exit_code = Some(255)),
+    ] {
+        let group = group("private/restart");
+        let run = run(&plan(&group, Policy::Docker), |step, observed| {
+            if step == control {
+                change(observed);
+            }
+        });
+        let cells = judged(&group, EngineKind::Docker, &[run]);
+        let unproven = ("sem/private/restart/other".to_owned(), Outcome::Unproven);
+        assert_eq!(remarkable(&cells), [unproven]);
+        let cell = cells.iter().find(|cell| cell.outcome == Outcome::Unproven).unwrap();
+        assert!(cell.reason.as_deref().unwrap().contains(control), "{:?}", cell.reason);
+        assert!(cell.steps.iter().any(|step| step == control));
+    }
+}
+
+#[test]
+fn a_cell_in_a_namespace_that_nobody_names_is_unproven() {
+    let group = group("private/restart");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "host-posix" {
+            observed.namespace = Some(Identity::Unknown("no /proc".to_owned()));
+        }
+    });
+    let unproven = ("posix/private/restart/host".to_owned(), Outcome::Unproven);
+    assert_eq!(remarkable(&judged(&group, EngineKind::Docker, &[run])), [unproven]);
 }
 
 #[test]

@@ -66,6 +66,16 @@ const LIES: &[Lie] = &[
         step: "a-read",
     },
     Lie {
+        name: "commands_that_run_on_the_host_break_every_conclusion_and_leave_nothing",
+        script: concat!(
+            r#"[ "$1" = exec ] && { tool=$3; shift 3; exec "#,
+            env!("CARGO_MANIFEST_DIR"),
+            r#"/../dist/"$tool" "$@"; }"#
+        ),
+        breaks: ALL,
+        step: "a-write-fresh",
+    },
+    Lie {
         name: "a_container_that_is_hidden_is_missed",
         script: r#"[ "$1 $2" = "ps --filter" ] && { "$real" "$@" | grep -v -e -B; exit 0; }"#,
         breaks: &[],

@@ -6,6 +6,7 @@
 
 mod accidents_on_a_cluster;
 mod cluster;
+mod disturbed;
 mod doubted;
 mod faults;
 mod full_folders;
@@ -61,6 +62,7 @@ fn trials() -> Vec<Trial> {
     let engines = machine::engines();
     let mut trials = honest::trials(&engines);
     trials.extend(liars::trials(&engines));
+    trials.extend(disturbed::trials(&engines));
     trials.extend(doubted::trials(&engines));
     trials.extend(misfortune::trials(&engines));
     trials.extend(interrupted::trials(&engines));

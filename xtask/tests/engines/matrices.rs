@@ -36,6 +36,8 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             trials
                 .push(engine.trial("an_event_that_lies_is_caught_by_its_cells_alone", lying_event));
             trials
+                .push(engine.trial("an_absence_without_its_control_is_unproven", replayed_absence));
+            trials
                 .push(engine.trial("a_limit_that_lies_is_caught_by_its_cells_alone", lying_limit));
         }
     }
@@ -90,7 +92,9 @@ fn name(cell: &Value) -> String {
 
 /// The names of the cells that differ.
 fn bad(cells: &[Value]) -> Vec<String> {
-    let bad = |cell: &&Value| cell["verdict"] == "differs" || cell["verdict"] == "unstable";
+    let bad = |cell: &&Value| {
+        ["differs", "unstable", "unproven"].map(|it| cell["verdict"] == it).contains(&true)
+    };
     cells.iter().filter(bad).map(name).collect()
 }
 
@@ -129,4 +133,20 @@ fn lying_limit(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$*" in *"--sysctl kernel.shmmni=0"*)
         set -- $(printf '%s ' "$@" | sed 's/--sysctl kernel.shmmni=0//');; esac"#;
     caught(engine, script, "*/shareable", "sysv/shareable/shmmni/", "sysv/shareable/shmmni/joiner")
+}
+
+/// A reader whose answer is always the same: it is right about what is not there, and looks at nothing.
+fn replayed_absence(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"case "$# $*" in "5 exec "*-other" shm_rd --key "*)
+        echo 'shmget failed, errno: 2 msg: No such file or directory' >&2
+        echo shm read failed; exit 255;; esac"#;
+    let wrappers = Wrappers::new().wrap(engine.name, script);
+    let path = engine.experiment().with(&wrappers).path();
+    let cells = matrix(engine, &["--only", "*/private/pause"], &path, 1)?;
+    ensure(bad(&cells) == ["sysv/private/pause/other"], || format!("{:?}", bad(&cells)))?;
+    let cell = cells.iter().find(|cell| name(cell) == "sysv/private/pause/other").unwrap();
+    let reason = cell["reason"].as_str().unwrap_or_default();
+    ensure(cell["verdict"] == "unproven" && reason.contains("other-read-control-sysv"), || {
+        cell.to_string()
+    })
 }

@@ -116,10 +116,9 @@ impl Judge {
             Some(Identity::Kernel(namespace)) => namespace,
             // The model judged by itself.
             Some(Identity::Model(same)) if *same == made => return None,
-            // Conclusions from it are unproven.
-            Some(Identity::Unknown(_)) => return None,
-            // The outputs have to speak for themselves.
-            Some(Identity::Foreign(_)) | None => return None,
+            // No difference: of what is foreign the outputs have to speak, and conclusions from what
+            // nobody names are unproven.
+            Some(Identity::Unknown(_) | Identity::Foreign(_)) | None => return None,
             Some(Identity::Model(other)) => {
                 return differ("IPC namespace", made.to_string(), other.to_string());
             }

@@ -112,7 +112,8 @@ fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
                      "shm.experiment.run=00112233445566778899aabbccddeeff", "image"], "exit_code": 0},
         {"exit_code": null},
         {"command": ["docker", "exec", "shm-1-A", "shm_wr", "it's"], "exit_code": 255},
-        {"command": ["/dist/shm_rd"], "exit_code": 255}
+        {"command": ["/dist/shm_rd"], "exit_code": 255},
+        {"command": ["/dist/shm_wr", "--json", "--create-new", "--key", "0x7", "it"], "exit_code": 0}
     ]}"#;
     let script = replay::script(report).unwrap();
     assert_eq!(
@@ -120,11 +121,13 @@ fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
         [
             "exec >/dev/null 2>&1",
             "set -e",
-            "trap 'docker rm --force --volumes shm-1-A' EXIT; trap 'exit 1' INT TERM HUP",
+            "trap '/dist/shm_wr --key 0x7 --remove; docker rm --force --volumes shm-1-A' EXIT; \
+             trap 'exit 1' INT TERM HUP",
             "docker run --name shm-1-A --label \
              'shm.experiment.run=00112233445566778899aabbccddeeff' image || [ $? = 0 ]",
             r"docker exec shm-1-A shm_wr 'it'\''s' || [ $? = 255 ]",
             "/dist/shm_rd || [ $? = 255 ]",
+            "/dist/shm_wr --json --create-new --key 0x7 it || [ $? = 0 ]",
         ]
     );
     assert_eq!(script.client_starts, 3);

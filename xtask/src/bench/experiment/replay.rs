@@ -35,7 +35,7 @@ pub struct Script {
 }
 
 /// The commands of a run on docker, by its JSON report, and one that removes the containers. A command that
-/// ends otherwise than it did in the run ends the script.
+/// ends otherwise than it did in the run ends the script. What a control makes on the host is removed.
 ///
 /// # Errors
 ///
@@ -43,7 +43,8 @@ pub struct Script {
 pub fn script(report: &str) -> Result<Script> {
     let Report { steps } = serde_json::from_str(report).context("it is not as expected")?;
     let mut lines = vec!["exec >/dev/null 2>&1".to_owned(), "set -e".to_owned()];
-    let (mut containers, mut client_starts, mut run) = (BTreeSet::new(), 0, None);
+    let (mut containers, mut removals) = (BTreeSet::new(), vec![]);
+    let (mut client_starts, mut run) = (0, None);
     for Step { command, exit_code } in steps {
         let Some(program) = command.first() else { continue };
         client_starts += usize::from(program == "docker");
@@ -55,13 +56,27 @@ pub fn script(report: &str) -> Result<Script> {
         run = run.or(id.and_then(|id| RunId::try_from(id.to_owned()).ok()));
         let status = exit_code.unwrap_or_default();
         lines.push(format!("{} || [ $? = {status} ]", command_line(&command)));
+        removals.extend(removal(&command));
     }
     if !containers.is_empty() {
         let remove = ["docker", "rm", "--force", "--volumes"].map(str::to_owned).into_iter();
-        let remove = command_line(&remove.chain(containers.iter().cloned()).collect::<Vec<_>>());
-        // At the end, however it comes.
-        lines.insert(2, format!("trap '{remove}' EXIT; trap 'exit 1' INT TERM HUP"));
+        removals.push(command_line(&remove.chain(containers.iter().cloned()).collect::<Vec<_>>()));
         client_starts += 1;
     }
+    if !removals.is_empty() {
+        // At the end, however it comes.
+        let remove = removals.join("; ");
+        lines.insert(2, format!("trap '{remove}' EXIT; trap 'exit 1' INT TERM HUP"));
+    }
     Ok(Script { text: lines.join("\n") + "\n", client_starts, containers, run })
+}
+
+/// What removes the segment that a writer on the host has made, if the command is one.
+fn removal(command: &[String]) -> Option<String> {
+    let (program, args) = command.split_first()?;
+    let (_, options) = args.split_last()?;
+    let makes = program.ends_with("/shm_wr") && options.iter().any(|it| it == "--create-new");
+    let address = options.iter().filter(|it| *it != "--create-new" && *it != "--json").cloned();
+    let remove = [program.clone()].into_iter().chain(address).chain(["--remove".to_owned()]);
+    makes.then(|| command_line(&remove.collect::<Vec<_>>()))
 }

@@ -14,7 +14,10 @@ use crate::engine::EngineKind;
 use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Cluster;
 use crate::interrupt::Interrupt;
+use crate::name::{self, Name};
 use crate::report::Format;
+
+mod usage;
 
 /// Shows what container engines do to shared memory.
 #[derive(Debug, Parser)]
@@ -87,12 +90,12 @@ pub struct ExperimentArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<String>,
+    pub runtime: Option<Name<name::Runtime>>,
 
     /// Image to put the tools into; with any but scratch, bash is the container's process and the
     /// image's own ipcs lists, as in the article
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
-    pub base: String,
+    pub base: Name<name::Image>,
 
     /// The cluster, for --engine kubernetes.
     #[command(flatten)]
@@ -151,23 +154,23 @@ impl TimeoutArgs {
 pub struct ClusterArgs {
     /// Configuration file for kubectl to use
     #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    pub kubeconfig: Option<String>,
 
     /// Context of that configuration
     #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
+    pub context: Option<Name<name::Context>>,
 
     /// Namespace that is there, to make the pods in; else one is made and deleted
     #[arg(long, value_name = "NAME")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Name<name::Label>>,
 
     /// Image with the tools in it, that the nodes have or can pull
     #[arg(long, value_name = "REF")]
-    pub image: Option<String>,
+    pub image: Option<Name<name::Image>>,
 
     /// Node for all pods to be on
     #[arg(long, value_name = "NAME")]
-    pub node: Option<String>,
+    pub node: Option<Name<name::Subdomain>>,
 
     /// Shell command that kills the sandbox of a pod, which kubectl has no word for; it finds
     /// NAMESPACE, POD and NODE in its environment
@@ -186,7 +189,7 @@ pub struct ClusterArgs {
 pub struct NodesArgs {
     /// Nodes to run it on, each with pods of its own: all, or names with commas between
     #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
-    pub nodes: Vec<String>,
+    pub nodes: Vec<Name<name::Subdomain>>,
 
     /// Nodes at the same time
     #[arg(long, value_name = "NUMBER", default_value = "8")]
@@ -215,10 +218,10 @@ impl ClusterArgs {
     fn access(&self) -> Vec<String> {
         let mut access = Vec::new();
         if let Some(file) = &self.kubeconfig {
-            access.extend(["--kubeconfig".to_owned(), file.display().to_string()]);
+            access.extend(["--kubeconfig".to_owned(), file.clone()]);
         }
         if let Some(context) = &self.context {
-            access.extend(["--context".to_owned(), context.clone()]);
+            access.extend(["--context".to_owned(), context.to_string()]);
         }
         access
     }
@@ -234,7 +237,7 @@ pub struct MatrixArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<String>,
+    pub runtime: Option<Name<name::Runtime>>,
 
     /// Only these cells: mechanism/sharing/event/observer; * stands for any, and the end may be
     /// left out

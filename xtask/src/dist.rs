@@ -1,7 +1,9 @@
 //! `cargo xtask dist`: the three tools as static binaries, with completions and manual pages.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +15,7 @@ use serde::Deserialize;
 use self::freshness::Stamp;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
+use crate::untrusted::Untrusted;
 
 pub mod freshness;
 
@@ -88,10 +91,11 @@ impl Dist {
 
     fn install(&self, executables: &[PathBuf]) -> Result<()> {
         let folder = self.folder();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", Untrusted::path(&folder)))?;
         for executable in executables {
-            install(executable, &folder)
-                .with_context(|| format!("cannot copy {} to dist/", executable.display()))?;
+            let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
+            install(executable, &folder).with_context(failed)?;
         }
         Ok(())
     }
@@ -204,7 +208,8 @@ fn target(interrupt: &Interrupt) -> Result<String> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let libraries =
         Invocation::new(&rustc, ["--print", "target-libdir", "--target", &musl]).run(interrupt)?;
-    let installed = libraries.succeeded() && Path::new(&libraries.text()).is_dir();
+    let folder = Path::new(OsStr::from_bytes(libraries.stdout.trim_ascii()));
+    let installed = libraries.succeeded() && folder.is_dir();
     Ok(if installed { musl } else { format!("{architecture}-unknown-linux-gnu") })
 }
 

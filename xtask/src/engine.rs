@@ -1,7 +1,6 @@
 //! Where scripts are carried out.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -11,8 +10,10 @@ use self::kubernetes::Hopeless;
 use crate::invocation::{InvocationError, Transcript};
 use crate::labels::RunId;
 use crate::ledger::LedgerError;
+use crate::name::{InvalidName, Name, Runtime};
 use crate::observation::Observation;
 use crate::script::{Action, Sharing, Step, Sysctl};
+use crate::untrusted::Untrusted;
 
 pub(crate) mod advice;
 pub mod clean_up;
@@ -76,11 +77,11 @@ pub struct EngineInfo {
     /// The kind's name.
     pub name: EngineKind,
     /// Its version, in its own words.
-    pub version: String,
+    pub version: Untrusted,
     /// The kernel's release.
-    pub kernel: String,
+    pub kernel: Untrusted,
     /// The OCI runtime that was asked for; `None` leaves it to the engine.
-    pub runtime: Option<String>,
+    pub runtime: Option<Name<Runtime>>,
     /// Whose kernel the containers run on.
     pub kernels: Kernels,
     /// Why this engine was taken.
@@ -247,14 +248,15 @@ impl fmt::Display for EngineKind {
     }
 }
 
-/// Why a step could not be carried out, or an engine not be used.
+/// Why a step could not be carried out, or an engine not be used. What it says is escaped: it quotes
+/// engines, and names that others gave.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A command could not be run to its end.
     #[error(transparent)]
     Invocation(#[from] InvocationError),
     /// The engine refused.
-    #[error("{what}\n  command: {}\n  exit status: {}\n  {}", .transcript.command_line(), .transcript.status(), .transcript.last_words())]
+    #[error("{}\n  command: {}\n  exit status: {}\n  {}", escaped(.what), .transcript.command_line(), .transcript.status(), .transcript.last_words())]
     Refused {
         /// What was being done, and what to do about it.
         what: String,
@@ -288,7 +290,7 @@ pub enum EngineError {
         free: Key,
     },
     /// A pod will never run.
-    #[error("pod {pod} does not run: {why}")]
+    #[error("pod {} does not run: {why}", escaped(.pod))]
     Hopeless {
         /// Its name.
         pod: String,
@@ -296,12 +298,12 @@ pub enum EngineError {
         why: Hopeless,
     },
     /// No engine of this kind can be used here.
-    #[error("{kind} cannot be used: {why}\nnext step: {next_step}")]
+    #[error("{kind} cannot be used: {why}\nnext step: {}", escaped(.next_step))]
     Unusable {
         /// The kind.
         kind: EngineKind,
         /// Why not.
-        why: String,
+        why: Untrusted,
         /// What to do.
         next_step: String,
     },
@@ -309,26 +311,34 @@ pub enum EngineError {
     #[error("{command} answered with something unexpected: {answer}")]
     Unexpected {
         /// The command.
-        command: String,
+        command: Untrusted,
         /// What came back.
-        answer: String,
+        answer: Untrusted,
     },
     /// The script and the engine do not fit.
-    #[error("{0}")]
+    #[error("{}", escaped(.0))]
     Script(String),
+    /// A name that somebody gave is none that may become an argument of a command.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
     /// A file of the project could not be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{path} cannot be read: {source}")]
     File {
         /// Which.
-        path: PathBuf,
+        path: Untrusted,
         /// Why.
         source: std::io::Error,
     },
 }
 
+/// A message of ours that may quote others.
+fn escaped(message: &str) -> String {
+    shm_core::text::escape(message.as_bytes())
+}
+
 /// The running kernel's release.
 #[must_use]
-pub fn kernel_release() -> String {
+pub fn kernel_release() -> Untrusted {
     std::fs::read_to_string("/proc/sys/kernel/osrelease")
-        .map_or_else(|_| "unknown".to_owned(), |release| release.trim().to_owned())
+        .map_or_else(|_| "unknown".into(), |release| release.trim().into())
 }

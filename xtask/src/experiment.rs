@@ -1,6 +1,5 @@
 //! `cargo xtask experiment`: the article, carried out and checked.
 
-use std::io::{self, Write};
 use std::time::Instant;
 
 use crate::cli::ExperimentArgs;
@@ -16,10 +15,11 @@ use crate::interrupt::Interrupt;
 use crate::labels::random_number;
 use crate::ledger::Ledger;
 use crate::plan::Plan;
-use crate::progress::Progress;
+use crate::progress::{Progress, message};
 use crate::report::{Report, output};
 use crate::run::{self, Aborted, Event};
 use crate::script::article;
+use crate::untrusted::json;
 use anyhow::{Context, Result, bail};
 
 /// Runs the experiment and writes the report.
@@ -31,8 +31,8 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let cluster = args.cluster.cluster();
     if args.nodes.show_manifests {
-        let manifests = serde_json::to_string_pretty(&cluster.manifests())?;
-        output::write(None, |out| writeln!(out, "{manifests}"))?;
+        let manifests = cluster.manifests();
+        output::write(None, |out| json::write_pretty(out, &manifests))?;
         return Ok(Exit::AsPredicted);
     }
     let kind = args.engine.kind();
@@ -51,7 +51,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted {
         kind,
-        runtime: args.runtime.as_deref(),
+        runtime: args.runtime.as_ref(),
         cluster: &cluster,
         base: &args.base,
         interrupt,
@@ -92,13 +92,13 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.end();
 
     if let Some(note) = stray {
-        tell_user(&format!("note: {note}"));
+        message(format_args!("note: {note}"));
     }
     if args.keep && kind != Some(EngineKind::Model) {
-        tell_user("note: the containers are left; cargo xtask clean removes them");
+        message("note: the containers are left; cargo xtask clean removes them");
     }
     conclude(finished, cleaned, interrupt, args.keep)?;
-    let report = Report::new(engine.info().clone(), args.base.clone(), &plan, steps, duration);
+    let report = Report::new(engine.info().clone(), args.base.to_string(), &plan, steps, duration);
     output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
@@ -116,15 +116,10 @@ fn conclude(
         (Err(aborted), Ok(count)) => {
             if interrupt.signal().is_some() && !kept {
                 let things = if count == 1 { "container" } else { "containers" };
-                tell_user(&format!("cleaned up: {count} {things} removed"));
+                message(format_args!("cleaned up: {count} {things} removed"));
             }
             Err(aborted.into())
         }
         (Err(aborted), Err(left)) => Err(left).context(aborted),
     }
-}
-
-/// Says something on standard error. A closed or full one changes nothing about the run.
-fn tell_user(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }

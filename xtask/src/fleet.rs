@@ -17,6 +17,7 @@ use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
 use crate::labels::random_number;
 use crate::ledger::Ledger;
+use crate::name::{Name, Subdomain};
 use crate::parallel;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -32,7 +33,7 @@ use crate::script::{Objects, article};
 /// Where it could not be carried out at all, with the reason and the next step.
 pub fn run(
     args: &ExperimentArgs,
-    wanted: &[String],
+    wanted: &[Name<Subdomain>],
     cluster: &Cluster,
     interrupt: &Interrupt,
 ) -> Result<Exit> {
@@ -67,8 +68,8 @@ pub fn run(
 }
 
 /// The nodes that are wanted, by name, or all of them.
-fn chosen(nodes: Vec<Node>, wanted: &[String]) -> Result<Vec<Node>> {
-    if wanted.iter().any(|name| name == "all") {
+fn chosen(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
+    if wanted.iter().any(|name| **name == *"all") {
         return Ok(nodes);
     }
     if let Some(missing) = wanted.iter().find(|name| !nodes.iter().any(|it| it.name == **name)) {
@@ -100,7 +101,7 @@ impl Runs<'_> {
 
     fn on(&self, node: &Node) -> Outcome {
         if let Some(why) = &node.unfit {
-            return Outcome::Skipped(why.clone());
+            return Outcome::Skipped(why.to_string());
         }
         match self.report(node) {
             Ok(report) => Outcome::Judged(Box::new(report)),
@@ -125,7 +126,7 @@ impl Runs<'_> {
             (Err(aborted), Ok(_)) => return Err(aborted.into()),
             (Err(aborted), Err(left)) => return Err(left).context(aborted),
         }
-        let base = self.args.cluster.image.clone().unwrap_or_default();
+        let base = self.args.cluster.image.as_deref().unwrap_or_default().to_owned();
         Ok(Report::new(engine.info().clone(), base, &plan, steps, duration))
     }
 }

@@ -17,6 +17,7 @@ use self::gate::{Gate, Named};
 use crate::interrupt::Interrupt;
 use crate::labels::{RUN_VARIABLE, RunId};
 use crate::ledger::{Ledger, LedgerError};
+use crate::untrusted::Untrusted;
 
 mod capture;
 mod gate;
@@ -70,13 +71,13 @@ pub enum InvocationError {
     #[error("{program} is not installed, or not in PATH")]
     NotFound {
         /// Its name.
-        program: String,
+        program: Untrusted,
     },
     /// It could not be started, or not be waited for.
     #[error("`{command}` could not be run: {source}")]
     Io {
         /// The command line.
-        command: String,
+        command: Untrusted,
         /// Why.
         source: io::Error,
     },
@@ -84,7 +85,7 @@ pub enum InvocationError {
     #[error("`{command}` did not finish within {} s and was killed", limit.as_secs())]
     TimedOut {
         /// The command line.
-        command: String,
+        command: Untrusted,
         /// The time that it had.
         limit: Duration,
     },
@@ -92,7 +93,7 @@ pub enum InvocationError {
     #[error("`{command}` printed more than {} MiB and was killed", capture::MOST >> 20)]
     TooMuch {
         /// The command line.
-        command: String,
+        command: Untrusted,
     },
     /// Its process could not be written down, so it was not started.
     #[error(transparent)]
@@ -101,7 +102,7 @@ pub enum InvocationError {
     #[error("interrupted by {signal} at `{command}`")]
     Interrupted {
         /// The command line.
-        command: String,
+        command: Untrusted,
         /// The signal's name.
         signal: &'static str,
     },
@@ -183,10 +184,10 @@ impl Invocation {
         self
     }
 
-    /// The command as it can be pasted into a shell.
+    /// The command as it can be pasted into a shell, for people.
     #[must_use]
-    pub fn command_line(&self) -> String {
-        command_line(&self.command())
+    pub fn command_line(&self) -> Untrusted {
+        command_line(&self.command()).into()
     }
 
     /// The program and its arguments.
@@ -312,7 +313,7 @@ impl Invocation {
     }
 
     fn not_found(&self) -> InvocationError {
-        InvocationError::NotFound { program: self.program.clone() }
+        InvocationError::NotFound { program: self.program.as_str().into() }
     }
 }
 
@@ -378,7 +379,7 @@ impl Background {
         let Some(stream) = stream else { return Ok(Some(&[])) };
         match stream.until(deadline).map_err(|source| self.error(source))? {
             Some(bytes) if bytes.len() as u64 > capture::MOST => {
-                Err(InvocationError::TooMuch { command: command_line(&self.command) })
+                Err(InvocationError::TooMuch { command: command_line(&self.command).into() })
             }
             printed => Ok(printed),
         }
@@ -417,7 +418,7 @@ impl Background {
     }
 
     fn error(&self, source: io::Error) -> InvocationError {
-        InvocationError::Io { command: command_line(&self.command), source }
+        InvocationError::Io { command: command_line(&self.command).into(), source }
     }
 }
 
@@ -428,10 +429,10 @@ impl Transcript {
         self.exit_code == Some(0)
     }
 
-    /// The command as it can be pasted into a shell.
+    /// The command as it can be pasted into a shell, for people.
     #[must_use]
-    pub fn command_line(&self) -> String {
-        command_line(&self.command)
+    pub fn command_line(&self) -> Untrusted {
+        command_line(&self.command).into()
     }
 
     /// The exit status in words.
@@ -442,13 +443,13 @@ impl Transcript {
 
     /// What it printed, as text without white space around it.
     #[must_use]
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).trim().to_owned()
+    pub fn text(&self) -> Untrusted {
+        String::from_utf8_lossy(&self.stdout).trim().into()
     }
 
     /// The end of what it said on standard error, or else on standard output.
     #[must_use]
-    pub fn last_words(&self) -> String {
+    pub fn last_words(&self) -> Untrusted {
         const LINES: usize = 8;
         const BYTES: usize = 2000;
         let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };
@@ -456,13 +457,13 @@ impl Transcript {
         let said = shm_core::text::escape(&said[said.len().saturating_sub(BYTES)..]);
         let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
         if lines.is_empty() {
-            return "(it said nothing)".to_owned();
+            return "(it said nothing)".into();
         }
-        lines[lines.len().saturating_sub(LINES)..].join("\n  ")
+        lines[lines.len().saturating_sub(LINES)..].join("\n  ").into()
     }
 }
 
-/// A command line that can be pasted into a shell.
+/// A command line for a shell to read. What is shown to people is an [`Untrusted`] of it.
 #[must_use]
 pub fn command_line(command: &[impl AsRef<str>]) -> String {
     shell_words::join(command)

@@ -1,27 +1,28 @@
 //! `cargo xtask`: wires the command line to the work.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 use signal_hook::low_level::emulate_default_handler;
 use xtask::cli::{Cli, Command};
 use xtask::dist::Dist;
 use xtask::exit_code::Exit;
 use xtask::interrupt::Interrupt;
+use xtask::progress::message;
 use xtask::{bench, clean, experiment, matrix};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_command_line() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     let (done, signal) = match Interrupt::install() {
         Ok(interrupt) => (dispatch(&cli, &interrupt), interrupt.signal()),
         Err(error) => (Err(error.into()), None),
     };
     let exit = done.unwrap_or_else(|error| {
-        // A closed standard error changes nothing about the exit status.
-        let _ = writeln!(io::stderr(), "error: {error:#}");
+        message(format_args!("error: {error:#}"));
         Exit::NotCarriedOut
     });
     match signal {

@@ -19,6 +19,7 @@ use crate::progress::Progress;
 use crate::report::matrix::Matrix;
 use crate::report::output;
 use crate::script::matrix::{Cell, Group, World, groups};
+use crate::untrusted::Untrusted;
 
 pub mod grid;
 mod jobs;
@@ -100,7 +101,7 @@ fn workshops(
     let cluster = args.cluster.cluster();
     let mut found = Vec::new();
     for engine in &args.engine {
-        let (kind, runtime) = (engine.kind(), args.runtime.as_deref());
+        let (kind, runtime) = (engine.kind(), args.runtime.as_ref());
         found.push(discover::find(&Wanted {
             kind,
             runtime,
@@ -131,6 +132,7 @@ fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
     };
     let groups: Vec<_> = groups.into_iter().filter_map(narrow).collect();
     if groups.is_empty() {
+        let pattern = Untrusted::from(pattern);
         bail!("--only {pattern} selects no cell; next step: see cargo xtask matrix --list");
     }
     Ok(groups)

@@ -1,10 +1,13 @@
-//! The progress display: one line on standard error, where that is a terminal.
+//! Standard error: the progress display, one line where that is a terminal, and messages.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::run::{Event, describe};
+use crate::untrusted::Untrusted;
 
 /// A line that says what is going on.
 #[derive(Debug)]
@@ -41,14 +44,14 @@ impl Progress {
 
     /// Shows that a script is through.
     pub fn group_done(&self, name: &str) {
-        self.bar.set_message(name.to_owned());
+        self.show(name);
         self.bar.inc(1);
     }
 
     /// Shows what the run tells.
     pub fn tell(&self, event: &Event<'_>) {
         match event {
-            Event::Started(planned) => self.bar.set_message(describe(planned)),
+            Event::Started(planned) => self.show(&describe(planned)),
             Event::Finished(_) => self.bar.inc(1),
         }
     }
@@ -62,4 +65,15 @@ impl Progress {
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
+
+    /// Shows a text, whoever it is from, in the one line.
+    fn show(&self, text: &str) {
+        self.bar.set_message(Untrusted::from(text).to_string().replace(['\n', '\t'], " "));
+    }
+}
+
+/// Says something on standard error, escaped: it may quote others. A closed or full standard error
+/// changes nothing about the run.
+pub fn message(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{}", Untrusted::from(line.to_string()));
 }

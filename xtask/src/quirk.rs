@@ -1,6 +1,8 @@
 //! Known differences from the model, by engine and version, each with a citation. A difference
 //! without one fails the run.
 
+use std::str::FromStr;
+
 use semver::{Version, VersionReq};
 
 use crate::engine::{EngineInfo, EngineKind};
@@ -55,7 +57,7 @@ impl Quirk {
     /// Whether an engine has it.
     #[must_use]
     pub fn concerns(&self, engine: &EngineInfo) -> bool {
-        let version = leading_version(&engine.version);
+        let version = engine.version.parse::<Leading>().ok().map(|it| it.0);
         let wanted = VersionReq::parse(self.versions);
         self.engine == engine.name
             && wanted.is_ok_and(|wanted| version.is_none_or(|it| wanted.matches(&it)))
@@ -69,25 +71,38 @@ pub fn of(engine: &EngineInfo, cell: &Cell) -> Option<&'static Quirk> {
 }
 
 /// The three numbers at the start of an engine's version; what it calls a pre-release is none.
-fn leading_version(text: &str) -> Option<Version> {
-    let digits = text.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-    let mut numbers = digits.split('.').map_while(|number| number.parse().ok());
-    let major = numbers.next()?;
-    Some(Version::new(major, numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)))
+#[derive(Debug, PartialEq, Eq)]
+struct Leading(Version);
+
+impl FromStr for Leading {
+    type Err = NoNumber;
+
+    fn from_str(text: &str) -> Result<Self, NoNumber> {
+        let digits = text.split(|c: char| !c.is_ascii_digit() && c != '.').next();
+        let mut numbers =
+            digits.unwrap_or_default().split('.').map_while(|number| number.parse().ok());
+        let major = numbers.next().ok_or(NoNumber)?;
+        let mut next = || numbers.next().unwrap_or(0);
+        Ok(Self(Version::new(major, next(), next())))
+    }
 }
+
+/// A version that does not begin with a number.
+#[derive(Debug, PartialEq, Eq)]
+struct NoNumber;
 
 #[cfg(test)]
 mod tests {
     use semver::{Version, VersionReq};
 
-    use super::{QUIRKS, leading_version};
+    use super::{Leading, NoNumber, QUIRKS};
 
     #[test]
     fn an_engines_version_is_read_up_to_what_its_packager_added() {
-        let version = leading_version("20.10.24+dfsg1 (client 28.2.2)");
-        assert_eq!(version, Some(Version::new(20, 10, 24)));
-        assert_eq!(leading_version("5.0.0-rc1"), Some(Version::new(5, 0, 0)));
-        assert_eq!(leading_version("unknown"), None);
+        let version = "20.10.24+dfsg1 (client 28.2.2)".parse();
+        assert_eq!(version, Ok(Leading(Version::new(20, 10, 24))));
+        assert_eq!("5.0.0-rc1".parse(), Ok(Leading(Version::new(5, 0, 0))));
+        assert_eq!("unknown".parse::<Leading>(), Err(NoNumber));
     }
 
     #[test]

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use shm_core::Key;
-use shm_core::text::escape;
+use shm_core::text::{Escaped, escape};
 
 use crate::engine::EngineInfo;
 use crate::invocation::command_line;
 use crate::observation::{Identity, Observation};
 use crate::plan::Plan;
-use crate::run::{StepResult, namespaces};
+use crate::run::{StepResult, describe, namespaces};
 use crate::script::{Conclusion, Place};
+use crate::untrusted::{Guard, Untrusted};
 use crate::verdict::{self, Verdict};
 
 pub mod fleet;
@@ -46,7 +47,7 @@ pub struct Report {
     /// Where it ran.
     pub engine: EngineInfo,
     /// The image that the tools were put into.
-    pub base: String,
+    pub base: Untrusted,
     /// The script's name.
     pub script: String,
     /// The key of all its segments.
@@ -96,7 +97,7 @@ impl Report {
         let conclude = |conclusion: &Conclusion| conclude(plan, conclusion, &steps);
         let conclusions = plan.script.conclusions.iter().map(conclude).collect();
         let (script, key) = (plan.script.name.clone(), plan.script.objects.key);
-        Self { engine, base, script, key, duration, steps, conclusions }
+        Self { engine, base: base.into(), script, key, duration, steps, conclusions }
     }
 
     fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
@@ -127,13 +128,32 @@ impl Report {
     ///
     /// Those of the writer.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        match format {
+        format.write(out, |out| match format {
             Format::Text => text::write(self, out),
             Format::Json => json::write(self, out),
             Format::Markdown => markdown::write(self, out),
             Format::Junit => junit::write(self, out),
             Format::Html => html::write(self, out),
-        }?;
+        })
+    }
+}
+
+impl Format {
+    /// Has a report of this form written and flushed. Whatever its parts let through, nothing that
+    /// drives a terminal gets past this writer, but for the styles of the form for people.
+    fn write(
+        self,
+        out: &mut dyn Write,
+        report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self == Self::Text {
+            let mut guard = Guard::new(out);
+            report(&mut guard)?;
+            return guard.finish();
+        }
+        let mut escaped = Escaped::new(&mut *out);
+        report(&mut escaped)?;
+        escaped.finish()?;
         out.flush()
     }
 }
@@ -181,9 +201,24 @@ fn summary(report: &Report) -> String {
 }
 
 /// The command that did a step, where a command did.
-fn command(result: &StepResult) -> Option<String> {
+fn command(result: &StepResult) -> Option<Untrusted> {
     let observed = result.observed.as_ref().filter(|observed| !observed.command.is_empty());
-    observed.map(|it| command_line(&it.command))
+    observed.map(|it| command_line(&it.command).into())
+}
+
+/// What was done in a step: the command that did it, or else in words.
+fn action(result: &StepResult) -> Untrusted {
+    command(result).unwrap_or_else(|| describe(&result.planned).into())
+}
+
+/// Why a verdict is no pass: it may quote an engine or a container.
+fn reason(verdict: &Verdict) -> Option<Untrusted> {
+    verdict.reason().map(Untrusted::from)
+}
+
+/// The namespaces that a place was in, one after another.
+fn identities(identities: &[Identity]) -> Untrusted {
+    identities.iter().map(Identity::to_string).collect::<Vec<_>>().join(", then ").into()
 }
 
 /// Which reader a step is a control of, in words; empty where it is none.

@@ -13,6 +13,7 @@ use rustix::process::geteuid;
 
 use crate::labels::RunId;
 use crate::ledger::{Entry, Ledger, LedgerError};
+use crate::untrusted::Untrusted;
 
 /// How the folder's name begins; the run's id follows.
 pub const PREFIX: &str = "shm_experiment.";
@@ -32,7 +33,7 @@ pub enum VolumeError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// It could not be made.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}", Untrusted::path(path))]
     Io {
         /// Its place.
         path: PathBuf,

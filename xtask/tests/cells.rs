@@ -22,7 +22,7 @@ fn group(name: &str) -> Group {
 }
 
 fn engine(kind: EngineKind) -> EngineInfo {
-    EngineInfo { name: kind, version: "4.3.1".to_owned(), ..discover::model().info }
+    EngineInfo { name: kind, version: "4.3.1".into(), ..discover::model().info }
 }
 
 /// A run that goes as predicted, except for what `change` does to the observation of a step, or

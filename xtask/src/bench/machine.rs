@@ -14,7 +14,7 @@ pub(super) fn this() -> Machine {
     Machine {
         cpu: model.map_or_else(|| "unknown".to_owned(), |(_, name)| name.trim().to_owned()),
         cores: thread::available_parallelism().map_or(1, Into::into),
-        kernel: kernel_release(),
+        kernel: kernel_release().to_string(),
         load_before: load(),
         load_after: String::new(),
     }

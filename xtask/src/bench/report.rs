@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 
 use super::measurement::{Comparison, Measurement, Row, Spread, Standing, Table, Target, Unit};
+use crate::untrusted::Guard;
 
 mod json;
 mod markdown;
@@ -27,12 +28,14 @@ pub enum Form {
 ///
 /// Those of the writer.
 pub fn write(table: &Table, form: Form, out: &mut dyn Write) -> io::Result<()> {
+    // Commands have the paths of the machine in them.
+    let mut guard = Guard::new(out);
     match form {
-        Form::Text => text::write(table, out),
-        Form::Json => json::write(table, out),
-        Form::Markdown => markdown::write(table, out),
+        Form::Text => text::write(table, &mut guard),
+        Form::Json => json::write(table, &mut guard),
+        Form::Markdown => markdown::write(table, &mut guard),
     }?;
-    out.flush()
+    guard.finish()
 }
 
 /// The heads of the columns.

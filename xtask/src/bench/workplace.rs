@@ -12,8 +12,9 @@ use super::pairs::{self, Pairs};
 use super::peers::Peer;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript, program};
+use crate::invocation::{Invocation, Transcript, command_line, program};
 use crate::ledger::Ledger;
+use crate::untrusted::Untrusted;
 
 /// How long one command may take.
 const TIMEOUT: Duration = Duration::from_mins(20);
@@ -36,7 +37,8 @@ impl<'a> Workplace<'a> {
     pub(super) fn open(pairs: usize, interrupt: &'a Interrupt) -> Result<Self> {
         let dist = Dist::current(interrupt)?;
         let folder = dist.context().join("target/bench");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", Untrusted::path(&folder)))?;
         Ok(Self { interrupt, ledger: Ledger::default(), pairs, dist, folder })
     }
 
@@ -86,8 +88,9 @@ impl<'a> Workplace<'a> {
         value: impl Into<Spread>,
         invocation: &Invocation,
     ) -> Measurement {
-        let root = format!("{}/", self.dist.context().display());
-        let command = invocation.command_line().replace(&root, "");
+        let root = format!("{}/", self.dist.context().to_string_lossy());
+        let command = command_line(&invocation.command()).replace(&root, "");
+        let command = Untrusted::from(command).to_string();
         Measurement { of: of.to_owned(), value: value.into(), command }
     }
 

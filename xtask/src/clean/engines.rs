@@ -49,7 +49,8 @@ pub(super) fn is_the_same(engine: &EngineAt, interrupt: &Interrupt) -> Result<()
     let why = format!("it is {now}, and what is left is on {}", engine.identity);
     let next_step = "have the client talk to that one (DOCKER_HOST, its context), then cargo \
                      xtask clean";
-    Err(EngineError::Unusable { kind: engine.kind, why, next_step: next_step.to_owned() })
+    let (kind, why) = (engine.kind, why.into());
+    Err(EngineError::Unusable { kind, why, next_step: next_step.to_owned() })
 }
 
 /// Removes what one run has left, pods first: with them go their containers.

@@ -8,6 +8,7 @@ use super::summary::Summary;
 use crate::host;
 use crate::ledger::{Entry, LeftoverManifest};
 use crate::script::Objects;
+use crate::untrusted::Untrusted;
 use crate::volume;
 
 /// Removes the volumes that a ledger names, and what containers left in the host's namespace; says which
@@ -18,7 +19,7 @@ pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
         let is_gone = match entry {
             Entry::Folder { run, path } => {
                 !volume::is_there(path, run)
-                    || summary.remove("host", path.display(), || volume::remove(path, run))
+                    || summary.remove("host", Untrusted::path(path), || volume::remove(path, run))
             }
             Entry::Memory(manifest) => shared_memory(manifest, summary),
             _ => continue,

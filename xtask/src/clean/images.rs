@@ -8,6 +8,7 @@ use crate::engine::docker::client::client;
 use crate::engine::image::{self, Image};
 use crate::interrupt::Interrupt;
 use crate::ledger::{EngineAt, Entry};
+use crate::name::{Id, Name};
 
 /// Removes the images that a ledger names and that are out of date; says which entries are left.
 pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
@@ -44,10 +45,14 @@ pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summ
 }
 
 /// The id of the image that has a tag; `None` where none has.
-fn has(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<Option<String>, EngineError> {
+fn has(
+    engine: &EngineAt,
+    tag: &str,
+    interrupt: &Interrupt,
+) -> Result<Option<Name<Id>>, EngineError> {
     let inspect = ["image", "inspect", "--format", image::FORMAT, tag];
     let there = client(engine, inspect).run(interrupt)?;
-    Ok(there.succeeded().then(|| image::id(&there.text())))
+    Ok(image::id(&there))
 }
 
 /// Takes the tag away, and the image where it has no other.

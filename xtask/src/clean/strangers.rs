@@ -4,13 +4,13 @@ use std::env;
 use std::fs;
 use std::time::Duration;
 
-use shm_core::text::escape;
-
 use super::summary::Summary;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
 use crate::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};
 use crate::ledger::Entry;
+use crate::name::{Id, Label, Name};
+use crate::untrusted::Untrusted;
 use crate::volume;
 
 /// How long an engine may take to answer.
@@ -28,16 +28,14 @@ pub(super) fn tell(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary
 }
 
 /// The lines that a command prints, split at tabs; none where it fails: there is no such engine.
-fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<String>> {
+fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<Untrusted>> {
     let asked = Invocation::new(program, args.iter().copied()).timeout(ANSWERS_WITHIN);
-    let Ok(answer) = asked.run(interrupt) else { return vec![] };
-    let text = if answer.succeeded() { answer.text() } else { String::new() };
-    text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect()
-}
-
-/// What is an id never means something else to a shell or to a client.
-fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    match asked.run(interrupt) {
+        Ok(answer) if answer.succeeded() => {
+            answer.text().lines().map(|line| line.fields('\t').collect()).collect()
+        }
+        _ => vec![],
+    }
 }
 
 struct Engine<'a> {
@@ -57,19 +55,21 @@ impl Engine<'_> {
         let ps = ["ps", "--all", "--filter", &filter, "--format", &format];
         for line in lines(self.program, &ps, self.interrupt) {
             let [id, name, ledger @ ..] = &line[..] else { continue };
+            let Ok(id) = id.parse::<Name<Id>>() else { continue };
             let is_named = |it: &Entry| match it {
-                Entry::Container { name: it, .. } => it == name,
+                Entry::Container { name: it, .. } => name == it.as_str(),
                 // Its infrastructure container has the same name but for this.
-                Entry::Pod { name: it, .. } => it.strip_suffix("-pod") == Some(name),
+                Entry::Pod { name: it, .. } => {
+                    it.strip_suffix("-pod").is_some_and(|it| *name == it)
+                }
                 _ => false,
             };
-            if is_id(id) && !self.named.iter().any(is_named) {
-                let ledger = ledger.first().map_or("none", |path| path);
-                let (program, name) = (self.program, escape(name.as_bytes()));
+            if !self.named.iter().any(is_named) {
+                let (program, none) = (self.program, Untrusted::from("none"));
+                let ledger = ledger.first().unwrap_or(&none);
                 summary.tell(format_args!(
                     "{program}: left container {name}, which is labelled as ours and in no ledger here\n  \
-                     its own ledger: {}\n  to remove it: {program} rm --force --volumes {id}",
-                    escape(ledger.as_bytes())
+                     its own ledger: {ledger}\n  to remove it: {program} rm --force --volumes {id}"
                 ));
             }
         }
@@ -83,12 +83,12 @@ impl Engine<'_> {
         let mut ids: Vec<String> = Vec::new();
         for line in lines(self.program, &ls, self.interrupt) {
             let [id, repository] = &line[..] else { continue };
-            let id = id.trim_start_matches("sha256:");
-            let ours =
-                matches!(&**repository, "<none>" | "shm_experiment" | "localhost/shm_experiment");
-            let is_named = |it: &Entry| matches!(it, Entry::Image { id: it, .. } if it == id);
-            if ours && is_id(id) && !self.named.iter().any(is_named) {
-                ids.push(id.get(..12).unwrap_or(id).to_owned());
+            let id = id.strip_prefix("sha256:").unwrap_or_else(|| id.clone());
+            let Ok(id) = id.parse::<Name<Id>>() else { continue };
+            let ours = ["<none>", "shm_experiment", "localhost/shm_experiment"];
+            let is_named = |it: &Entry| matches!(it, Entry::Image { id: it, .. } if *it == id);
+            if ours.iter().any(|it| repository == it) && !self.named.iter().any(is_named) {
+                ids.push(id.get(..12).unwrap_or(&id).to_owned());
             }
         }
         if !ids.is_empty() {
@@ -110,7 +110,7 @@ fn folders(named: &[Entry], summary: &mut Summary) {
         let is_named = |it: &Entry| matches!(it, Entry::Folder { path: it, .. } if *it == path);
         let looks_like_one = name.to_string_lossy().starts_with(volume::PREFIX);
         if looks_like_one && !named.iter().any(is_named) {
-            let path = escape(path.as_os_str().as_encoded_bytes());
+            let path = Untrusted::path(&path);
             summary.tell(format_args!(
                 "host: left {path}, which has a name like ours and is in no ledger here"
             ));
@@ -123,11 +123,10 @@ fn namespaces(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
     let format = "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}";
     let get = ["get", "namespaces", "--selector", RUN_LABEL, "--output", format];
     for line in lines("kubectl", &[&get[..], &["--request-timeout", "8s"]].concat(), interrupt) {
-        let name = &line[0];
+        let Some(Ok(name)) = line.first().map(Untrusted::parse::<Name<Label>>) else { continue };
         let is_named =
-            |it: &Entry| matches!(it, Entry::Object { namespace, .. } if namespace == name);
+            |it: &Entry| matches!(it, Entry::Object { namespace, .. } if *namespace == *name);
         if !named.iter().any(is_named) {
-            let name = escape(name.as_bytes());
             summary.tell(format_args!(
                 "kubernetes: left namespace {name}, which is labelled as ours and in no ledger here\n  \
                  to remove it: kubectl delete namespace {name}"

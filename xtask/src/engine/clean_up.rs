@@ -1,8 +1,7 @@
 //! Removing what an engine made, whatever happens.
 
-use std::io::{self, Write};
-
 use super::{Engine, EngineError};
+use crate::progress::message;
 
 /// Cleans up after a run: when it is told to, or else when it is dropped, as by a panic.
 pub struct CleanUp<'a> {
@@ -34,7 +33,7 @@ impl Drop for CleanUp<'_> {
             && let Err(error) = self.engine.clean_up()
         {
             // A panic is under way, whose message comes first; nothing more can be done here.
-            let _ = writeln!(io::stderr(), "error: {error}");
+            message(format_args!("error: {error}"));
         }
     }
 }

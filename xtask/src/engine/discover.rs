@@ -9,6 +9,8 @@ use super::kubernetes::Cluster;
 use super::{EngineError, EngineInfo, EngineKind, Kernels, kernel_release};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, InvocationError};
+use crate::name::{Name, Runtime};
+use crate::untrusted::Untrusted;
 
 /// An engine that can be used.
 #[derive(Debug)]
@@ -44,7 +46,7 @@ pub struct Wanted<'a> {
     /// The kind; `None` takes the first that can be used.
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` leaves it to the engine.
-    pub runtime: Option<&'a str>,
+    pub runtime: Option<&'a Name<Runtime>>,
     /// The cluster, for that kind.
     pub cluster: &'a Cluster,
     /// The image that the tools go into.
@@ -64,7 +66,7 @@ struct Versions {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Version {
-    version: String,
+    version: Untrusted,
 }
 
 /// Finds the engine that is wanted.
@@ -97,8 +99,8 @@ pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
 pub fn model() -> Found {
     let info = EngineInfo {
         name: EngineKind::Model,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        kernel: "the model's".to_owned(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        kernel: "the model's".into(),
         runtime: None,
         kernels: Kernels::Shared,
         chosen: "asked for".to_owned(),
@@ -117,7 +119,7 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
         }
     }
     if wanted.runtime.is_some() {
-        let (kind, why) = (EngineKind::Docker, passed_over.join("; "));
+        let (kind, why) = (EngineKind::Docker, passed_over.join("; ").into());
         let next_step = "install one of them, or leave --runtime out".to_owned();
         return Err(EngineError::Unusable { kind, why, next_step });
     }
@@ -131,9 +133,9 @@ fn container_engine(
     chosen: String,
 ) -> Result<Found, EngineError> {
     let program = if kind == EngineKind::Podman { "podman" } else { "docker" };
-    let unusable = |why: &str, next_step: &str| EngineError::Unusable {
+    let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
         kind,
-        why: why.to_owned(),
+        why,
         next_step: next_step.to_owned(),
     };
     let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
@@ -142,12 +144,12 @@ fn container_engine(
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(
-                &why,
+                why.into(),
                 "install it, or take --engine namespaces, which needs none",
             ));
         }
         Err(error) if !error.is_interruption() => {
-            return Err(unusable(&error.to_string(), &check));
+            return Err(unusable(error.to_string().into(), &check));
         }
         answer => answer?,
     };
@@ -160,14 +162,16 @@ fn container_engine(
             "start its daemon (systemctl start docker), see whether DOCKER_HOST or the context \
              names the right one, or take --engine namespaces, which needs none"
         };
-        return Err(unusable(&said, next_step));
+        return Err(unusable(said, next_step));
     }
     let versions: Versions = serde_json::from_slice(&transcript.stdout).map_err(|_| {
         let answer = transcript.last_words();
-        unusable(&format!("it answered with something unexpected: {answer}"), &check)
+        unusable(format!("it answered with something unexpected: {answer}").into(), &check)
     })?;
     let (name, version) = match versions.server {
-        Some(server) => (kind, format!("{} (client {})", server.version, versions.client.version)),
+        Some(server) => {
+            (kind, format!("{} (client {})", server.version, versions.client.version).into())
+        }
         // Podman has no daemon, under the name of docker either.
         None => (EngineKind::Podman, versions.client.version),
     };
@@ -175,7 +179,7 @@ fn container_engine(
         name,
         version,
         kernel: kernel_release(),
-        runtime: wanted.runtime.map(str::to_owned),
+        runtime: wanted.runtime.cloned(),
         kernels: Kernels::Shared,
         chosen,
     };
@@ -192,19 +196,19 @@ struct ClusterVersions {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct GitVersion {
-    git_version: String,
+    git_version: Untrusted,
 }
 
 fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {
     let kind = EngineKind::Kubernetes;
-    let unusable = |why: String, next_step: &str| EngineError::Unusable {
+    let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
         kind,
         why,
         next_step: next_step.to_owned(),
     };
     let cluster = wanted.cluster;
     if cluster.image.is_none() {
-        let why = "the nodes need an image with the tools in it".to_owned();
+        let why = "the nodes need an image with the tools in it".into();
         let next_step = "build it (cargo xtask dist; docker build -t REF --build-arg BASE=scratch .), \
                          push it or load it into the nodes, and give --image REF";
         return Err(unusable(why, next_step));
@@ -215,10 +219,11 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
     let transcript = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { program }) => {
             let why = format!("{program} is not installed, or not in PATH");
-            return Err(unusable(why, "install kubectl"));
+            return Err(unusable(why.into(), "install kubectl"));
         }
         Err(error @ InvocationError::TimedOut { .. }) => {
-            return Err(unusable(error.to_string(), "see whether the API server is up"));
+            let why = error.to_string().into();
+            return Err(unusable(why, "see whether the API server is up"));
         }
         answer => answer?,
     };
@@ -233,7 +238,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
         return Err(unusable(said, next_step));
     };
     let kernel = match &cluster.node {
-        None => "the nodes'".to_owned(),
+        None => "the nodes'".into(),
         Some(name) => kernel_of_node(name, cluster, wanted.interrupt)?,
     };
     let info = EngineInfo {
@@ -253,13 +258,13 @@ fn kernel_of_node(
     name: &str,
     cluster: &Cluster,
     interrupt: &Interrupt,
-) -> Result<String, EngineError> {
+) -> Result<Untrusted, EngineError> {
     let node = cluster.named_node(name, interrupt)?;
     match node.unfit {
         None => Ok(node.kernel),
         Some(why) => Err(EngineError::Unusable {
             kind: EngineKind::Kubernetes,
-            why: format!("node {name} is {why}"),
+            why: format!("node {name} is {why}").into(),
             next_step: "name another node, see kubectl get nodes; without --node one is chosen"
                 .to_owned(),
         }),
@@ -275,17 +280,18 @@ fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError>
         )));
     }
     let kind = EngineKind::Namespaces;
-    let unusable = |why, next_step| EngineError::Unusable { kind, why, next_step };
+    let unusable = |why: Untrusted, next_step| EngineError::Unusable { kind, why, next_step };
     let ask = |args: &[&str]| {
         let asked = Invocation::new("unshare", args.iter().copied()).timeout(PATIENCE);
         asked.run(wanted.interrupt).map_err(|error| match error {
             InvocationError::NotFound { program } => {
                 let next_step = "install util-linux, which has unshare and nsenter".to_owned();
-                unusable(format!("{program} is not installed"), next_step)
+                unusable(format!("{program} is not installed").into(), next_step)
             }
             error if error.is_interruption() => error.into(),
             error => {
-                unusable(error.to_string(), format!("see what `{}` does", asked.command_line()))
+                let next_step = format!("see what `{}` does", asked.command_line());
+                unusable(error.to_string().into(), next_step)
             }
         })
     };

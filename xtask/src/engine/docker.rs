@@ -271,9 +271,9 @@ impl Docker {
             return Err(EngineError::Refused { what, transcript });
         }
         let text = transcript.text();
-        let names: BTreeSet<_> = text.lines().filter_map(|line| line.split('\t').next()).collect();
+        let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
         let running = self.with_containers(|containers| {
-            let runs = |container: &Container| names.contains(self.name(*container).as_str());
+            let runs = |container: &Container| names.contains(&self.name(*container).into());
             containers.keys().copied().filter(runs).collect()
         });
         Ok(Observation { running: Some(running), ..transcript.into() })

@@ -17,6 +17,8 @@ use crate::interrupt::Interrupt;
 use crate::invocation::Transcript;
 use crate::labels::BASE_LABEL;
 use crate::ledger::{EngineAt, Entry, Ledger};
+use crate::name::{Id, Name};
+use crate::untrusted::Untrusted;
 
 /// A base image may have to be pulled.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
@@ -72,10 +74,10 @@ impl Image {
     }
 
     /// As the ledger names it, once it is built.
-    fn entry(&self, at: &EngineAt, inspected: &Transcript) -> Entry {
+    fn entry(&self, at: &EngineAt, id: Name<Id>) -> Entry {
         Entry::Image {
             engine: at.clone(),
-            id: id(&inspected.text()),
+            id,
             tag: self.tag.clone(),
             base: self.base.clone(),
             checkout: self.context.clone().into(),
@@ -99,7 +101,7 @@ impl Image {
         let inspect = client(at, inspect);
         let there = inspect.run(interrupt)?;
         if there.succeeded() {
-            let Some(labels) = labels(&there.text()) else {
+            let Some(labels) = labels(&there.stdout) else {
                 let (command, answer) = (there.command_line(), there.last_words());
                 return Err(EngineError::Unexpected { command, answer });
             };
@@ -120,8 +122,8 @@ impl Image {
         let built = client(at, args).timeout(BUILD_TIMEOUT).run(interrupt)?;
         if built.succeeded() {
             let there = inspect.run(interrupt)?;
-            if there.succeeded() {
-                ledger.record(self.entry(at, &there))?;
+            if let Some(id) = id(&there) {
+                ledger.record(self.entry(at, id))?;
                 return Ok(built);
             }
             let what = format!("{program} says that it has built the image, and does not have it");
@@ -140,15 +142,17 @@ impl Image {
     }
 }
 
-/// The id of an image, in what its inspection printed before its labels.
-pub(crate) fn id(inspected: &str) -> String {
-    inspected.split(' ').next().unwrap_or_default().trim_start_matches("sha256:").to_owned()
+/// The id of an image, in what its inspection printed before its labels; `None` where there is none.
+pub(crate) fn id(inspected: &Transcript) -> Option<Name<Id>> {
+    let printed = inspected.succeeded().then(|| inspected.text())?;
+    let id = printed.fields(' ').next()?;
+    id.strip_prefix("sha256:").unwrap_or(id).parse().ok()
 }
 
 /// The labels of an image, in what its inspection printed behind its id.
-fn labels(inspected: &str) -> Option<BTreeMap<String, String>> {
-    let (_, labels) = inspected.split_once(' ')?;
-    serde_json::from_str::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
+fn labels(inspected: &[u8]) -> Option<BTreeMap<String, String>> {
+    let labels = &inspected[inspected.iter().position(|byte| *byte == b' ')?..];
+    serde_json::from_slice::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
 }
 
 fn hexadecimal(byte: u8) -> [char; 2] {
@@ -167,5 +171,5 @@ fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
         let mut bytes = Vec::new();
         file.take(MOST_BYTES).read_to_end(&mut bytes).map(|_| bytes)
     };
-    open().map_err(|source| EngineError::File { path: path.to_owned(), source })
+    open().map_err(|source| EngineError::File { path: Untrusted::path(path), source })
 }

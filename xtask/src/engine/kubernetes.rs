@@ -18,6 +18,7 @@ use super::{Answer, Engine, EngineError, EngineInfo};
 use crate::invocation::Transcript;
 use crate::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
 use crate::ledger::{ClusterAt, Entry, LeftoverManifest};
+use crate::name::{Name, Subdomain};
 use crate::observation::{Observation, State};
 use crate::script::{Action, Container, Launch, Member, Place, Pod, Sharing, Step, Workload};
 
@@ -81,7 +82,7 @@ impl Kubernetes {
     pub fn new(info: EngineInfo, cluster: Cluster, tools: Tools) -> Self {
         let run = RunId::random();
         let own = || format!("shm-{}", run.short());
-        let namespace = cluster.namespace.clone().unwrap_or_else(own);
+        let namespace = cluster.namespace.clone().map_or_else(own, String::from);
         let (access, interrupt) = (cluster.access.clone(), tools.interrupt.clone());
         Self {
             info,
@@ -112,10 +113,11 @@ impl Kubernetes {
         self.share(Some(node.name.clone()), info, tools)
     }
 
-    fn share(&self, node: Option<String>, info: EngineInfo, tools: Tools) -> Self {
+    fn share(&self, node: Option<Name<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
         let made = self.used.load(Ordering::SeqCst);
         let ground = if made && self.ground == Ground::Own { Ground::Shared } else { self.ground };
-        let namespace = made.then(|| self.client.namespace.clone());
+        // A namespace that a run has made is named by its id.
+        let namespace = made.then(|| self.client.namespace.parse().ok()).flatten();
         let namespace = self.cluster.namespace.clone().or(namespace);
         let node = node.or(self.cluster.node.clone());
         Self {
@@ -231,7 +233,7 @@ impl Kubernetes {
         args: &[&str],
         stdin: Option<Vec<u8>>,
     ) -> Result<Transcript, EngineError> {
-        let pod = self.know(|known| known.pod_of(container)).unwrap_or_default();
+        let pod = self.know(|known| known.pod_of(container)).map(String::from).unwrap_or_default();
         let name = self.know(|known| known.name_of(container));
         let interactive: &[_] = if stdin.is_some() { &["--stdin"] } else { &[] };
         let command = ["exec", &pod, "--container", &name];

@@ -15,6 +15,7 @@ use crate::invocation::Invocation;
 use crate::labels::RunId;
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
+use crate::untrusted::Untrusted;
 
 mod process;
 
@@ -181,7 +182,7 @@ impl Namespaces {
     fn still_starting(
         &self,
         container: Container,
-        command: &str,
+        command: &Untrusted,
         started: Instant,
     ) -> Result<(), EngineError> {
         let ended = with(&self.running, |running| {
@@ -195,8 +196,8 @@ impl Namespaces {
                 Err(EngineError::Refused { what, transcript })
             }
             None if started.elapsed() > limit => Err(EngineError::Unexpected {
-                command: command.to_owned(),
-                answer: format!("no container after {} s", limit.as_secs()),
+                command: command.clone(),
+                answer: format!("no container after {} s", limit.as_secs()).into(),
             }),
             None => match self.tools.interrupt.name() {
                 Some(signal) => Err(EngineError::Script(format!("interrupted by {signal}"))),
@@ -298,7 +299,7 @@ impl Namespaces {
             let what = "the namespaces could not be listed".to_owned();
             return Err(EngineError::Refused { what, transcript });
         }
-        let text = transcript.text();
+        let text = String::from_utf8_lossy(&transcript.stdout).into_owned();
         let pids: BTreeSet<u32> = text
             .lines()
             .filter_map(|line| line.split_ascii_whitespace().next()?.parse().ok())

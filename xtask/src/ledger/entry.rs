@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineKind;
 use crate::labels::RunId;
+use crate::name::{Id, Name};
+use crate::untrusted::Untrusted;
 
 /// A thing that a run makes outside of this process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ pub enum Entry {
         /// Where it is.
         engine: EngineAt,
         /// Its id.
-        id: String,
+        id: Name<Id>,
         /// Its name, in our own repository.
         tag: String,
         /// The image that it is built on.
@@ -125,7 +127,7 @@ pub struct EngineAt {
     /// The variables that say where the client finds the engine.
     pub environment: BTreeMap<String, String>,
     /// What the engine says of itself, so that another one is not taken for it.
-    pub identity: String,
+    pub identity: Untrusted,
 }
 
 /// A cluster: how kubectl finds it, and the address that it has then.
@@ -136,7 +138,7 @@ pub struct ClusterAt {
     /// The variables that say where kubectl's configuration is.
     pub environment: BTreeMap<String, String>,
     /// The API server's address, so that another cluster is not taken for it.
-    pub server: String,
+    pub server: Untrusted,
 }
 
 /// Those of the variables that are set.
@@ -160,7 +162,7 @@ impl EngineAt {
 
     /// The engine that `program` talks to now, which says this of itself.
     #[must_use]
-    pub fn current(kind: EngineKind, program: &str, identity: String) -> Self {
+    pub fn current(kind: EngineKind, program: &str, identity: Untrusted) -> Self {
         let program = program.to_owned();
         Self { kind, program, environment: set(&Self::VARIABLES), identity }
     }
@@ -169,7 +171,7 @@ impl EngineAt {
 impl ClusterAt {
     /// The cluster that kubectl finds with these options now, at this address.
     #[must_use]
-    pub fn current(access: Vec<String>, server: String) -> Self {
+    pub fn current(access: Vec<String>, server: Untrusted) -> Self {
         Self { access, environment: set(&["KUBECONFIG"]), server }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use crate::labels::RunId;
+use crate::untrusted::Untrusted;
 
 /// The form of a ledger, in its first line.
 const VERSION: u32 = 1;
@@ -30,7 +31,8 @@ pub enum LedgerError {
     NoHome,
     /// The folder is another user's, or others may write there.
     #[error(
-        "{} holds the record of what a run makes, and {why}: it proves nothing\nnext step: have it belong to you alone, or set XDG_STATE_HOME to a folder of your own", path.display()
+        "{} holds the record of what a run makes, and {why}: it proves nothing\nnext step: have it belong to you alone, or set XDG_STATE_HOME to a folder of your own",
+        Untrusted::path(path)
     )]
     NotPrivate {
         /// The folder or file.
@@ -39,7 +41,10 @@ pub enum LedgerError {
         why: String,
     },
     /// The system refuses.
-    #[error("the record of what a run makes, {}: {source}\nnext step: have room and rights there, or set XDG_STATE_HOME to another folder", path.display())]
+    #[error(
+        "the record of what a run makes, {}: {source}\nnext step: have room and rights there, or set XDG_STATE_HOME to another folder",
+        Untrusted::path(path)
+    )]
     Io {
         /// The folder or file.
         path: PathBuf,
@@ -47,7 +52,10 @@ pub enum LedgerError {
         source: io::Error,
     },
     /// It is no ledger of this version.
-    #[error("{} is no record that this version can read: {why}\nnext step: look at it, and remove it where it is of no use", path.display())]
+    #[error(
+        "{} is no record that this version can read: {why}\nnext step: look at it, and remove it where it is of no use",
+        Untrusted::path(path)
+    )]
     Unreadable {
         /// The file.
         path: PathBuf,

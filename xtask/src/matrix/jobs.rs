@@ -25,6 +25,7 @@ use crate::quirk::{QUIRKS, Quirk};
 use crate::run;
 use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
 use crate::script::{Action, Objects};
+use crate::untrusted::Untrusted;
 use crate::volume::Volume;
 
 /// What all scripts of a matrix have in common.
@@ -60,8 +61,9 @@ impl<'a> Shared<'a> {
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });
-            written
-                .with_context(|| format!("{} could not be written; {next_step}", path.display()))?;
+            written.with_context(|| {
+                format!("{} could not be written; {next_step}", Untrusted::path(&path))
+            })?;
         }
         Ok(Self { volume, left, ledger })
     }

@@ -179,7 +179,8 @@ fn unasked(question: &Question, predicted: Sight, run: &Run) -> Answer {
     match (refusal, &run.aborted) {
         (Some(refusal), _) => {
             let observed = refusal.observed.as_ref().map_or(Sight::Unknown, Sight::of);
-            let said = refusal.observed.clone().map(|it| Transcript::from(it).last_words());
+            let said =
+                refusal.observed.clone().map(|it| Transcript::from(it).last_words().to_string());
             Answer { said, ..Answer::new(predicted, observed, refusal.verdict.clone()) }
         }
         (None, Some(why)) => {

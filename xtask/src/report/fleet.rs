@@ -14,6 +14,7 @@ use super::{ConclusionResult, Format, Report, junit, time};
 use crate::engine::EngineInfo;
 use crate::engine::kubernetes::nodes::Node;
 use crate::exit_code::Exit;
+use crate::untrusted::{Untrusted, json};
 use crate::verdict::Verdict;
 
 /// The runs on all nodes.
@@ -68,8 +69,8 @@ impl NodeResult {
     }
 
     /// What was found, or why nothing was, in a line.
-    fn finding(&self) -> String {
-        match &self.outcome {
+    fn finding(&self) -> Untrusted {
+        let finding = match &self.outcome {
             Outcome::Skipped(why) | Outcome::Failed(why) => why.replace('\n', " "),
             Outcome::Judged(_) => {
                 let findings = self.conclusions().iter().map(|it| match &it.verdict {
@@ -81,7 +82,8 @@ impl NodeResult {
                 });
                 findings.collect::<Vec<_>>().join(", ")
             }
-        }
+        };
+        finding.into()
     }
 }
 
@@ -103,7 +105,7 @@ impl Fleet {
     ///
     /// Those of the writer.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        match format {
+        format.write(out, |out| match format {
             Format::Text => self.write_text(out),
             Format::Json => self.write_json(out),
             Format::Markdown => self.write_markdown(out),
@@ -112,8 +114,7 @@ impl Fleet {
                 let title = self.title();
                 out.write_all(page(&title, "", &self.body()).into_string().as_bytes())
             }
-        }?;
-        out.flush()
+        })
     }
 
     fn title(&self) -> String {
@@ -133,12 +134,13 @@ impl Fleet {
     fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
         let bold = Style::new().bold();
         writeln!(out, "{bold}{}{bold:#}\n", self.title())?;
-        let width = |of: fn(&Node) -> &str, heading: &str| {
+        let width = |of: fn(&Node) -> String, heading: &str| {
             let widths = self.nodes.iter().map(|node| of(&node.node).chars().count());
             widths.chain([heading.len()]).max().unwrap_or_default()
         };
-        let (a, b) = (width(|it| &it.name, "node"), width(|it| &it.runtime, "runtime"));
-        let c = width(|it| &it.kernel, "kernel");
+        let a = width(|it| it.name.to_string(), "node");
+        let b = width(|it| it.runtime.to_string(), "runtime");
+        let c = width(|it| it.kernel.to_string(), "kernel");
         writeln!(
             out,
             "{bold}{:<a$}  {:<b$}  {:<c$}  {:>7}  found{bold:#}",
@@ -168,21 +170,20 @@ impl Fleet {
             nodes: self.nodes.iter().map(Row::new).collect(),
             verdict: if self.exit() == Exit::AsPredicted { "pass" } else { "fail" },
         };
-        serde_json::to_writer_pretty(&mut *out, &document)?;
-        writeln!(out)
+        json::write_pretty(out, &document)
     }
 
     fn write_markdown(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "## {}\n\n{}.\n", inline(&self.title()), self.summary())?;
+        writeln!(out, "## {}\n\n{}.\n", inline(self.title()), self.summary())?;
         writeln!(
             out,
             "| node | runtime | kernel | time | verdict | found |\n|---|---|---|---|---|---|"
         )?;
         for result in &self.nodes {
             let Node { name, runtime, kernel, .. } = &result.node;
-            let [name, runtime, kernel] = [name, runtime, kernel].map(|text| inline(text));
+            let (name, runtime, kernel) = (inline(name), inline(runtime), inline(kernel));
             let (time, word) = (time(result.duration), result.word());
-            let finding = inline(&result.finding());
+            let finding = inline(result.finding());
             writeln!(out, "| {name} | {runtime} | {kernel} | {time} | {word} | {finding} |")?;
         }
         Ok(())
@@ -199,9 +200,9 @@ impl Fleet {
                 Outcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
             };
             if result.word() != "pass" {
-                status.set_message(result.finding());
+                status.set_message(result.finding().to_string());
             }
-            let mut case = TestCase::new(&result.node.name, status);
+            let mut case = TestCase::new(&*result.node.name, status);
             case.set_classname("article.kubernetes").set_time(result.duration);
             suite.add_test_case(case);
         }
@@ -260,8 +261,8 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
-    runtime: &'a str,
-    kernel: &'a str,
+    runtime: &'a Untrusted,
+    kernel: &'a Untrusted,
     duration_ms: u128,
     verdict: &'static str,
     reason: Option<&'a str>,

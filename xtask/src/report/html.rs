@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use maud::{Markup, html};
 
 use super::page::page;
-use super::{ConclusionResult, Report, command, printed};
-use crate::observation::Identity;
-use crate::run::{StepResult, describe};
+use super::{ConclusionResult, Report, action, identities, printed, reason};
+use crate::run::StepResult;
+use crate::untrusted::Untrusted;
 use crate::verdict::Verdict;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -36,12 +36,9 @@ fn conclusion(result: &ConclusionResult) -> Markup {
     html! {
         div.step {
             h3 { (badge(&result.verdict)) " " (result.finding()) }
-            @if let Some(reason) = result.verdict.reason() { p { (reason) } }
-            @for (place, identities) in &result.namespaces {
-                p.faint {
-                    (place) " was in "
-                    (identities.iter().map(Identity::to_string).collect::<Vec<_>>().join(", then "))
-                }
+            @if let Some(reason) = reason(&result.verdict) { p { (reason) } }
+            @for (place, seen) in &result.namespaces {
+                p.faint { (place) " was in " (identities(seen)) }
             }
         }
     }
@@ -52,8 +49,8 @@ fn step(result: &StepResult) -> Markup {
     html! {
         div.step id=(result.planned.step.id) {
             (badge(&result.verdict)) " " strong { (result.planned.step.place) } " "
-            code { (command(result).unwrap_or_else(|| describe(&result.planned))) }
-            @if let Some(reason) = result.verdict.reason() { p { (reason) } }
+            code { (action(result)) }
+            @if let Some(reason) = reason(&result.verdict) { p { (reason) } }
             @if let Some(observed) = observed {
                 @for text in [&observed.stderr, &observed.stdout] {
                     @if !text.is_empty() {
@@ -64,7 +61,9 @@ fn step(result: &StepResult) -> Markup {
                     @if let Some(reader) = &result.planned.step.control_of {
                         "control of " (reader) "; "
                     }
-                    @if let Some(namespace) = &observed.namespace { (namespace) "; " }
+                    @if let Some(namespace) = &observed.namespace {
+                        (Untrusted::from(namespace.to_string())) "; "
+                    }
                     (super::time(observed.duration))
                 }
             }

@@ -9,13 +9,14 @@ use crate::engine::EngineInfo;
 use crate::observation::{Identity, Observation, State};
 use crate::run::StepResult;
 use crate::script::{Container, Place};
+use crate::untrusted::{Untrusted, json};
 
 #[derive(Serialize)]
 struct Document<'a> {
     schema_version: u32,
     engine: &'a EngineInfo,
     script: &'a str,
-    base: &'a str,
+    base: &'a Untrusted,
     key: String,
     duration_ms: u128,
     steps: Vec<Step<'a>>,
@@ -83,8 +84,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         conclusions: report.conclusions.iter().map(conclusion).collect(),
         verdict: report.word(),
     };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    json::write_pretty(out, &document)
 }
 
 impl<'a> Step<'a> {

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::Report;
+use super::{Report, printed, reason};
 use crate::engine::EngineInfo;
 use crate::invocation::command_line;
 use crate::observation::Observation;
+use crate::untrusted::Untrusted;
 use crate::verdict::Verdict;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
@@ -19,7 +20,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         case.set_classname(format!("{}.{title}", report.script));
         if let Some(observed) = &result.observed {
             case.set_time(observed.duration);
-            case.set_system_out_lossy(transcript(observed));
+            case.set_system_out(transcript(observed));
         }
         suite.add_test_case(case);
     }
@@ -37,8 +38,8 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 pub(super) fn suite(name: String, engine: &EngineInfo) -> TestSuite {
     let mut suite = TestSuite::new(name);
     suite.add_property(("engine", &engine.title()[..]));
-    suite.add_property(("version", &engine.version[..]));
-    suite.add_property(("kernel", &engine.kernel[..]));
+    suite.add_property(("version", &engine.version.to_string()[..]));
+    suite.add_property(("kernel", &engine.kernel.to_string()[..]));
     suite
 }
 
@@ -58,12 +59,12 @@ pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io
 }
 
 /// A command and what it printed.
-pub(super) fn transcript(observed: &Observation) -> Vec<u8> {
+pub(super) fn transcript(observed: &Observation) -> String {
     let command = match &observed.command[..] {
         [] => String::new(),
-        command => format!("$ {}\n", command_line(command)),
+        command => format!("$ {}\n", Untrusted::from(command_line(command))),
     };
-    [command.as_bytes(), &observed.stdout, &observed.stderr].concat()
+    command + &printed(&observed.stdout) + &printed(&observed.stderr)
 }
 
 fn status(verdict: &Verdict) -> TestCaseStatus {
@@ -74,8 +75,8 @@ fn status(verdict: &Verdict) -> TestCaseStatus {
         }
         Verdict::Skip(_) => TestCaseStatus::skipped(),
     };
-    if let Some(reason) = verdict.reason() {
-        status.set_message(reason);
+    if let Some(reason) = reason(verdict) {
+        status.set_message(reason.to_string());
     }
     if matches!(verdict, Verdict::Unproven(_)) {
         status.set_type(verdict.word());

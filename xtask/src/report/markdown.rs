@@ -1,14 +1,15 @@
 //! The report to be pasted where Markdown is shown, such as into an issue.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
-use super::{Report, command, printed};
+use super::{Report, command, printed, reason};
 use crate::observation::Observation;
 use crate::run::{StepResult, describe};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;
-    let (title, version) = (inline(&engine.title()), inline(&engine.version));
+    let (title, version) = (inline(engine.title()), inline(&engine.version));
     writeln!(out, "## The {}'s experiment on {title} {version}\n", report.script)?;
     writeln!(
         out,
@@ -16,12 +17,12 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         super::summary(report),
         inline(&engine.kernel),
         code(&report.base),
-        code(&report.key.to_string())
+        code(report.key)
     )?;
     writeln!(out, "| conclusion | verdict |\n|---|---|")?;
     for result in &report.conclusions {
         let verdict = &result.verdict;
-        let reason = verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
+        let reason = reason(verdict).map(|it| format!(": {}", inline(it))).unwrap_or_default();
         writeln!(out, "| {} | {}{reason} |", result.finding(), verdict.word())?;
     }
     let mut section = "";
@@ -37,8 +38,8 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     let place = result.planned.step.place;
-    let what = command(result).map_or_else(|| describe(&result.planned), |it| code(&it));
-    let reason = result.verdict.reason().map(|it| format!(": {}", inline(&it))).unwrap_or_default();
+    let what = command(result).map_or_else(|| describe(&result.planned), code);
+    let reason = reason(&result.verdict).map(|it| format!(": {}", inline(it))).unwrap_or_default();
     let control = super::control(result);
     writeln!(out, "- **{place}** {what} — {}{reason}{control}", result.verdict.word())?;
     let block = result.observed.as_ref().map(block).unwrap_or_default();
@@ -59,9 +60,9 @@ fn block(observed: &Observation) -> String {
 }
 
 /// A text that is shown as it is, within a line or a column of a table.
-pub(crate) fn inline(text: &str) -> String {
+pub(crate) fn inline(text: impl Display) -> String {
     let mut shown = String::new();
-    for character in text.replace('\n', " ").chars() {
+    for character in text.to_string().replace('\n', " ").chars() {
         if r"\`*_[]<>|#".contains(character) {
             shown.push('\\');
         }
@@ -71,7 +72,8 @@ pub(crate) fn inline(text: &str) -> String {
 }
 
 /// A text as code, within a line or a column of a table.
-pub(crate) fn code(text: &str) -> String {
+pub(crate) fn code(text: impl Display) -> String {
+    let text = text.to_string();
     if text.is_empty() {
         return String::new();
     }

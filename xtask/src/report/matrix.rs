@@ -6,6 +6,7 @@ use super::Format;
 use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
+use crate::untrusted::Untrusted;
 
 mod html;
 mod json;
@@ -33,14 +34,13 @@ impl Matrix {
     ///
     /// Those of the writer.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
-        match format {
+        format.write(out, |out| match format {
             Format::Text => text::write(self, out),
             Format::Json => json::write(self, out),
             Format::Markdown => markdown::write(self, out),
             Format::Junit => junit::write(self, out),
             Format::Html => html::write(self, out),
-        }?;
-        out.flush()
+        })
     }
 }
 
@@ -103,11 +103,11 @@ fn mark(outcome: Option<Outcome>) -> &'static str {
 }
 
 /// Why no row of a mode was carried out, if none was and all for the same reason.
-fn skipped_mode<'a>(rows: &[&'a [CellResult]]) -> Option<&'a str> {
+fn skipped_mode(rows: &[&[CellResult]]) -> Option<Untrusted> {
     let mut cells = rows.iter().flat_map(|row| *row);
     let first = cells.next()?;
     let same = |cell: &CellResult| cell.outcome == Outcome::Skipped && cell.reason == first.reason;
-    (same(first) && cells.all(same)).then_some(first.reason.as_deref()?)
+    (same(first) && cells.all(same)).then_some(first.reason.as_deref()?.into())
 }
 
 /// The squares in which the engines do not all see the same, each with what they see.
@@ -157,8 +157,8 @@ fn summary(grid: &Grid) -> String {
 }
 
 /// Cells that are not simply as predicted, those of one reason together.
-fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, &str)> {
-    let mut remarks: Vec<(Vec<&CellResult>, &str)> = Vec::new();
+fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, Untrusted)> {
+    let mut remarks: Vec<(Vec<&CellResult>, Untrusted)> = Vec::new();
     for cell in &grid.cells {
         let Some(reason) = cell.reason.as_deref().filter(|_| cell.outcome != Outcome::Refused)
         else {
@@ -169,7 +169,7 @@ fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, &str)> {
             .find(|(cells, it)| *it == reason && cells[0].outcome == cell.outcome)
         {
             Some((cells, _)) => cells.push(cell),
-            None => remarks.push((vec![cell], reason)),
+            None => remarks.push((vec![cell], reason.into())),
         }
     }
     remarks

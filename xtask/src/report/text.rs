@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::{ConclusionResult, Report, command, printed, time};
-use crate::observation::{Identity, Observation};
-use crate::run::{StepResult, describe};
+use super::{ConclusionResult, Report, action, identities, printed, reason, time};
+use crate::observation::Observation;
+use crate::run::StepResult;
 use crate::script::Action;
+use crate::untrusted::Untrusted;
 use crate::verdict::Verdict;
 
 const HEADING: Style = Style::new().bold();
@@ -57,16 +58,17 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     let place = result.planned.step.place;
-    let what = command(result).unwrap_or_else(|| describe(&result.planned));
+    let what = action(result);
     writeln!(out, "\n{HEADING}{place:<5}{HEADING:#} {what}")?;
     if let Some(observed) = &result.observed {
         write_output(result, observed, out)?;
     }
-    let comment = result.verdict.reason().unwrap_or_else(|| "as predicted".to_owned());
+    let comment = reason(&result.verdict).unwrap_or_else(|| "as predicted".into());
     write!(out, "      {}: {comment}{}", word(&result.verdict), super::control(result))?;
     if let Some(observed) = &result.observed {
         let namespace = observed.namespace.as_ref().map(|namespace| format!("; {namespace}"));
-        let facts = format!("{}; {}", namespace.unwrap_or_default(), time(observed.duration));
+        let namespace = Untrusted::from(namespace.unwrap_or_default());
+        let facts = format!("{namespace}; {}", time(observed.duration));
         write!(out, "{FAINT}{facts}{FAINT:#}")?;
     }
     writeln!(out)
@@ -98,12 +100,11 @@ fn write_output(
 fn write_conclusion(result: &ConclusionResult, out: &mut dyn Write) -> io::Result<()> {
     let (id, finding) = (result.conclusion.id, result.finding());
     writeln!(out, "\n{}  {HEADING}{id}{HEADING:#}: {finding}", word(&result.verdict))?;
-    if let Some(reason) = result.verdict.reason() {
+    if let Some(reason) = reason(&result.verdict) {
         writeln!(out, "      {reason}")?;
     }
-    for (place, identities) in &result.namespaces {
-        let list: Vec<_> = identities.iter().map(Identity::to_string).collect();
-        let list = if list.is_empty() { "not seen".to_owned() } else { list.join(", then ") };
+    for (place, seen) in &result.namespaces {
+        let list = if seen.is_empty() { "not seen".into() } else { identities(seen) };
         writeln!(out, "      {place:<5} was in {list}")?;
     }
     Ok(())

@@ -41,7 +41,7 @@ fn at(engine: &Engine) -> Result<EngineAt, Failed> {
         _ => (EngineKind::Docker, "{{.ID}}"),
     };
     let output = Command::new(engine.name).args(["info", "--format", format]).output()?;
-    let identity = String::from_utf8(output.stdout)?.trim().to_owned();
+    let identity = String::from_utf8(output.stdout)?.trim().into();
     Ok(EngineAt::current(kind, engine.name, identity))
 }
 
@@ -233,7 +233,7 @@ fn old_image(engine: &Engine) -> Result<(), Failed> {
 fn with_image(engine: &Engine, tag: &str, id: &str, checkout: &Path) -> Result<String, Failed> {
     forge(&[Entry::Image {
         engine: at(engine)?,
-        id: id.trim_start_matches("sha256:").to_owned(),
+        id: id.trim_start_matches("sha256:").parse()?,
         tag: tag.to_owned(),
         base: "scratch".to_owned(),
         checkout: checkout.to_owned(),
@@ -264,7 +264,7 @@ fn another_engine(engine: &Engine) -> Result<(), Failed> {
     let mut theirs = Theirs::new(engine)?;
     let (run, image) = (RunId::random(), theirs.image.clone());
     let name = theirs.container(&format!("shm.experiment.run={run}"), &image)?;
-    let elsewhere = EngineAt { identity: "of another machine".to_owned(), ..at(engine)? };
+    let elsewhere = EngineAt { identity: "of another machine".into(), ..at(engine)? };
     let ledger =
         forge(&[Entry::Container { engine: elsewhere, run: run.clone(), name: name.clone() }])?;
     let output = crate::machine::xtask().arg("clean").output()?;

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::bench::measurement::{Comparison, Group, Machine, Row, Standing, Table};
+use crate::untrusted::json::write_pretty;
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -51,6 +52,5 @@ impl<'a> From<&'a Row> for Entry<'a> {
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
     let rows = table.rows.iter().map(Entry::from).collect();
     let document = Document { schema_version: 1, machine: &table.machine, rows };
-    serde_json::to_writer_pretty(&mut *out, &document)?;
-    writeln!(out)
+    write_pretty(out, &document)
 }

@@ -4,6 +4,7 @@ use crate::engine::{EngineError, EngineKind};
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
 use crate::ledger::EngineAt;
+use crate::untrusted::Untrusted;
 
 /// A command of the client that talks to the engine `at`, wherever the environment points by now.
 pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>) -> Invocation {
@@ -24,7 +25,7 @@ pub(crate) fn current(
     program: &str,
     interrupt: &Interrupt,
 ) -> Result<EngineAt, EngineError> {
-    let at = EngineAt::current(kind, program, String::new());
+    let at = EngineAt::current(kind, program, Untrusted::default());
     Ok(EngineAt { identity: identity(&at, interrupt)?, ..at })
 }
 
@@ -34,7 +35,7 @@ pub(crate) fn current(
 /// # Errors
 ///
 /// [`EngineError::Refused`] where it does not say so.
-pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<String, EngineError> {
+pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let format = match at.kind {
         EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",
         _ => "{{.ID}}",

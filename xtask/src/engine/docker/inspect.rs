@@ -10,11 +10,29 @@ use shm_core::namespace::boot_id;
 use crate::engine::EngineError;
 use crate::invocation::Transcript;
 use crate::labels::{RUN_VARIABLE, RunId};
+use crate::name::{Id, Name};
 use crate::observation::{Identity, ReportedNamespace, State};
+use crate::untrusted::Untrusted;
 
 /// What to ask `inspect` for.
 pub(super) const FORMAT: &str =
     "{{.State.Status}} {{.State.Pid}} {{.Id}} {{.State.ExitCode}} {{.State.OOMKilled}}";
+
+/// What the engines call the states of a container; those between two states are none.
+const STATES: [(&str, Option<State>); 11] = [
+    ("running", Some(State::Running)),
+    ("paused", Some(State::Paused)),
+    ("exited", Some(State::Exited)),
+    // What was never started, or is dead, is just as little there.
+    ("created", Some(State::Exited)),
+    ("dead", Some(State::Exited)),
+    ("stopped", Some(State::Exited)),
+    ("configured", Some(State::Exited)),
+    ("initialized", Some(State::Exited)),
+    ("restarting", None),
+    ("removing", None),
+    ("stopping", None),
+];
 
 /// A container at one moment.
 #[derive(Debug)]
@@ -23,9 +41,9 @@ pub(super) struct Looked {
     pub(super) state: Option<State>,
     /// The id of its process, on the engine's host.
     pub(super) pid: u32,
-    id: String,
-    status: String,
-    exit_code: String,
+    id: Name<Id>,
+    status: Untrusted,
+    exit_code: Untrusted,
     /// Whether a process of it was killed for memory.
     out_of_memory: bool,
     transcript: Transcript,
@@ -49,22 +67,11 @@ pub(super) fn read(transcript: &Transcript) -> Result<Looked, EngineError> {
     }
     let answer = transcript.text();
     let parse = || {
-        let [status, pid, id, exit_code, killed] = answer.split(' ').collect::<Vec<_>>()[..] else {
-            return None;
-        };
-        let state = match status {
-            "running" => Some(State::Running),
-            "paused" => Some(State::Paused),
-            // What was never started, or is dead, is just as little there.
-            "exited" | "created" | "dead" | "stopped" | "configured" | "initialized" => {
-                Some(State::Exited)
-            }
-            "restarting" | "removing" | "stopping" => None,
-            _ => return None,
-        };
-        let [id, status, exit_code] = [id, status, exit_code].map(str::to_owned);
-        let (pid, out_of_memory) = (pid.parse().ok()?, killed == "true");
-        let transcript = transcript.clone();
+        let fields: [Untrusted; 5] = answer.fields(' ').collect::<Vec<_>>().try_into().ok()?;
+        let [status, pid, id, exit_code, killed] = fields;
+        let (_, state) = STATES.into_iter().find(|(word, _)| status == *word)?;
+        let (pid, id) = (pid.parse().ok()?, id.parse().ok()?);
+        let (out_of_memory, transcript) = (killed == "true", transcript.clone());
         Some(Looked { state, pid, id, status, exit_code, out_of_memory, transcript })
     };
     parse().ok_or_else(|| EngineError::Unexpected {

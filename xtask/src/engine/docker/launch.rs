@@ -24,8 +24,8 @@ pub(crate) const HARDENED: [&str; 7] = [
 pub(super) fn runtime(info: &EngineInfo) -> Vec<&str> {
     match (&info.runtime, info.name) {
         (None, _) => vec!["run"],
-        (Some(runtime), EngineKind::Podman) => vec!["--runtime", runtime, "run"],
-        (Some(runtime), _) => vec!["run", "--runtime", runtime],
+        (Some(runtime), EngineKind::Podman) => vec!["--runtime", &**runtime, "run"],
+        (Some(runtime), _) => vec!["run", "--runtime", &**runtime],
     }
 }
 

@@ -10,6 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::invocation::{InvocationError, Transcript};
 use crate::labels::{RUN_LABEL, RunId};
 use crate::ledger::{EngineAt, Entry, Ledger};
+use crate::name::{Id, Name};
 
 /// How often a removal is tried that changes nothing, as while somebody else removes the same thing.
 const MOST_ATTEMPTS: usize = 5;
@@ -60,7 +61,7 @@ impl Kind {
 
 /// What an engine says of a name.
 struct Named {
-    id: String,
+    id: Name<Id>,
     name: String,
     is_ours: bool,
 }
@@ -105,7 +106,7 @@ impl Remover<'_> {
         let (mut removed, mut attempts) = (0, 0);
         loop {
             let ours = self.proven(kind, run, names)?;
-            let ids: Vec<_> = ours.iter().map(|it| it.id.as_str()).collect();
+            let ids: Vec<_> = ours.iter().map(|it| &*it.id).collect();
             let last = self.remove(kind, &ids)?;
             let left = self.listed(kind, run, names)?;
             removed += ours.iter().filter(|it| !left.contains(&it.name)).count();
@@ -115,12 +116,13 @@ impl Remover<'_> {
             // A thing that was removed took others' reason to stay with it.
             attempts = if left.len() < ours.len() { 0 } else { attempts + 1 };
             if attempts == MOST_ATTEMPTS {
-                let what = format!("{} could not be removed", left.join(", "));
+                let names = left.join(", ");
+                let what = format!("{names} could not be removed");
                 return Err(match last {
                     Some(transcript) => EngineError::Refused { what, transcript },
                     None => EngineError::Unexpected {
-                        command: format!("{} inspect", self.at.program),
-                        answer: format!("nothing about {}, which a listing names", left.join(", ")),
+                        command: format!("{} inspect", self.at.program).into(),
+                        answer: format!("nothing about {names}, which a listing has").into(),
                     },
                 });
             }
@@ -149,9 +151,10 @@ impl Remover<'_> {
         for names in names.chunks(at_once.max(1)) {
             // Its status says that one of them is not there, or that it failed.
             let inspected = self.invoke(&[&kind.inspect()[..], names].concat())?;
-            found.extend(inspected.text().lines().filter_map(|line| named(line, run)));
+            let lines = inspected.stdout.split(|byte| *byte == b'\n');
+            found.extend(lines.filter_map(|line| named(line, run, names)));
         }
-        found.retain(|it| it.is_ours && names.contains(&it.name.as_str()));
+        found.retain(|it| it.is_ours);
         Ok(found)
     }
 
@@ -169,10 +172,10 @@ impl Remover<'_> {
             return Err(EngineError::Refused { what, transcript: listed });
         }
         let text = listed.text();
-        let mut left: Vec<_> =
-            text.lines().flat_map(|line| line.split(',')).map(str::to_owned).collect();
-        left.retain(|name| names.contains(&name.as_str()));
-        Ok(left)
+        let listed: Vec<_> =
+            text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
+        let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);
+        Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
     }
 
     /// Removes by id, as many as can be: podman removes none where one is gone already or joined by
@@ -195,13 +198,13 @@ impl Remover<'_> {
     }
 }
 
-/// A line of an inspection: id, name, labels. What does not look like one says nothing.
-fn named(line: &str, run: &RunId) -> Option<Named> {
-    let mut parts = line.splitn(3, ' ');
-    let (id, name, labels) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+/// A line of an inspection, id, name and labels, about one of these names. What does not look like one says
+/// nothing.
+fn named(line: &[u8], run: &RunId, names: &[&str]) -> Option<Named> {
+    let mut parts = str::from_utf8(line).ok()?.splitn(3, ' ');
+    let (id, said, labels) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);
+    let name = (*names.iter().find(|name| **name == said.trim_start_matches('/'))?).to_owned();
     let labels: Option<BTreeMap<String, String>> = serde_json::from_str(labels).ok()?;
     let label = labels.and_then(|mut labels| labels.remove(RUN_LABEL));
-    let (id, name) = (id.to_owned(), name.trim_start_matches('/').to_owned());
-    is_id.then(|| Named { id, name, is_ours: label == Some(run.to_string()) })
+    Some(Named { id, name, is_ours: label == Some(run.to_string()) })
 }

@@ -3,10 +3,12 @@
 
 use serde_json::Value;
 
+use crate::untrusted::Untrusted;
+
 /// The first thing that is not as it was asked for. What was added, such as defaults or another
 /// container, is no change.
-pub(super) fn first(asked: &Value, stored: &Value) -> Option<String> {
-    at("spec", asked, stored)
+pub(super) fn first(asked: &Value, stored: &Value) -> Option<Untrusted> {
+    at("spec", asked, stored).map(Untrusted::from)
 }
 
 /// Gives containers that have an image by one name the other name: we changed it ourselves.
@@ -53,12 +55,12 @@ mod tests {
         assert_eq!(first(&asked, &stored), None);
         stored["containers"][1]["image"] = json!("y");
         let expected = "spec.containers[a].image is \"y\", and \"x\" was asked for";
-        assert_eq!(first(&asked, &stored).as_deref(), Some(expected));
+        assert_eq!(first(&asked, &stored), Some(expected.into()));
         rename_image(&mut stored, "y", "x");
         assert_eq!(first(&asked, &stored), None);
         stored["hostIPC"] = json!(null);
         stored["containers"][1]["image"] = json!("x");
         let expected = "spec.hostIPC is null, and true was asked for";
-        assert_eq!(first(&asked, &stored).as_deref(), Some(expected));
+        assert_eq!(first(&asked, &stored), Some(expected.into()));
     }
 }

@@ -62,6 +62,6 @@ impl Client {
 pub(crate) fn parse<T: DeserializeOwned>(transcript: &Transcript) -> Result<T, EngineError> {
     serde_json::from_slice(&transcript.stdout).map_err(|error| EngineError::Unexpected {
         command: transcript.command_line(),
-        answer: error.to_string(),
+        answer: error.to_string().into(),
     })
 }

@@ -10,7 +10,9 @@ use crate::engine::EngineError;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
 use crate::labels::RUN_LABEL;
+use crate::name::{Image, Label, Name, Subdomain};
 use crate::script::{Container, Member, Pod, Sharing, Workload};
+use crate::untrusted::Untrusted;
 
 /// Which part of a cluster is used, and for what.
 #[derive(Clone, Debug, Default)]
@@ -18,11 +20,11 @@ pub struct Cluster {
     /// The options with which kubectl finds it.
     pub access: Vec<String>,
     /// A namespace that is there; `None` makes one for the run.
-    pub namespace: Option<String>,
+    pub namespace: Option<Name<Label>>,
     /// The image with the tools in it.
-    pub image: Option<String>,
+    pub image: Option<Name<Image>>,
     /// The node that all pods are on; `None` leaves the first to the scheduler.
-    pub node: Option<String>,
+    pub node: Option<Name<Subdomain>>,
     /// The shell command that kills a pod's sandbox, where there is one.
     pub kill_sandbox: Option<String>,
     /// The shell command that restarts the kubelet of a node, where there is one.
@@ -36,7 +38,7 @@ impl Cluster {
     pub fn manifests(&self) -> Value {
         const A: &[Pod] =
             &[Pod { name: Container("a"), containers: &[Member::main(Container("a"))] }];
-        let namespace = self.namespace.clone().unwrap_or_else(|| "shm-example".to_owned());
+        let namespace = self.namespace.as_deref().unwrap_or("shm-example").to_owned();
         let labels = BTreeMap::from([(RUN_LABEL, "example".to_owned())]);
         let named = |name: &str, namespace: Option<String>| Metadata {
             name: Some(name.to_owned()),
@@ -66,7 +68,7 @@ impl Cluster {
 /// # Errors
 ///
 /// [`EngineError::Refused`] where it finds none.
-pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<String, EngineError> {
+pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
     let args = access.iter().map(String::as_str).chain(view);
     let transcript = Invocation::new("kubectl", args).run(interrupt)?;

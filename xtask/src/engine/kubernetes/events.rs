@@ -16,6 +16,7 @@ use crate::engine::{Answer, EngineError};
 use crate::invocation::Transcript;
 use crate::observation::{Identity, Observation, State};
 use crate::script::{Container, Controller, Workload};
+use crate::untrusted::Untrusted;
 
 /// How long a pod may take to go: the kubelet of a busy machine took over a minute.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -45,24 +46,25 @@ impl Kubernetes {
             }
             Waited::Never(never) => Err(EngineError::Hopeless { pod: object, why: never }),
             Waited::Pods(pods, took) => {
-                self.assign(workload, &object, &pods);
+                self.assign(workload, &object, &pods)?;
                 Ok(Answer::Observed(self.observe(first[0], created, took)?))
             }
         }
     }
 
     /// Remembers which pods are which of the script's.
-    fn assign(&self, workload: &Workload, object: &str, pods: &[Pod]) {
+    fn assign(&self, workload: &Workload, object: &str, pods: &[Pod]) -> Result<(), EngineError> {
         self.know(|known| {
             for (wanted, pod) in workload.pods.iter().zip(pods) {
                 let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
                 let (workload, object) = (*workload, object.to_owned());
                 known.deployed(wanted.name, Deployed { workload, object, name, uid });
                 if known.node.is_none() {
-                    known.node = pod.node().map(str::to_owned);
+                    known.node = pod.node()?;
                 }
             }
-        });
+            Ok(())
+        })
     }
 
     /// What was done, with what the container says of its namespace now. Those of its workload may
@@ -147,8 +149,8 @@ impl Kubernetes {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
         let before = self.now(&home)?;
-        let id = home.among(&before).map_or("", |pod| pod.image_id(&name));
-        let Some(other) = image_name::other(self.cluster.image(), id) else {
+        let id = home.among(&before).map(|pod| pod.image_id(&name)).unwrap_or_default();
+        let Some(other) = image_name::other(self.cluster.image(), &id)? else {
             return Ok(Answer::Skipped("the image has no other name".to_owned()));
         };
         let (pod, image) = (format!("pod/{}", home.name), format!("{name}={other}"));
@@ -230,7 +232,7 @@ impl Kubernetes {
         &self,
         first: Container,
         home: &Deployed,
-        old: &[String],
+        old: &[Untrusted],
         ask: impl Fn() -> Result<Transcript, EngineError>,
     ) -> Result<Answer, EngineError> {
         let asked = ask()?;
@@ -257,10 +259,10 @@ impl Kubernetes {
     ) -> Result<Answer, EngineError> {
         match self.wait(&home.workload, &home.object, is_back)? {
             Waited::Pods(pods, took) => {
-                self.assign(&home.workload, &home.object, &pods);
+                self.assign(&home.workload, &home.object, &pods)?;
                 Ok(Answer::Observed(self.observe(first, done, took)?))
             }
-            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.clone(), why }),
+            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.to_string(), why }),
         }
     }
 
@@ -284,7 +286,7 @@ impl Kubernetes {
             .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
         {
             Waited::Pods(_, took) => Ok(Answer::Observed(self.observe(container, added, took)?)),
-            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name, why }),
+            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.into(), why }),
         }
     }
 

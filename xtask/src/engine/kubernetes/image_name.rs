@@ -1,31 +1,45 @@
 //! Names of images.
 
+use crate::name::{Image, InvalidName, Name};
+use crate::untrusted::Untrusted;
+
 /// The registry and the folder that are meant where a name has none, by docker and containerd.
 const REGISTRY: &str = "docker.io";
 const FOLDER: &str = "library";
 
 /// Another name for the same image: by its digest, which is in the id that a kubelet gives for an image
 /// that was pulled, or else with the registry that the name leaves out.
-pub(super) fn other(image: &str, id: &str) -> Option<String> {
-    let id = id.split_once("://").map_or(id, |(_, id)| id);
-    if id.contains('@') && id != image {
-        return Some(id.to_owned());
+///
+/// # Errors
+///
+/// Where the id holds a digest and is no name of an image.
+pub(super) fn other(image: &str, id: &Untrusted) -> Result<Option<Name<Image>>, InvalidName> {
+    // Dockershim puts its scheme before it.
+    let id = id.strip_prefix("docker-pullable://").unwrap_or_else(|| id.clone());
+    if id.contains("@") && id != image {
+        return id.parse().map(Some);
     }
-    match image.split_once('/') {
-        None => Some(format!("{REGISTRY}/{FOLDER}/{image}")),
-        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => None,
-        Some(_) => Some(format!("{REGISTRY}/{image}")),
-    }
+    let named = match image.split_once('/') {
+        None => format!("{REGISTRY}/{FOLDER}/{image}"),
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => return Ok(None),
+        Some(_) => format!("{REGISTRY}/{image}"),
+    };
+    named.parse().map(Some)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::other;
+    fn other(image: &str, id: &str) -> Option<String> {
+        super::other(image, &id.into()).unwrap().map(String::from)
+    }
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef";
 
     #[test]
     fn an_image_that_was_pulled_has_a_digest_and_another_one_a_registry() {
         let (pulled, id) =
-            ("registry.example:5000/tools:1", "registry.example:5000/tools@sha256:1f");
+            ("registry.example:5000/tools:1", format!("registry.example:5000/tools@{DIGEST}"));
+        let id = &*id;
         for image in [pulled, "tools", "team/tools"] {
             assert_eq!(other(image, id).as_deref(), Some(id));
             assert_eq!(other(image, &format!("docker-pullable://{id}")).as_deref(), Some(id));

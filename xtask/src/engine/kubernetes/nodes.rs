@@ -8,18 +8,20 @@ use super::client::{List, parse};
 use crate::engine::EngineError;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
+use crate::name::{Name, Subdomain};
+use crate::untrusted::Untrusted;
 
 /// A node.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its name.
-    pub name: String,
+    pub name: Name<Subdomain>,
     /// Its container runtime and that one's version.
-    pub runtime: String,
+    pub runtime: Untrusted,
     /// Its kernel's release.
-    pub kernel: String,
+    pub kernel: Untrusted,
     /// Why it takes no pods now.
-    pub unfit: Option<String>,
+    pub unfit: Option<Untrusted>,
 }
 
 #[derive(Deserialize)]
@@ -32,7 +34,7 @@ struct Item {
 
 #[derive(Deserialize)]
 struct Metadata {
-    name: String,
+    name: Name<Subdomain>,
 }
 
 #[derive(Default, Deserialize)]
@@ -52,16 +54,16 @@ struct Status {
 #[derive(Deserialize)]
 struct Condition {
     #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    reason: Option<String>,
+    kind: Untrusted,
+    status: Untrusted,
+    reason: Option<Untrusted>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Info {
-    container_runtime_version: String,
-    kernel_version: String,
+    container_runtime_version: Untrusted,
+    kernel_version: Untrusted,
 }
 
 impl Cluster {
@@ -105,10 +107,11 @@ impl From<Item> for Node {
         let ready = status.conditions.iter().find(|condition| condition.kind == "Ready");
         let unfit = match ready {
             Some(ready) if ready.status != "True" => {
-                Some(format!("not ready: {}", ready.reason.as_deref().unwrap_or("no reason given")))
+                let reason = ready.reason.clone().unwrap_or_else(|| "no reason given".into());
+                Some(format!("not ready: {reason}").into())
             }
-            None => Some("not ready: it has not reported yet".to_owned()),
-            Some(_) if spec.unschedulable => Some("cordoned".to_owned()),
+            None => Some("not ready: it has not reported yet".into()),
+            Some(_) if spec.unschedulable => Some("cordoned".into()),
             Some(_) => None,
         };
         let Info { container_runtime_version: runtime, kernel_version: kernel } = status.node_info;
@@ -118,7 +121,7 @@ impl From<Item> for Node {
 
 #[cfg(test)]
 mod tests {
-    use super::{Item, Node};
+    use super::{Item, Node, Untrusted};
 
     #[test]
     fn a_node_that_is_not_ready_or_cordoned_is_unfit_and_says_why() {
@@ -136,6 +139,6 @@ mod tests {
             [node("a", "True", false), node("b", "Unknown", false), node("c", "True", true)];
         let unfit = items.map(|it| Node::from(serde_json::from_value::<Item>(it).unwrap()).unfit);
         let expected = [None, Some("not ready: Because"), Some("cordoned")];
-        assert_eq!(unfit, expected.map(|it| it.map(str::to_owned)));
+        assert_eq!(unfit, expected.map(|it| it.map(Untrusted::from)));
     }
 }

@@ -14,6 +14,7 @@ use crate::engine::{Answer, EngineError};
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::script::Container;
+use crate::untrusted::Untrusted;
 
 /// A kubelet that would have other containers than it finds sees to that when it first looks at the
 /// pods, within seconds; that it has looked is told to nobody.
@@ -111,7 +112,7 @@ impl Kubernetes {
 
     /// The node that all pods are on.
     fn node(&self) -> String {
-        self.know(|known| known.node.clone()).unwrap_or_default()
+        self.know(|known| known.node.clone()).map(String::from).unwrap_or_default()
     }
 
     /// Runs a command that the user gave, about a pod; it must succeed.
@@ -124,7 +125,7 @@ impl Kubernetes {
     ) -> Result<Transcript, EngineError> {
         let call = Invocation::new("sh", ["-c", command])
             .env("NAMESPACE", self.client.namespace.clone())
-            .env("POD", home.name.clone())
+            .env("POD", home.name.to_string())
             .env("NODE", self.node())
             .timeout(COMMAND);
         let transcript = call.run(interrupt)?;
@@ -151,6 +152,6 @@ fn first(home: &Deployed) -> Container {
     home.workload.pods[0].containers[0].name
 }
 
-fn ids(told: &Transcript) -> BTreeSet<String> {
-    told.text().split_whitespace().map(str::to_owned).collect()
+fn ids(told: &Transcript) -> BTreeSet<Untrusted> {
+    told.text().words().collect()
 }

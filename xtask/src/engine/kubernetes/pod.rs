@@ -6,6 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::name::{InvalidName, Name, Subdomain};
+use crate::untrusted::Untrusted;
+
 /// The part of a pod that matters here, and its whole specification as the cluster has it.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
@@ -19,21 +22,21 @@ pub(super) struct Pod {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
-    pub(super) name: String,
-    pub(super) uid: String,
+    pub(super) name: Name<Subdomain>,
+    pub(super) uid: Untrusted,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
     deletion_timestamp: Option<String>,
     #[serde(default)]
-    finalizers: Vec<String>,
+    finalizers: Vec<Untrusted>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
-    phase: String,
-    reason: Option<String>,
-    message: Option<String>,
+    phase: Untrusted,
+    reason: Option<Untrusted>,
+    message: Option<Untrusted>,
     conditions: Vec<Condition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
@@ -43,19 +46,19 @@ struct Status {
 #[derive(Debug, Deserialize)]
 struct Condition {
     #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    reason: Option<String>,
-    message: Option<String>,
+    kind: Untrusted,
+    status: Untrusted,
+    reason: Option<Untrusted>,
+    message: Option<Untrusted>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ContainerStatus {
-    name: String,
+    name: Untrusted,
     restart_count: u32,
     #[serde(default, rename = "imageID")]
-    image_id: String,
+    image_id: Untrusted,
     state: ContainerState,
 }
 
@@ -67,8 +70,8 @@ struct ContainerState {
 
 #[derive(Debug, Deserialize)]
 struct Waiting {
-    reason: Option<String>,
-    message: Option<String>,
+    reason: Option<Untrusted>,
+    message: Option<Untrusted>,
 }
 
 /// Reasons to wait from which no waiting helps.
@@ -82,8 +85,8 @@ const NO_IMAGE: [&str; 4] =
 /// Why a pod will never run.
 #[derive(Debug)]
 pub struct Hopeless {
-    reason: String,
-    message: Option<String>,
+    reason: Untrusted,
+    message: Option<Untrusted>,
 }
 
 impl Hopeless {
@@ -94,7 +97,7 @@ impl Hopeless {
 
     /// Whether an image is not to be had.
     pub(super) fn is_about_an_image(&self) -> bool {
-        NO_IMAGE.contains(&&*self.reason)
+        is_one_of(&self.reason, &NO_IMAGE)
     }
 
     /// Whether the node has no room for it.
@@ -106,7 +109,7 @@ impl Hopeless {
 
 impl fmt::Display for Hopeless {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&said(&self.reason, self.message.as_deref()))
+        f.write_str(&said(&self.reason, self.message.as_ref()))
     }
 }
 
@@ -122,7 +125,7 @@ impl Pod {
     }
 
     /// The finalizers that it waits for, if it is going.
-    pub(super) fn held_by(&self) -> Option<&[String]> {
+    pub(super) fn held_by(&self) -> Option<&[Untrusted]> {
         let finalizers = &self.metadata.finalizers;
         (self.is_going() && !finalizers.is_empty()).then_some(finalizers)
     }
@@ -143,13 +146,13 @@ impl Pod {
     }
 
     /// The id of a container's image, in the runtime's words.
-    pub(super) fn image_id(&self, container: &str) -> &str {
-        self.container(container).map_or("", |it| &it.image_id)
+    pub(super) fn image_id(&self, container: &str) -> Untrusted {
+        self.container(container).map(|it| it.image_id.clone()).unwrap_or_default()
     }
 
     /// The node that it is on.
-    pub(super) fn node(&self) -> Option<&str> {
-        self.spec["nodeName"].as_str()
+    pub(super) fn node(&self) -> Result<Option<Name<Subdomain>>, InvalidName> {
+        self.spec["nodeName"].as_str().map(str::parse).transpose()
     }
 
     /// Why it will never run, as far as can be told.
@@ -158,25 +161,25 @@ impl Pod {
             if let Some(reason) = waiting
                 .reason
                 .clone()
-                .filter(|it| HOPELESS.contains(&&**it) || NO_IMAGE.contains(&&**it))
+                .filter(|it| is_one_of(it, &HOPELESS) || is_one_of(it, &NO_IMAGE))
             {
                 return Some(Hopeless { reason, message: waiting.message.clone() });
             }
         }
         let Status { phase, reason, message, .. } = &self.status;
-        let reason = reason.clone().unwrap_or_else(|| "Failed".to_owned());
-        (phase == "Failed").then(|| Hopeless { reason, message: message.clone() })
+        let reason = reason.clone().unwrap_or_else(|| "Failed".into());
+        (*phase == "Failed").then(|| Hopeless { reason, message: message.clone() })
     }
 
     /// Why no node takes it, as long as that is so.
     pub(super) fn unschedulable(&self) -> Option<String> {
         let scheduled = self.status.conditions.iter().find(|it| it.kind == "PodScheduled")?;
-        let reason = scheduled.reason.as_deref().unwrap_or("Unschedulable");
-        (scheduled.status == "False").then(|| said(reason, scheduled.message.as_deref()))
+        let reason = scheduled.reason.clone().unwrap_or_else(|| "Unschedulable".into());
+        (scheduled.status == "False").then(|| said(&reason, scheduled.message.as_ref()))
     }
 
     fn container(&self, name: &str) -> Option<&ContainerStatus> {
-        self.statuses().find(|it| it.name.eq_ignore_ascii_case(name))
+        self.statuses().find(|it| it.name == name.to_ascii_lowercase().as_str())
     }
 
     fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
@@ -186,9 +189,13 @@ impl Pod {
     }
 }
 
-fn said(reason: &str, message: Option<&str>) -> String {
+fn is_one_of(reason: &Untrusted, reasons: &[&str]) -> bool {
+    reasons.iter().any(|it| reason == it)
+}
+
+fn said(reason: &Untrusted, message: Option<&Untrusted>) -> String {
     match message {
         Some(message) => format!("{reason}: {message}"),
-        None => reason.to_owned(),
+        None => reason.to_string(),
     }
 }

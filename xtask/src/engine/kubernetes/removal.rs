@@ -12,6 +12,8 @@ use crate::engine::EngineError;
 use crate::invocation::Transcript;
 use crate::labels::{RUN_LABEL, RunId};
 use crate::ledger::Entry;
+use crate::name::{Name, Subdomain};
+use crate::untrusted::Untrusted;
 
 /// How long something may take to be gone, as kubectl takes it, and kubectl itself.
 pub(super) const GOES_WITHIN: &str = "50s";
@@ -30,9 +32,10 @@ pub(crate) struct Removal<'a> {
 /// Those of them that are there and carry the run's id.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
+    /// As kind and name.
     controllers: Vec<String>,
-    pods: Vec<String>,
-    namespace: Option<String>,
+    pods: Vec<Name<Subdomain>>,
+    namespace: Option<Name<Subdomain>>,
 }
 
 impl Present {
@@ -52,7 +55,7 @@ struct Object {
 
 #[derive(Deserialize)]
 struct Metadata {
-    name: String,
+    name: Name<Subdomain>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }
@@ -80,7 +83,7 @@ impl<'a> Removal<'a> {
         if self.named.iter().any(|(kind, _)| !matches!(*kind, "pod" | "namespace")) {
             for it in self.client.list::<Object>(CONTROLLERS, &selector)? {
                 let (kind, name) = (it.kind.to_lowercase(), &it.metadata.name);
-                if self.carries(&it.metadata.labels) && self.names(&kind, name) {
+                if self.carries(&it.metadata.labels) && self.named.contains(&(&kind, name)) {
                     present.controllers.push(format!("{kind}/{name}"));
                 }
             }
@@ -88,8 +91,8 @@ impl<'a> Removal<'a> {
         for pod in self.client.list::<Pod>("pods", &selector)? {
             let (name, labels) = (&pod.metadata.name, &pod.metadata.labels);
             // A controller's pod has a name of its own, and the controller's in a label.
-            let maker = labels.get(WORKLOAD_LABEL).map_or(name, |maker| maker);
-            let named = self.named.iter().any(|(_, it)| it == maker);
+            let maker = labels.get(WORKLOAD_LABEL).map_or(&**name, String::as_str);
+            let named = self.named.iter().any(|(_, it)| *it == maker);
             if self.carries(labels) && named {
                 present.pods.push(name.clone());
             }
@@ -103,7 +106,7 @@ impl<'a> Removal<'a> {
             }
             if !got.text().is_empty() {
                 let it: Object = parse(&got)?;
-                let ours = self.carries(&it.metadata.labels) && it.metadata.name == *name;
+                let ours = self.carries(&it.metadata.labels) && *it.metadata.name == **name;
                 present.namespace = ours.then_some(it.metadata.name);
             }
         }
@@ -114,44 +117,39 @@ impl<'a> Removal<'a> {
         labels.get(RUN_LABEL) == Some(&self.run.to_string())
     }
 
-    fn names(&self, kind: &str, name: &str) -> bool {
-        self.named.contains(&(kind, name))
-    }
-
     /// Removes what is there. Controllers are waited for unless the namespace goes `later`, with all in it.
     ///
     /// # Errors
     ///
     /// [`EngineError`] where something may be left.
     pub(crate) fn remove(&self, present: &Present, later: bool) -> Result<(), EngineError> {
-        let delete = |args: &[&str], names: &[String]| {
+        let delete = |args: &[&str], names: &[&str]| {
             if names.is_empty() {
                 return Ok(None);
             }
-            let names: Vec<_> = names.iter().map(String::as_str).collect();
             let common = ["--ignore-not-found", "--timeout", GOES_WITHIN];
-            let delete = self.client.kubectl(&[&["delete"], args, &common, &names].concat());
+            let delete = self.client.kubectl(&[&["delete"], args, &common, names].concat());
             // A kubelet takes its time, however little of it a step may take.
             let deleted =
                 delete.timeout(ANSWERS_WITHIN).run(&self.client.interrupt.with_limit(None))?;
             Ok::<_, EngineError>(Some(deleted))
         };
+        let controllers: Vec<_> = present.controllers.iter().map(String::as_str).collect();
+        let pods: Vec<_> = present.pods.iter().map(|name| &**name).collect();
         // Before their pods: they would make others.
         let wait = if later { "--wait=false" } else { "--cascade=foreground" };
-        let controllers = delete(&[wait], &present.controllers)?;
+        let first = delete(&[wait], &controllers)?;
         // There is nothing in them to be saved, and a namespace waits long for pods that are going.
         let mut deleted: Vec<_> =
-            delete(&["pods", "--grace-period", "0", "--force"], &present.pods)?
-                .into_iter()
-                .collect();
+            delete(&["pods", "--grace-period", "0", "--force"], &pods)?.into_iter().collect();
         // What waited for its pods in vain may be gone with them.
-        if controllers.is_some_and(|it| !it.succeeded()) {
-            deleted.extend(delete(&[], &present.controllers)?);
+        if first.is_some_and(|it| !it.succeeded()) {
+            deleted.extend(delete(&[], &controllers)?);
         }
         if let Some(namespace) = &present.namespace {
             // With a pod in it that does not go, it does not either.
             let wait = format!("--wait={}", deleted.iter().all(Transcript::succeeded));
-            deleted.extend(delete(&["namespaces", &wait], std::slice::from_ref(namespace))?);
+            deleted.extend(delete(&["namespaces", &wait], &[&**namespace])?);
         }
         match deleted.into_iter().find(|it| !it.succeeded()) {
             None => Ok(()),
@@ -173,7 +171,8 @@ impl<'a> Removal<'a> {
 
 /// What holds a pod that is going, and what to do about it.
 pub(super) fn held(pod: &Pod, namespace: &str) -> Option<String> {
-    let finalizers = pod.held_by()?.join(", ");
+    let finalizers: Vec<_> = pod.held_by()?.iter().map(Untrusted::to_string).collect();
+    let finalizers = finalizers.join(", ");
     let name = &pod.metadata.name;
     Some(format!(
         "pod {name} does not go: it waits for {finalizers}; next step: find out who is to remove \

@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pod::Pod;
 use super::{HOST, HOST_POD};
+use crate::name::{Image, Name, Subdomain};
 use crate::observation::Identity;
 use crate::script::{Container, Mechanism, Sharing, Workload};
+use crate::untrusted::Untrusted;
 
 /// What a run has made.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
-    pub(super) node: Option<String>,
+    pub(super) node: Option<Name<Subdomain>>,
     /// Another name of the image that all containers were asked for, once one has it instead.
-    pub(super) other_image: Option<String>,
+    pub(super) other_image: Option<Name<Image>>,
     /// Why no pod may see what the node sees, if none may.
     pub(super) blind: Option<String>,
     pods: BTreeMap<Container, Deployed>,
@@ -30,9 +32,9 @@ pub(super) struct Deployed {
     /// The name of the object that it was made by.
     pub(super) object: String,
     /// Its own name.
-    pub(super) name: String,
+    pub(super) name: Name<Subdomain>,
     /// Its id, which no later pod of that name has.
-    pub(super) uid: String,
+    pub(super) uid: Untrusted,
 }
 
 impl Deployed {
@@ -53,7 +55,7 @@ struct Member {
 
 impl Known {
     /// For a run whose pods are all on one node, if that is known already.
-    pub(super) fn on(node: Option<String>) -> Self {
+    pub(super) fn on(node: Option<Name<Subdomain>>) -> Self {
         Self { node, ..Self::default() }
     }
 
@@ -101,7 +103,7 @@ impl Known {
     }
 
     /// The name of the pod that a container is in.
-    pub(super) fn pod_of(&self, container: Container) -> Option<String> {
+    pub(super) fn pod_of(&self, container: Container) -> Option<Name<Subdomain>> {
         self.pods.get(&self.home(container)?).map(|pod| pod.name.clone())
     }
 

@@ -11,6 +11,7 @@ use super::pod::{Hopeless, Pod};
 use super::{Kubernetes, changes};
 use crate::engine::EngineError;
 use crate::script::Workload;
+use crate::untrusted::Untrusted;
 
 /// How long pods may take to run, to run again or to be replaced, and a kubelet to start; and how
 /// often to look.
@@ -23,16 +24,16 @@ const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 #[serde(rename_all = "camelCase")]
 struct Event {
     #[serde(rename = "type")]
-    kind: String,
+    kind: Untrusted,
     #[serde(default)]
-    message: String,
+    message: Untrusted,
     involved_object: Involved,
 }
 
 #[derive(Deserialize)]
 struct Involved {
     #[serde(default)]
-    name: String,
+    name: Untrusted,
 }
 
 /// What waiting came to.
@@ -83,7 +84,7 @@ impl Kubernetes {
         let of_it = |event: &&Event| {
             event.kind == "Warning" && event.involved_object.name.starts_with(object)
         };
-        let last = events.iter().rfind(of_it).map(|event| event.message.clone());
+        let last = events.iter().rfind(of_it).map(|event| event.message.to_string());
         Ok(last.unwrap_or_else(|| format!("no reason was given in {} s", patience.as_secs())))
     }
 

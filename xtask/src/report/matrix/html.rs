@@ -12,6 +12,7 @@ use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
 use crate::report::page::page;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
+use crate::untrusted::json::to_line;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -20,7 +21,7 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let titles: Vec<_> = matrix.grids.iter().map(|grid| grid.engine.title()).collect();
     let title = format!("The matrix on {}", titles.join(", "));
     // Whatever a container printed, it does not end the element that holds it.
-    let data = serde_json::to_string(&json::document(matrix))?.replace("</", "<\\/");
+    let data = to_line(&json::document(matrix))?.replace("</", "<\\/");
     let body = html! {
         h1 { (title) }
         div.cards { @for grid in &matrix.grids { (card(grid)) } }

@@ -10,6 +10,7 @@ use crate::matrix::grid::{self, CellResult, Grid, Outcome, ScriptRun, Sight};
 use crate::observation::Identity;
 use crate::report::json::Step;
 use crate::script::matrix::Cell;
+use crate::untrusted::json::write_pretty;
 
 /// The whole document.
 #[derive(Serialize)]
@@ -64,8 +65,7 @@ struct Run<'a> {
 }
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, &document(matrix))?;
-    writeln!(out)
+    write_pretty(out, &document(matrix))
 }
 
 pub(super) fn document(matrix: &Matrix) -> Document<'_> {

@@ -9,6 +9,7 @@ use super::Matrix;
 use crate::matrix::grid::{CellResult, Grid, Outcome};
 use crate::report::junit::{serialize, suite, transcript};
 use crate::run::StepResult;
+use crate::untrusted::Untrusted;
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let mut document = quick_junit::Report::new("matrix");
@@ -36,7 +37,7 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
         }
     };
     if let Some(reason) = &cell.reason {
-        status.set_message(&reason[..]);
+        status.set_message(Untrusted::from(&reason[..]).to_string());
     }
     status.set_type(cell.outcome.word());
     let mut case = TestCase::new(cell.cell.to_string(), status);
@@ -44,8 +45,8 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     case.set_classname(format!("matrix.{title}.{mode}.{event}"));
     let steps: Vec<_> = steps(grid, cell).collect();
     case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.duration)).sum());
-    let printed = steps.iter().filter_map(|it| it.observed.as_ref()).flat_map(transcript);
-    case.set_system_out_lossy(printed.collect::<Vec<_>>());
+    let printed = steps.iter().filter_map(|it| it.observed.as_ref()).map(transcript);
+    case.set_system_out(printed.collect::<String>());
     case
 }
 

@@ -15,7 +15,7 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     }
     let disagreements = disagreements(matrix);
     if !disagreements.is_empty() {
-        let titles: Vec<_> = matrix.grids.iter().map(|grid| inline(&grid.engine.title())).collect();
+        let titles: Vec<_> = matrix.grids.iter().map(|grid| inline(grid.engine.title())).collect();
         writeln!(out, "## Where the engines differ\n\n| | {} |", titles.join(" | "))?;
         writeln!(out, "|---{}|", "|---".repeat(titles.len()))?;
         for (name, squares) in disagreements {
@@ -29,7 +29,7 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
 
 fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     let engine = &grid.engine;
-    writeln!(out, "## The matrix on {} {}\n", inline(&engine.title()), inline(&engine.version))?;
+    writeln!(out, "## The matrix on {} {}\n", inline(engine.title()), inline(&engine.version))?;
     writeln!(out, "{}. Kernel {}.\n", summary(grid), inline(&engine.kernel))?;
     writeln!(out, "{LEGEND}. {SIGNS}.\n")?;
     let rows: Vec<_> = grid.rows().collect();
@@ -37,7 +37,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
         write_mode(mode, out)?;
     }
     for (cells, reason) in remarks(grid) {
-        let names: Vec<_> = cells.iter().map(|cell| code(&cell.cell.to_string())).collect();
+        let names: Vec<_> = cells.iter().map(|cell| code(&cell.cell)).collect();
         writeln!(out, "- **{}**: {}", cells[0].outcome.word(), inline(reason))?;
         if let Some(quirk) = cells[0].quirk {
             writeln!(out, "  Known: {}", inline(quirk.citation))?;
@@ -63,7 +63,7 @@ fn write_mode(rows: &[&[CellResult]], out: &mut dyn Write) -> io::Result<()> {
     for row in rows {
         let squares = columns.map(|observer| {
             let (text, outcome) = square(row, observer);
-            code(&format!("{text}{}", mark(outcome)))
+            code(format_args!("{text}{}", mark(outcome)))
         });
         writeln!(out, "| {} | {} |", row[0].cell.event.word(), squares.join(" | "))?;
     }

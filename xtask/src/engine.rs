@@ -85,7 +85,7 @@ pub struct EngineInfo {
     /// Whose kernel the containers run on.
     pub kernels: Kernels,
     /// Why this engine was taken.
-    pub chosen: String,
+    pub chosen: Untrusted,
 }
 
 impl EngineInfo {

@@ -75,7 +75,7 @@ struct Version {
 ///
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
 pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
-    let chosen = "asked for".to_owned();
+    let chosen = Untrusted::from("asked for");
     let is_engine = |kind| matches!(kind, EngineKind::Docker | EngineKind::Podman);
     if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
         && !is_engine(kind)
@@ -103,7 +103,7 @@ pub fn model() -> Found {
         kernel: "the model's".into(),
         runtime: None,
         kernels: Kernels::Shared,
-        chosen: "asked for".to_owned(),
+        chosen: "asked for".into(),
     };
     Found { info, means: Means::Model }
 }
@@ -113,7 +113,7 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     let mut passed_over = Vec::new();
     for kind in [EngineKind::Docker, EngineKind::Podman] {
         let chosen = [&passed_over[..], &[format!("{kind} answers")]].concat().join("; ");
-        match container_engine(kind, wanted, chosen) {
+        match container_engine(kind, wanted, chosen.into()) {
             Err(EngineError::Unusable { why, .. }) => passed_over.push(format!("{kind}: {why}")),
             answer => return answer,
         }
@@ -124,13 +124,13 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
         return Err(EngineError::Unusable { kind, why, next_step });
     }
     passed_over.push("namespaces need no engine".to_owned());
-    namespaces(wanted, passed_over.join("; "))
+    namespaces(wanted, passed_over.join("; ").into())
 }
 
 fn container_engine(
     kind: EngineKind,
     wanted: &Wanted<'_>,
-    chosen: String,
+    chosen: Untrusted,
 ) -> Result<Found, EngineError> {
     let program = if kind == EngineKind::Podman { "podman" } else { "docker" };
     let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
@@ -199,7 +199,7 @@ struct GitVersion {
     git_version: Untrusted,
 }
 
-fn kubernetes(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {
+fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineError> {
     let kind = EngineKind::Kubernetes;
     let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
         kind,
@@ -271,7 +271,7 @@ fn kernel_of_node(
     }
 }
 
-fn namespaces(wanted: &Wanted<'_>, chosen: String) -> Result<Found, EngineError> {
+fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineError> {
     if wanted.base != SCRATCH {
         return Err(EngineError::Script(format!(
             "--base {} needs an engine with images: take --engine docker or podman, or leave \

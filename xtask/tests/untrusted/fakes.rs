@@ -1,0 +1,57 @@
+//! Programs in PATH that say what a test wants.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Output;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A folder with fake programs, the only one in PATH but for those of the system's shell.
+pub(crate) struct Fakes {
+    pub(crate) folder: TempDir,
+}
+
+impl Fakes {
+    pub(crate) fn new() -> Self {
+        let fakes = Self { folder: tempfile::tempdir().unwrap() };
+        // An engine of this machine is none of the test's business.
+        fakes
+            .program("docker", "exit 127")
+            .program("podman", "exit 127")
+            .program("kubectl", "exit 127")
+    }
+
+    /// A shell script under the name of `program`.
+    pub(crate) fn program(self, program: &str, script: &str) -> Self {
+        let path = self.folder.path().join(program);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        self
+    }
+
+    /// A script's command that prints a text as it is.
+    pub(crate) fn print(&self, name: &str, text: &str) -> String {
+        let path = self.folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        format!("/bin/cat {}", path.to_str().unwrap())
+    }
+
+    /// Runs `cargo xtask` with them.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let path = format!("{}:/usr/bin:/bin", self.folder.path().to_str().unwrap());
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        xtask.args(args).env("PATH", path).env("TMPDIR", self.folder.path());
+        xtask.env_remove("CLICOLOR_FORCE").timeout(Duration::from_mins(1)).output().unwrap()
+    }
+}
+
+/// What a run that ended with this exit status printed: its report, and its messages.
+#[track_caller]
+pub(crate) fn printed(output: Output, status: i32) -> [String; 2] {
+    let [stdout, stderr] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert_eq!(output.status.code(), Some(status), "{stdout}{stderr}");
+    [stdout, stderr]
+}

@@ -1,0 +1,137 @@
+//! What engines, kubectl and other users of the machine say.
+
+use std::fs;
+
+use clap::ValueEnum;
+use serde_json::json;
+use xtask::host::{Remains, VOLUME_PREFIX};
+use xtask::ledger::Owner;
+use xtask::report::Format;
+
+use crate::fakes::{Fakes, printed};
+use crate::{HOSTILE, SHOWN, assert_shown, assert_tame};
+
+/// An owner like this process that started at another time: its runs are gone.
+fn gone() -> String {
+    let owner = Owner::current().to_string();
+    format!("{}/1", owner.rsplit_once('/').unwrap().0)
+}
+
+#[test]
+fn what_an_engine_says_of_itself_is_shown_escaped() {
+    let version = json!({ "Client": { "Version": HOSTILE }, "Server": { "Version": HOSTILE } });
+    for (said, status) in [(HOSTILE, 1), (HOSTILE, 0), (&*version.to_string(), 0)] {
+        for engine in ["docker", "podman"] {
+            let fakes = Fakes::new();
+            let print = fakes.print("said", said);
+            // What comes after the version fails, and says the same.
+            let script =
+                format!("[ $1 = version ] && {{ {print}; exit {status}; }}; {print} >&2; exit 1");
+            let fakes = fakes.program(engine, &script);
+            let [stdout, stderr] = printed(fakes.run(&["experiment", "--engine", engine]), 2);
+            assert_eq!(stdout, "");
+            if said == HOSTILE {
+                assert_shown(&stderr);
+            } else {
+                assert_tame(&stderr);
+            }
+        }
+    }
+}
+
+/// A cluster whose server and nodes say what they want; all else that it is asked to do, it does.
+fn cluster(node: &str) -> Fakes {
+    let fakes = Fakes::new();
+    let version = json!({ "serverVersion": { "gitVersion": HOSTILE } }).to_string();
+    let ready = json!({ "type": "Ready", "status": "False", "reason": HOSTILE });
+    let node = json!({
+        "metadata": { "name": node },
+        "status": {
+            "conditions": [ready],
+            "nodeInfo": { "containerRuntimeVersion": HOSTILE, "kernelVersion": HOSTILE }
+        }
+    });
+    let nodes = json!({ "items": [node] }).to_string();
+    let (version, nodes, node) = (
+        fakes.print("version", &version),
+        fakes.print("nodes", &nodes),
+        fakes.print("node", &node.to_string()),
+    );
+    let script = format!(
+        "case \"$*\" in *version*) {version};; *get*nodes) {nodes};; *get*node*) {node};; \
+         *create*) /bin/cat >/dev/null;; esac"
+    );
+    fakes.program("kubectl", &script)
+}
+
+const NODES: [&str; 7] =
+    ["experiment", "--engine", "kubernetes", "--image", "tools:1", "--nodes", "all"];
+
+#[test]
+fn what_a_cluster_says_of_its_nodes_is_shown_escaped_in_every_form() {
+    let cluster = cluster("node-1");
+    for format in Format::value_variants() {
+        let name = format.to_possible_value().unwrap();
+        let args = [&NODES[..], &["--format", name.get_name()]].concat();
+        let [stdout, stderr] = printed(cluster.run(&args), 0);
+        assert_tame(&stdout);
+        assert_tame(&stderr);
+        let shown = if *format == Format::Json { "\\u001b]0;evil" } else { "x1b" };
+        assert!(stdout.contains(shown), "{stdout}");
+    }
+    let one = ["experiment", "--engine", "kubernetes", "--image", "tools:1", "--node", "node-1"];
+    assert_shown(&printed(cluster.run(&one), 2)[1]);
+}
+
+#[test]
+fn a_name_that_is_none_in_what_a_cluster_says_is_an_error_that_names_it() {
+    for name in [HOSTILE, "--all", "a/b"] {
+        let [stdout, stderr] = printed(cluster(name).run(&NODES), 2);
+        assert_eq!(stdout, "");
+        assert_tame(&stderr);
+        let shown = if name == HOSTILE { SHOWN } else { name };
+        assert!(stderr.contains(&format!("`{shown}")), "{stderr}");
+        assert!(stderr.contains("is no name of a Kubernetes object"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_clean_up_shows_names_of_others_escaped_and_gives_none_to_kubectl() {
+    let owner = json!({ "shm.experiment.owner": gone() });
+    for name in [HOSTILE, "--force"] {
+        let fakes = Fakes::new();
+        let log = fakes.folder.path().join("log");
+        let pod = json!({ "metadata": { "name": name, "namespace": "a", "annotations": owner } });
+        let list = fakes.print("list", &json!({ "items": [pod] }).to_string());
+        let script = format!("echo \"$@\" >>{}\n{list}", log.to_str().unwrap());
+        let fakes = fakes.program("kubectl", &script);
+        let [stdout, stderr] = printed(fakes.run(&["clean", "--dry-run"]), 2);
+        assert_tame(&stdout);
+        assert_tame(&stderr);
+        assert!(stderr.contains("is no name of a Kubernetes object"), "{stderr}");
+        let given = fs::read_to_string(&log).unwrap();
+        assert!(!given.contains(name), "{given}");
+    }
+}
+
+#[test]
+fn a_clean_up_shows_containers_and_folders_escaped_and_in_one_line() {
+    let fakes = Fakes::new();
+    let folder = format!("{VOLUME_PREFIX}{HOSTILE}\nhost: removed all");
+    let volume = fakes.folder.path().join(&folder);
+    fs::create_dir(&volume).unwrap();
+    let remains = Remains { owner: gone(), text: "text".to_owned(), keys: vec![] };
+    remains.write(&volume).unwrap();
+    let name = fakes.print("name", &format!("{HOSTILE} another-boot/1/2/3"));
+    let script =
+        format!("case \"$1\" in version) ;; ps) echo 1f;; inspect) {name};; *) exit 0;; esac");
+    let fakes = fakes.program("docker", &script);
+    let output = fakes.run(&["clean", "--dry-run"]);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert_shown(&stdout);
+    assert_tame(&String::from_utf8(output.stderr).unwrap());
+    let folder = stdout.lines().find(|line| line.contains(VOLUME_PREFIX)).expect(&stdout);
+    assert!(folder.contains(SHOWN) && folder.contains("\\x0ahost: removed all"), "{folder}");
+    let container = stdout.lines().find(|line| line.contains("docker: container")).expect(&stdout);
+    assert!(container.contains(SHOWN), "{container}");
+}

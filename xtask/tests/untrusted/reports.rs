@@ -1,0 +1,167 @@
+//! Reports in all their forms.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use clap::ValueEnum;
+use regex::Regex;
+use shm_core::Key;
+use xtask::engine::kubernetes::nodes::Node;
+use xtask::engine::{EngineInfo, EngineKind, Rules, discover};
+use xtask::matrix::grid::{Grid, Outcome, Run, ScriptRun};
+use xtask::matrix::judge;
+use xtask::observation::{Identity, Observation};
+use xtask::plan::Plan;
+use xtask::report::fleet::{self, Fleet, NodeResult};
+use xtask::report::matrix::Matrix;
+use xtask::report::{Format, Report};
+use xtask::run::StepResult;
+use xtask::script::article;
+use xtask::script::matrix::{World, groups};
+use xtask::verdict::{Difference, Judge, Verdict};
+
+use crate::{HOSTILE, assert_tame};
+
+type Form<'a> = &'a dyn Fn(Format, &mut Vec<u8>) -> std::io::Result<()>;
+
+/// Checks a report in all forms; each has to show how the text begins.
+fn check(write: Form<'_>) {
+    for format in Format::value_variants() {
+        let mut report = Vec::new();
+        write(*format, &mut report).unwrap();
+        let report = String::from_utf8(report).unwrap();
+        let start = if *format == Format::Json { "\\u001b]0;evil" } else { "\\x1b" };
+        assert!(report.contains(start), "{format:?}: {report}");
+        match format {
+            Format::Text => {
+                assert!(!report.contains("\x1b[38;5;99m"), "{report:?}");
+                assert_tame(&Regex::new("\x1b\\[[0-9;]*m").unwrap().replace_all(&report, ""));
+            }
+            Format::Json => {
+                assert_tame(&report);
+                let read: serde_json::Value = serde_json::from_str(&report).unwrap();
+                assert!(has(&read, HOSTILE), "it is read back as it was: {read}");
+            }
+            Format::Junit => {
+                assert_tame(&report);
+                assert_well_formed(&report);
+            }
+            Format::Markdown | Format::Html => assert_tame(&report),
+        }
+    }
+}
+
+/// Whether a text is somewhere in a document.
+fn has(value: &serde_json::Value, text: &str) -> bool {
+    use serde_json::Value;
+    match value {
+        Value::String(it) => it == text,
+        Value::Array(all) => all.iter().any(|it| has(it, text)),
+        Value::Object(all) => all.values().any(|it| has(it, text)),
+        _ => false,
+    }
+}
+
+fn assert_well_formed(report: &str) {
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/junit.xsd");
+    let mut xmllint = std::process::Command::new("xmllint");
+    if xmllint.arg("--version").output().is_err_and(|it| it.kind() == ErrorKind::NotFound) {
+        let required = std::env::var("SHM_REQUIRE_ENGINES").unwrap_or_default();
+        assert!(!required.contains("xmllint"), "xmllint is required, but not installed");
+        return;
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), report).unwrap();
+    let args = ["--noout", "--schema", schema];
+    Command::new("xmllint").args(args).arg(file.path()).assert().success();
+}
+
+fn engine() -> EngineInfo {
+    let (version, kernel) = (HOSTILE.into(), HOSTILE.into());
+    let chosen = format!("docker: {HOSTILE}").into();
+    EngineInfo { name: EngineKind::Podman, version, kernel, chosen, ..discover::model().info }
+}
+
+/// What a step showed that says all that it can in this way.
+fn observed(planned: &Observation) -> Observation {
+    Observation {
+        command: ["docker", "exec", HOSTILE].map(str::to_owned).to_vec(),
+        stdout: HOSTILE.into(),
+        stderr: format!("shm failed, errno: {HOSTILE}\n").into(),
+        namespace: Some(Identity::Unknown(HOSTILE.to_owned())),
+        ..planned.clone()
+    }
+}
+
+/// The steps of a plan: the first ones skipped, the others as different as can be.
+fn steps(plan: &Plan) -> Vec<StepResult> {
+    let mut judge = Judge::new(Key::DEFAULT, None);
+    let planned = plan.stages.iter().flatten().enumerate();
+    let step = planned.map(|(number, planned)| {
+        let observed = observed(&planned.predicted);
+        let verdict = match number {
+            0 => Verdict::Skip(HOSTILE.to_owned()),
+            1 => Verdict::Fail(Difference {
+                what: "script",
+                predicted: "carried out".to_owned(),
+                observed: HOSTILE.to_owned(),
+            }),
+            _ => judge.step(planned, &observed),
+        };
+        StepResult { planned: planned.clone(), observed: Some(observed), verdict }
+    });
+    step.collect()
+}
+
+fn report() -> Report {
+    let rules = Rules::from(EngineKind::Podman.policy());
+    let plan = Plan::new(article::script(Key::DEFAULT, &[]), rules).unwrap();
+    Report::new(engine(), HOSTILE.to_owned(), &plan, steps(&plan), Duration::ZERO)
+}
+
+#[test]
+fn a_report_of_an_experiment_shows_what_others_said_and_obeys_none_of_it() {
+    let report = report();
+    check(&|format, out| report.write(format, out));
+}
+
+#[test]
+fn a_report_of_nodes_shows_what_the_cluster_said_and_obeys_none_of_it() {
+    let node = |name: &str| Node {
+        name: name.parse().unwrap(),
+        runtime: HOSTILE.into(),
+        kernel: HOSTILE.into(),
+        unfit: Some(HOSTILE.into()),
+    };
+    let outcomes = [
+        fleet::Outcome::Skipped(HOSTILE.to_owned()),
+        fleet::Outcome::Failed(HOSTILE.to_owned()),
+        fleet::Outcome::Judged(Box::new(report())),
+    ];
+    let row = |outcome| NodeResult { node: node("a"), duration: Duration::ZERO, outcome };
+    let nodes = outcomes.into_iter().map(row).collect();
+    let fleet = Fleet { engine: engine(), duration: Duration::ZERO, nodes };
+    check(&|format, out| fleet.write(format, out));
+}
+
+#[test]
+fn a_report_of_a_matrix_shows_what_others_said_and_obeys_none_of_it() {
+    let groups = groups(World::Containers, || Key::DEFAULT, "text");
+    let group = groups.into_iter().find(|it| it.script.name.contains("restart")).unwrap();
+    let rules = Rules::from(EngineKind::Podman.policy());
+    let plan = Plan::new(group.script.clone(), rules).unwrap();
+    let run = Run { steps: steps(&plan), aborted: Some(HOSTILE.to_owned()) };
+    let (engine, runs) = (engine(), vec![run]);
+    let ask = |question| judge::judge(question, 0, &plan, &runs, &engine);
+    let mut cells: Vec<_> = group.questions.iter().map(ask).collect();
+    for cell in &mut cells {
+        cell.reason = Some(HOSTILE.to_owned());
+    }
+    let skipped = cells.iter_mut().filter(|cell| cell.cell.sharing != "container").take(1);
+    skipped.for_each(|cell| cell.outcome = Outcome::Skipped);
+    let scripts = vec![ScriptRun { name: group.script.name, runs }];
+    let grid = Grid { engine, duration: Duration::ZERO, scripts, cells, gone: vec![] };
+    let matrix = Matrix { grids: vec![grid] };
+    check(&|format, out| matrix.write(format, out));
+}

@@ -8,7 +8,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use shm_core::text::escape;
+use shm_core::text::escape_line;
 
 use crate::untrusted::Untrusted;
 
@@ -120,7 +120,7 @@ grammar! {
     /// Names of contexts of kubectl, which may hold anything that can be printed.
     Context, "name of a context",
     "it takes characters that can be printed, and no dash at its start",
-    |text| starts_well(text) && !text.contains(['\n', '\t']) && escape(text.as_bytes()) == text
+    |text| starts_well(text) && escape_line(text.as_bytes()) == text
 }
 
 grammar! {

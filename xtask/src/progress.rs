@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use shm_core::text::escape_line;
 
 use crate::run::{Event, describe};
 use crate::untrusted::Untrusted;
@@ -68,7 +69,7 @@ impl Progress {
 
     /// Shows a text, whoever it is from, in the one line.
     fn show(&self, text: &str) {
-        self.bar.set_message(Untrusted::from(text).to_string().replace(['\n', '\t'], " "));
+        self.bar.set_message(escape_line(text.as_bytes()));
     }
 }
 

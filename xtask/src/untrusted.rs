@@ -12,7 +12,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use shm_core::text::escape;
+use shm_core::text::{escape, escape_line};
 
 pub mod json;
 
@@ -27,8 +27,7 @@ impl Untrusted {
     /// A path. Messages have it in one line: its line breaks and tabs are escaped too.
     #[must_use]
     pub fn path(path: &Path) -> Self {
-        let escaped = escape(path.as_os_str().as_bytes());
-        Self(escaped.replace('\n', "\\x0a").replace('\t', "\\x09"))
+        Self(escape_line(path.as_os_str().as_bytes()))
     }
 
     /// Whether there is nothing in it.

@@ -1,12 +1,9 @@
-//! JSON that is safe on a terminal. JSON escapes only the first of the control characters; here all
-//! that [`shm_core::text::escape`] escapes becomes `\uNNNN`, which every reader turns back.
+//! JSON that is safe on a terminal: [`EscapedJson`] escapes what JSON itself lets through.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
-use serde_json::Serializer;
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
-use shm_core::text::escape;
+use shm_core::text::EscapedJson;
 
 /// Writes a value over several lines, with a line break at the end.
 ///
@@ -14,8 +11,7 @@ use shm_core::text::escape;
 ///
 /// Those of the writer.
 pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
-    let formatter = Escaping(PrettyFormatter::new());
-    value.serialize(&mut Serializer::with_formatter(&mut *out, formatter))?;
+    serde_json::to_writer_pretty(Lines(EscapedJson(&mut *out)), value)?;
     writeln!(out)
 }
 
@@ -26,70 +22,29 @@ pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<(
 /// Where it cannot be serialized.
 pub fn to_line(value: &impl Serialize) -> io::Result<String> {
     let mut line = Vec::new();
-    value.serialize(&mut Serializer::with_formatter(&mut line, Escaping(CompactFormatter)))?;
+    serde_json::to_writer(EscapedJson(&mut line), value)?;
     String::from_utf8(line).map_err(io::Error::other)
 }
 
-/// Writes as another formatter does, and escapes more in strings.
-struct Escaping<F>(F);
+/// Keeps the line breaks between the parts of a value. In a text JSON has none.
+struct Lines<W>(EscapedJson<W>);
 
-impl<F: Formatter> Formatter for Escaping<F> {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        out: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if escape(fragment.as_bytes()) == fragment {
-            return out.write_all(fragment.as_bytes());
-        }
-        for character in fragment.chars() {
-            let mut buffer = [0; 4];
-            let text = &*character.encode_utf8(&mut buffer);
-            if escape(text.as_bytes()) == text {
-                out.write_all(text.as_bytes())?;
-            } else {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(out, "\\u{unit:04x}")?;
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.strip_suffix(b"\n") {
+                Some(line) => {
+                    self.0.write_all(line)?;
+                    self.0.0.write_all(b"\n")?;
                 }
+                None => self.0.write_all(line)?,
             }
         }
-        Ok(())
+        Ok(bytes.len())
     }
 
-    fn begin_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_array(out)
-    }
-
-    fn end_array<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array(out)
-    }
-
-    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(out, first)
-    }
-
-    fn end_array_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_array_value(out)
-    }
-
-    fn begin_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object(out)
-    }
-
-    fn end_object<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object(out)
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(out, first)
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(out)
-    }
-
-    fn end_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
-        self.0.end_object_value(out)
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 
@@ -100,12 +55,14 @@ mod tests {
     use super::{to_line, write_pretty};
 
     #[test]
-    fn what_json_lets_through_is_escaped_and_the_rest_is_as_ever() {
-        assert_eq!(
-            to_line(&"\u{9b}2J \x7f \x1b 共享").unwrap(),
-            r#""\u009b2J \u007f \u001b 共享""#
-        );
-        let value = serde_json::json!({ "a": [1, { "b": "c" }], "d": {} });
+    fn what_json_lets_through_is_escaped() {
+        let line = to_line(&"\u{9b}2J \x7f \x1b \u{202e} 共享").unwrap();
+        assert_eq!(line, r#""\u009b2J \u007f \u001b \u202e 共享""#);
+    }
+
+    #[test]
+    fn what_needs_no_escape_is_written_as_ever() {
+        let value = serde_json::json!({ "a": [1, { "b": "c\nd\te" }], "f": {}, "g": [] });
         let mut out = Vec::new();
         write_pretty(&mut out, &value).unwrap();
         let expected = serde_json::to_string_pretty(&value).unwrap() + "\n";

@@ -7,7 +7,7 @@ use crate::bench::measurement::{Measurement, Row, Table};
 use crate::report::markdown::{code, inline};
 
 pub(super) fn write(table: &Table, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "## What it costs\n\n{}.\n\n{}.", inline(&machine(table)), summary(table))?;
+    writeln!(out, "## What it costs\n\n{}.\n\n{}.", inline(machine(table)), summary(table))?;
     for rows in table.rows.chunk_by(|a, b| a.group() == b.group()) {
         let Some(first) = rows.first() else { continue };
         writeln!(out, "\n### {}\n\n| {} |", first.group().title(), COLUMNS.join(" | "))?;

@@ -19,7 +19,7 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "## Where the engines differ\n\n| | {} |", titles.join(" | "))?;
         writeln!(out, "|---{}|", "|---".repeat(titles.len()))?;
         for (name, squares) in disagreements {
-            let squares: Vec<_> = squares.iter().map(|text| code(text)).collect();
+            let squares: Vec<_> = squares.iter().map(code).collect();
             writeln!(out, "| {name} | {} |", squares.join(" | "))?;
         }
         writeln!(out)?;

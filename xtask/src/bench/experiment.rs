@@ -176,7 +176,7 @@ impl Runs<'_> {
         let path = env::var("PATH").unwrap_or_default();
         let docker = program::find("docker", path.as_ref()).context("docker is not in PATH")?;
         let variables = BTreeMap::from([
-            ("PATH", format!("{}:{path}", folder.display())),
+            ("PATH", format!("{}:{path}", folder.to_string_lossy())),
             ("SPY_PROGRAM", docker.to_string_lossy().into_owned()),
             ("SPY_LOG", log.to_string_lossy().into_owned()),
         ]);

@@ -60,7 +60,10 @@ impl Tools {
             // The whole text goes into one JSON string: that of a large file, or what was left behind.
             Action::ExhaustMemory => {
                 let large = match &self.volume {
-                    Some(_) => ["--file".to_owned(), volume.join(LARGE_TEXT).display().to_string()],
+                    Some(_) => {
+                        let path = volume.join(LARGE_TEXT).to_string_lossy().into_owned();
+                        ["--file".to_owned(), path]
+                    }
                     None => self.leaked(),
                 };
                 Ok(("shm_rd", [&["--json".to_owned()][..], &large].concat()))

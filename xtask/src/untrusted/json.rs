@@ -15,17 +15,6 @@ pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<(
     writeln!(out)
 }
 
-/// A value in one line.
-///
-/// # Errors
-///
-/// Where it cannot be serialized.
-pub fn to_line(value: &impl Serialize) -> io::Result<String> {
-    let mut line = Vec::new();
-    serde_json::to_writer(EscapedJson(&mut line), value)?;
-    String::from_utf8(line).map_err(io::Error::other)
-}
-
 /// Keeps the line breaks between the parts of a value. In a text JSON has none.
 struct Lines<W>(EscapedJson<W>);
 
@@ -52,27 +41,32 @@ impl<W: Write> Write for Lines<W> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{to_line, write_pretty};
+    use serde::Serialize;
+
+    use super::write_pretty;
+
+    fn written(value: &impl Serialize) -> String {
+        let mut out = Vec::new();
+        write_pretty(&mut out, value).unwrap();
+        String::from_utf8(out).unwrap()
+    }
 
     #[test]
     fn what_json_lets_through_is_escaped() {
-        let line = to_line(&"\u{9b}2J \x7f \x1b \u{202e} 共享").unwrap();
-        assert_eq!(line, r#""\u009b2J \u007f \u001b \u202e 共享""#);
+        let json = written(&"\u{9b}2J \x7f \x1b \u{202e} 共享");
+        assert_eq!(json, "\"\\u009b2J \\u007f \\u001b \\u202e 共享\"\n");
     }
 
     #[test]
     fn what_needs_no_escape_is_written_as_ever() {
         let value = serde_json::json!({ "a": [1, { "b": "c\nd\te" }], "f": {}, "g": [] });
-        let mut out = Vec::new();
-        write_pretty(&mut out, &value).unwrap();
-        let expected = serde_json::to_string_pretty(&value).unwrap() + "\n";
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        assert_eq!(written(&value), serde_json::to_string_pretty(&value).unwrap() + "\n");
     }
 
     proptest! {
         #[test]
         fn every_text_is_read_back_as_it_was(text: String) {
-            prop_assert_eq!(serde_json::from_str::<String>(&to_line(&text).unwrap()).unwrap(), text);
+            prop_assert_eq!(serde_json::from_str::<String>(&written(&text)).unwrap(), text);
         }
     }
 }

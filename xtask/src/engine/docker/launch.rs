@@ -73,5 +73,5 @@ pub(super) fn setting(setting: Setting) -> Vec<String> {
 /// The folder that all containers of a script share.
 pub(super) fn volume(folder: Option<&Path>) -> Vec<String> {
     let Some(folder) = folder else { return vec![] };
-    vec!["--volume".to_owned(), format!("{}:{VOLUME}", folder.display())]
+    vec!["--volume".to_owned(), format!("{}:{VOLUME}", folder.to_string_lossy())]
 }

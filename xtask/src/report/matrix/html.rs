@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 
 use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+use shm_core::text::escape;
 
 use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, json, letter, mark, remarks, skipped_mode,
@@ -12,7 +14,6 @@ use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
 use crate::report::page::page;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
-use crate::untrusted::json::to_line;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -21,7 +22,8 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let titles: Vec<_> = matrix.grids.iter().map(|grid| grid.engine.title()).collect();
     let title = format!("The matrix on {}", titles.join(", "));
     // Whatever a container printed, it does not end the element that holds it.
-    let data = to_line(&json::document(matrix))?.replace("</", "<\\/");
+    let data =
+        shown(serde_json::to_value(json::document(matrix))?).to_string().replace("</", "<\\/");
     let body = html! {
         h1 { (title) }
         div.cards { @for grid in &matrix.grids { (card(grid)) } }
@@ -38,6 +40,17 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
         script { (PreEscaped(SCRIPT)) }
     };
     out.write_all(page(&title, STYLE, &body).into_string().as_bytes())
+}
+
+/// A document with all its texts escaped: the page shows them as they are.
+fn shown(mut document: Value) -> Value {
+    match &mut document {
+        Value::String(text) => *text = escape(text.as_bytes()),
+        Value::Array(all) => all.iter_mut().for_each(|it| *it = shown(it.take())),
+        Value::Object(all) => all.values_mut().for_each(|it| *it = shown(it.take())),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    document
 }
 
 fn card(grid: &Grid) -> Markup {

@@ -53,22 +53,22 @@ impl Diagnosis {
     }
 }
 
-/// For errnos that say that no more files can be opened.
+/// The cause where no more files can be opened.
 fn descriptors_used_up(errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::EMFILE => Some(Diagnosis::new(
-            "this process has as many files open as its limit RLIMIT_NOFILE allows",
+            "this process has reached its limit of open files, RLIMIT_NOFILE",
             "raise the limit (ulimit -n, docker run --ulimit nofile=64)",
         )),
         Errno::ENFILE => Some(Diagnosis::new(
-            "all processes together have as many files open as fs.file-max allows",
+            "the system has reached its limit of open files, fs.file-max",
             "close some, or raise the limit: sysctl fs.file-max",
         )),
         _ => None,
     }
 }
 
-/// Whether this process may open no more files, asked now.
+/// Whether this process has reached its limit of open files now.
 fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
@@ -118,7 +118,7 @@ fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
         Carrier::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
     match errno {
-        // A limit of queues has the same number.
+        // A limit on queues gives the same errno.
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
         Errno::ENFILE => descriptors_used_up(errno),
         Errno::ENOENT => {

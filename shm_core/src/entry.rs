@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::{Descriptor, sys, text};
 
-/// The exit status for a command line that is none.
+/// The exit status for wrong usage.
 const WRONG_USAGE: u8 = 2;
 
 /// Makes `$run`, a `fn(Vec<OsString>) -> u8` from arguments to exit status, the program's entry;
@@ -44,14 +44,14 @@ macro_rules! entry_point {
     };
 }
 
-/// Prints what a command line's parser says, and returns the exit status. What was `asked_for`, such
-/// as `--help`, goes to standard output: 0, or `failed` where that does not take it. Wrong usage goes
-/// to standard error: 2. What a terminal could obey in an argument that is quoted is escaped.
+/// Prints the message of a command line parser, and returns the exit status. A message that was
+/// `asked_for`, as by `--help`, goes to standard output: 0, or `failed` where the output fails. An error
+/// goes to standard error: 2. Characters of a quoted argument that could drive a terminal are escaped.
 #[must_use]
-pub fn say_of_command_line(message: &str, asked_for: bool, failed: u8) -> u8 {
+pub fn print_parser_message(message: &str, asked_for: bool, failed: u8) -> u8 {
     let message = text::escape(message.as_bytes());
     if !asked_for {
-        // With standard error gone there is nobody left to tell.
+        // Without standard error there is no way to report this.
         let _ = io::stderr().write_all(message.as_bytes());
         return WRONG_USAGE;
     }

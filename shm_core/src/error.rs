@@ -95,9 +95,9 @@ pub enum Error {
         /// What is wrong.
         flaw: Flaw,
     },
-    /// A page of a segment that the kernel does not give, found out by a system call; see
+    /// A page of a segment that the kernel cannot provide to a system call; see
     /// [`fault`](crate::fault).
-    #[error("a page of segment {id} cannot be had")]
+    #[error("a page of segment {id} is not available")]
     Fault {
         /// The segment.
         id: SegmentId,

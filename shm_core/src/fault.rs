@@ -1,33 +1,33 @@
-//! Segments whose memory the kernel cannot give.
+//! Pages of segments that the kernel cannot provide.
 //!
-//! Whoever makes a segment of huge pages with `SHM_NORESERVE` need not have any: it is found out when
-//! a page is touched. A system call answers EFAULT then, an access of this process is SIGBUS, which
-//! ends it without a word unless it has some ready. A handler cannot go on behind the access; to have
-//! the kernel copy instead would make a system call of every access and leave out frames, of which
-//! each word counts.
+//! `SHM_NORESERVE` lets a process create a segment of huge pages where there are none. The first access
+//! finds that out: a system call fails with EFAULT, and an access of this process raises SIGBUS, whose
+//! default action ends the process silently. A handler cannot skip the access, so it prints a message
+//! that was prepared at the start, and exits. Letting the kernel copy instead would cost a system call
+//! for each access, and frames need atomic access to single words.
 //!
-//! POSIX objects and files are not mapped: what is wrong with them is an [`Error::File`](crate::Error).
+//! POSIX objects and files are not mapped. Their calls fail with [`Error::File`](crate::Error).
 
 use crate::sys::{self, LastWords};
 use crate::{Diagnosis, Failure, Key};
 
-/// What is said where a page of the segment that `key` names cannot be had.
+/// Returns the failure for a missing page of the segment that `key` names.
 #[must_use]
 pub fn failure(key: Key) -> Failure {
     let Diagnosis { cause, hint } = diagnosis("SIGBUS");
-    Failure::new(format!("a page of the segment with key {key} cannot be had"), cause, hint)
+    Failure::new(format!("a page of the segment with key {key} is not available"), cause, hint)
 }
 
 pub(crate) fn diagnosis(answer: &str) -> Diagnosis {
     Diagnosis::new(
-        format!("the kernel answered an access to its memory with {answer}: it has no page for it"),
-        "if the segment is of huge pages, let the machine have some (sysctl vm.nr_hugepages), or have \
-         it made without SHM_HUGETLB",
+        format!("an access to its memory failed with {answer}: the kernel has no page for it"),
+        "if the segment uses huge pages, provide some (sysctl vm.nr_hugepages), or create it without \
+         SHM_HUGETLB",
     )
 }
 
-/// Has this process write `stderr` and `stdout` and exit with `status` where a page of a segment
-/// cannot be had. Each call takes memory for good: it is for the start of a program.
+/// Makes this process write `stderr` and `stdout` and exit with `status` when it accesses a missing page
+/// of a segment. Each call keeps its memory for good: call it once, at the start of a program.
 pub fn end_with(stdout: Vec<u8>, stderr: Vec<u8>, status: u8) {
     sys::end_on_bus_error(LastWords { stdout, stderr, status });
 }

@@ -66,7 +66,7 @@ impl Location {
         }
     }
 
-    /// Makes a file that must not be there yet, not even as a link.
+    /// Creates a file. Nothing may have its name yet, not even a link.
     fn create(&self, mode: u32) -> Result<File> {
         let answer = match self {
             Self::Posix(name) => {
@@ -83,10 +83,10 @@ impl Location {
         answer.map_err(|errno| self.error(self.open_call(), errno))
     }
 
-    /// Opens a regular file that is there.
+    /// Opens an existing regular file.
     fn open(&self, write: bool) -> Result<File> {
         let answer = match self {
-            // To open a device can already do something.
+            // Opening a device can have side effects.
             Self::Posix(name) => {
                 caution::is_regular(fs::symlink_metadata(self.path())).and_then(|()| {
                     let access = if write { libc::O_RDWR } else { libc::O_RDONLY };
@@ -145,9 +145,9 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for what is not a regular file, or one of
-    /// `/proc`, `/sys` and their like; `EACCES` for a link that somebody else put into a sticky
-    /// directory that everybody may write to, whatever `fs.protected_symlinks` says.
+    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for anything but a regular file, and for files on
+    /// `/proc`, `/sys` and other virtual file systems; `EACCES` for a link of another user in a sticky,
+    /// world-writable directory, whatever `fs.protected_symlinks` says.
     pub fn open(location: &Location) -> Result<Self> {
         Self::open_regular(location, false)
     }
@@ -156,8 +156,8 @@ impl Object {
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open); `EACCES` also for a [file](Location::File) of somebody else's in such
-    /// a directory, whatever `fs.protected_regular` says.
+    /// As for [`open`](Self::open); `EACCES` also for a [file](Location::File) of another user in such a
+    /// directory, whatever `fs.protected_regular` says.
     pub fn open_writable(location: &Location) -> Result<Self> {
         Self::open_regular(location, true)
     }
@@ -227,7 +227,7 @@ impl Object {
     /// # Errors
     ///
     /// [`Error::File`]: `ENOSPC` where the file system is too small, `EFBIG` where a limit is met; then
-    /// its size is unchanged, and what was taken is given back.
+    /// its size is unchanged, and the space that the call took is free again.
     pub fn grow(&self, size: u64) -> Result<()> {
         let old = self.size()?;
         if old >= size {
@@ -243,7 +243,7 @@ impl Object {
         })
     }
 
-    /// Answers as the kernel would, but before it fills the file system to find that out.
+    /// Fails as the kernel would, but without filling the file system first.
     fn fits(&self, old: u64, size: u64) -> Result<(), Errno> {
         if i64::try_from(size).is_err() {
             return Err(Errno::EFBIG);
@@ -257,16 +257,16 @@ impl Object {
 
     fn allocate(&self, old: u64, size: u64) -> Result<(), Errno> {
         sys::allocate(&self.file, old..size).inspect_err(|_| {
-            // Most file systems keep what they had given before they found no more. Where it has all
-            // of its size by now, somebody else was more fortunate.
+            // Most file systems keep the blocks that they allocated before they failed. An object that
+            // has the whole size by now was grown by another process.
             if self.size().is_ok_and(|now| now < size) {
-                // What matters is why it could not grow.
+                // The caller needs the first error, not this one.
                 let _ = self.file.set_len(old);
             }
         })
     }
 
-    /// Whether the name still is this object's.
+    /// Whether the path still names this object.
     fn is_at(&self, path: &Path) -> bool {
         let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let (own, named) = (self.metadata(), fs::symlink_metadata(path));

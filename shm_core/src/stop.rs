@@ -6,8 +6,8 @@ use crate::{Errno, sys};
 
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// SIGTERM, SIGINT and SIGHUP, which are held back until they are waited for; for a process with id 1
-/// too, which they would not reach otherwise.
+/// SIGTERM, SIGINT and SIGHUP, held back until [`wait`](Self::wait) takes them. A process with id 1, which
+/// would not get them otherwise, gets them too.
 #[derive(Debug)]
 pub struct StopSignals(());
 

@@ -268,9 +268,9 @@ pub(crate) fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
-/// Fills in each of the descriptors 0, 1 and 2 that is closed: otherwise the next file that is opened
-/// becomes standard output, and messages are written into it. To read or to write what is filled in
-/// is EBADF, as if it were still closed. It needs no `/dev`.
+/// Occupies each of the descriptors 0, 1 and 2 that is closed: otherwise the next file that is opened
+/// becomes standard output, and messages are written into it. Reads and writes still fail with EBADF.
+/// This needs no `/dev`.
 pub(crate) fn open_standard_descriptors() {
     let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: the array is live and has three elements; no events are asked for, so poll only

@@ -116,9 +116,8 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
-/// Writes JSON that shows all of its text on a terminal, and drives none: the characters that
-/// [`escape`] does not leave become `\uNNNN`, which is the same JSON. For a serializer, which writes
-/// whole characters.
+/// Writes JSON that is safe on a terminal: the characters that [`escape`] replaces become `\uNNNN`, an
+/// equivalent JSON. For a serializer, which writes whole characters.
 #[derive(Debug)]
 pub struct EscapedJson<W>(pub W);
 
@@ -152,19 +151,19 @@ fn incomplete_tail(bytes: &[u8]) -> usize {
     if unfinished { last.len() } else { 0 }
 }
 
-/// `bytes` as text that is safe to print on a terminal and in a report, and that shows all it has.
+/// Returns `bytes` as text that is safe on a terminal and in a report, and hides nothing.
 ///
-/// Newlines and tabs stay. Every other control character, bytes that are not UTF-8, and characters
-/// that are not seen become `\xNN`, a byte each: bidirectional controls, separators of lines and
-/// paragraphs, zero-width and other default-ignorable characters, and noncharacters, two of which
-/// XML 1.0 forbids.
+/// Newlines and tabs stay. All other control characters, invisible characters, and bytes that are not
+/// UTF-8 become `\xNN`, a byte each. Invisible are bidirectional controls, separators of lines and
+/// paragraphs, zero-width and other default-ignorable characters, and noncharacters. XML 1.0 forbids
+/// U+FFFE and U+FFFF.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     escape_where(bytes, |character| !matches!(character, '\n' | '\t') && is_unseen(character))
 }
 
-/// `bytes` as [`escape`] has them, but in one line: newlines and tabs are escaped too. For a name or a
-/// path in a message, which could look like another line of it otherwise.
+/// Like [`escape`], but in one line: newlines and tabs are escaped too. For a name or a path in a
+/// message, which could imitate another line of it otherwise.
 #[must_use]
 pub fn escape_line(bytes: &[u8]) -> String {
     escape_where(bytes, is_unseen)
@@ -192,7 +191,7 @@ fn escape_where(bytes: &[u8], escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Whether a reader would not see `character`, or see others in another order because of it.
+/// Whether `character` is invisible, or reorders the characters around it.
 fn is_unseen(character: char) -> bool {
     match character {
         // Printable ASCII first: nearly every character is.
@@ -201,7 +200,7 @@ fn is_unseen(character: char) -> bool {
     }
 }
 
-/// The code points that Unicode keeps out of texts for good, U+FFFE and U+FFFF among them.
+/// The code points that Unicode reserves for internal use, such as U+FFFE and U+FFFF.
 fn is_noncharacter(character: char) -> bool {
     let code = u32::from(character);
     code & 0xfffe == 0xfffe || matches!(code, 0xfdd0..=0xfdef)
@@ -244,9 +243,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reader_would_not_see_is_spelled_out() {
+    fn invisible_characters_are_escaped() {
         // Unicode's Bidi_Control; line and paragraph separators; zero width; fillers; selectors;
-        // tags; noncharacters, of which XML 1.0 forbids U+FFFE and U+FFFF.
+        // tags; noncharacters.
         let invisible = [
             0x61c, 0x200e, 0x200f, 0x202a, 0x202e, 0x2066, 0x2069, 0x2028, 0x2029, 0x200b, 0x200d,
             0x2060, 0xfeff, 0xad, 0x34f, 0x115f, 0x3164, 0xfe0f, 0xfffb, 0x1d173, 0xe0041, 0xe0100,
@@ -264,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_cannot_look_like_another_line() {
+    fn a_name_cannot_imitate_another_line() {
         assert_eq!(escape_line(b"a\nhint: run it\t\xff"), "a\\x0ahint: run it\\x09\\xff");
         assert_eq!(escape_line("共享".as_bytes()), "共享");
     }

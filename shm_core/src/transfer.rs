@@ -203,7 +203,7 @@ impl Filling<'_> {
         more
     }
 
-    /// Whose fault it is that a piece was not read.
+    /// Whether the memory or the descriptor made a read fail.
     fn interruption(&self, errno: Errno) -> Interruption {
         match self.memory.segment() {
             Some(segment) if errno == Errno::EFAULT => {
@@ -219,8 +219,8 @@ impl Filling<'_> {
 ///
 /// # Errors
 ///
-/// Those of `write(2)`, with a part of the text written; [`Error::Fault`] in one where the fault is the
-/// segment's.
+/// Those of `write(2)`, with a part of the text written; an error that wraps
+/// [`Error::Fault`] where a page of the segment is missing.
 pub fn drain(
     attachment: &Attachment,
     target: BorrowedFd,

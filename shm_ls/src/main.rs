@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use clap::Parser;
 use shm_core::Descriptor;
-use shm_core::entry::say_of_command_line;
+use shm_core::entry::print_parser_message;
 use shm_ls::{args::Args, list, watch};
 
 shm_core::entry_point!(run);
@@ -18,11 +18,11 @@ fn run(args: Vec<OsString>) -> u8 {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return say_of_command_line(&message, asked_for, list::FAILED);
+            return print_parser_message(&message, asked_for, list::FAILED);
         }
     };
     let stdout = io::stdout();
-    // Not the standard library's, for which a descriptor that is closed takes everything.
+    // Not the standard library's, which reports success where the descriptor is closed.
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
         if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };

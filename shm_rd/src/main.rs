@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use clap::Parser;
 use shm_core::Descriptor;
-use shm_core::entry::say_of_command_line;
+use shm_core::entry::print_parser_message;
 use shm_rd::{args::Args, read};
 
 shm_core::entry_point!(run);
@@ -19,7 +19,7 @@ fn run(args: Vec<OsString>) -> u8 {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return say_of_command_line(&message, asked_for, read::FAILED);
+            return print_parser_message(&message, asked_for, read::FAILED);
         }
     };
     read::prepare_for_fault(&args);

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 
 use clap::Parser;
 use shm_core::Descriptor;
-use shm_core::entry::say_of_command_line;
+use shm_core::entry::print_parser_message;
 use shm_wr::{args::Args, write};
 
 shm_core::entry_point!(run);
@@ -19,12 +19,12 @@ fn run(args: Vec<OsString>) -> u8 {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return say_of_command_line(&message, asked_for, write::FAILED);
+            return print_parser_message(&message, asked_for, write::FAILED);
         }
     };
     write::prepare_for_fault(&args);
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    // Not the standard library's, for which a descriptor that is closed takes everything.
+    // Not the standard library's, which reports success where the descriptor is closed.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));
     write::run(&args, Descriptor(stdin.as_fd()), output, io::stderr())
 }

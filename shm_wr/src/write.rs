@@ -96,13 +96,12 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
     }
 }
 
-/// Has ready what is told of a page that cannot be had, which ends the process where it is touched. For
-/// the start of the program.
+/// Prepares the message for a missing page, whose access ends the process. For the start of the program.
 pub fn prepare_for_fault(args: &Args) {
     let Target::Memory(Address::SysV(key)) = args.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let failed = Err::<Written, _>(fault::failure(key));
-    // To write to memory does not fail.
+    // Writing to memory does not fail.
     let _ = report(args, "write", failed, &mut stdout, &mut stderr);
     fault::end_with(stdout, stderr, FAILED);
 }

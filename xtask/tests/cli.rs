@@ -74,7 +74,7 @@ fn a_report_on_a_full_disk_is_status_2() {
     assert.code(2).stderr(contains("the report could not be written"));
 }
 
-/// `xtask` in a shell as `$0`, for at most as long as a report of the model takes many times.
+/// A shell with `xtask` as `$0`, and a limit that no report of the model comes near.
 fn shell(script: &str) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_xtask")).timeout(Duration::from_secs(30));
@@ -82,14 +82,14 @@ fn shell(script: &str) -> Command {
 }
 
 #[test]
-fn a_report_goes_to_no_fifo_no_device_and_no_link_that_leads_nowhere() {
+fn a_report_goes_to_no_fifo_no_device_and_no_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let model = "experiment --engine model --output";
     for (make, told) in [
-        ("mkfifo report", "but a FIFO that nobody reads, or a socket; name a file"),
-        ("mkfifo report; exec 3<>report", "but a FIFO; name a file"),
-        ("ln -s nowhere report", "it is a link that leads nowhere"),
-        ("ln -s /dev/full report", "but a device; name a file"),
+        ("mkfifo report", "it is a FIFO without a reader, or a socket; name a regular file"),
+        ("mkfifo report; exec 3<>report", "it is a FIFO; name a regular file"),
+        ("ln -s nowhere report", "it is a dangling link; name its target"),
+        ("ln -s /dev/full report", "it is a device; name a regular file"),
         ("mkdir report", "name a file in a folder that exists"),
     ] {
         let script = format!("rm -rf report; {make}; exec \"$0\" {model} report");

@@ -1,4 +1,4 @@
-//! What made a call on a POSIX object or a file fail.
+//! The causes of failed calls on POSIX objects and files.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, FileType};
@@ -11,7 +11,7 @@ use crate::posix::DIRECTORY;
 use crate::posix::caution::{self, Trap, folder_of};
 use crate::{Errno, sys, text};
 
-/// As long a path is shown whole, in bytes.
+/// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
 
 pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
@@ -19,10 +19,10 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
     if let Some(diagnosis) = descriptors_used_up(errno) {
         return diagnosis;
     }
-    if let Some(name) = made_up_by_kernel(path) {
+    if let Some(name) = virtual_file_system(path) {
         return Diagnosis::new(
             format!(
-                "{} is on a file system that the kernel makes up ({name}), whose files share no memory",
+                "{} is on {name}, a virtual file system whose files cannot hold shared memory",
                 shown(path)
             ),
             "name a file on a volume",
@@ -38,8 +38,8 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
             "make it first, or mount the volume that has it",
         ),
         Errno::ENOENT if path.is_symlink() => Diagnosis::new(
-            format!("{} is a link that leads nowhere", shown(path)),
-            "name the file itself, or remove the link first (--remove)",
+            format!("{} is a dangling link", shown(path)),
+            "name its target, or remove the link first (--remove)",
         ),
         Errno::ENOENT => Diagnosis::new(
             format!("there is no {}", shown(path)),
@@ -56,11 +56,8 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
         }
         Errno::EFBIG => too_large(path, size),
         Errno::EDQUOT => Diagnosis::new(
-            format!(
-                "{size} bytes are more than the disk quota on {} allows",
-                shown(folder_of(path))
-            ),
-            "give a smaller --size, or remove what is not used",
+            format!("{size} bytes exceed the disk quota on {}", shown(folder_of(path))),
+            "give a smaller --size, or remove unused files",
         ),
         Errno::ENOSPC => no_space(path, size),
         Errno::EROFS => Diagnosis::new(
@@ -69,10 +66,10 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
         ),
         Errno::ENAMETOOLONG => Diagnosis::new(
             format!(
-                "the path has {} bytes: the kernel takes 4095, and 255 between two slashes",
+                "the path has {} bytes; the kernel allows 4095, and 255 for each component",
                 path.as_os_str().len()
             ),
-            "change into a directory further down (cd), and name the file from there",
+            "change to a directory further down (cd), and give a relative path",
         ),
         // The message of the call does not say which file it was about.
         _ => Diagnosis::new(
@@ -82,7 +79,7 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
     }
 }
 
-/// A path as it can be shown in a line.
+/// A path in one safe line.
 fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.len() <= SHOWN {
@@ -92,8 +89,8 @@ fn shown(path: &Path) -> String {
     format!("{}[...]{}", text::escape_line(start), text::escape_line(end))
 }
 
-/// The name of the file system that has a path, or would have it, if the kernel makes it up.
-fn made_up_by_kernel(path: &Path) -> Option<&'static str> {
+/// The name of the virtual file system that holds a path, or would hold a new file there.
+fn virtual_file_system(path: &Path) -> Option<&'static str> {
     caution::file_system_of(path).or_else(|| {
         let missing = fs::metadata(path).is_err();
         caution::file_system_of(folder_of(path)).filter(|_| missing)
@@ -104,19 +101,19 @@ fn denied(path: &Path, posix: bool) -> Diagnosis {
     match caution::trap(path) {
         Some(Trap::Link { path, target, owner }) => Diagnosis::new(
             format!(
-                "{} is a link that user {owner} has put into a sticky directory that everybody may \
-                 write to, and is not followed",
+                "{} is a link of user {owner} in a sticky, world-writable directory, so it is not \
+                 followed",
                 shown(&path)
             ),
-            format!("if you trust it, name the file that it leads to, {}", shown(&target)),
+            format!("if you trust it, name its target: {}", shown(&target)),
         ),
         Some(Trap::File { owner }) if !posix => Diagnosis::new(
             format!(
-                "{} is a file of user {owner} in a sticky directory that everybody may write to, and \
-                 is not written to",
+                "{} is a file of user {owner} in a sticky, world-writable directory, so it is not \
+                 written",
                 shown(path)
             ),
-            "run this as that user, or name a file in a directory that not everybody may write to",
+            "run this as that user, or name a file in another directory",
         ),
         _ => Diagnosis::new(
             format!("user {} may not access {}", sys::effective_uid(), shown(path)),
@@ -148,12 +145,12 @@ fn not_regular(path: &Path) -> String {
 fn too_large(path: &Path, size: u64) -> Diagnosis {
     match sys::file_size_limit().filter(|limit| *limit < size) {
         Some(limit) => Diagnosis::new(
-            format!("{size} bytes are more than the limit on the size of a file, {limit} bytes"),
+            format!("{size} bytes exceed RLIMIT_FSIZE, {limit} bytes"),
             "give a smaller --size, or raise the limit: ulimit -f",
         ),
         None => Diagnosis::new(
             format!(
-                "{size} bytes are more than a file can have on the file system of {}",
+                "{size} bytes exceed the largest file that the file system of {} can hold",
                 shown(folder_of(path))
             ),
             "give a smaller --size",

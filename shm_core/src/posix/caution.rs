@@ -1,9 +1,9 @@
-//! Opening what is there at a path that others may have prepared.
+//! Opening existing files at paths that other users may control.
 //!
 //! The rules are the kernel's own `fs.protected_symlinks` and `fs.protected_regular`
-//! (`Documentation/admin-guide/sysctl/fs.rst`), kept also where those are switched off: in a sticky
-//! directory that everybody may write to, such as `/tmp`, a link or a file of somebody else's is a
-//! trap for whoever has more rights.
+//! (`Documentation/admin-guide/sysctl/fs.rst`), applied also where those are switched off: in a sticky,
+//! world-writable directory such as `/tmp`, a link or a file of another user can be a trap for a
+//! process with more rights.
 
 use std::borrow::Cow;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 
 use crate::{Errno, sys};
 
-/// No FIFO keeps us waiting for its peer, and no terminal becomes ours.
+/// Opening neither waits for the peer of a FIFO nor takes a controlling terminal.
 pub(super) const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
 /// How many links are followed, as in the kernel.
 const MOST_LINKS: u32 = 40;
 const STICKY_AND_WRITABLE_BY_ALL: u32 = libc::S_ISVTX | libc::S_IWOTH;
 
-/// The file systems whose files are made up by the kernel when they are read, with their names.
-const MADE_UP: [(u32, &str); 11] = [
+/// The virtual file systems: the kernel generates their files. By `f_type`, with their names.
+const VIRTUAL: [(u32, &str); 11] = [
     (0x0000_9fa0, PROC),
     (0x6265_6572, "sysfs"),
     (0x6462_6720, "debugfs"),
@@ -39,16 +39,16 @@ const PROC: &str = "proc";
 
 /// Opens a regular file.
 ///
-/// `EINVAL` for anything else; `EACCES` for a [trap](Trap).
+/// Fails with `EINVAL` for anything else, and with `EACCES` for a [trap](Trap).
 pub(super) fn open(path: &Path, write: bool) -> Result<File, Errno> {
     let Place { path, by_the_kernel } = follow(path)?;
-    // To open a device can already do something.
+    // Opening a device can have side effects.
     is_regular(fs::metadata(&path))?;
     let no_link = if by_the_kernel { 0 } else { libc::O_NOFOLLOW };
     let mut options = OpenOptions::new();
     options.read(true).write(write).custom_flags(FLAGS | no_link);
     let file = options.open(&path).map_err(|error| Errno::from_io(&error))?;
-    if made_up_by_kernel(&file).is_some() {
+    if virtual_name(&file).is_some() {
         return Err(Errno::EINVAL);
     }
     let metadata = file.metadata().map_err(|error| Errno::from_io(&error))?;
@@ -58,16 +58,16 @@ pub(super) fn open(path: &Path, write: bool) -> Result<File, Errno> {
     Ok(file)
 }
 
-/// Refuses what is no regular file.
+/// Refuses anything but a regular file.
 pub(super) fn is_regular(metadata: io::Result<Metadata>) -> Result<(), Errno> {
     let metadata = metadata.map_err(|error| Errno::from_io(&error))?;
     if metadata.is_file() { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
-/// Where the links of a path lead.
+/// The target of a path.
 struct Place<'a> {
     path: Cow<'a, Path>,
-    /// Whether the last one is of `/proc`, which only the kernel can follow: it leads to an open file.
+    /// Whether it is a link of `/proc`, which only the kernel can follow: it leads to an open file.
     by_the_kernel: bool,
 }
 
@@ -90,7 +90,8 @@ fn follow(path: &Path) -> Result<Place<'_>, Errno> {
     Err(Errno::ELOOP)
 }
 
-/// Whether it is neither ours nor the directory's owner's, in a directory where that matters.
+/// Whether it belongs neither to this user nor to the directory's owner, in a sticky, world-writable
+/// directory.
 fn is_somebody_elses(metadata: &Metadata, path: &Path) -> bool {
     fs::metadata(folder_of(path)).is_ok_and(|folder| {
         folder.mode() & STICKY_AND_WRITABLE_BY_ALL == STICKY_AND_WRITABLE_BY_ALL
@@ -104,37 +105,37 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The name of the file system of an open file, if that is made up by the kernel.
-fn made_up_by_kernel(file: &File) -> Option<&'static str> {
+/// The name of the file system of an open file, if it is virtual.
+fn virtual_name(file: &File) -> Option<&'static str> {
     let kind = sys::file_system(file.as_fd()).ok()?;
-    MADE_UP.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
+    VIRTUAL.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }
 
-/// The same for a path, which is not opened for anything else.
+/// The name of the file system of a path, if it is virtual. Opens the path with `O_PATH` alone.
 pub(crate) fn file_system_of(path: &Path) -> Option<&'static str> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
-    made_up_by_kernel(&file)
+    virtual_name(&file)
 }
 
-/// What is refused with `EACCES` though the modes would allow it.
+/// A reason for `EACCES` besides the permission bits.
 pub(crate) enum Trap {
-    /// A link of another user's, and where it leads.
+    /// A link of another user.
     Link {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
-        /// Whose it is.
+        /// Its user id.
         owner: u32,
     },
-    /// A file of another user's.
+    /// A file of another user.
     File {
-        /// Whose it is.
+        /// Its user id.
         owner: u32,
     },
 }
 
-/// Looks for a trap at a path, to say so.
+/// Finds the trap at a path.
 pub(crate) fn trap(path: &Path) -> Option<Trap> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {

@@ -38,15 +38,15 @@ fn offset(number: u64) -> Result<libc::off_t, Errno> {
     libc::off_t::try_from(number).map_err(|_| Errno::EFBIG)
 }
 
-/// What a file system has left for this user, in bytes.
+/// The free space of a file system for this user, in bytes.
 pub(crate) struct Room {
     pub(crate) free: u64,
-    /// What it gives out at once.
+    /// The unit of allocation.
     pub(crate) block: u64,
 }
 
-/// The room on the file system of an open file, by `fstatvfs(3)`; `None` where it is without bounds, or
-/// not told.
+/// The room on the file system of an open file, by `fstatvfs(3)`; `None` where it is unlimited or
+/// unknown.
 pub(crate) fn room(file: BorrowedFd) -> Option<Room> {
     let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statvfs.

@@ -9,10 +9,9 @@ use std::time::Duration;
 use super::check;
 use crate::Errno;
 
-/// Has a file that would become larger than `RLIMIT_FSIZE` allows be EFBIG, and not the end of this
-/// process by SIGXFSZ.
+/// Ignores SIGXFSZ, so that a write past `RLIMIT_FSIZE` fails with EFBIG and does not end this process.
 pub(crate) fn ignore_file_size_signal() {
-    // SAFETY: to ignore a signal runs no code of ours. It fails only for what is no signal.
+    // SAFETY: ignoring a signal runs no code of ours. The call fails only for an invalid number.
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
@@ -44,23 +43,23 @@ pub(crate) fn wait_for_signal(signals: &[i32], limit: Duration) -> Result<i32, E
         tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: limit.subsec_nanos().into(),
     };
-    // SAFETY: the set and the time are live; what is known of the signal is not asked for.
+    // SAFETY: the set and the time are live; no details of the signal are asked for.
     check(unsafe { libc::sigtimedwait(&raw const set, ptr::null_mut(), &raw const limit) })
 }
 
-/// What a process writes when it has to end at once, and its exit status.
+/// The output and the exit status of a process that must end at once.
 pub(crate) struct LastWords {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) status: u8,
 }
 
-/// For the handler; what is put here is never freed.
+/// For the handler. The value is never freed.
 static LAST_WORDS: AtomicPtr<LastWords> = AtomicPtr::new(ptr::null_mut());
 static SPOKEN: AtomicBool = AtomicBool::new(false);
 
-/// Has this process end with these words where the kernel answers an access to memory with SIGBUS.
-/// One that another process sent ends it as ever.
+/// Makes this process end with these words when the kernel raises SIGBUS for an access to memory. SIGBUS
+/// from another process keeps its default action.
 pub(crate) fn end_on_bus_error(words: LastWords) {
     LAST_WORDS.store(Box::into_raw(Box::new(words)), Ordering::Release);
     let handler: extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void) = on_bus_error;
@@ -68,19 +67,19 @@ pub(crate) fn end_on_bus_error(words: LastWords) {
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = libc::SA_SIGINFO;
-    // SAFETY: the action is live, its handler has the type that SA_SIGINFO asks for, and calls nothing
-    // that a handler may not call. It fails only for what is no signal.
+    // SAFETY: the action is live, its handler has the type that SA_SIGINFO asks for, and calls only
+    // functions that a handler may call. The call fails only for an invalid number.
     unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) };
 }
 
-/// Interrupts a load or a store, at any place of the program, so it only does what
-/// `signal-safety(7)` allows: it takes no lock and no memory, and does not return to the access.
+/// Interrupts a load or a store anywhere in the program, so it does only what `signal-safety(7)` allows:
+/// it takes no lock, allocates nothing, and does not return to the access.
 extern "C" fn on_bus_error(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: the kernel hands a handler that was set with SA_SIGINFO a structure that lives as long.
     let code = unsafe { (*info).si_code };
     // SAFETY: null, or of Box::into_raw and never freed; the store released what it points to.
     let words = unsafe { LAST_WORDS.load(Ordering::Acquire).as_ref() };
-    // What processes send has a code of at most 0.
+    // A signal that a process sent has a code of at most 0.
     let Some(words) = words.filter(|_| code > 0) else {
         // SAFETY: both calls are allowed in a handler. The signal is delivered when it returns.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
@@ -89,7 +88,7 @@ extern "C" fn on_bus_error(signal: i32, info: *mut libc::siginfo_t, _context: *m
         return;
     };
     if SPOKEN.swap(true, Ordering::AcqRel) {
-        // Another thread met the same and is about to end the process.
+        // Another thread runs this handler and is about to end the process.
         loop {
             // SAFETY: pause is allowed in a handler and touches no memory.
             unsafe { libc::pause() };
@@ -98,8 +97,7 @@ extern "C" fn on_bus_error(signal: i32, info: *mut libc::siginfo_t, _context: *m
     for (target, text) in
         [(libc::STDERR_FILENO, &words.stderr), (libc::STDOUT_FILENO, &words.stdout)]
     {
-        // SAFETY: write is allowed in a handler, and the text is live. There is nobody to tell what of it
-        // was not written.
+        // SAFETY: write is allowed in a handler, and the text is live. A failure cannot be reported.
         unsafe { libc::write(target, text.as_ptr().cast(), text.len()) };
     }
     // SAFETY: _exit is allowed in a handler.

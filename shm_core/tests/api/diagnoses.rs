@@ -64,7 +64,7 @@ fn an_object_larger_than_a_file_can_be_is_explained() {
     let mut lines = told.lines();
     assert_eq!(lines.next(), Some("posix_fallocate failed, errno: 27 msg: File too large"));
     let cause = lines.next().unwrap();
-    let words = "bytes are more than a file can have on the file system of /dev/shm";
+    let words = "bytes exceed the largest file that the file system of /dev/shm can hold";
     assert_eq!(cause, format!("cause: {} {words}", u64::MAX));
 }
 

@@ -12,9 +12,9 @@ use rustix::process::geteuid;
 use shm_core::text::escape_line;
 use tempfile::{Builder, NamedTempFile};
 
-/// The kind of the file system that has pipes without a name (`linux/magic.h`).
+/// `f_type` of anonymous pipes, `PIPEFS_MAGIC` of `linux/magic.h`.
 const PIPEFS: u64 = 0x5049_5045;
-/// The numbers of `/dev/null`.
+/// The device number of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
 /// Better to know before the run than after it that its report has nowhere to go.
@@ -24,13 +24,13 @@ const NULL: (u32, u32) = (1, 3);
 /// Where no report can be written to `output`.
 pub fn check(output: Option<&Path>) -> Result<()> {
     let Some(path) = output else { return Ok(()) };
-    // What is only tried is gone when it is dropped.
+    // Dropping the target removes the file that was made for it.
     target(path).map(drop).with_context(|| place(path))
 }
 
-/// Writes a report to a file without colour, or to standard output, with it on a terminal. A file that
-/// is there is replaced by a whole report or left as it was, where this user owns it and may make
-/// another one beside it.
+/// Writes a report to a file without colour, or to standard output, with it on a terminal. An
+/// existing file that this user owns is replaced by the complete report or stays as it was, where a
+/// new file can be created beside it.
 ///
 /// # Errors
 ///
@@ -86,17 +86,17 @@ fn write_plain(
     out.flush()
 }
 
-/// What takes a report.
+/// The destination of a report.
 enum Target<'a> {
-    /// A new file, to take the place of what is at `path` when it is whole.
+    /// A new file, which replaces the one at `path` when it is complete.
     Beside { file: NamedTempFile, path: &'a Path },
-    /// What is there.
+    /// An existing file, pipe, terminal or `/dev/null`.
     Straight(File),
 }
 
-/// Opens what is to take a report, and changes nothing of what is there.
+/// Opens the destination of a report, and leaves its content as it is.
 fn target(path: &Path) -> Result<Target<'_>> {
-    // A FIFO without a reader does not keep us waiting, and no terminal becomes ours.
+    // Opening neither waits for the reader of a FIFO nor takes a controlling terminal.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits())?;
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
@@ -109,16 +109,15 @@ fn target(path: &Path) -> Result<Target<'_>> {
                 let file = new_file(path)?;
                 Ok(Target::Beside { file, path })
             }
-            Some(Errno::NXIO) => bail!("{NEITHER} a FIFO that nobody reads, or a socket; {NEXT}"),
+            Some(Errno::NXIO) => bail!("it is a FIFO without a reader, or a socket; {NEXT}"),
             _ => Err(error.into()),
         },
     }
 }
 
 const FOLDER: &str = "name a file in a folder that exists";
-const LINK: &str = "it is a link that leads nowhere; name the file itself";
-const NEITHER: &str = "it is neither a regular file, an open pipe nor a terminal, but";
-const NEXT: &str = "name a file, or leave out --output for standard output";
+const LINK: &str = "it is a dangling link; name its target";
+const NEXT: &str = "name a regular file, or leave out --output for standard output";
 
 fn has_folder(path: &Path) -> bool {
     !path.is_dir() && folder(path).is_dir()
@@ -135,7 +134,7 @@ fn new_file(path: &Path) -> io::Result<NamedTempFile> {
 
 fn existing(file: File, path: &Path) -> Result<Target<'_>> {
     let metadata = file.metadata()?;
-    // What replaces it would have another owner, leave other names behind, or take the place of a link.
+    // A replacement would change the owner, separate hard links, or replace a link.
     let alone = metadata.uid() == geteuid().as_raw() && metadata.nlink() == 1;
     if !alone || path.is_symlink() {
         return Ok(Target::Straight(file));
@@ -145,19 +144,19 @@ fn existing(file: File, path: &Path) -> Result<Target<'_>> {
             new.as_file().set_permissions(metadata.permissions())?;
             Ok(Target::Beside { file: new, path })
         }
-        // A folder where nothing can be made: it is written in place.
+        // No new file can be created there: the old one is overwritten.
         Err(_) => Ok(Target::Straight(file)),
     }
 }
 
-/// A pipe without a name, a terminal, or `/dev/null`; from here on a write to it waits.
+/// Accepts an anonymous pipe, a terminal or `/dev/null`, and makes writes to it block.
 fn stream(file: File) -> Result<File> {
     let (metadata, kind) = (file.metadata()?, file.metadata()?.file_type());
     let pipe = kind.is_fifo() && u64::try_from(fstatfs(&file)?.f_type) == Ok(PIPEFS);
     let null = kind.is_char_device() && metadata.rdev() == makedev(NULL.0, NULL.1);
     if !pipe && !null && !file.is_terminal() {
         let what = if kind.is_fifo() { "a FIFO" } else { "a device" };
-        bail!("{NEITHER} {what}; {NEXT}");
+        bail!("it is {what}; {NEXT}");
     }
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)

@@ -1,4 +1,4 @@
-//! Segments of huge pages that nobody has: each access to their memory fails.
+//! Segments of huge pages on a machine without any: each access to their memory fails.
 
 use assert_cmd::Command;
 use predicates::str::starts_with;
@@ -9,19 +9,19 @@ use shm_core::{Address, Descriptor, Error, Key, Segment};
 use crate::isolation::{Need, Trial, trials};
 use crate::tools::tool;
 
-/// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that nothing reserves.
+/// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that no pool backs.
 const MAKE: &str = "perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'";
 const HUGE_PAGES: Need = Need::new(
-    "huge pages that there are none of, and perl",
+    "segments of huge pages with an empty pool, and perl",
     "test $(cat /proc/sys/vm/nr_hugepages) = 0 && perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'",
 );
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::private, &[HUGE_PAGES] =>
-            a_page_that_cannot_be_had_is_told_by_both_tools_in_every_form,
-            a_page_that_the_kernel_cannot_fill_is_the_memorys_fault_and_not_the_inputs,
-            a_bus_error_that_somebody_sends_still_ends_a_tool;
+            a_missing_page_is_reported_by_both_tools_in_every_form,
+            a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input,
+            a_sigbus_of_another_process_still_ends_a_tool;
     ]
 }
 
@@ -29,10 +29,10 @@ fn make() {
     Command::new("sh").args(["-c", MAKE]).assert().success();
 }
 
-const TOLD: &str = "a page of the segment with key 0x0134b3d5 cannot be had\ncause: the kernel \
-                    answered an access to its memory with SIGBUS: it has no page for it\nhint: if";
+const TOLD: &str = "a page of the segment with key 0x0134b3d5 is not available\ncause: an access to \
+                    its memory failed with SIGBUS: the kernel has no page for it\nhint: if the segment";
 
-fn a_page_that_cannot_be_had_is_told_by_both_tools_in_every_form() {
+fn a_missing_page_is_reported_by_both_tools_in_every_form() {
     make();
     for form in [&[][..], &["--checksum"], &["--framed"], &["--wait=1"]] {
         let assert = tool("shm_rd").args(form).assert().code(255);
@@ -57,7 +57,7 @@ fn a_page_that_cannot_be_had_is_told_by_both_tools_in_every_form() {
     tool("shm_wr").arg("--remove").assert().code(0);
 }
 
-fn a_page_that_the_kernel_cannot_fill_is_the_memorys_fault_and_not_the_inputs() {
+fn a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input() {
     make();
     let memory = Address::from(Key::DEFAULT).open_writable(1).unwrap();
     let input = tempfile::tempfile().unwrap();
@@ -71,7 +71,7 @@ fn a_page_that_the_kernel_cannot_fill_is_the_memorys_fault_and_not_the_inputs() 
     }
 }
 
-fn a_bus_error_that_somebody_sends_still_ends_a_tool() {
+fn a_sigbus_of_another_process_still_ends_a_tool() {
     let script = "\"$0\" --wait & sleep 0.2; kill -BUS $!; wait $!";
     let mut shell = Command::new("sh");
     let assert = shell.args(["-c", script]).arg(crate::tools::path("shm_rd")).assert();

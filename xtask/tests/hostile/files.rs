@@ -1,4 +1,4 @@
-//! Files and their file systems: full, bounded, far away, and prepared by others.
+//! Files on full disks, under limits, at long paths, and set up by other users.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -29,7 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::private, &[MOUNTS] =>
             a_growth_that_fails_leaves_a_tmpfs_as_it_was,
             a_limit_on_files_is_an_error_that_leaves_nothing,
-            files_that_the_kernel_makes_up_are_named,
+            files_of_virtual_file_systems_are_refused_by_name,
             a_path_that_is_too_long_is_measured_and_not_printed,
             no_descriptor_left_is_told_as_that,
             a_report_that_does_not_fit_leaves_the_one_before,
@@ -59,7 +59,7 @@ fn free(place: &str) -> u64 {
         .unwrap()
 }
 
-/// Tries to grow what is there and what is new to a size that there is no room for.
+/// Tries to grow an existing and a new file to a size that does not fit.
 fn does_not_grow(size: &str, existing: &str, new: &str) {
     fs::write(existing, "kept").unwrap();
     sh("sync");
@@ -87,7 +87,7 @@ fn a_growth_that_fails_gives_back_what_it_took_on_a_disk() {
              mount -o loop disk on"
         ));
         does_not_grow("1T", "/mnt/on/existing", "/mnt/on/new");
-        // The blocks that say where the others are do not fit any more: that is found out late.
+        // The indirect blocks do not fit any more, which only a part of the allocation shows.
         if kind == "ext2" {
             let most = free("/mnt/on").to_string();
             does_not_grow(&most, "/mnt/on/existing", "/mnt/on/new");
@@ -126,9 +126,8 @@ fn a_limit_on_files_is_an_error_that_leaves_nothing() {
         shell
     };
     limited("shm_wr", "--file /mnt/new x").assert().code(255).stderr(
-        starts_with("posix_fallocate failed, errno: 27 msg: File too large\n").and(contains(
-            "\ncause: 1024 bytes are more than the limit on the size of a file, 0 bytes\n",
-        )),
+        starts_with("posix_fallocate failed, errno: 27 msg: File too large\n")
+            .and(contains("\ncause: 1024 bytes exceed RLIMIT_FSIZE, 0 bytes\n")),
     );
     assert!(!Path::new("/mnt/new").exists());
     limited("shm_wr", "--posix shm_tools_limit x").assert().code(255);
@@ -153,8 +152,8 @@ fn links_of_others_in_a_sticky_directory_are_not_followed() {
             let refused = tool(name).args(["--file", &place]).args(text).assert().code(255);
             refused.stderr(starts_with("open failed, errno: 13 msg: Permission denied\n").and(
                 contains(format!(
-                    "\ncause: /mnt/{named} is a link that user 65534 has put into a sticky \
-                     directory that everybody may write to, and is not followed\nhint: if you trust"
+                    "\ncause: /mnt/{named} is a link of user 65534 in a sticky, world-writable directory, \
+                     so it is not followed\nhint: if you trust it, name its target: "
                 )),
             ));
         }
@@ -190,8 +189,8 @@ fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
     sh("chown 65534 /mnt/theirs; chmod 666 /mnt/theirs; mkfifo /mnt/fifo; chown 65534 /mnt/fifo");
     tool("shm_rd").args(["--raw", "--file", "/mnt/theirs"]).assert().code(0).stdout("text");
     tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(255).stderr(contains(
-        "\ncause: /mnt/theirs is a file of user 65534 in a sticky directory that everybody may \
-         write to, and is not written to\nhint: run this as that user",
+        "\ncause: /mnt/theirs is a file of user 65534 in a sticky, world-writable directory, so it \
+         is not written\nhint: run this as that user",
     ));
     assert_eq!(fs::read("/mnt/theirs").unwrap(), b"text");
     for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
@@ -203,7 +202,7 @@ fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
     tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(0);
 }
 
-fn files_that_the_kernel_makes_up_are_named() {
+fn files_of_virtual_file_systems_are_refused_by_name() {
     let hint = "\nhint: name a file on a volume\n";
     for (place, kind) in [
         ("/proc/sys/kernel/shmmni", "proc"),
@@ -213,8 +212,7 @@ fn files_that_the_kernel_makes_up_are_named() {
         ("/sys/shm_tools_new", "sysfs"),
     ] {
         let cause = format!(
-            "\ncause: {place} is on a file system that the kernel makes up ({kind}), whose files \
-             share no memory"
+            "\ncause: {place} is on {kind}, a virtual file system whose files cannot hold shared memory"
         );
         for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
             let refused = tool(name).args(["--file", place]).args(text).assert().code(255);
@@ -230,9 +228,9 @@ fn a_path_that_is_too_long_is_measured_and_not_printed() {
         for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
             let assert = tool(name).args(["--file", place]).args(text).assert().code(255);
             assert.stderr(format!(
-                "open failed, errno: 36 msg: File name too long\ncause: the path has {length} bytes: \
-                 the kernel takes 4095, and 255 between two slashes\nhint: change into a directory \
-                 further down (cd), and name the file from there\n"
+                "open failed, errno: 36 msg: File name too long\ncause: the path has {length} bytes; \
+                 the kernel allows 4095, and 255 for each component\nhint: change to a directory \
+                 further down (cd), and give a relative path\n"
             ));
         }
     }
@@ -252,7 +250,7 @@ fn no_descriptor_left_is_told_as_that() {
         command.arg(format!("--nofile={limit}")).arg(static_path(name)).args(arguments);
         command
     };
-    let cause = "\ncause: this process has as many files open as its limit RLIMIT_NOFILE allows\n";
+    let cause = "\ncause: this process has reached its limit of open files, RLIMIT_NOFILE\n";
     for (name, arguments) in [
         ("shm_rd", &["--file", "/mnt/file"][..]),
         ("shm_wr", &["--file", "/mnt/new", "x"]),

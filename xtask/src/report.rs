@@ -239,3 +239,21 @@ fn time(duration: Duration) -> String {
         format!("{:.1} s", duration.as_secs_f64())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::Format;
+
+    #[test]
+    fn no_form_lets_through_what_drives_a_terminal_though_its_parts_do() {
+        for format in Format::value_variants() {
+            let mut out = Vec::new();
+            let text = "\x1b]0;title\x07\x1b[2J\u{202e}\u{fffe}\n";
+            format.write(&mut out, |out| out.write_all(text.as_bytes())).unwrap();
+            let shown = "\\x1b]0;title\\x07\\x1b[2J\\xe2\\x80\\xae\\xef\\xbf\\xbe\n";
+            assert_eq!(String::from_utf8(out).unwrap(), shown, "{format:?}");
+        }
+    }
+}

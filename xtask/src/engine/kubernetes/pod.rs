@@ -199,3 +199,38 @@ fn said(reason: &Untrusted, message: Option<&Untrusted>) -> String {
         None => reason.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::Pod;
+
+    fn pod(name: &str, node: &str, state: &serde_json::Value) -> serde_json::Result<Pod> {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "uid": "1-2" },
+            "spec": { "nodeName": node },
+            "status": { "phase": "Pending", "containerStatuses": [
+                { "name": "a", "restartCount": 1, "imageID": "sha256:1f", "state": state }
+            ] }
+        }))
+    }
+
+    #[test]
+    fn a_pod_is_read_and_names_in_it_are_names() {
+        let running = json!({ "running": { "startedAt": "now" } });
+        let read = pod("shm-1-a", "node-1", &running).unwrap();
+        assert!(read.counts() && read.runs("A") && read.restarts("a") == 1);
+        assert_eq!(read.node().unwrap().as_deref(), Some("node-1"));
+        assert!(pod("a", "node,reason=b", &running).unwrap().node().is_err());
+        assert!(pod("--all", "node-1", &running).is_err());
+    }
+
+    #[test]
+    fn why_a_pod_does_not_run_is_told_escaped() {
+        let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "a\u{9b}2J" } });
+        let why = pod("a", "b", &waiting).unwrap().hopeless().unwrap();
+        assert_eq!(why.to_string(), "ErrImagePull: a\\xc2\\x9b2J");
+        assert!(why.is_about_an_image());
+    }
+}

@@ -69,10 +69,14 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         _ => format!("{:016x}", random_number()),
     };
     let more = &article::CONTAINERS[2..usize::from(args.containers)];
-    let script = match workshop.info.name {
+    let mut script = match workshop.info.name {
         EngineKind::Kubernetes => article::on_a_cluster(args.key, &fresh),
         _ => article::script(args.key, more, &fresh),
     };
+    if !is_elsewhere {
+        // Other runs may have the same key.
+        script.objects.host_control = host::unused_key();
+    }
     let plan = Plan::new(script, workshop.info.rules())?;
     let engine = workshop.engine(plan.script.objects, None);
 

@@ -32,14 +32,14 @@ pub fn record(script: &Script, ledger: &Ledger) -> Result<(), LedgerError> {
 fn manifest(script: &Script) -> Option<LeftoverManifest> {
     let on_host = |step: &&Step| step.place == Place::Host && step.control_of.is_some();
     let text = script.steps().filter(on_host).find_map(|step| step.action.text())?;
-    Some(LeftoverManifest { text: text.to_owned(), keys: vec![script.objects.key.raw()] })
+    Some(LeftoverManifest { text: text.to_owned(), keys: vec![script.objects.host_control.raw()] })
 }
 
 /// What made a step on this host differ, where that is a text of somebody else under the script's key.
 #[must_use]
 pub fn disturbance(script: &Script, step: &Step, observed: &Observation) -> Option<EngineError> {
-    let key = script.objects.key;
-    let what = match find(script) {
+    let key = script.objects.of(step).key;
+    let what = match find(script, key) {
         Some(Found::Others(whose)) => format!("{whose} has a text that the run did not write"),
         _ if reads_another_text(script, step, observed) => {
             format!(
@@ -65,9 +65,9 @@ fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> b
 #[must_use]
 pub fn remove(script: &Script, ledger: &Ledger) -> Option<String> {
     let said = remove_own(script);
-    if !matches!(find(script), Some(Found::Ours))
-        && let Some(manifest) = manifest(script)
-    {
+    // The control has removed its own.
+    let control = find(script, script.objects.host_control);
+    if let (Some(manifest), None | Some(Found::Others(_))) = (manifest(script), control) {
         ledger.forget(|entry| *entry == Entry::Memory(manifest.clone()));
     }
     said
@@ -75,7 +75,7 @@ pub fn remove(script: &Script, ledger: &Ledger) -> Option<String> {
 
 fn remove_own(script: &Script) -> Option<String> {
     let key = script.objects.key;
-    Some(match find(script)? {
+    Some(match find(script, key)? {
         Found::Ours => match Address::from(key).remove() {
             Ok(()) => {
                 format!(
@@ -95,8 +95,7 @@ fn remove_own(script: &Script) -> Option<String> {
     })
 }
 
-fn find(script: &Script) -> Option<Found> {
-    let key = script.objects.key;
+fn find(script: &Script, key: Key) -> Option<Found> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
         Err(error) if error.errno() == Some(Errno::ENOENT) => return None,

@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::observation::{Identity, Observation, State};
 use crate::parallel;
 use crate::plan::{Plan, Planned};
-use crate::script::{Action, Place};
+use crate::script::{Action, Objects, Place};
 use crate::verdict::{Judge, Verdict};
 
 /// What a run tells while it goes on.
@@ -142,15 +142,14 @@ struct HostControls<'a>(&'a Plan);
 
 impl Drop for HostControls<'_> {
     fn drop(&mut self) {
-        let steps = self.0.script.steps();
-        let on_host = steps.filter(|step| step.place == Place::Host);
-        let texts: BTreeSet<_> = on_host
-            .filter(|step| step.control_of.is_some())
-            .filter_map(|step| step.action.text())
-            .collect();
+        let script = &self.0.script;
+        let on_host = script.steps().filter(|step| step.place == Place::Host);
+        let controls = on_host.filter(|step| step.control_of.is_some());
+        let texts: BTreeSet<_> = controls.filter_map(|step| step.action.text()).collect();
+        let objects = Objects { key: script.objects.host_control, ..script.objects };
         for text in texts {
             // What cannot be removed is told by the next run that meets it.
-            let _ = host::remove_strays(self.0.script.objects, text);
+            let _ = host::remove_strays(objects, text);
         }
     }
 }

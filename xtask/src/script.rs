@@ -52,17 +52,26 @@ pub struct Objects {
     pub key: Key,
     /// How many bytes of memory the writers ask for.
     pub size: u64,
+    /// The key of what controls write on the host: there others see it, who may have the same key.
+    pub host_control: Key,
 }
 
 impl From<Key> for Objects {
     fn from(key: Key) -> Self {
-        Self { key, size: Self::DEFAULT_SIZE }
+        Self { key, size: Self::DEFAULT_SIZE, host_control: key }
     }
 }
 
 impl Objects {
     /// What `shm_wr` asks for by itself.
     pub const DEFAULT_SIZE: u64 = 1024;
+
+    /// The names that a step uses.
+    #[must_use]
+    pub fn of(self, step: &Step) -> Self {
+        let is_control = step.place == Place::Host && step.control_of.is_some();
+        Self { key: if is_control { self.host_control } else { self.key }, ..self }
+    }
 
     /// The name of the POSIX object, and of the file on the volume.
     #[must_use]

@@ -376,7 +376,7 @@ impl Engine for Docker {
                         inspect::ELSEWHERE
                     )));
                 }
-                action => self.tools.on_host(action)?,
+                _ => self.tools.on_host(step)?,
             },
         };
         Ok(Answer::Observed(observation))

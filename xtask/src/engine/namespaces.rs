@@ -362,7 +362,7 @@ impl Engine for Namespaces {
                 return Ok(Answer::Skipped(why.to_owned()));
             }
             (Action::Processes, _) => self.processes()?,
-            (action, Place::Host) => self.tools.on_host(action)?,
+            (_, Place::Host) => self.tools.on_host(step)?,
             (Action::Run(launch), Place::In(container)) => self.run(container, *launch)?,
             (Action::Start, Place::In(container)) => self.start(container)?,
             (Action::Stop, Place::In(container)) => self.stop(container)?,

@@ -10,7 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
 use crate::ledger::Ledger;
 use crate::observation::{Identity, Observation};
-use crate::script::{Action, Mechanism, Objects};
+use crate::script::{Action, Mechanism, Objects, Step};
 
 /// The file on the volume that is too large for a container with limited memory.
 pub const LARGE_TEXT: &str = "large_text";
@@ -108,13 +108,14 @@ impl Tools {
         self.volume.as_deref().unwrap_or(Path::new("/"))
     }
 
-    /// Does `action` on the host, with the very binaries that are in the image.
+    /// Does a step on the host, with the very binaries that are in the image.
     ///
     /// # Errors
     ///
     /// [`EngineError`] where the tool cannot be run.
-    pub fn on_host(&self, action: &Action) -> Result<Observation, EngineError> {
-        let (tool, args) = self.command(action, self.volume_on_host())?;
+    pub fn on_host(&self, step: &Step) -> Result<Observation, EngineError> {
+        let tools = Self { objects: self.objects.of(step), ..self.clone() };
+        let (tool, args) = tools.command(&step.action, self.volume_on_host())?;
         let transcript = Invocation::new(&self.dist.tool(tool), args).run(&self.interrupt)?;
         let namespace = IpcNamespace::current()
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);

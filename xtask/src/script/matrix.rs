@@ -135,7 +135,7 @@ impl<'a> Draft<'a> {
         let size = if is_limit { 64 << 10 } else { Objects::DEFAULT_SIZE };
         let script = Script {
             name: format!("{}/{}", self.mode, self.event.word()),
-            objects: Objects { key, size },
+            objects: Objects { size, ..Objects::from(key) },
             stages: self.stages,
             conclusions: vec![],
         };

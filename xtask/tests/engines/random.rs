@@ -167,7 +167,7 @@ fn carry_out(
             control_of: None,
         }])
     });
-    let objects = Objects { key, size: 64 << 10 };
+    let objects = Objects { size: 64 << 10, ..Objects::from(key) };
     let name = "random".to_owned();
     let script = Script { name, objects, stages: stages.collect(), conclusions: vec![] };
     let plan = Plan::new(script, workshop.info.rules()).map_err(|error| fail(&error))?;

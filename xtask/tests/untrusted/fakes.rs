@@ -6,6 +6,7 @@ use std::process::Output;
 use std::time::Duration;
 
 use assert_cmd::Command;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A folder with fake programs, the only one in PATH but for those of the system's shell.
@@ -38,11 +39,20 @@ impl Fakes {
         format!("/bin/cat {}", path.to_str().unwrap())
     }
 
+    /// Writes the ledger of a run that is gone.
+    pub(crate) fn ledger(&self, entry: &Value) {
+        let folder = self.folder.path().join("shm_experiment");
+        fs::create_dir(&folder).unwrap();
+        let text = format!("{}\n{entry}\n", json!({ "version": 1, "pid": 1 }));
+        fs::write(folder.join("gone.jsonl"), text).unwrap();
+    }
+
     /// Runs `cargo xtask` with them.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         let path = format!("{}:/usr/bin:/bin", self.folder.path().to_str().unwrap());
         let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        xtask.args(args).env("PATH", path).env("TMPDIR", self.folder.path());
+        xtask.args(args).env("PATH", path);
+        xtask.env("TMPDIR", self.folder.path()).env("XDG_STATE_HOME", self.folder.path());
         xtask.env_remove("CLICOLOR_FORCE").timeout(Duration::from_mins(1)).output().unwrap()
     }
 }

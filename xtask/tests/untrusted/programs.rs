@@ -4,18 +4,11 @@ use std::fs;
 
 use clap::ValueEnum;
 use serde_json::json;
-use xtask::host::{Remains, VOLUME_PREFIX};
-use xtask::ledger::Owner;
 use xtask::report::Format;
+use xtask::volume::PREFIX;
 
 use crate::fakes::{Fakes, printed};
 use crate::{HOSTILE, SHOWN, assert_shown, assert_tame};
-
-/// An owner like this process that started at another time: its runs are gone.
-fn gone() -> String {
-    let owner = Owner::current().to_string();
-    format!("{}/1", owner.rsplit_once('/').unwrap().0)
-}
 
 #[test]
 fn what_an_engine_says_of_itself_is_shown_escaped() {
@@ -59,6 +52,7 @@ fn cluster(node: &str) -> Fakes {
     );
     let script = format!(
         "case \"$*\" in *version*) {version};; *get*nodes) {nodes};; *get*node*) {node};; \
+         *get*pods*) echo '{{\"items\":[]}}';; \
          *create*) /bin/cat >/dev/null;; esac"
     );
     fakes.program("kubectl", &script)
@@ -97,41 +91,44 @@ fn a_name_that_is_none_in_what_a_cluster_says_is_an_error_that_names_it() {
 
 #[test]
 fn a_clean_up_shows_names_of_others_escaped_and_gives_none_to_kubectl() {
-    let owner = json!({ "shm.experiment.owner": gone() });
+    let run = "00112233445566778899aabbccddeeff";
     for name in [HOSTILE, "--force"] {
         let fakes = Fakes::new();
         let log = fakes.folder.path().join("log");
-        let pod = json!({ "metadata": { "name": name, "namespace": "a", "annotations": owner } });
+        let labels = json!({ "shm.experiment.run": run, "shm.experiment.workload": "ours" });
+        let pod = json!({ "metadata": { "name": name, "uid": "1", "labels": labels }, "spec": {} });
         let list = fakes.print("list", &json!({ "items": [pod] }).to_string());
-        let script = format!("echo \"$@\" >>{}\n{list}", log.to_str().unwrap());
+        let script = format!(
+            "echo \"$@\" >>{}\n[ $1 = config ] && {{ echo https://here; exit; }}\n{list}",
+            log.to_str().unwrap()
+        );
         let fakes = fakes.program("kubectl", &script);
-        let [stdout, stderr] = printed(fakes.run(&["clean", "--dry-run"]), 2);
+        let cluster = json!({ "access": [], "environment": {}, "server": "https://here" });
+        let object = json!({
+            "cluster": cluster, "run": run, "namespace": "a", "kind": "pod", "name": "ours"
+        });
+        fakes.ledger(&json!({ "object": object }));
+        let [stdout, stderr] = printed(fakes.run(&["clean"]), 2);
         assert_tame(&stdout);
         assert_tame(&stderr);
         assert!(stderr.contains("is no name of a Kubernetes object"), "{stderr}");
         let given = fs::read_to_string(&log).unwrap();
-        assert!(!given.contains(name), "{given}");
+        assert!(given.contains("get pods") && !given.contains(name), "{given}");
     }
 }
 
 #[test]
 fn a_clean_up_shows_containers_and_folders_escaped_and_in_one_line() {
     let fakes = Fakes::new();
-    let folder = format!("{VOLUME_PREFIX}{HOSTILE}\nhost: removed all");
-    let volume = fakes.folder.path().join(&folder);
-    fs::create_dir(&volume).unwrap();
-    let remains = Remains { owner: gone(), text: "text".to_owned(), keys: vec![] };
-    remains.write(&volume).unwrap();
-    let name = fakes.print("name", &format!("{HOSTILE} another-boot/1/2/3"));
-    let script =
-        format!("case \"$1\" in version) ;; ps) echo 1f;; inspect) {name};; *) exit 0;; esac");
-    let fakes = fakes.program("docker", &script);
-    let output = fakes.run(&["clean", "--dry-run"]);
-    let stdout = String::from_utf8(output.stdout).unwrap();
+    let folder = format!("{PREFIX}{HOSTILE}\nhost: removed all");
+    fs::create_dir(fakes.folder.path().join(&folder)).unwrap();
+    let line = fakes.print("line", &format!("1f\t{HOSTILE}\t{HOSTILE}\n"));
+    let fakes = fakes.program("docker", &format!("[ \"$1\" = ps ] && {line}"));
+    let [stdout, stderr] = printed(fakes.run(&["clean", "--dry-run"]), 0);
     assert_shown(&stdout);
-    assert_tame(&String::from_utf8(output.stderr).unwrap());
-    let folder = stdout.lines().find(|line| line.contains(VOLUME_PREFIX)).expect(&stdout);
+    assert_tame(&stderr);
+    let folder = stdout.lines().find(|line| line.contains(PREFIX)).expect(&stdout);
     assert!(folder.contains(SHOWN) && folder.contains("\\x0ahost: removed all"), "{folder}");
-    let container = stdout.lines().find(|line| line.contains("docker: container")).expect(&stdout);
+    let container = stdout.lines().find(|line| line.contains("left container")).expect(&stdout);
     assert!(container.contains(SHOWN), "{container}");
 }

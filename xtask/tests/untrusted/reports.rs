@@ -121,7 +121,7 @@ fn steps(plan: &Plan) -> Vec<StepResult> {
 
 fn report() -> Report {
     let rules = Rules::from(EngineKind::Podman.policy());
-    let plan = Plan::new(article::script(Key::DEFAULT, &[]), rules).unwrap();
+    let plan = Plan::new(article::script(Key::DEFAULT, &[], "fresh"), rules).unwrap();
     Report::new(engine(), HOSTILE.to_owned(), &plan, steps(&plan), Duration::ZERO)
 }
 

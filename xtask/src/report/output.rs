@@ -1,6 +1,7 @@
 //! Where a report goes.
 
 use std::fs::{File, OpenOptions, Permissions};
+use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -144,8 +145,11 @@ fn existing(file: File, path: &Path) -> Result<Target<'_>> {
             new.as_file().set_permissions(metadata.permissions())?;
             Ok(Target::Beside { file: new, path })
         }
-        // No new file can be created there: the old one is overwritten.
-        Err(_) => Ok(Target::Straight(file)),
+        // This user may write to the file, but not to its folder.
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            Ok(Target::Straight(file))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

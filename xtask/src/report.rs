@@ -11,10 +11,10 @@ use crate::engine::EngineInfo;
 use crate::invocation::command_line;
 use crate::observation::{Identity, Observation};
 use crate::plan::Plan;
-use crate::run::{StepResult, describe, namespaces};
+use crate::run::{describe, namespaces};
 use crate::script::{Conclusion, Place};
 use crate::untrusted::{Guard, Untrusted};
-use crate::verdict::{self, Verdict};
+use crate::verdict::{self, StepResult, Verdict};
 
 pub mod fleet;
 mod html;

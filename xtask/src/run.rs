@@ -12,7 +12,7 @@ use crate::observation::{Identity, Observation, State};
 use crate::parallel;
 use crate::plan::{Plan, Planned};
 use crate::script::{Action, Objects, Place};
-use crate::verdict::{Judge, Verdict};
+use crate::verdict::{Judge, StepResult, Verdict};
 
 /// What a run tells while it goes on.
 #[derive(Debug)]
@@ -21,17 +21,6 @@ pub enum Event<'a> {
     Started(&'a Planned),
     /// A step has been judged.
     Finished(&'a StepResult),
-}
-
-/// A step, what came of it and how it is judged.
-#[derive(Clone, Debug)]
-pub struct StepResult {
-    /// The step and what was predicted.
-    pub planned: Planned,
-    /// What was observed; `None` where the step was not carried out.
-    pub observed: Option<Observation>,
-    /// How the two compare.
-    pub verdict: Verdict,
 }
 
 /// Why a run ended before its last step.

@@ -9,7 +9,6 @@ use shm_core::{IpcNamespace, Key};
 
 use crate::observation::{Identity, Made, Observation, State};
 use crate::plan::Planned;
-use crate::run::StepResult;
 use crate::script::{Action, Conclusion, Evidence, Place, Script, Step};
 
 /// How a step or a conclusion came out.
@@ -70,6 +69,17 @@ impl Verdict {
     pub fn is_bad(&self) -> bool {
         matches!(self, Self::Fail(_) | Self::Unproven(_))
     }
+}
+
+/// A step, what came of it and how it is judged.
+#[derive(Clone, Debug)]
+pub struct StepResult {
+    /// The step and what was predicted.
+    pub planned: Planned,
+    /// What was observed; `None` where the step was not carried out.
+    pub observed: Option<Observation>,
+    /// How the two compare.
+    pub verdict: Verdict,
 }
 
 /// Judges the steps of one run in their order; it remembers which of the model's namespaces is

@@ -8,9 +8,8 @@ use xtask::matrix::grid::{CellResult, Outcome, Run, Sight};
 use xtask::matrix::judge;
 use xtask::observation::{Identity, Observation, State};
 use xtask::plan::Plan;
-use xtask::run::StepResult;
 use xtask::script::matrix::{Group, World, groups};
-use xtask::verdict::{Judge, Verdict};
+use xtask::verdict::{Judge, StepResult, Verdict};
 
 const TEXT: &str = "text";
 

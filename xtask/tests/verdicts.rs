@@ -10,9 +10,8 @@ use xtask::engine::{Policy, discover};
 use xtask::observation::{Identity, Made, Observation, State};
 use xtask::plan::Plan;
 use xtask::report::Report;
-use xtask::run::StepResult;
 use xtask::script::{Action, Container, article};
-use xtask::verdict::{Judge, Verdict};
+use xtask::verdict::{Judge, StepResult, Verdict};
 
 /// Judges a run that went as predicted, except for what `change` does to a step's observation.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {

@@ -8,8 +8,8 @@ use shm_core::Errno;
 use crate::engine::EngineInfo;
 use crate::observation::{Identity, Observation, State};
 use crate::quirk::Quirk;
-use crate::run::StepResult;
 use crate::script::matrix::Cell;
+use crate::verdict::StepResult;
 
 /// All cells of one engine.
 #[derive(Debug)]

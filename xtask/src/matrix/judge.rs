@@ -6,9 +6,8 @@ use crate::invocation::Transcript;
 use crate::observation::Identity;
 use crate::plan::Plan;
 use crate::quirk;
-use crate::run::StepResult;
 use crate::script::matrix::{Cell, Question};
-use crate::verdict::{self, Difference, Verdict};
+use crate::verdict::{self, Difference, StepResult, Verdict};
 
 /// What one run says of a cell.
 struct Answer {

@@ -6,9 +6,8 @@ use maud::{Markup, html};
 
 use super::page::page;
 use super::{ConclusionResult, Report, action, identities, printed, reason};
-use crate::run::StepResult;
 use crate::untrusted::Untrusted;
-use crate::verdict::Verdict;
+use crate::verdict::{StepResult, Verdict};
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{ConclusionResult, Report};
 use crate::engine::EngineInfo;
 use crate::observation::{Identity, Observation, State};
-use crate::run::StepResult;
 use crate::script::{Container, Place};
 use crate::untrusted::{Untrusted, json};
+use crate::verdict::StepResult;
 
 #[derive(Serialize)]
 struct Document<'a> {

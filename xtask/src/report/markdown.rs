@@ -5,7 +5,8 @@ use std::io::{self, Write};
 
 use super::{Report, command, printed, reason};
 use crate::observation::Observation;
-use crate::run::{StepResult, describe};
+use crate::run::describe;
+use crate::verdict::StepResult;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;

@@ -6,10 +6,9 @@ use anstyle::{AnsiColor, Style};
 
 use super::{ConclusionResult, Report, action, identities, printed, reason, time};
 use crate::observation::Observation;
-use crate::run::StepResult;
 use crate::script::Action;
 use crate::untrusted::Untrusted;
-use crate::verdict::Verdict;
+use crate::verdict::{StepResult, Verdict};
 
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

@@ -15,10 +15,9 @@ use xtask::plan::Plan;
 use xtask::report::fleet::{self, Fleet, NodeResult};
 use xtask::report::matrix::Matrix;
 use xtask::report::{Format, Report};
-use xtask::run::StepResult;
 use xtask::script::article;
 use xtask::script::matrix::{World, groups};
-use xtask::verdict::{Difference, Judge, Verdict};
+use xtask::verdict::{Difference, Judge, StepResult, Verdict};
 
 use crate::{HOSTILE, assert_tame};
 

@@ -8,8 +8,8 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 use super::Matrix;
 use crate::matrix::grid::{CellResult, Grid, Outcome};
 use crate::report::junit::{serialize, suite, transcript};
-use crate::run::StepResult;
 use crate::untrusted::Untrusted;
+use crate::verdict::StepResult;
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let mut document = quick_junit::Report::new("matrix");

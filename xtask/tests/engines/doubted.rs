@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
+use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
 use shm_core::{Key, Segment};
 
+use crate::leftovers::of_runs_that_are_gone;
 use crate::machine::{Engine, Wrappers, ensure, failed_steps};
 
 /// A lie, told by the pieces of a wrapper in which `$1` is the engine's command.
@@ -169,10 +171,32 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     trials.collect()
 }
 
+/// The containers that wrappers make for themselves. They carry the run's labels and are in no ledger, so that
+/// neither the run nor a clean removes them.
+struct Hidden<'a>(&'a Engine);
+
+impl Hidden<'_> {
+    fn names(&self) -> Result<Vec<String>, Failed> {
+        of_runs_that_are_gone(self.0)
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        for name in self.names().unwrap_or_default() {
+            let _ = Command::new(self.0.name).args(["rm", "--force", &name]).output();
+        }
+    }
+}
+
 fn doubted(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
+    let hidden = Hidden(engine);
     let wrappers = Wrappers::new().wrap(engine.name, &lie.pieces.join("\n"));
     let experiment = engine.experiment().with(&wrappers);
     let report = experiment.report(1)?;
+    let left = hidden.names()?;
+    let is_ours = |name: &String| name.ends_with("-A") || name.ends_with("-B");
+    ensure(!left.iter().any(is_ours), || format!("left: {left:?}"))?;
     let conclusions = report["conclusions"].as_array().unwrap();
     let conclusion = conclusions.iter().find(|it| it["id"] == lie.doubted).unwrap();
     ensure(["fail", "unproven"].map(|it| conclusion["verdict"] == it).contains(&true), || {

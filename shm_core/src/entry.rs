@@ -3,9 +3,9 @@
 //! Before `main`, the standard library looks up the stack's bounds (with glibc: by reading and
 //! scanning `/proc/self/maps`) for a handler that explains stack overflows. For a tool that lives
 //! for a millisecond that is over a quarter of all instructions and half of the system calls.
-//! [`entry_point!`](crate::entry_point) keeps what matters (no file becomes a standard descriptor that
-//! was closed) and leaves the rest out. A write past `RLIMIT_FSIZE` is an error. SIGPIPE keeps the action that it was started with, the default one as
-//! a rule: a closed pipe ends the program without a word, as it does every C program.
+//! [`entry_point!`](crate::entry_point) leaves this out, but still occupies standard descriptors that are
+//! closed. It ignores SIGXFSZ, so a write past `RLIMIT_FSIZE` is an error. It does not change SIGPIPE: by
+//! default a closed pipe ends the program without a message, as it does every C program.
 #![expect(unsafe_code, reason = "the C entry point; each block argues for itself")]
 
 pub mod arena;

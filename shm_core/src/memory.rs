@@ -1,5 +1,7 @@
 //! The three mechanisms behind one interface: a System V segment, a POSIX object, a file.
 
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -201,6 +203,32 @@ impl Memory {
             }
             Self::File(object) => object.read_at(offset, buffer),
         }
+    }
+
+    /// The start of the text, at most 4096 bytes. The kernel copies it, so a missing page of a segment is an
+    /// error and no SIGBUS. That is for segments that anybody may have made.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault) for a missing page.
+    pub fn text_start(&self) -> io::Result<Vec<u8>> {
+        const MOST: usize = 4096;
+        let mut bytes = vec![0; MOST];
+        let copied = match self {
+            Self::SysV(segment, attachment) => {
+                // A pipe takes as much without blocking, `pipe(7)`.
+                let (mut reader, writer) = io::pipe()?;
+                let range = 0..attachment.size().min(MOST);
+                let fault = |_| io::Error::other(crate::Error::Fault { id: segment.id() });
+                let written = attachment.write_to(range, writer.as_fd()).map_err(fault)?;
+                reader.read_exact(&mut bytes[..written])?;
+                written
+            }
+            Self::File(object) => object.read_at(0, &mut bytes).map_err(io::Error::other)?,
+        };
+        let length = memchr::memchr(0, &bytes[..copied]).unwrap_or(copied);
+        bytes.truncate(length);
+        Ok(bytes)
     }
 
     /// The text in it: its bytes up to the first NUL or its end.

@@ -90,7 +90,7 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
         Ok(false) => FAILED,
         Err(error) => {
             // With both outputs gone there is nobody left to tell.
-            let _ = writeln!(stderr, "the output failed: {error}");
+            let _ = writeln!(stderr, "standard output failed: {error}");
             FAILED
         }
     }

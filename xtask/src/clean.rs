@@ -20,8 +20,8 @@ mod processes;
 mod strangers;
 mod summary;
 
-/// Goes through the ledgers of runs that are gone, removes what they name and what carries the run's id, and
-/// says so on standard output. What looks like ours and is in no ledger is told and left.
+/// Reads the ledgers of runs that have ended, removes the things that they name and that carry the run's id,
+/// and prints each. Lists and leaves things that look like ours and are in no ledger.
 ///
 /// # Errors
 ///
@@ -56,7 +56,9 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     }
     strangers::tell(&named, interrupt, summary);
     if summary.lines().is_empty() && summary.failures().is_empty() {
-        summary.tell("nothing was left");
+        summary.tell(
+            "no ledger names anything that is left, and the engines that answer list nothing",
+        );
     }
     Ok(())
 }

@@ -22,8 +22,10 @@ mod usage;
 /// Shows what container engines do to shared memory.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
-#[command(after_help = "Exit status: 0 all as predicted; 1 something differs; 2 it could not be \
-                        carried out; 130 interrupted (128 + the signal's number).")]
+#[command(
+    after_help = "Exit status: 0 all as predicted; 1 something differs or is unproven; 2 the run \
+                        failed or was disturbed; 130 interrupted (128 + the signal's number)."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

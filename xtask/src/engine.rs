@@ -263,7 +263,7 @@ pub enum EngineError {
         /// The command and its answer.
         transcript: Transcript,
     },
-    /// What is to be made could not be written down, so it was not made.
+    /// The ledger could not be written, so the thing was not made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Cleaning up failed.
@@ -280,8 +280,8 @@ pub enum EngineError {
     },
     /// Somebody else uses the script's key on this host.
     #[error(
-        "the run was disturbed: {what}. It says nothing about the engine.\n\
-         next step: run it again, with a key that nobody else uses, such as --key {free}"
+        "the run was disturbed: {what}. There is no verdict on the engine.\n\
+         next step: run it again with a key that no other program uses, such as --key {free}"
     )]
     Disturbed {
         /// What was found, and whose it is.
@@ -318,7 +318,7 @@ pub enum EngineError {
     /// The script and the engine do not fit.
     #[error("{}", escaped(.0))]
     Script(String),
-    /// A name that somebody gave is none that may become an argument of a command.
+    /// A name is not valid, so it cannot become an argument of a command.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// A file of the project could not be read.

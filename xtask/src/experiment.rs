@@ -10,7 +10,7 @@ use crate::engine::{EngineError, EngineKind};
 use crate::exit_code::Exit;
 use crate::fleet;
 use crate::host;
-use crate::host_segment;
+use crate::host_segment::{self, Left};
 use crate::interrupt::Interrupt;
 use crate::labels::random_number;
 use crate::ledger::Ledger;
@@ -92,17 +92,22 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let duration = started.elapsed();
     progress.say("cleaning up");
     let cleaned = clean_up.now();
-    let stray = if is_elsewhere { None } else { host_segment::remove(&plan.script, &ledger) };
+    let stray =
+        if is_elsewhere { None } else { host_segment::remove(&plan.script, &steps, &ledger) };
     progress.end();
 
-    if let Some(note) = stray {
+    if let Some(Left::Removed(note) | Left::Stays(note)) = &stray {
         message(format_args!("note: {note}"));
     }
     if args.keep && kind != Some(EngineKind::Model) {
         message("note: the containers are left; cargo xtask clean removes them");
     }
     conclude(finished, cleaned, interrupt, args.keep)?;
-    let report = Report::new(engine.info().clone(), args.base.to_string(), &plan, steps, duration);
+    let (info, base) = (engine.info().clone(), args.base.to_string());
+    let mut report = Report::new(info, base, &plan, steps, duration);
+    if let Some(Left::Removed(_)) = stray {
+        report.contradict_host_isolation();
+    }
     output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }

@@ -1,7 +1,5 @@
 //! What a run must know of the host's own shared memory, and must leave there as it was.
 
-use std::io::Read;
-
 use anyhow::{Result, bail};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Errno, Failure, Key, Segment, Target, table};
@@ -86,11 +84,7 @@ pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
 /// The start of the text in it, if it is there and may be read.
 fn text_in(target: &Target) -> Option<Vec<u8>> {
     match target {
-        Target::Memory(address) => {
-            let mut text = Vec::new();
-            address.open().ok()?.text().take(64).read_to_end(&mut text).ok()?;
-            Some(text)
-        }
+        Target::Memory(address) => address.open().ok()?.text_start().ok(),
         Target::Carrier(carrier) => carrier.read_text().ok(),
     }
 }

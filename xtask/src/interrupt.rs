@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
@@ -27,6 +28,8 @@ impl Interrupt {
     ///
     /// Where the handlers cannot be installed.
     pub fn install() -> io::Result<Self> {
+        // A file that reaches its limit (`ulimit -f`) is an error then, and not the end of this program.
+        flag::register(SIGXFSZ, Arc::default())?;
         let interrupt = Self::default();
         let mut signals = Signals::new(heeded())?;
         let flag = interrupt.clone();

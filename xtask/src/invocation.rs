@@ -126,9 +126,8 @@ impl Invocation {
         }
     }
 
-    /// Has the ledger name the command's process before the command runs: it may make something, or stay,
-    /// after this program was killed. It carries the run's id in its environment, and has nothing on standard
-    /// input.
+    /// Adds the command's process to the ledger before the command runs, because it can outlive this program.
+    /// Its environment holds the run's id, and its standard input is empty.
     #[must_use]
     pub fn recorded(mut self, ledger: &Ledger, run: &RunId) -> Self {
         self.recorded = Some((ledger.clone(), run.clone()));

@@ -1,22 +1,23 @@
 //! The marks on what a run makes: the id of the run, and the place of its [ledger](crate::ledger).
 //!
-//! Marks are inherited by images and forged by anybody, so they prove nothing alone: a thing is removed
-//! where a ledger names it *and* it carries the run's id.
+//! Images inherit labels, and anybody can forge a mark. So a mark alone proves nothing: a thing is removed
+//! only if a ledger names it *and* it carries the run's id.
 
 use std::fmt;
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde::{Deserialize, Serialize};
 
-/// The label, on containers, pods and images, that holds the [`RunId`].
+/// The label of containers, pods and objects of a cluster that holds the [`RunId`].
 pub const RUN_LABEL: &str = "shm.experiment.run";
-/// The label, on containers and pods, that holds the path of the ledger that names them.
+/// The label of a script's containers and pods, and the annotation of objects of a cluster, that holds
+/// the path of the ledger.
 pub const LEDGER_LABEL: &str = "shm.experiment.ledger";
 /// The label, on every image that the Dockerfile makes, those in between included.
 pub const IMAGE_LABEL: &str = "shm.experiment.image";
 /// The label, on images that runs make for themselves, that holds the base.
 pub const BASE_LABEL: &str = "shm.experiment.base";
-/// The environment variable, of processes that a run starts, that holds the [`RunId`].
+/// The environment variable that holds the [`RunId`], in containers and in processes that a ledger names.
 pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
 
 /// The id of one run: 128 random bits, as 32 hexadecimal digits.

@@ -1,8 +1,8 @@
 //! The ledger: what a run of this program makes, written down before it is made.
 //!
 //! A command has one ledger, a file of its own that only its user may write. It is locked for as long as the
-//! command lives, so a ledger that can be locked belongs to a run that is gone. The file goes when all that it
-//! names is gone; what a killed run leaves behind, `cargo xtask clean` finds by its ledger and by nothing else.
+//! command lives, so a ledger that can be locked belongs to a run that has ended. The command removes the file
+//! when everything in it is gone. `cargo xtask clean` reads the ledgers of killed runs.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -28,7 +28,7 @@ struct State {
     file: Option<(PathBuf, File)>,
     /// All that is still there, as far as is known.
     entries: Vec<Entry>,
-    /// Whether the file names what is not in `entries` any more.
+    /// Whether the file has entries that were forgotten.
     outdated: bool,
 }
 

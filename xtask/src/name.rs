@@ -37,7 +37,7 @@ pub struct Name<G> {
 
 /// A text that is no name of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}: {rule}")]
+#[error("`{text}` is not a valid {what}: {rule}")]
 pub struct InvalidName {
     text: Untrusted,
     what: &'static str,
@@ -51,7 +51,7 @@ impl<G: Grammar> FromStr for Name<G> {
         if G::allows(text) {
             return Ok(Self { text: text.to_owned(), grammar: PhantomData });
         }
-        Err(InvalidName { text: text.into(), what: G::WHAT, rule: G::RULE })
+        Err(InvalidName { text: Untrusted::line(text), what: G::WHAT, rule: G::RULE })
     }
 }
 
@@ -105,28 +105,28 @@ macro_rules! grammar {
 grammar! {
     /// Names of Kubernetes namespaces and of containers in pods (RFC 1123).
     Label, "name of a namespace or a container",
-    "it takes 1 to 63 of a-z, 0-9 and -, with a letter or a digit at both ends",
+    "use 1 to 63 characters a-z, 0-9 and -, and a letter or a digit at both ends",
     |text| text.len() <= 63 && is_label(text)
 }
 
 grammar! {
     /// Names of other objects of Kubernetes, such as pods and nodes (RFC 1123).
     Subdomain, "name of a Kubernetes object",
-    "it takes 1 to 253 of a-z, 0-9, - and ., with a letter or a digit at both ends of each part",
+    "use 1 to 253 characters a-z, 0-9, - and ., and a letter or a digit at both ends of each part",
     |text| text.len() <= 253 && text.split('.').all(is_label)
 }
 
 grammar! {
     /// Names of contexts of kubectl, which may hold anything that can be printed.
     Context, "name of a context",
-    "it takes characters that can be printed, and no dash at its start",
+    "use printable characters, and no dash at the start",
     |text| starts_well(text) && escape_line(text.as_bytes()) == text
 }
 
 grammar! {
     /// Names and paths of OCI runtimes.
     Runtime, "name of a runtime",
-    "it takes 1 to 255 of letters, digits and ._-+/, and no dash at its start",
+    "use 1 to 255 letters, digits and ._-+/, and no dash at the start",
     |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+/".contains(&byte);
         starts_well(text) && text.len() <= 255 && text.bytes().all(allowed)
@@ -135,7 +135,7 @@ grammar! {
 
 grammar! {
     /// Ids of containers and pods, in docker's and podman's listings.
-    Id, "id of a container", "it takes 1 to 64 hexadecimal digits",
+    Id, "id of a container", "use 1 to 64 hexadecimal digits",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
@@ -194,6 +194,6 @@ mod tests {
     #[test]
     fn a_text_that_is_no_name_is_named_escaped() {
         let error = "a\x1b[2J".parse::<Name<Label>>().unwrap_err().to_string();
-        assert!(error.starts_with("`a\\x1b[2J` is no name of a namespace"), "{error}");
+        assert!(error.starts_with("`a\\x1b[2J` is not a valid name of a namespace"), "{error}");
     }
 }

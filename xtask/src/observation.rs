@@ -161,8 +161,8 @@ impl Observation {
         lines.find(|line| line.windows(MARK.len()).any(|it| it == MARK)).unwrap_or_default()
     }
 
-    /// The namespace that the tool names which did `action`: a control's writer in its JSON, a reader
-    /// that found nothing in its `cause:`. Other tools name none.
+    /// Returns the namespace that the step's process printed: a control's writer in its JSON, a reader that
+    /// found nothing in its `cause:`. `None` for other actions.
     #[must_use]
     pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
         match action {
@@ -182,8 +182,8 @@ impl Observation {
         }
     }
 
-    /// The namespace in which `action` was done: by the word of its own process, where that gives an
-    /// id, and else as the engine tells it.
+    /// Returns the namespace of `action`: the one that its process printed, if that has an id; otherwise
+    /// the one that the engine names.
     #[must_use]
     pub fn identity(&self, action: &Action) -> Option<Identity> {
         let reported = self.reported(action).and_then(ReportedNamespace::identity);

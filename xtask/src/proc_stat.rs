@@ -9,6 +9,8 @@ pub(crate) struct ProcStat {
     pub(crate) parent: u32,
     /// When it was started, in clock ticks after boot.
     pub(crate) started: u64,
+    /// Whether it has not ended; one that has is there until its parent asks for it.
+    pub(crate) runs: bool,
 }
 
 impl ProcStat {
@@ -18,8 +20,9 @@ impl ProcStat {
         // The second field is the program's name in parentheses and may hold anything.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
-        let parent = fields.nth(1)?.parse().ok()?;
-        Some(Self { parent, started: fields.nth(17)?.parse().ok()? })
+        let runs = !matches!(fields.next()?, "Z" | "X");
+        let parent = fields.next()?.parse().ok()?;
+        Some(Self { parent, started: fields.nth(17)?.parse().ok()?, runs })
     }
 }
 

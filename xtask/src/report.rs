@@ -12,9 +12,9 @@ use crate::invocation::command_line;
 use crate::observation::{Identity, Observation};
 use crate::plan::Plan;
 use crate::run::{describe, namespaces};
-use crate::script::{Conclusion, Place};
+use crate::script::{Conclusion, Place, article};
 use crate::untrusted::{Guard, Untrusted};
-use crate::verdict::{self, StepResult, Verdict};
+use crate::verdict::{self, Difference, StepResult, Verdict};
 
 pub mod fleet;
 mod html;
@@ -98,6 +98,21 @@ impl Report {
         let conclusions = plan.script.conclusions.iter().map(conclude).collect();
         let (script, key) = (plan.script.name.clone(), plan.script.objects.key);
         Self { engine, base: base.into(), script, key, duration, steps, conclusions }
+    }
+
+    /// Has the conclusion about the host fail: the run has made a segment there.
+    pub fn contradict_host_isolation(&mut self) {
+        let is_about_the_host =
+            |it: &&mut ConclusionResult| it.conclusion.id == article::HOST_ISOLATED;
+        if let Some(it) = self.conclusions.iter_mut().find(is_about_the_host)
+            && !it.verdict.is_bad()
+        {
+            it.verdict = Verdict::Fail(Difference {
+                what: "segment on the host",
+                predicted: "none".to_owned(),
+                observed: "one that the run has made".to_owned(),
+            });
+        }
     }
 
     fn verdicts(&self) -> impl Iterator<Item = &Verdict> {

@@ -64,7 +64,8 @@ pub fn run(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<(), Aborted> {
     let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
-    let _removed_in_the_end = HostControls(plan);
+    let is_host = engine.is_on_this_host() && engine.info().name != EngineKind::Model;
+    let _removed_at_the_end = is_host.then_some(HostControls(plan));
     let mut judge = Judge::new(plan.script.objects.key, host);
     for stage in &plan.stages {
         for planned in stage {
@@ -94,7 +95,8 @@ pub fn run(
                     (Some(Observation { namespace, ..observed }), verdict)
                 }
             };
-            if let Some(cause) = disturbance(plan, planned, observed.as_ref(), &verdict, engine) {
+            let judged = (planned, observed.as_ref(), &verdict);
+            if let Some(cause) = disturbance(plan, results, judged, engine) {
                 return Err(Aborted::at(planned, engine, cause));
             }
             let result = StepResult { planned: planned.clone(), observed, verdict };
@@ -113,9 +115,8 @@ pub fn run(
 /// Whether somebody else's segment has the script's key on the host, and made a step there differ.
 fn disturbance(
     plan: &Plan,
-    planned: &Planned,
-    observed: Option<&Observation>,
-    verdict: &Verdict,
+    before: &[StepResult],
+    (planned, observed, verdict): (&Planned, Option<&Observation>, &Verdict),
     engine: &dyn Engine,
 ) -> Option<EngineError> {
     let is_on_host = planned.step.place == Place::Host && engine.is_on_this_host();
@@ -123,7 +124,7 @@ fn disturbance(
     let may = is_on_host && differs && planned.step.action.uses_segments();
     observed
         .filter(|_| may)
-        .and_then(|it| host_segment::disturbance(&plan.script, &planned.step, it))
+        .and_then(|it| host_segment::disturbance(&plan.script, before, &planned.step, it))
 }
 
 /// Removes what the controls of a plan wrote on this host, however the run ends.

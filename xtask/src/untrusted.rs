@@ -1,9 +1,9 @@
 //! Text that others wrote: engines, containers, paths, the environment, other users of the machine.
 //!
-//! It can hold what a terminal obeys, or what makes a line read otherwise than it is. So it is a type of
-//! its own, and only an escaping [`Display`](fmt::Display) gets out of it. What decides by such a text asks
-//! it by narrow methods. [`Guard`] and [`shm_core::text::Escaped`] are the last line of defence, around the
-//! writers of reports and of standard error.
+//! It can hold control sequences for a terminal, or characters that make a line look different from its
+//! content. So it has a type of its own, whose [`Display`](fmt::Display) escapes it. Code tests such a text
+//! by narrow methods. [`Guard`] and [`shm_core::text::Escaped`], around the writers of reports and of
+//! standard error, escape once more.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use shm_core::text::{escape, escape_line};
 
 pub mod json;
@@ -19,15 +19,30 @@ pub mod json;
 /// A text that others wrote. It is printed with escapes in place of all that could drive a terminal.
 ///
 /// Serialized it is the text as it is: the writers of [`json`] escape what JSON itself lets through.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
+
+impl<'de> Deserialize<'de> for Untrusted {
+    /// Values of JSON are names, versions and reasons, which have no lines.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::line(&text))
+    }
+}
 
 impl Untrusted {
     /// A path. Messages have it in one line: its line breaks and tabs are escaped too.
     #[must_use]
     pub fn path(path: &Path) -> Self {
         Self(escape_line(path.as_os_str().as_bytes()))
+    }
+
+    /// A text that is one line: its line breaks and tabs are escaped too, for what follows would look like a
+    /// line of our own.
+    #[must_use]
+    pub fn line(text: &str) -> Self {
+        let escaped = text.replace('\n', "\\x0a").replace('\r', "\\x0d");
+        Self(escaped.replace('\t', "\\x09"))
     }
 
     /// Whether there is nothing in it.

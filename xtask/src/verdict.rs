@@ -199,7 +199,7 @@ impl Judge {
     }
 }
 
-/// Whether the process names another namespace than the engine does, or a control's writer none.
+/// Returns a difference if process and engine name different namespaces, or a control's writer names none.
 fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference> {
     let engines = match &observed.namespace {
         Some(Identity::Kernel(namespace)) => Some(namespace),
@@ -211,8 +211,8 @@ fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference
     match (observed.reported(action), engines) {
         (Some(own), Some(engines)) if !own.matches(engines) => Some(Difference {
             what,
-            predicted: format!("that of {place}, {engines} by the engine's word"),
-            observed: format!("{own} by the word of the process in it"),
+            predicted: format!("that of {place}, {engines} according to the engine"),
+            observed: format!("{own} according to the process"),
         }),
         (None, _) if matches!(action, Action::Control(..)) && observed.exit_code == Some(0) => {
             let predicted = format!("named by the writer in {place}");
@@ -275,8 +275,7 @@ pub fn holds<'a>(
     pieces.iter().all(Option::is_some).then_some(true)
 }
 
-/// Why the evidence of a conclusion proves nothing, though it shows what was predicted; `None` where it
-/// proves the conclusion.
+/// Returns why the evidence does not prove a conclusion that is as predicted; `None` if it does.
 ///
 /// Each piece must be of a step that is as predicted, in a namespace that is known. Nothing counts as
 /// absent without a control.
@@ -311,6 +310,9 @@ pub fn doubt(result: &StepResult) -> Option<String> {
     if result.verdict.is_bad() {
         let why = result.verdict.reason().unwrap_or_default();
         return Some(format!("step {id}{of} is not as predicted: {why}"));
+    }
+    if let Verdict::Skip(why) = &result.verdict {
+        return Some(format!("step {id}{of} was not carried out: {why}"));
     }
     match &result.observed.as_ref()?.namespace {
         Some(Identity::Unknown(why)) => Some(format!(

@@ -94,8 +94,8 @@ pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Empties a folder with few descriptors, however deep it is: what is in a folder below it is first brought
-/// up. No link is followed, and nothing is removed from another file system.
+/// Empties a folder of any depth with a few descriptors: it moves each nested folder up before it removes it.
+/// Follows no link.
 fn remove_all_in(path: &Path) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top = openat(CWD, path, flags, Mode::empty())?;

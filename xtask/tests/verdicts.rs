@@ -289,7 +289,7 @@ fn a_process_that_names_another_namespace_than_the_engine_fails_the_step() {
     else {
         panic!()
     };
-    assert!(difference.predicted.ends_with("id 104 by the engine's word"), "{difference}");
+    assert!(difference.predicted.ends_with("id 104 according to the engine"), "{difference}");
     assert!(difference.observed.contains("id 103"), "{difference}");
 }
 

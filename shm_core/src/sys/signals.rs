@@ -1,4 +1,4 @@
-//! Signals: those that are waited for, and those that end a program without a word.
+//! Signals that a program waits for, and signals that would end it without a message.
 
 use std::mem::MaybeUninit;
 use std::ptr;

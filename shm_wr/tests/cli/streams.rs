@@ -61,7 +61,7 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
         let script = format!("exec \"$0\" \"$@\" {output}");
         for form in [&["x"][..], &["x", "--json"], &["x", "--checksum"], &["--remove"]] {
             let arguments = [&["--key", &key][..], form].concat();
-            let said = starts_with(format!("the output failed: {reason}"));
+            let said = starts_with(format!("standard output failed: {reason}"));
             shell(&script, &arguments).assert().code(255).stderr(said);
         }
         for asked in ["--help", "--version"] {

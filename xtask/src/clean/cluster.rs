@@ -61,8 +61,8 @@ impl Part<'_> {
         if now != *server {
             let variables: Vec<_> = environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
             bail!(
-                "kubectl finds the cluster at {now}, and what is left is at {server}; next step: {} \
-                 cargo xtask clean",
+                "kubectl uses the API server {now}, but the ledger names {server}; next step: make \
+                 kubectl use that server again, then {} cargo xtask clean",
                 variables.join(" ")
             );
         }
@@ -78,7 +78,7 @@ impl Part<'_> {
         }
         for entry in &self.entries {
             let Entry::NodeMemory { pod, left, .. } = entry else { continue };
-            // While the pod is there that sees the node.
+            // This needs the pod that shares the node's namespace, so it comes before the pods' removal.
             if present.names().any(|name| name == format!("pod/{pod}")) {
                 match leftovers::remove_all(&client, pod, left) {
                     Ok(0) => {}

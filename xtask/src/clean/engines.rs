@@ -46,9 +46,9 @@ pub(super) fn is_the_same(engine: &EngineAt, interrupt: &Interrupt) -> Result<()
     if now == engine.identity {
         return Ok(());
     }
-    let why = format!("it is {now}, and what is left is on {}", engine.identity);
-    let next_step = "have the client talk to that one (DOCKER_HOST, its context), then cargo \
-                     xtask clean";
+    let why = format!("it reaches engine {now}, but the ledger names engine {}", engine.identity);
+    let next_step = "make the client reach that engine with the settings of the run (such as its \
+                     current context), then cargo xtask clean";
     let (kind, why) = (engine.kind, why.into());
     Err(EngineError::Unusable { kind, why, next_step: next_step.to_owned() })
 }

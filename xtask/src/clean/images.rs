@@ -1,4 +1,4 @@
-//! Images that runs have built, and that no checkout uses any more.
+//! Images that runs have built, and that are not those of their checkouts any more.
 
 use super::engines::is_the_same;
 use super::summary::Summary;

@@ -15,7 +15,7 @@ use crate::proc_stat::ProcStat;
 
 /// What became of a process that a ledger names.
 enum Look {
-    /// It has ended. Its id may be another process's by now.
+    /// It has ended, or the process that has its id now is not the run's.
     Gone,
     /// It runs, and this is a descriptor of it.
     Ours(OwnedFd),
@@ -67,9 +67,12 @@ pub(super) fn left(entries: &[Entry]) -> Vec<Entry> {
 /// Looks at a process: it is the run's where its start, its user and its environment say so.
 fn look(run: &RunId, pid: u32, started: u64) -> Look {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(raw) = raw else { return Look::Gone };
     // Opened before it is looked at: what is signalled is what was seen, whatever gets its id.
-    let Some(Ok(process)) = raw.map(|it| pidfd_open(it, PidfdFlags::empty())) else {
-        return Look::Gone;
+    let process = match pidfd_open(raw, PidfdFlags::empty()) {
+        Ok(process) => process,
+        Err(Errno::SRCH) => return Look::Gone,
+        Err(error) => return Look::Hidden(error.into()),
     };
     let folder = format!("/proc/{pid}");
     let same_start = ProcStat::of(pid).is_some_and(|stat| stat.started == started);

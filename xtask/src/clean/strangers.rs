@@ -27,7 +27,8 @@ pub(super) fn tell(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary
     namespaces(named, interrupt, summary);
 }
 
-/// The lines that a command prints, split at tabs; none where it fails: there is no such engine.
+/// Returns the lines that a command prints, split at tabs. Returns none where the command fails: the
+/// engine may be missing, down or slow.
 fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<Untrusted>> {
     let asked = Invocation::new(program, args.iter().copied()).timeout(ANSWERS_WITHIN);
     match asked.run(interrupt) {
@@ -68,7 +69,8 @@ impl Engine<'_> {
                 let (program, none) = (self.program, Untrusted::from("none"));
                 let ledger = ledger.first().unwrap_or(&none);
                 summary.tell(format_args!(
-                    "{program}: left container {name}, which is labelled as ours and in no ledger here\n  \
+                    "{program}: left container {name}: it has our label, but no ledger of this user names it; \
+                     a run that goes on may use it\n  \
                      its own ledger: {ledger}\n  to remove it: {program} rm --force --volumes {id}"
                 ));
             }
@@ -93,10 +95,9 @@ impl Engine<'_> {
         }
         if !ids.is_empty() {
             let (program, count) = (self.program, ids.len());
-            let (images, them) =
-                if count == 1 { ("image, which is", "it") } else { ("images, which are", "them") };
+            let (images, them) = if count == 1 { ("image", "it") } else { ("images", "them") };
             summary.tell(format_args!(
-                "{program}: left {count} {images} labelled as ours and in no ledger here\n  \
+                "{program}: left {count} {images} with our label that no ledger of this user names\n  \
                  to remove {them}: {program} image rm {}",
                 ids.join(" ")
             ));
@@ -112,7 +113,7 @@ fn folders(named: &[Entry], summary: &mut Summary) {
         if looks_like_one && !named.iter().any(is_named) {
             let path = Untrusted::path(&path);
             summary.tell(format_args!(
-                "host: left {path}, which has a name like ours and is in no ledger here"
+                "host: left {path}: its name is like ours, but no ledger of this user names it"
             ));
         }
     }
@@ -128,7 +129,8 @@ fn namespaces(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
             |it: &Entry| matches!(it, Entry::Object { namespace, .. } if *namespace == *name);
         if !named.iter().any(is_named) {
             summary.tell(format_args!(
-                "kubernetes: left namespace {name}, which is labelled as ours and in no ledger here\n  \
+                "kubernetes: left namespace {name}: it has our label, but no ledger of this user names it; \
+                 a run that goes on may use it\n  \
                  to remove it: kubectl delete namespace {name}"
             ));
         }

@@ -10,7 +10,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// With `dry_run` nothing is done, and told what would be.
+    /// With `dry_run`, removals are only printed.
     pub(super) fn new(dry_run: bool) -> Self {
         Self { dry_run, lines: Vec::new(), failures: Vec::new() }
     }
@@ -20,7 +20,7 @@ impl Summary {
         self.dry_run
     }
 
-    /// Removes a thing and tells it; says whether it is gone. Nothing is removed in a dry run.
+    /// Removes a thing and records that. Returns whether it is gone; `false` in a dry run.
     pub(super) fn remove<E: Display>(
         &mut self,
         place: &str,

@@ -1,4 +1,4 @@
-//! What is said of a wrong command line. It quotes what was typed, which somebody may have pasted.
+//! Error messages for a wrong command line. They quote arguments, which can hold control characters.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ impl Cli {
     ///
     /// # Errors
     ///
-    /// With the exit status to end by, where it asks for help or is wrong; that has been said then.
+    /// The exit status, after the help or the error was printed.
     pub fn from_command_line() -> Result<Self, ExitCode> {
         Self::try_parse().map_err(|error| {
             let status = u8::try_from(error.exit_code()).unwrap_or(2);

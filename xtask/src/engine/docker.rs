@@ -19,6 +19,7 @@ use crate::invocation::Transcript;
 use crate::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::ledger::{EngineAt, Entry};
 use crate::observation::{Identity, Observation, State};
+use crate::proc_stat::ProcStat;
 use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharing, Step};
 
 pub(crate) mod client;
@@ -66,6 +67,8 @@ struct Known {
     is_sandbox: bool,
     /// Its namespace since its last start, where that was looked at.
     namespace: Option<Identity>,
+    /// Its process since its last start, where that is on this machine, with its start.
+    process: Option<(u32, ProcStat)>,
 }
 
 impl Docker {
@@ -232,7 +235,8 @@ impl Docker {
                 }
             },
         };
-        if let Some(why) = inability::of(&observation) {
+        // What a command in a container prints is not the engine's word.
+        if let Some(why) = inability::of(&observation).filter(|_| is_of_engine(action)) {
             return Ok(Answer::Skipped(why));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
@@ -312,6 +316,11 @@ impl Docker {
     fn know<T>(&self, container: Container, access: impl FnOnce(&mut Known) -> T) -> T {
         self.with_containers(|all| access(all.entry(container).or_default()))
     }
+}
+
+/// Whether the engine itself does it, and not a command in a container.
+fn is_of_engine(action: &Action) -> bool {
+    matches!(action, Action::Run(_)) || verb(action).is_some()
 }
 
 /// The engine's command for a change of a container that exists.

@@ -84,7 +84,7 @@ impl Image {
         }
     }
 
-    /// Makes the image where the engine does not have it, and has the ledger name it then; the answer is that of the last command.
+    /// Builds the image if the engine does not have it, and adds it to the ledger. Returns the last command.
     ///
     /// # Errors
     ///
@@ -159,14 +159,15 @@ fn hexadecimal(byte: u8) -> [char; 2] {
     [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
-/// Reads a regular file; what another user has put in its place neither holds this program nor fills it.
+/// Reads a regular file of at most [`MOST_BYTES`]. Refuses FIFOs, devices and links, which could block this
+/// program or fill its memory.
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
     let open = || {
         let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
         let file = File::options().read(true).custom_flags(flags).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > MOST_BYTES {
-            return Err(io::Error::other("it is no regular file of a tool's size"));
+            return Err(io::Error::other("it is not a regular file of at most 64 MiB"));
         }
         let mut bytes = Vec::new();
         file.take(MOST_BYTES).read_to_end(&mut bytes).map(|_| bytes)

@@ -195,8 +195,8 @@ impl Kubernetes {
         self.see_the_node(Some(left)).map(|_| ())
     }
 
-    /// Makes the pod that sees what the node sees, unless it is there; says why there can be none.
-    /// By that pod `left` can be removed, which is what this program leaves on the node where it is killed.
+    /// Makes the pod that shares the node's IPC namespace, unless it exists. Returns the reason if the cluster
+    /// refuses it. If this program is killed, `clean` uses this pod to remove `left` from the node.
     fn see_the_node(&self, left: Option<&LeftoverManifest>) -> Result<Option<String>, EngineError> {
         let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
         let (there, blind) = self.know(|it| (it.pod_of(HOST).is_some(), it.blind.clone()));

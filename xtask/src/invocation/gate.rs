@@ -31,7 +31,7 @@ impl Gate {
 
     pub(super) fn open(mut self) -> io::Result<()> {
         match self.0.write_all(b"\n") {
-            // It has ended already, and how is told by its status.
+            // The process has ended; its status says how.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             answer => answer,
         }
@@ -48,7 +48,7 @@ pub(super) struct Named {
 impl Named {
     /// Has the ledger name a process that waits.
     pub(super) fn record(ledger: &Ledger, run: &RunId, pid: u32) -> Result<Self, LedgerError> {
-        // One that has ended already is found by nobody.
+        // 0 matches no process: this one has ended already.
         let started = ProcStat::of(pid).map_or(0, |stat| stat.started);
         let entry = Entry::Process { run: run.clone(), pid, started };
         ledger.record(entry.clone())?;

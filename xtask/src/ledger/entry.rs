@@ -55,7 +55,8 @@ pub enum Entry {
         /// When it was started, in clock ticks after boot: no other process of this id has the same.
         started: u64,
     },
-    /// What containers in the host's IPC namespace, or with the host's `/dev/shm`, may leave there.
+    /// Objects that a run may leave on the host: those of containers that share the host's IPC namespace
+    /// or `/dev/shm`, and those of controls on the host.
     Memory(LeftoverManifest),
     /// A folder whose name ends in the run's id.
     Folder {
@@ -72,7 +73,7 @@ pub enum Entry {
         run: RunId,
         /// The namespace that it is in; of a namespace, itself.
         namespace: String,
-        /// Its kind, as kubectl's plural.
+        /// Its kind in lower case, such as `pod` or `deployment`.
         kind: String,
         /// Its name.
         name: String,

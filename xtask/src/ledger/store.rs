@@ -25,13 +25,11 @@ const SUFFIX: &str = ".jsonl";
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// There is no place for it.
-    #[error(
-        "there is no folder for the record of what a run makes\nnext step: set HOME or XDG_STATE_HOME"
-    )]
+    #[error("there is no folder for ledgers\nnext step: set HOME or XDG_STATE_HOME")]
     NoHome,
-    /// The folder is another user's, or others may write there.
+    /// The folder or file is a symbolic link, belongs to another user, or is writable for others.
     #[error(
-        "{} holds the record of what a run makes, and {why}: it proves nothing\nnext step: have it belong to you alone, or set XDG_STATE_HOME to a folder of your own",
+        "the ledger or its folder, {}, {why}, so it is not used\nnext step: make it yours alone (chown, chmod go-w), or set XDG_STATE_HOME to a folder of your own",
         Untrusted::path(path)
     )]
     NotPrivate {
@@ -42,7 +40,7 @@ pub enum LedgerError {
     },
     /// The system refuses.
     #[error(
-        "the record of what a run makes, {}: {source}\nnext step: have room and rights there, or set XDG_STATE_HOME to another folder",
+        "the ledger or its folder, {}, cannot be used: {source}\nnext step: make room or allow access there, or set XDG_STATE_HOME to another folder",
         Untrusted::path(path)
     )]
     Io {
@@ -53,7 +51,7 @@ pub enum LedgerError {
     },
     /// It is no ledger of this version.
     #[error(
-        "{} is no record that this version can read: {why}\nnext step: look at it, and remove it where it is of no use",
+        "this version cannot read the ledger {}: {why}\nnext step: look at the file, and remove it if you do not need it",
         Untrusted::path(path)
     )]
     Unreadable {
@@ -111,7 +109,7 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
     }
 }
 
-/// Adds a line, in one call: a line that is not whole was never acted upon.
+/// Appends a line. The caller makes the thing only after the whole line is written.
 pub(super) fn append(
     path: &Path,
     file: &mut File,
@@ -228,7 +226,7 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     let metadata = file.metadata().map_err(io)?;
     let unreadable = |why: String| LedgerError::Unreadable { path: path.to_owned(), why };
     if !metadata.is_file() {
-        return Err(unreadable("it is no regular file".to_owned()));
+        return Err(unreadable("it is not a regular file".to_owned()));
     }
     demand_private(path, &metadata)?;
     let is_past = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
@@ -273,7 +271,7 @@ fn demand_private(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
     } else if owner != geteuid().as_raw() {
         format!("belongs to user {owner}")
     } else if mode & 0o022 != 0 {
-        format!("others may write there (mode {:04o})", mode & 0o7777)
+        format!("is writable for others (mode {:04o})", mode & 0o7777)
     } else {
         return Ok(());
     };

@@ -9,7 +9,7 @@ pub enum Image {}
 
 impl Grammar for Image {
     const WHAT: &'static str = "name of an image";
-    const RULE: &'static str = "it reads [HOST[:PORT]/]PATH[:TAG][@ALGORITHM:DIGEST]";
+    const RULE: &'static str = "use the form [HOST[:PORT]/]PATH[:TAG][@ALGORITHM:DIGEST]";
 
     fn allows(text: &str) -> bool {
         let (text, digest) = split(text, '@');

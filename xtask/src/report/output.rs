@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
 use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
@@ -29,9 +30,10 @@ pub fn check(output: Option<&Path>) -> Result<()> {
     target(path).map(drop).with_context(|| place(path))
 }
 
-/// Writes a report to a file without colour, or to standard output, with it on a terminal. An
-/// existing file that this user owns is replaced by the complete report or stays as it was, where a
-/// new file can be created beside it.
+/// Writes a report: to a file without colour, or to standard output, in colour on a terminal.
+///
+/// An existing file is replaced once the new report is complete. It is overwritten in place if it belongs
+/// to another user, has several hard links, is reached by a link, or is in a folder that cannot be written.
 ///
 /// # Errors
 ///
@@ -44,6 +46,7 @@ pub fn write(
         Some(path) => match target(path).with_context(|| place(path))? {
             Target::Beside { file, path } => beside(file, path, report),
             Target::Straight(file) => straight(file, report),
+            Target::Open(file) => write_plain(file, report),
         },
         None => report(&mut anstream::AutoStream::auto(io::stdout())),
     };
@@ -67,8 +70,13 @@ fn beside(
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     write_plain(file.as_file().try_clone()?, report)?;
-    file.persist(path)?;
-    Ok(())
+    let Err(error) = file.persist(path) else { return Ok(()) };
+    // What is mounted at the path, as a file that a container was given, cannot be replaced.
+    if error.error.raw_os_error() != Some(Errno::BUSY.raw_os_error()) {
+        return Err(error.error);
+    }
+    let mut mounted = OpenOptions::new().write(true).truncate(true).open(path)?;
+    io::copy(&mut error.file.reopen()?, &mut mounted).map(drop)
 }
 
 fn straight(file: File, report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -91,12 +99,18 @@ fn write_plain(
 enum Target<'a> {
     /// A new file, which replaces the one at `path` when it is complete.
     Beside { file: NamedTempFile, path: &'a Path },
-    /// An existing file, pipe, terminal or `/dev/null`.
+    /// A file to be overwritten in place, a pipe, a terminal or `/dev/null`.
     Straight(File),
+    /// Standard output by its path.
+    Open(File),
 }
 
 /// Opens the destination of a report, and leaves its content as it is.
 fn target(path: &Path) -> Result<Target<'_>> {
+    if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|it| path == Path::new(it)) {
+        // Opened by its path it would lose where it stands, and what `>>` wrote to.
+        return Ok(Target::Open(io::stdout().as_fd().try_clone_to_owned()?.into()));
+    }
     // Opening neither waits for the reader of a FIFO nor takes a controlling terminal.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits())?;
@@ -141,6 +155,7 @@ fn existing(file: File, path: &Path) -> Result<Target<'_>> {
         return Ok(Target::Straight(file));
     }
     match new_file(path) {
+        Ok(new) if new.as_file().metadata()?.gid() != metadata.gid() => Ok(Target::Straight(file)),
         Ok(new) => {
             new.as_file().set_permissions(metadata.permissions())?;
             Ok(Target::Beside { file: new, path })

@@ -18,6 +18,9 @@ const B: Container = CONTAINERS[1];
 const POD_OF_A: &[Pod] = &[Pod { name: Container("pod-A"), containers: &[Member::main(A)] }];
 const POD_OF_B: &[Pod] = &[Pod { name: Container("pod-B"), containers: &[Member::main(B)] }];
 
+/// The id of the conclusion about the host.
+pub const HOST_ISOLATED: &str = "host_isolated";
+
 /// What is written in A.
 pub const TEXT_OF_A: &str = "hello_world";
 /// What is written in B.
@@ -27,7 +30,7 @@ const PREPARATION: &str = "Preparation";
 const USE: &str = "Shared memory in one container";
 const ISOLATION: &str = "(1) Is it isolated between containers?";
 const HOST: &str = "(2) Can the host see it?";
-const CONTROLS: &str = "Controls: where nothing was found there can be something";
+const CONTROLS: &str = "Controls: every reader that found nothing can find a segment";
 const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
 const POD_RECREATION: &str = "(3b) Does it survive that the pod is deleted and made again?";
@@ -52,8 +55,8 @@ pub const CONTAINERS: [Container; 64] = [
 /// The article's steps, with every segment under `key`. It has two containers; those of `more` each
 /// get a text of their own besides, and go through the same.
 ///
-/// Where nothing is found, a text is written and read back that starts with `fresh`, a word that no
-/// run before had: an answer from before has another.
+/// Each control writes a text that starts with `fresh` and reads it back. `fresh` is a new random word, so
+/// that a replayed answer differs.
 #[must_use]
 pub fn script(key: Key, more: &[Container], fresh: &str) -> Script {
     let start = |it: Container| (it, Place::In(it), Run(Sharing::Default.into()));
@@ -113,7 +116,7 @@ fn two_containers(fresh: &str) -> Vec<Stage> {
     // Not beside a read of the same segment: a list would show it as attached.
     let a_read = step("a-read", USE, Place::In(A), READ);
     let before = [("b-list-before", B, List), ("b-read-before", B, READ)].map(step_b);
-    // The article's texts are known beforehand, so that their readers' answers are too; this one is not.
+    // An engine can guess the answers to the article's texts, but not to this one.
     let fresh_in_a = Action::Control(Mechanism::Sysv, format!("{fresh}_a"));
     let [control, read_back] = controls(ISOLATION, &[Place::In(B)], "before", fresh);
     vec![
@@ -130,8 +133,7 @@ fn two_containers(fresh: &str) -> Vec<Stage> {
     ]
 }
 
-/// Once all have written, each reads once: what it reads is in none of the others, and a control of
-/// its reader before.
+/// After all have written, each reads once. Its text is in no other container.
 fn more_containers(more: &[Container], fresh: &str) -> Vec<Stage> {
     if more.is_empty() {
         return vec![];
@@ -268,7 +270,7 @@ fn conclusions(
             places: places(&[&[A, B], more].concat()),
         },
         Conclusion {
-            id: "host_isolated",
+            id: HOST_ISOLATED,
             statement: "the host does not see a container's shared memory",
             evidence: [vec![nothing("host-list"), nothing("host-read")], was_there()].concat(),
             places: [vec![Place::Host], places(&[A, B])].concat(),

@@ -226,8 +226,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// What the control of a cell writes. On the host it is the text of all others, by which what is left
-/// there is known.
+/// Returns the text that the control of a cell writes. On the host it is the run's text alone, which the
+/// ledger names.
 fn control_text(text: &str, cell: &Cell) -> String {
     match cell.observer {
         Observer::Host => text.to_owned(),

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
-use shm_core::{Address, Key};
+use shm_core::{Address, Key, Segment};
+use xtask::script::article;
 
 use crate::machine::{Engine, Wrappers, ensure, workspace};
 
@@ -15,6 +16,9 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let trials = engines.iter().flat_map(|engine| {
         [
             engine.trial("a_text_that_the_run_did_not_write_ends_it_as_disturbed", disturbed),
+            engine
+                .trial("a_text_of_the_articles_by_somebody_else_ends_it_as_disturbed", known_text),
+            engine.trial("a_segment_without_pages_ends_it_as_disturbed", without_pages),
             engine.trial("a_text_that_comes_once_the_host_has_looked_is_left_and_named", too_late),
         ]
     });
@@ -27,10 +31,11 @@ fn beside_another(
     engine: &Engine,
     program: &str,
     moment: &str,
+    text: &str,
 ) -> Result<(Option<i32>, String), Failed> {
     let experiment = engine.experiment();
     let writer = workspace().join("dist/shm_wr");
-    let write = format!("{} --key {} {DISTURBING}", writer.display(), experiment.key);
+    let write = format!("{} --key {} {text}", writer.display(), experiment.key);
     let script = format!("case \" $* \" in *\"{moment} \"*) {write} >/dev/null;; esac");
     let wrappers = Wrappers::new().wrap(program, &script);
     let output = experiment.clone().with(&wrappers).command().output()?;
@@ -38,10 +43,10 @@ fn beside_another(
 
     let key = Key::new(experiment.key).unwrap();
     let address = Address::from(key);
-    let mut text = Vec::new();
-    address.open().map_err(|error| format!("{error}: {stderr}"))?.text().read_to_end(&mut text)?;
+    let mut there = Vec::new();
+    address.open().map_err(|error| format!("{error}: {stderr}"))?.text().read_to_end(&mut there)?;
     address.remove()?;
-    ensure(text == DISTURBING.as_bytes(), || String::from_utf8_lossy(&text).into_owned())?;
+    ensure(there == text.as_bytes(), || String::from_utf8_lossy(&there).into_owned())?;
     for words in ["of user 0, made by process ", &key.to_string()] {
         ensure(stderr.contains(words), || format!("no {words:?} in: {stderr}"))?;
     }
@@ -50,16 +55,42 @@ fn beside_another(
 
 fn disturbed(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
-    let (status, stderr) = beside_another(engine, program, "shm_rd")?;
+    let (status, stderr) = beside_another(engine, program, "shm_rd", DISTURBING)?;
     let told = stderr.contains("the run was disturbed") && stderr.contains("next step:");
     ensure(status == Some(2) && told, || format!("{status:?}: {stderr}"))
+}
+
+/// Everybody knows what the article writes: it proves nothing.
+fn known_text(engine: &Engine) -> Result<(), Failed> {
+    let program = if engine.has_containers() { engine.name } else { "nsenter" };
+    let (status, stderr) = beside_another(engine, program, "shm_rd", article::TEXT_OF_B)?;
+    ensure(status == Some(2) && stderr.contains("the run was disturbed"), || {
+        format!("{status:?}: {stderr}")
+    })
+}
+
+/// A segment of huge pages that the machine does not have: who touches it gets SIGBUS.
+fn without_pages(engine: &Engine) -> Result<(), Failed> {
+    let program = if engine.has_containers() { engine.name } else { "nsenter" };
+    let experiment = engine.experiment();
+    // IPC_CREAT, SHM_HUGETLB, SHM_NORESERVE.
+    let make = format!("shmget({}, 2097152, 01000 | 04000 | 010000 | 0666)", experiment.key);
+    let script = format!("case \" $* \" in *\"shm_rd \"*) perl -e '{make}';; esac");
+    let wrappers = Wrappers::new().wrap(program, &script);
+    let output = experiment.clone().with(&wrappers).command().output()?;
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Segment::find(Key::new(experiment.key).unwrap())?.remove()?;
+    let disturbed = stderr.contains("the run was disturbed");
+    ensure(output.status.code() == Some(2) && disturbed, || {
+        format!("{:?}: {stderr}", output.status)
+    })
 }
 
 /// The list of what runs comes after the host has looked.
 fn too_late(engine: &Engine) -> Result<(), Failed> {
     let (program, moment) =
         if engine.has_containers() { (engine.name, "ps") } else { ("lsns", "ipc --noheadings") };
-    let (status, stderr) = beside_another(engine, program, moment)?;
+    let (status, stderr) = beside_another(engine, program, moment, DISTURBING)?;
     let told = stderr.contains("it was left there");
     ensure(status == Some(0) && told, || format!("{status:?}: {stderr}"))
 }

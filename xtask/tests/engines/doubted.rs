@@ -106,7 +106,7 @@ case "$1 $2 $3" in exec*-A*shm_*) again "$2" || case "$3" in
         echo "$(cat "$memory/key") 0 root 666 1024 0"; exit;; esac;; esac"#;
 
 /// All that B was asked and said before the restart is said again for A after it.
-const WHOLE_SESSION: &str = r#"case "$1 $2 $3" in exec*-[AB]*shm_*) call=$3-$(
+const WHOLE_RECORDING: &str = r#"case "$1 $2 $3" in exec*-[AB]*shm_*) call=$3-$(
         flock "$memory" sh -c 'ls -d "$1".* 2>/dev/null | wc -l; mktemp -d "$1.XXXXXX" >/dev/null' \
             sh "$memory/count-$2-$3-$([ -e "$memory/again" ] && echo again)")
     case "$2" in *-B) [ -e "$memory/again" ] || record "$call" "$@";;
@@ -156,8 +156,8 @@ const LIES: &[Lie] = &[
         step: "a-read-fresh",
     },
     Lie {
-        name: "a_whole_session_of_the_other_container_that_is_replayed_is_doubted",
-        pieces: &[MEMORY, WHOLE_SESSION, HELD, DECOY],
+        name: "all_that_the_other_container_said_is_replayed_and_doubted",
+        pieces: &[MEMORY, WHOLE_RECORDING, HELD, DECOY],
         doubted: "cleared_by_restart",
         step: "a-read-control-after",
     },

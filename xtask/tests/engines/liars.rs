@@ -40,6 +40,22 @@ const LIES: &[Lie] = &[
         step: "start-b-again",
     },
     Lie {
+        name: "a_stop_that_only_renames_is_found_out",
+        script: r#"memory=${0%/*}
+        case "$1 $4" in run*-A) printf '%s\n' "$@" >"$memory/run";; esac
+        case "$1 $2" in
+            stop*-A) "$real" rename "$2" "$2-old" || exit; touch "$memory/gone"; echo "$2"; exit;;
+            start*-A) "$real" rm --force "$2-old" >/dev/null; rm "$memory/gone"
+                IFS='
+'; set -- $(cat "$memory/run");; esac
+        case "$1 $4" in inspect*-A) [ -e "$memory/gone" ] && {
+            echo "exited 0 0000000000000000000000000000000000000000000000000000000000000000 0 false"
+            exit; };; esac"#,
+        // What is read after it is right, and the run fails all the same.
+        breaks: &[],
+        step: "stop-a",
+    },
+    Lie {
         name: "containers_that_share_break_the_first_conclusion",
         script: r#"case "$1 $*" in
             run*-A*) shift; set -- run --ipc=shareable "$@";;

@@ -263,13 +263,13 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     };
     let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
     mode(&folder, 0o777)?;
-    refused("others may write there (mode 0777)")?;
+    refused("is writable for others (mode 0777)")?;
     let output = engine.experiment().command().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure(output.status.code() == Some(2) && stderr.contains("mode 0777"), || stderr.to_string())?;
     mode(&folder, 0o700)?;
     mode(&path, 0o666)?;
-    refused("others may write there (mode 0666)")?;
+    refused("is writable for others (mode 0666)")?;
     mode(&path, 0o600)?;
     let chown = |path: &Path, owner| std::os::unix::fs::chown(path, Some(owner), None);
     chown(&path, 65534)?;
@@ -285,7 +285,7 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     refused("cannot be read").or_else(|_| refused("symbolic link"))?;
     fs::remove_file(&path)?;
     Command::new("/usr/bin/mkfifo").arg(&path).assert().success();
-    refused("no regular file")?;
+    refused("not a regular file")?;
     fs::remove_file(&path)?;
     fs::write(&path, "{\"version\":2,\"pid\":1}\n")?;
     mode(&path, 0o600)?;

@@ -85,7 +85,7 @@ fn a_name_that_is_none_in_what_a_cluster_says_is_an_error_that_names_it() {
         assert_tame(&stderr);
         let shown = if name == HOSTILE { SHOWN } else { name };
         assert!(stderr.contains(&format!("`{shown}")), "{stderr}");
-        assert!(stderr.contains("is no name of a Kubernetes object"), "{stderr}");
+        assert!(stderr.contains("is not a valid name of a Kubernetes object"), "{stderr}");
     }
 }
 
@@ -111,7 +111,7 @@ fn a_clean_up_shows_names_of_others_escaped_and_gives_none_to_kubectl() {
         let [stdout, stderr] = printed(fakes.run(&["clean"]), 2);
         assert_tame(&stdout);
         assert_tame(&stderr);
-        assert!(stderr.contains("is no name of a Kubernetes object"), "{stderr}");
+        assert!(stderr.contains("is not a valid name of a Kubernetes object"), "{stderr}");
         let given = fs::read_to_string(&log).unwrap();
         assert!(given.contains("get pods") && !given.contains(name), "{given}");
     }

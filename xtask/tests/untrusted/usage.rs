@@ -42,7 +42,7 @@ fn a_name_that_is_an_option_is_refused() {
     for option in ["base", "runtime", "context", "namespace", "image", "node", "nodes"] {
         let args = ["experiment".to_owned(), format!("--{option}=--all")];
         let said = stderr(xtask().args(args));
-        assert!(said.contains("`--all` is no name of "), "{said}");
+        assert!(said.contains("`--all` is not a valid name of "), "{said}");
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Script {
     pub run: Option<RunId>,
 }
 
-/// The commands of a run on docker, by its JSON report, and one that removes the containers. A command that
-/// ends otherwise than it did in the run ends the script. What a control makes on the host is removed.
+/// Returns a script with the docker commands of a JSON report. The script ends at the first command whose
+/// status differs from the report. At its end it removes the containers and the controls' segments.
 ///
 /// # Errors
 ///

@@ -9,6 +9,7 @@ use super::inspect::{self, Looked};
 use super::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::{EngineError, Kernels};
 use crate::observation::{Identity, Observation, State};
+use crate::proc_stat::ProcStat;
 use crate::script::Container;
 
 impl Docker {
@@ -21,11 +22,31 @@ impl Docker {
         let name = self.name(container);
         let (state, looked) = self.settled(&name)?;
         if state != State::Running {
+            let state = if state == State::Exited { self.ended(container) } else { state };
             return Ok(Observation { state: Some(state), ..changed });
         }
         let namespace = self.identify(&name, &looked);
-        self.know(container, |known| known.namespace = Some(namespace.clone()));
+        let stat = ProcStat::of(looked.pid).filter(|_| looked.is_here(&self.run));
+        self.know(container, |known| {
+            known.namespace = Some(namespace.clone());
+            known.process = stat.map(|stat| (looked.pid, stat));
+        });
         Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
+    }
+
+    /// The state of a container that has ended, as the engine says: its process must have ended, too.
+    fn ended(&self, container: Container) -> State {
+        let Some((pid, stat)) = self.know(container, |known| known.process) else {
+            return State::Exited;
+        };
+        let asked = Instant::now();
+        while ProcStat::of(pid).is_some_and(|now| now.started == stat.started && now.runs) {
+            if asked.elapsed() > self.tools.interrupt.limit_or(PATIENCE) {
+                return State::Running;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        State::Exited
     }
 
     pub(super) fn inspect(&self, name: &str) -> Result<Looked, EngineError> {

@@ -12,7 +12,7 @@ use crate::labels::{RUN_LABEL, RunId};
 use crate::ledger::{EngineAt, Entry, Ledger};
 use crate::name::{Id, Name};
 
-/// How often a removal is tried that changes nothing, as while somebody else removes the same thing.
+/// Attempts without progress, for example while another process removes the same container.
 const MOST_ATTEMPTS: usize = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
@@ -73,7 +73,7 @@ pub(crate) struct Remover<'a> {
 }
 
 impl Remover<'_> {
-    /// Removes what a run has made, and has the ledger forget it; says how many things that were.
+    /// Removes the containers and pods of a run, and forgets them in the ledger. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ impl Remover<'_> {
         Ok(removed)
     }
 
-    /// Removes those of these names that carry the run's id; says how many that were.
+    /// Removes the containers or pods of these names that carry the run's id. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl Remover<'_> {
             if left.is_empty() {
                 return Ok(removed);
             }
-            // A thing that was removed took others' reason to stay with it.
+            // Progress: the containers that could not go before may go now.
             attempts = if left.len() < ours.len() { 0 } else { attempts + 1 };
             if attempts == MOST_ATTEMPTS {
                 let names = left.join(", ");
@@ -140,7 +140,7 @@ impl Remover<'_> {
         names: &[&str],
     ) -> Result<Vec<String>, EngineError> {
         let there = self.proven(kind, run, names)?.into_iter().map(|it| it.name).collect();
-        // That nothing is found counts only where the engine answers.
+        // An empty answer counts only if the engine can list at all.
         self.listed(kind, run, names).map(|_| there)
     }
 

@@ -139,7 +139,7 @@ impl<'a> Removal<'a> {
         // Before their pods: they would make others.
         let wait = if later { "--wait=false" } else { "--cascade=foreground" };
         let first = delete(&[wait], &controllers)?;
-        // There is nothing in them to be saved, and a namespace waits long for pods that are going.
+        // The pods hold no data, and a namespace waits long for pods that shut down.
         let mut deleted: Vec<_> =
             delete(&["pods", "--grace-period", "0", "--force"], &pods)?.into_iter().collect();
         // What waited for its pods in vain may be gone with them.

@@ -16,12 +16,17 @@ use self::capture::Capture;
 use self::gate::{Gate, Named};
 use crate::interrupt::Interrupt;
 use crate::labels::{RUN_VARIABLE, RunId};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::untrusted::Untrusted;
 
 mod capture;
+mod error;
 mod gate;
 pub(crate) mod program;
+mod transcript;
+
+pub use error::InvocationError;
+pub use transcript::Transcript;
 
 /// How long a command may take where nothing else is said.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -47,65 +52,6 @@ pub struct Invocation {
     discard_stdout: bool,
     cleans_up: bool,
     recorded: Option<(Ledger, RunId)>,
-}
-
-/// A command that was run, and its answer.
-#[derive(Clone, Debug)]
-pub struct Transcript {
-    /// The program and its arguments.
-    pub command: Vec<String>,
-    /// What it printed.
-    pub stdout: Vec<u8>,
-    /// What it printed on standard error.
-    pub stderr: Vec<u8>,
-    /// Its exit status; `None` where a signal ended it.
-    pub exit_code: Option<i32>,
-    /// How long it took.
-    pub duration: Duration,
-}
-
-/// Why a command has no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum InvocationError {
-    /// There is no such program.
-    #[error("{program} is not installed, or not in PATH")]
-    NotFound {
-        /// Its name.
-        program: Untrusted,
-    },
-    /// It could not be started, or not be waited for.
-    #[error("`{command}` could not be run: {source}")]
-    Io {
-        /// The command line.
-        command: Untrusted,
-        /// Why.
-        source: io::Error,
-    },
-    /// It did not finish in time and was killed.
-    #[error("`{command}` did not finish within {} s and was killed", limit.as_secs())]
-    TimedOut {
-        /// The command line.
-        command: Untrusted,
-        /// The time that it had.
-        limit: Duration,
-    },
-    /// It did not stop printing and was killed.
-    #[error("`{command}` printed more than {} MiB and was killed", capture::MOST >> 20)]
-    TooMuch {
-        /// The command line.
-        command: Untrusted,
-    },
-    /// Its process could not be written down, so it was not started.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// A signal asked this program to end, while the command ran or before it was started.
-    #[error("interrupted by {signal} at `{command}`")]
-    Interrupted {
-        /// The command line.
-        command: Untrusted,
-        /// The signal's name.
-        signal: &'static str,
-    },
 }
 
 impl Invocation {
@@ -316,14 +262,6 @@ impl Invocation {
     }
 }
 
-impl InvocationError {
-    /// Whether it is a signal to this program, and says nothing about the command.
-    #[must_use]
-    pub fn is_interruption(&self) -> bool {
-        matches!(self, Self::Interrupted { .. })
-    }
-}
-
 /// A command that is running.
 #[derive(Debug)]
 pub struct Background {
@@ -418,47 +356,6 @@ impl Background {
 
     fn error(&self, source: io::Error) -> InvocationError {
         InvocationError::Io { command: command_line(&self.command).into(), source }
-    }
-}
-
-impl Transcript {
-    /// Whether it ended with exit status 0.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
-        self.exit_code == Some(0)
-    }
-
-    /// The command as it can be pasted into a shell, for people.
-    #[must_use]
-    pub fn command_line(&self) -> Untrusted {
-        command_line(&self.command).into()
-    }
-
-    /// The exit status in words.
-    #[must_use]
-    pub fn status(&self) -> String {
-        self.exit_code.map_or_else(|| "none, ended by a signal".to_owned(), |code| code.to_string())
-    }
-
-    /// What it printed, as text without white space around it.
-    #[must_use]
-    pub fn text(&self) -> Untrusted {
-        String::from_utf8_lossy(&self.stdout).trim().into()
-    }
-
-    /// The end of what it said on standard error, or else on standard output.
-    #[must_use]
-    pub fn last_words(&self) -> Untrusted {
-        const LINES: usize = 8;
-        const BYTES: usize = 2000;
-        let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };
-        let said = said.trim_ascii();
-        let said = shm_core::text::escape(&said[said.len().saturating_sub(BYTES)..]);
-        let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        if lines.is_empty() {
-            return "(it said nothing)".into();
-        }
-        lines[lines.len().saturating_sub(LINES)..].join("\n  ").into()
     }
 }
 

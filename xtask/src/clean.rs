@@ -4,6 +4,7 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
+use self::engines::Engines;
 use self::summary::Summary;
 use crate::cli::CleanArgs;
 use crate::engine::docker::ENGINE_SETTLES;
@@ -39,22 +40,26 @@ pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
 }
 
 fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
-    let (mut past, mut named) = (Vec::new(), Vec::new());
+    let (mut past, mut in_use) = (Vec::new(), 0);
     for found in ledger::all()? {
         match found {
-            Found::Past(it) => {
-                named.extend_from_slice(it.entries());
-                past.push(it);
-            }
-            Found::InUse(entries) => named.extend(entries),
+            Found::Past(it) if it.is_of_here() => past.push(it),
+            Found::Past(it) => summary.fail(it.elsewhere()),
+            Found::InUse(_) => in_use += 1,
             Found::Unreadable(error) => summary.fail(error),
         }
     }
     end_processes(&past, summary);
+    let engines = Engines::new(interrupt);
     for it in past {
-        clean_up_after(it, interrupt, summary);
+        clean_up_after(it, &engines, summary);
     }
-    strangers::tell(&named, interrupt, summary);
+    if in_use > 0 {
+        let (ledgers, are) = if in_use == 1 { ("ledger", "is") } else { ("ledgers", "are") };
+        summary
+            .tell(format_args!("host: {in_use} {ledgers} {are} in use, by a run or another clean"));
+    }
+    strangers::tell(interrupt, summary);
     if summary.lines().is_empty() && summary.failures().is_empty() {
         summary.tell(
             "no ledger names anything that is left, and the engines that answer list nothing",
@@ -73,12 +78,12 @@ fn end_processes(past: &[Past], summary: &mut Summary) {
 }
 
 /// Removes what one ledger names; what may still be there stays in it.
-fn clean_up_after(past: Past, interrupt: &Interrupt, summary: &mut Summary) {
+fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     let entries = past.entries().to_vec();
     let mut left = processes::left(&entries);
-    left.extend(engines::clean(&entries, interrupt, summary));
-    left.extend(images::clean(&entries, interrupt, summary));
-    left.extend(cluster::clean(&entries, interrupt, summary));
+    left.extend(engines.clean(&entries, past.age(), summary));
+    left.extend(images::clean(&entries, engines, summary));
+    left.extend(cluster::clean(&entries, engines.interrupt, summary));
     left.extend(host::clean(&entries, summary));
     if summary.is_dry_run() {
         return;

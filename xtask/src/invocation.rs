@@ -17,6 +17,7 @@ use self::gate::{Gate, Named};
 use crate::interrupt::Interrupt;
 use crate::labels::{RUN_VARIABLE, RunId};
 use crate::ledger::Ledger;
+use crate::proc_stat::ProcStat;
 use crate::untrusted::Untrusted;
 
 mod capture;
@@ -328,6 +329,12 @@ impl Background {
     ///
     /// [`InvocationError::Io`] where that is not possible; that it is gone is no error.
     pub fn signal(&self, signal: Signal) -> Result<(), InvocationError> {
+        let ended = self.handle.try_wait().map_err(|source| self.error(source))?.is_some();
+        if ended && ProcStat::of(self.pid()).is_some() {
+            // Its id is another process's by now, and so may be the group's. While one that it started is
+            // in the group, no process gets that id.
+            return Ok(());
+        }
         let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
         match group.map(|group| kill_process_group(group, signal)) {
             Some(Err(error)) if error != rustix::io::Errno::SRCH => Err(self.error(error.into())),

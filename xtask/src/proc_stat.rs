@@ -7,6 +7,8 @@ use std::fs;
 pub(crate) struct ProcStat {
     /// Its parent; 0 where that is outside of this pid namespace.
     pub(crate) parent: u32,
+    /// The id of its process group; 0 where that is outside of this pid namespace.
+    pub(crate) group: u32,
     /// When it was started, in clock ticks after boot.
     pub(crate) started: u64,
     /// Whether it has not ended; one that has is there until its parent asks for it.
@@ -22,7 +24,8 @@ impl ProcStat {
         let mut fields = rest.split_ascii_whitespace();
         let runs = !matches!(fields.next()?, "Z" | "X");
         let parent = fields.next()?.parse().ok()?;
-        Some(Self { parent, started: fields.nth(17)?.parse().ok()?, runs })
+        let group = fields.next()?.parse().ok()?;
+        Some(Self { parent, group, started: fields.nth(16)?.parse().ok()?, runs })
     }
 }
 

@@ -6,9 +6,11 @@ use std::fs::{self, DirBuilder, Metadata};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, renameat, statat, unlinkat,
+};
 use rustix::process::geteuid;
 
 use crate::labels::RunId;
@@ -51,6 +53,7 @@ impl Volume {
     pub fn make(ledger: &Ledger) -> Result<Self, VolumeError> {
         let run = RunId::random();
         let path = env::temp_dir().join(format!("{PREFIX}{run}"));
+        let path = path::absolute(&path).map_err(|source| VolumeError::Io { path, source })?;
         ledger.record(Entry::Folder { run: run.clone(), path: path.clone() })?;
         match DirBuilder::new().mode(0o700).create(&path) {
             Ok(()) => Ok(Self { path, run, ledger: ledger.clone() }),
@@ -95,10 +98,12 @@ pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
 }
 
 /// Empties a folder of any depth with a few descriptors: it moves each nested folder up before it removes it.
-/// Follows no link.
+/// Follows no link,
+/// and removes nothing that is mounted there.
 fn remove_all_in(path: &Path) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top = openat(CWD, path, flags, Mode::empty())?;
+    let device = fstat(&top)?.st_dev;
     loop {
         let names = names(&top)?;
         if names.is_empty() {
@@ -110,6 +115,9 @@ fn remove_all_in(path: &Path) -> io::Result<()> {
                 continue;
             }
             let below = openat(&top, &name, flags, Mode::empty())?;
+            if fstat(&below)?.st_dev != device {
+                return Err(io::Error::other("something is mounted in it"));
+            }
             for it in self::names(&below)? {
                 if is_folder(&below, &it)? {
                     renameat(&below, &it, &top, RunId::random().to_string())?;

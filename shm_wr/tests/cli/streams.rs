@@ -32,7 +32,7 @@ fn with_sigpipe_ignored_a_closed_pipe_is_a_failure_without_a_panic() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let script = format!("trap '' PIPE; {CLOSED_PIPE} \"$0\" \"$@\"; echo $? >&2");
     let mut shell = shell(&script, &["--key", &key.to_string(), "hello"]);
-    let said = "the output failed: Broken pipe (os error 32)\n255\n";
+    let said = "standard output failed: Broken pipe (os error 32)\n255\n";
     shell.env("FIFO", folder.path().join("fifo")).assert().stderr(said);
     assert_eq!(text_at(*key), b"hello");
 }

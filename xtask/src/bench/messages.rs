@@ -225,7 +225,7 @@ impl Drop for Server<'_, '_> {
 
 impl Drop for Exchange<'_> {
     fn drop(&mut self) {
-        let removed = self.remover().map(|it| it.everything(&self.run, &self.place.ledger));
+        let removed = self.remover().map(|it| it.everything(&self.run, &self.place.ledger, true));
         // The ledger still names what is left.
         drop(removed);
     }

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use shm_core::{Address, Carrier, Key, Target};
+use rustix::process::geteuid;
+use shm_core::{Address, Carrier, Key, Segment, Target};
 
 use super::summary::Summary;
 use crate::host;
@@ -35,12 +36,30 @@ pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
 fn shared_memory(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
     let mut is_gone = true;
     for key in manifest.keys.iter().filter_map(|key| Key::new(*key)) {
-        for target in host::strays(Objects::from(key), &manifest.text) {
+        let strays = host::strays(Objects::from(key), &manifest.text);
+        let would_go = summary.is_dry_run() && !strays.is_empty();
+        for target in strays {
             let remove = || target.remove().map_err(|error| io::Error::other(error.to_string()));
             is_gone &= summary.remove("host", describe(&target, key), remove);
         }
+        // A run that was killed before it wrote its text leaves it empty, and anybody may overwrite a text.
+        if let Some(segment) = others_segment(key).filter(|_| !would_go) {
+            is_gone = false;
+            summary.tell(format_args!(
+                "host: left {segment}: a ledger names its key, and it does not hold the run's text\n  \
+                 to remove it: ipcrm --shmem-key {key}"
+            ));
+        }
     }
     is_gone
+}
+
+/// A segment of this user under a key, after what holds the run's text was removed.
+fn others_segment(key: Key) -> Option<String> {
+    let segment = Segment::find(key).ok()?;
+    let stat = segment.stat().ok()?;
+    let ours = stat.uid == geteuid().as_raw();
+    ours.then(|| format!("segment {} with key {key}", segment.id()))
 }
 
 /// An object that is found by a key or by a name made of it, for people.

@@ -1,6 +1,6 @@
 //! Images that runs have built, and that are not those of their checkouts any more.
 
-use super::engines::is_the_same;
+use super::engines::Engines;
 use super::summary::Summary;
 use crate::dist::Dist;
 use crate::engine::EngineError;
@@ -9,14 +9,17 @@ use crate::engine::image::{self, Image};
 use crate::interrupt::Interrupt;
 use crate::ledger::{EngineAt, Entry};
 use crate::name::{Id, Name};
+use crate::untrusted::Untrusted;
 
 /// Removes the images that a ledger names and that are out of date; says which entries are left.
-pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
+pub(super) fn clean(entries: &[Entry], engines: &Engines<'_>, summary: &mut Summary) -> Vec<Entry> {
+    let interrupt = engines.interrupt;
     let mut left = Vec::new();
     for entry in entries {
         let Entry::Image { engine, id, tag, base, checkout } = entry else { continue };
         let place = &engine.program;
-        let there = is_the_same(engine, interrupt)
+        let there = engines
+            .is_the_same(engine)
             .and_then(|()| has(engine, tag, interrupt))
             .map(|there| there.as_ref() == Some(id));
         let is_gone = match there {
@@ -52,7 +55,18 @@ fn has(
 ) -> Result<Option<Name<Id>>, EngineError> {
     let inspect = ["image", "inspect", "--format", image::FORMAT, tag];
     let there = client(engine, inspect).run(interrupt)?;
-    Ok(image::id(&there))
+    if there.succeeded() {
+        return Ok(image::id(&there));
+    }
+    // That it is not found counts only where the engine answers.
+    let ls = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
+    let listed = client(engine, ls).run(interrupt)?;
+    let is_it = |line: Untrusted| line.strip_prefix("localhost/").unwrap_or(line) == *tag;
+    if !listed.succeeded() || listed.text().lines().any(is_it) {
+        let what = format!("whether image {tag} is there is not known");
+        return Err(EngineError::Refused { what, transcript: there });
+    }
+    Ok(None)
 }
 
 /// Takes the tag away, and the image where it has no other.

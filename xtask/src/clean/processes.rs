@@ -6,7 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, geteuid, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, geteuid, kill_process_group, pidfd_open, pidfd_send_signal,
+};
 
 use super::summary::Summary;
 use crate::labels::{RUN_VARIABLE, RunId};
@@ -35,12 +37,7 @@ pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Su
         match look(run, *pid, *started) {
             Look::Gone => {}
             Look::Ours(process) => {
-                let kill = || match pidfd_send_signal(process, Signal::KILL) {
-                    // It has just ended by itself.
-                    Err(Errno::SRCH) => Ok(()),
-                    answer => answer,
-                };
-                any |= summary.remove("host", thing, kill);
+                any |= summary.remove("host", thing, || kill_all(*pid, &process));
             }
             Look::Ancestor => {
                 summary.tell(format_args!("host: {thing} is left, for this program runs in it"));
@@ -76,9 +73,13 @@ fn look(run: &RunId, pid: u32, started: u64) -> Look {
     };
     let folder = format!("/proc/{pid}");
     let same_start = ProcStat::of(pid).is_some_and(|stat| stat.started == started);
-    let same_user = fs::metadata(&folder).is_ok_and(|it| it.uid() == geteuid().as_raw());
-    if !same_start || !same_user {
+    if !same_start {
         return Look::Gone;
+    }
+    match fs::metadata(&folder).map(|it| it.uid()) {
+        Ok(owner) if owner == geteuid().as_raw() => {}
+        Ok(owner) => return Look::Hidden(io::Error::other(format!("it is user {owner}'s now"))),
+        Err(_) => return Look::Gone,
     }
     let environment = match fs::read(format!("{folder}/environ")) {
         Ok(environment) => environment,
@@ -91,6 +92,20 @@ fn look(run: &RunId, pid: u32, started: u64) -> Look {
         return Look::Gone;
     }
     if is_ancestor(pid) { Look::Ancestor } else { Look::Ours(process) }
+}
+
+/// Kills a process and the group that it leads: a client may have others work for it.
+fn kill_all(pid: u32, process: &OwnedFd) -> Result<(), Errno> {
+    let gone = |answer| if answer == Err(Errno::SRCH) { Ok(()) } else { answer };
+    // A stopped process keeps its id, and so the group, until it is killed.
+    if gone(pidfd_send_signal(process, Signal::STOP)).is_ok()
+        && let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw)
+        && ProcStat::of(pid).is_some_and(|stat| stat.group == pid)
+        && pidfd_send_signal(process, Signal::STOP).is_ok()
+    {
+        gone(kill_process_group(group, Signal::KILL))?;
+    }
+    gone(pidfd_send_signal(process, Signal::KILL))
 }
 
 fn is_no_process(error: &io::Error) -> bool {

@@ -2,13 +2,16 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
+
+use rustix::process::geteuid;
 
 use super::summary::Summary;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
 use crate::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};
-use crate::ledger::Entry;
+use crate::ledger::{self, Entry, Found};
 use crate::name::{Id, Label, Name};
 use crate::untrusted::Untrusted;
 use crate::volume;
@@ -17,14 +20,24 @@ use crate::volume;
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Tells of all of it, where it can be seen.
-pub(super) fn tell(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
+pub(super) fn tell(interrupt: &Interrupt, summary: &mut Summary) {
     for program in ["docker", "podman"] {
-        let engine = Engine { program, named, interrupt };
+        let engine = Engine { program, interrupt };
         engine.containers(summary);
         engine.images(summary);
     }
-    folders(named, summary);
-    namespaces(named, interrupt, summary);
+    folders(summary);
+    namespaces(interrupt, summary);
+}
+
+/// What the ledgers of this user name. To be read after a listing: a thing is written down before it is made.
+fn named() -> Vec<Entry> {
+    let entries = |found| match found {
+        Found::InUse(entries) => entries,
+        Found::Past(past) => past.entries().to_vec(),
+        Found::Unreadable(_) => vec![],
+    };
+    ledger::all().unwrap_or_default().into_iter().flat_map(entries).collect()
 }
 
 /// Returns the lines that a command prints, split at tabs. Returns none where the command fails: the
@@ -41,20 +54,21 @@ fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<Untrust
 
 struct Engine<'a> {
     program: &'static str,
-    named: &'a [Entry],
     interrupt: &'a Interrupt,
 }
 
 impl Engine<'_> {
     fn containers(&self, summary: &mut Summary) {
         let label = |name| match self.program {
-            "podman" => format!("{{{{index .Labels \"{name}\"}}}}"),
-            _ => format!("{{{{.Label \"{name}\"}}}}"),
+            "podman" => format!("{{{{json (index .Labels \"{name}\")}}}}"),
+            _ => format!("{{{{json (.Label \"{name}\")}}}}"),
         };
         let format = format!("{{{{.ID}}}}\t{{{{.Names}}}}\t{}", label(LEDGER_LABEL));
         let filter = format!("label={RUN_LABEL}");
-        let ps = ["ps", "--all", "--filter", &filter, "--format", &format];
-        for line in lines(self.program, &ps, self.interrupt) {
+        let ps = ["ps", "--all", "--no-trunc", "--filter", &filter, "--format", &format];
+        let listed = lines(self.program, &ps, self.interrupt);
+        let named = named();
+        for line in listed {
             let [id, name, ledger @ ..] = &line[..] else { continue };
             let Ok(id) = id.parse::<Name<Id>>() else { continue };
             let is_named = |it: &Entry| match it {
@@ -65,7 +79,7 @@ impl Engine<'_> {
                 }
                 _ => false,
             };
-            if !self.named.iter().any(is_named) {
+            if !named.iter().any(is_named) {
                 let (program, none) = (self.program, Untrusted::from("none"));
                 let ledger = ledger.first().unwrap_or(&none);
                 summary.tell(format_args!(
@@ -83,13 +97,15 @@ impl Engine<'_> {
         let format = "{{.ID}}\t{{.Repository}}";
         let ls = ["image", "ls", "--no-trunc", "--filter", &filter, "--format", format];
         let mut ids: Vec<String> = Vec::new();
-        for line in lines(self.program, &ls, self.interrupt) {
+        let listed = lines(self.program, &ls, self.interrupt);
+        let named = named();
+        for line in listed {
             let [id, repository] = &line[..] else { continue };
             let id = id.strip_prefix("sha256:").unwrap_or_else(|| id.clone());
             let Ok(id) = id.parse::<Name<Id>>() else { continue };
             let ours = ["<none>", "shm_experiment", "localhost/shm_experiment"];
             let is_named = |it: &Entry| matches!(it, Entry::Image { id: it, .. } if *it == id);
-            if ours.iter().any(|it| repository == it) && !self.named.iter().any(is_named) {
+            if ours.iter().any(|it| repository == it) && !named.iter().any(is_named) {
                 ids.push(id.get(..12).unwrap_or(&id).to_owned());
             }
         }
@@ -105,11 +121,15 @@ impl Engine<'_> {
     }
 }
 
-fn folders(named: &[Entry], summary: &mut Summary) {
-    for entry in fs::read_dir(env::temp_dir()).into_iter().flatten().flatten() {
+fn folders(summary: &mut Summary) {
+    let listed: Vec<_> = fs::read_dir(env::temp_dir()).into_iter().flatten().flatten().collect();
+    let named = named();
+    for entry in listed {
         let (path, name) = (entry.path(), entry.file_name());
         let is_named = |it: &Entry| matches!(it, Entry::Folder { path: it, .. } if *it == path);
-        let looks_like_one = name.to_string_lossy().starts_with(volume::PREFIX);
+        // Those of other users are theirs to look at.
+        let looks_like_one = name.to_string_lossy().starts_with(volume::PREFIX)
+            && entry.metadata().is_ok_and(|it| it.uid() == geteuid().as_raw());
         if looks_like_one && !named.iter().any(is_named) {
             let path = Untrusted::path(&path);
             summary.tell(format_args!(
@@ -120,10 +140,13 @@ fn folders(named: &[Entry], summary: &mut Summary) {
 }
 
 /// Namespaces of the cluster that kubectl is configured for, if there is one.
-fn namespaces(named: &[Entry], interrupt: &Interrupt, summary: &mut Summary) {
+fn namespaces(interrupt: &Interrupt, summary: &mut Summary) {
     let format = "jsonpath={range .items[*]}{.metadata.name}{\"\\n\"}{end}";
     let get = ["get", "namespaces", "--selector", RUN_LABEL, "--output", format];
-    for line in lines("kubectl", &[&get[..], &["--request-timeout", "8s"]].concat(), interrupt) {
+    let get = [&get[..], &["--request-timeout", "8s"]].concat();
+    let listed = lines("kubectl", &get, interrupt);
+    let named = named();
+    for line in listed {
         let Some(Ok(name)) = line.first().map(Untrusted::parse::<Name<Label>>) else { continue };
         let is_named =
             |it: &Entry| matches!(it, Entry::Object { namespace, .. } if *namespace == *name);

@@ -400,7 +400,9 @@ impl Engine for Docker {
             thread::sleep(ENGINE_SETTLES);
         }
         let remover = self.remover(self.tools.interrupt.for_cleaning());
-        let answer = remover.everything(&self.run, &self.tools.ledger);
+        // What is made later, `cargo xtask clean` finds by the ledger.
+        let forget = !self.in_doubt.load(Ordering::SeqCst);
+        let answer = remover.everything(&self.run, &self.tools.ledger, forget);
         oom_file::remove();
         answer.map_err(|cause| EngineError::Left {
             run: self.run.clone(),

@@ -277,7 +277,8 @@ impl Namespaces {
             .ok_or_else(|| EngineError::Script(format!("container {container} does not run")))?;
         command.push(self.tools.dist.tool(tool));
         command.extend(args);
-        let transcript = Invocation::new("nsenter", command).run(&self.tools.interrupt)?;
+        let invocation = self.tools.recorded(action, Invocation::new("nsenter", command));
+        let transcript = invocation.run(&self.tools.interrupt)?;
         let namespace =
             with(&self.running, |running| Some(running.get(&container)?.namespace.clone()));
         Ok(Observation { namespace, ..transcript.into() })

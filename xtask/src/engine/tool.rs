@@ -8,6 +8,7 @@ use super::EngineError;
 use crate::dist::Dist;
 use crate::interrupt::Interrupt;
 use crate::invocation::{Invocation, Transcript};
+use crate::labels::RunId;
 use crate::ledger::Ledger;
 use crate::observation::{Identity, Observation};
 use crate::script::{Action, Mechanism, Objects, Step};
@@ -102,6 +103,15 @@ impl Tools {
         }
     }
 
+    /// Has the ledger name the process that writes what stays on this host.
+    #[must_use]
+    pub fn recorded(&self, action: &Action, invocation: Invocation) -> Invocation {
+        match action.text() {
+            Some(_) => invocation.recorded(&self.ledger, &RunId::random()),
+            None => invocation,
+        }
+    }
+
     /// The folder on the host that is the volume; the root where there is none.
     #[must_use]
     pub fn volume_on_host(&self) -> &Path {
@@ -116,7 +126,8 @@ impl Tools {
     pub fn on_host(&self, step: &Step) -> Result<Observation, EngineError> {
         let tools = Self { objects: self.objects.of(step), ..self.clone() };
         let (tool, args) = tools.command(&step.action, self.volume_on_host())?;
-        let transcript = Invocation::new(&self.dist.tool(tool), args).run(&self.interrupt)?;
+        let invocation = Invocation::new(&self.dist.tool(tool), args);
+        let transcript = self.recorded(&step.action, invocation).run(&self.interrupt)?;
         let namespace = IpcNamespace::current()
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
         Ok(Observation { namespace: Some(namespace), ..transcript.into() })

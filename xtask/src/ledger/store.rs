@@ -5,8 +5,10 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +68,37 @@ pub enum LedgerError {
 struct Header {
     version: u32,
     pid: u32,
+    /// Where the run was. A ledger written by hand may leave it out.
+    #[serde(default = "Place::current")]
+    place: Place,
+}
+
+impl Header {
+    fn current() -> Self {
+        Self { version: VERSION, pid: std::process::id(), place: Place::current() }
+    }
+}
+
+/// Where processes, folders and shared memory are looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    /// The machine, `machine-id(5)`.
+    machine: String,
+    pid_namespace: u64,
+    ipc_namespace: u64,
+}
+
+impl Place {
+    fn current() -> Self {
+        let namespace =
+            |name| fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |it| it.ino());
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        Self {
+            machine: machine.trim().to_owned(),
+            pid_namespace: namespace("pid"),
+            ipc_namespace: namespace("ipc"),
+        }
+    }
 }
 
 /// The folder of all ledgers of this user: `$XDG_STATE_HOME/shm_experiment`, else root's is
@@ -98,12 +131,15 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
         let mut options = OpenOptions::new();
         options.append(true).create_new(true).mode(0o600);
         let mut file = options.open(&path).map_err(io(&path))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|errno| io(&path)(errno.into()))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            // A clean looks at it, and removes it.
+            Err(Errno::WOULDBLOCK) => continue,
+            Err(errno) => return Err(io(&path)(errno.into())),
+        }
         // A clean may have found it before it was locked, and removed it.
         if file.metadata().map_err(io(&path))?.nlink() > 0 {
-            let header = Header { version: VERSION, pid: std::process::id() };
-            append(&path, &mut file, &header)?;
+            append(&path, &mut file, &Header::current())?;
             return Ok((path, file));
         }
     }
@@ -132,7 +168,7 @@ pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError>
     let folder = path.parent().unwrap_or(path);
     let new = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
     let mut file = new.reopen().map_err(io)?;
-    append(path, &mut file, &Header { version: VERSION, pid: std::process::id() })?;
+    append(path, &mut file, &Header::current())?;
     for entry in entries {
         append(path, &mut file, entry)?;
     }
@@ -156,8 +192,9 @@ pub enum Found {
 pub struct Past {
     path: PathBuf,
     entries: Vec<Entry>,
+    place: Place,
     /// Holds the lock.
-    _file: File,
+    file: File,
 }
 
 impl Past {
@@ -167,10 +204,34 @@ impl Past {
         &self.entries
     }
 
-    /// Its file.
+    /// How long ago it was written to.
     #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub fn age(&self) -> Duration {
+        let written = self.file.metadata().and_then(|it| it.modified());
+        written.ok().and_then(|it| it.elapsed().ok()).unwrap_or_default()
+    }
+
+    /// Whether what it names can be looked for from here: on this machine, in these pid and IPC namespaces. What
+    /// an engine or a cluster has can be looked for from anywhere.
+    #[must_use]
+    pub fn is_of_here(&self) -> bool {
+        let is_local = |it: &Entry| {
+            matches!(it, Entry::Process { .. } | Entry::Folder { .. } | Entry::Memory(_))
+        };
+        self.place == Place::current() || !self.entries.iter().any(is_local)
+    }
+
+    /// Why it is left, where it is of another place.
+    #[must_use]
+    pub fn elsewhere(&self) -> String {
+        let path = Untrusted::path(&self.path);
+        let machine = Untrusted::line(&self.place.machine);
+        format!(
+            "the ledger {path} is of machine {machine}, pid namespace {} and IPC namespace {}, which are not \
+             those here\nnext step: cargo xtask clean there; after a restart of the machine remove the file, \
+             for processes and shared memory are gone",
+            self.place.pid_namespace, self.place.ipc_namespace
+        )
     }
 
     /// Leaves only these entries in it; removes it where there are none.
@@ -229,7 +290,11 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
         return Err(unreadable("it is not a regular file".to_owned()));
     }
     demand_private(path, &metadata)?;
-    let is_past = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    let is_past = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => true,
+        Err(Errno::WOULDBLOCK) => false,
+        Err(errno) => return Err(io(errno.into())),
+    };
     // Its run may have removed it, or left another in its place, before it gave up the lock.
     if is_past && fs::symlink_metadata(path).map_or(0, |it| it.ino()) != metadata.ino() {
         return Ok(None);
@@ -240,8 +305,11 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     let mut bytes = Vec::new();
     (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(io)?;
     let entries = parse(&bytes).map_err(unreadable)?;
+    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let place = serde_json::from_slice::<Header>(first).map(|it| it.place);
+    let place = place.unwrap_or_else(|_| Place::current());
     Ok(Some(if is_past {
-        Found::Past(Past { path: path.to_owned(), entries, _file: file })
+        Found::Past(Past { path: path.to_owned(), entries, place, file })
     } else {
         Found::InUse(entries)
     }))

@@ -31,7 +31,9 @@ pub(crate) fn none() -> Result<(), Failed> {
             let entries = fs::read_dir(state.path().join(folder)).into_iter().flatten().flatten();
             let paths = entries.map(|entry| entry.path());
             left.extend(
-                paths.filter(|path| !names_only_images(path)).map(|it| it.display().to_string()),
+                paths
+                    .filter(|path| !names_only_things_of_engines(path))
+                    .map(|it| it.display().to_string()),
             );
         }
     }
@@ -39,11 +41,16 @@ pub(crate) fn none() -> Result<(), Failed> {
     ensure(left.is_empty(), || format!("left behind: {left:#?}"))
 }
 
-/// Images are meant to stay for the next run.
-fn names_only_images(ledger: &Path) -> bool {
+/// Images are meant to stay for the next run. What else is in an engine or a cluster is looked for there; a
+/// ledger may name what was asked for in vain, or what could not be removed by then.
+fn names_only_things_of_engines(ledger: &Path) -> bool {
     let text = fs::read_to_string(ledger).unwrap_or_default();
     ledger.extension().is_some_and(|it| it == "jsonl")
-        && text.lines().skip(1).all(|line| line.starts_with("{\"image\":"))
+        && text.lines().skip(1).all(|line| {
+            ["image", "container", "pod", "object", "node_memory"]
+                .iter()
+                .any(|it| line.starts_with(&format!("{{\"{it}\":")))
+        })
 }
 
 /// The runs and names of an engine's containers whose ledger is below a folder.

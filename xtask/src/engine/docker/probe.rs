@@ -42,7 +42,7 @@ fn boot_id(
     ledger.record(Entry::Container { engine: at.clone(), run: run.clone(), name: name.clone() })?;
     let asked = client(at, args).recorded(ledger, &run).run(interrupt);
     // It removes itself, unless something ended the client.
-    Remover { at, interrupt: interrupt.for_cleaning() }.everything(&run, ledger)?;
+    Remover { at, interrupt: interrupt.for_cleaning() }.everything(&run, ledger, asked.is_ok())?;
     let transcript = asked?;
     if !transcript.succeeded() {
         let what = format!("{} does not run containers", info.title());

@@ -78,13 +78,18 @@ impl Remover<'_> {
     /// # Errors
     ///
     /// [`EngineError`] where something may be left; the ledger still names it then.
-    pub(crate) fn everything(&self, run: &RunId, ledger: &Ledger) -> Result<usize, EngineError> {
+    pub(crate) fn everything(
+        &self,
+        run: &RunId,
+        ledger: &Ledger,
+        forget: bool,
+    ) -> Result<usize, EngineError> {
         let entries = ledger.of_run(run);
         let mut removed = 0;
         for kind in [Kind::Pod, Kind::Container] {
             let names: Vec<_> = entries.iter().filter_map(|entry| kind.name(entry)).collect();
             removed += self.named(kind, run, &names)?;
-            ledger.forget(|entry| entry.run() == Some(run) && kind.name(entry).is_some());
+            ledger.forget(|it| forget && it.run() == Some(run) && kind.name(it).is_some());
         }
         Ok(removed)
     }

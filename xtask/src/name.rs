@@ -139,6 +139,17 @@ grammar! {
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
+grammar! {
+    /// Names of containers and pods in listings, and docker's `NAME/ALIAS` (moby `daemon/names`).
+    Container, "name of a container",
+    "use 1 to 255 of letters, digits and ._-/, with a letter or a digit at the start",
+    |text| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+        let first = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        first && text.len() <= 255 && text.bytes().all(allowed)
+    }
+}
+
 fn starts_well(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-')
 }

@@ -13,8 +13,6 @@ use crate::ledger::{EngineAt, Entry};
 
 /// How long a daemon may go on with what a client asked for that is gone.
 const DAEMON_SETTLES: Duration = Duration::from_mins(2);
-/// How long an engine may take to say what it is.
-const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The engines that ledgers name, each asked once what it is.
 pub(super) struct Engines<'a> {
@@ -44,8 +42,7 @@ impl<'a> Engines<'a> {
     }
 
     fn ask(&self, engine: &EngineAt) -> Result<(), EngineError> {
-        let limit = self.interrupt.limit_or(ANSWERS_WITHIN);
-        let now = client::identity(engine, &self.interrupt.with_limit(Some(limit)))?;
+        let now = client::identity(engine, self.interrupt)?;
         if now == engine.identity {
             return Ok(());
         }

@@ -210,7 +210,7 @@ const OF_NAMESPACES: &[Fault] = &[
             ("nsenter", TIMED_OUT),
             ("unshare --version", TIMED_OUT),
             ("unshare --ipc --mount true", TIMED_OUT),
-            ("unshare *--watch", Error("no container after 4 s")),
+            ("unshare *--watch", Error("no container after 10 s")),
             ("lsns", TIMED_OUT),
         ],
     },

@@ -10,7 +10,8 @@ use crate::interrupt::Interrupt;
 use crate::invocation::{InvocationError, Transcript};
 use crate::labels::{RUN_LABEL, RunId};
 use crate::ledger::{EngineAt, Entry, Ledger};
-use crate::name::{Id, Name};
+use crate::name::{Container, Id, Name};
+use crate::untrusted::Untrusted;
 
 /// Attempts without progress, for example while another process removes the same container.
 const MOST_ATTEMPTS: usize = 5;
@@ -167,18 +168,23 @@ impl Remover<'_> {
     fn listed(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<String>, EngineError> {
         let filter = format!("label={RUN_LABEL}={run}");
         let list = [kind.list(), &["--filter", &filter]].concat();
-        let mut listed = self.invoke(&list)?;
-        if !listed.succeeded() {
+        let mut transcript = self.invoke(&list)?;
+        if !transcript.succeeded() {
             // What is not found stays.
-            listed = self.invoke(&list)?;
+            transcript = self.invoke(&list)?;
         }
-        if !listed.succeeded() {
+        if !transcript.succeeded() {
             let what = "what is left could not be listed".to_owned();
-            return Err(EngineError::Refused { what, transcript: listed });
+            return Err(EngineError::Refused { what, transcript });
         }
-        let text = listed.text();
+        let text = transcript.text();
         let listed: Vec<_> =
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
+        // A listing of something else says nothing about what is there.
+        if !listed.iter().all(is_name) {
+            let (command, answer) = (transcript.command_line(), transcript.last_words());
+            return Err(EngineError::Unexpected { command, answer });
+        }
         let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);
         Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
     }
@@ -201,6 +207,11 @@ impl Remover<'_> {
     fn invoke(&self, args: &[&str]) -> Result<Transcript, InvocationError> {
         client(self.at, args.iter().copied()).run(&self.interrupt)
     }
+}
+
+/// Whether it can be the name of a container or a pod, or docker's alias of one.
+fn is_name(text: &Untrusted) -> bool {
+    text.parse::<Name<Container>>().is_ok()
 }
 
 /// A line of an inspection, id, name and labels, about one of these names. What does not look like one says

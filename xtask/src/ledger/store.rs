@@ -3,9 +3,10 @@
 use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -14,12 +15,16 @@ use serde::{Deserialize, Serialize};
 
 use super::Entry;
 use crate::labels::RunId;
+use crate::proc_stat::ProcStat;
 use crate::untrusted::Untrusted;
 
 /// The form of a ledger, in its first line.
 const VERSION: u32 = 1;
 /// The most bytes that are read of one. A matrix on three engines writes one megabyte.
 const MOST_BYTES: u64 = 64 << 20;
+/// How long a lock may outlive the process that took it, and how often to look.
+const LOCK_SETTLES: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How their names end.
 const SUFFIX: &str = ".jsonl";
 
@@ -290,10 +295,17 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
         return Err(unreadable("it is not a regular file".to_owned()));
     }
     demand_private(path, &metadata)?;
-    let is_past = match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => true,
-        Err(Errno::WOULDBLOCK) => false,
-        Err(errno) => return Err(io(errno.into())),
+    let asked = Instant::now();
+    let is_past = loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break true,
+            // A child that has not become its program yet holds the lock a moment longer than its parent.
+            Err(Errno::WOULDBLOCK) if asked.elapsed() < LOCK_SETTLES && is_orphan(&file) => {
+                thread::sleep(LOOK_EVERY);
+            }
+            Err(Errno::WOULDBLOCK) => break false,
+            Err(errno) => return Err(io(errno.into())),
+        }
     };
     // Its run may have removed it, or left another in its place, before it gave up the lock.
     if is_past && fs::symlink_metadata(path).map_or(0, |it| it.ino()) != metadata.ino() {
@@ -313,6 +325,15 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     } else {
         Found::InUse(entries)
     }))
+}
+
+/// Whether the process that wrote a ledger has ended.
+fn is_orphan(file: &File) -> bool {
+    let mut start = [0; 512];
+    let length = file.read_at(&mut start, 0).unwrap_or(0);
+    let line = start[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let writer = serde_json::from_slice::<Header>(line).ok().and_then(|it| ProcStat::of(it.pid));
+    writer.is_none_or(|stat| !stat.runs)
 }
 
 /// The entries of a ledger. A last line that is not whole was not acted upon.

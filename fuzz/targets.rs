@@ -98,7 +98,7 @@ pub(crate) fn text(data: &[u8]) {
     assert!(!safe.iter().any(drives));
 }
 
-/// A ledger: what was understood is written and read as the same, and a line that is cut off is left out.
+/// A ledger: parsed entries are the same after they are written and parsed again. A line that is cut off is ignored.
 pub(crate) fn ledger(data: &[u8]) {
     if let Ok(entries) = ledger::parse(data) {
         let mut written = b"{\"version\":1,\"pid\":1}\n".to_vec();

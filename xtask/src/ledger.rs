@@ -5,7 +5,6 @@
 //! when everything in it is gone. `cargo xtask clean` reads the ledgers of killed runs.
 
 use std::fs::{self, File};
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -99,7 +98,8 @@ impl State {
 impl Drop for State {
     /// Removes the file, or leaves in it what is still there.
     fn drop(&mut self) {
-        let Some((path, mut file)) = self.file.take() else { return };
+        // The lock goes with the file, after this.
+        let Some((path, _locked)) = self.file.take() else { return };
         if self.entries.is_empty() {
             // One that stays names nothing that is there, and the next clean removes it.
             let _ = fs::remove_file(path);
@@ -107,6 +107,5 @@ impl Drop for State {
             // Where this fails the file names too much, which does no harm.
             let _ = store::rewrite(&path, &self.entries);
         }
-        let _ = file.flush();
     }
 }

@@ -29,7 +29,7 @@ impl<'a> Engines<'a> {
         Self { interrupt, asked: RefCell::default() }
     }
 
-    /// Fails where the client talks to another engine by now: what it does not find may be on the other one.
+    /// Fails if the client reaches another engine now: a thing that it does not find may be on the first one.
     pub(super) fn is_the_same(&self, engine: &EngineAt) -> Result<(), EngineError> {
         let mut asked = self.asked.borrow_mut();
         let known = asked.iter().find(|(at, _)| at == engine).map(|(_, answer)| answer.clone());

@@ -52,8 +52,6 @@ pub struct Docker {
     tools: Tools,
     /// Those that were made.
     containers: Mutex<BTreeMap<Container, Known>>,
-    /// Set before the first container is made.
-    used: AtomicBool,
     /// Set where a command was given up on that may still make a container.
     in_doubt: AtomicBool,
 }
@@ -89,7 +87,6 @@ impl Docker {
             image,
             tools,
             containers: Mutex::default(),
-            used: AtomicBool::new(false),
             in_doubt: AtomicBool::new(false),
         }
     }
@@ -138,7 +135,6 @@ impl Docker {
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
-        self.used.store(true, Ordering::SeqCst);
         let name = self.name(container);
         if launch.sharing == Sharing::Sandbox {
             return self.run_pod(container, &name);
@@ -392,9 +388,6 @@ impl Engine for Docker {
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {
-        if !self.used.load(Ordering::SeqCst) {
-            return Ok(0);
-        }
         if self.in_doubt.load(Ordering::SeqCst) {
             // The engine may go on with what a client asked for that is gone.
             thread::sleep(ENGINE_SETTLES);

@@ -82,6 +82,11 @@ impl Header {
     fn current() -> Self {
         Self { version: VERSION, pid: std::process::id(), place: Place::current() }
     }
+
+    /// Reads that of a ledger, its first line.
+    fn first(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next().unwrap_or_default())
+    }
 }
 
 /// Where processes, folders and shared memory are looked for.
@@ -317,9 +322,7 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     let mut bytes = Vec::new();
     (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(io)?;
     let entries = parse(&bytes).map_err(unreadable)?;
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let place = serde_json::from_slice::<Header>(first).map(|it| it.place);
-    let place = place.unwrap_or_else(|_| Place::current());
+    let place = Header::first(&bytes).map_or_else(|_| Place::current(), |it| it.place);
     Ok(Some(if is_past {
         Found::Past(Past { path: path.to_owned(), entries, place, file })
     } else {
@@ -331,8 +334,7 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
 fn is_orphan(file: &File) -> bool {
     let mut start = [0; 512];
     let length = file.read_at(&mut start, 0).unwrap_or(0);
-    let line = start[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let writer = serde_json::from_slice::<Header>(line).ok().and_then(|it| ProcStat::of(it.pid));
+    let writer = Header::first(&start[..length]).ok().and_then(|it| ProcStat::of(it.pid));
     writer.is_none_or(|stat| !stat.runs)
 }
 

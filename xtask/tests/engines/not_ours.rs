@@ -1,4 +1,4 @@
-//! What is not ours on the host is not touched: what others have under our keys and names is left alone, and
+//! Things of others on the host are not touched: objects of others under our keys and names are left alone, and
 //! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
 
 use std::env;

@@ -1,4 +1,4 @@
-//! What is not ours in an engine is not touched: labels are inherited by images and forged by anybody, and a
+//! Things of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
 //! listing has what the engine's client likes.
 
 use std::fs;

@@ -17,6 +17,12 @@ impl Checksum {
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
+
+    /// Returns the checksum of the bytes so far.
+    #[must_use]
+    pub fn value(&self) -> u64 {
+        self.0.digest()
+    }
 }
 
 impl fmt::Debug for Checksum {
@@ -27,7 +33,7 @@ impl fmt::Debug for Checksum {
 
 impl fmt::Display for Checksum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "xxh3:{:016x}", self.0.digest())
+        write!(f, "xxh3:{:016x}", self.value())
     }
 }
 

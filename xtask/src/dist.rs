@@ -5,19 +5,16 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use clap_complete::Shell;
 use serde::Deserialize;
 
-use self::freshness::Stamp;
 use crate::interrupt::Interrupt;
 use crate::invocation::Invocation;
 use crate::untrusted::Untrusted;
-
-pub mod freshness;
 
 /// The tools, each of which is a package of the workspace.
 pub const TOOLS: [&str; 3] = ["shm_wr", "shm_rd", "shm_ls"];
@@ -38,30 +35,23 @@ struct Message {
 }
 
 impl Dist {
-    /// Has cargo build the tools of the checkout, where they are not up to date, and puts them into `dist/`.
+    /// Builds the tools of the checkout and puts them into `dist/`. Cargo compiles only changed sources.
     ///
     /// # Errors
     ///
-    /// Where cargo fails, or the files cannot be written.
+    /// Fails if cargo fails, or if a file cannot be written.
     pub fn build(&self, interrupt: &Interrupt) -> Result<()> {
-        let began = SystemTime::now();
-        let executables = compile(&self.root, interrupt)?;
-        self.install(&executables)?;
-        let noted = self.stamp().set(began, &executables);
-        noted.context("the build cannot be noted in target/static")
+        self.install(&compile(&self.root, interrupt)?)
     }
 
-    /// The tools of the sources as they are; cargo is asked only where something has changed.
+    /// Builds the tools of this checkout.
     ///
     /// # Errors
     ///
     /// Those of [`Dist::build`].
     pub fn current(interrupt: &Interrupt) -> Result<Self> {
         let dist = Self::as_it_is();
-        match dist.stamp().fresh() {
-            Some(executables) => dist.install(&executables)?,
-            None => dist.build(interrupt)?,
-        }
+        dist.build(interrupt)?;
         Ok(dist)
     }
 
@@ -83,10 +73,6 @@ impl Dist {
     /// Where the compiler does not run.
     pub fn is_musl(&self, interrupt: &Interrupt) -> Result<bool> {
         Ok(target(interrupt)?.ends_with("musl"))
-    }
-
-    fn stamp(&self) -> Stamp {
-        Stamp::new(&self.root, self.root.join("target/static/built"))
     }
 
     fn install(&self, executables: &[PathBuf]) -> Result<()> {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
+use shm_core::Checksum;
 
 use super::EngineError;
 use super::docker::client::client;
@@ -49,15 +49,13 @@ impl Image {
     /// [`EngineError::File`] where the content cannot be read.
     pub fn new(dist: &Dist, base: &str) -> Result<Self, EngineError> {
         let context = dist.context();
-        let mut hash = Sha256::new();
-        hash.update(base);
+        let mut checksum = Checksum::default();
+        checksum.update(base.as_bytes());
         let tools = TOOLS.iter().map(|tool| dist.tool(tool).into());
         for path in tools.chain([context.join("Dockerfile")]) {
-            hash.update(read(&path)?);
+            checksum.update(&read(&path)?);
         }
-        let digits: String =
-            hash.finalize().iter().take(6).copied().flat_map(hexadecimal).collect();
-        let tag = format!("shm_experiment:{digits}");
+        let tag = format!("shm_experiment:{:016x}", checksum.value());
         Ok(Self { base: base.to_owned(), context: context.to_string_lossy().into_owned(), tag })
     }
 
@@ -153,10 +151,6 @@ pub(crate) fn id(inspected: &Transcript) -> Option<Name<Id>> {
 fn labels(inspected: &[u8]) -> Option<BTreeMap<String, String>> {
     let labels = &inspected[inspected.iter().position(|byte| *byte == b' ')?..];
     serde_json::from_slice::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
-}
-
-fn hexadecimal(byte: u8) -> [char; 2] {
-    [byte >> 4, byte & 0xf].map(|digit| char::from_digit(digit.into(), 16).unwrap_or('0'))
 }
 
 /// Reads a regular file of at most [`MOST_BYTES`]. Refuses FIFOs, devices and links, which could block this

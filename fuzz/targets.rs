@@ -14,7 +14,7 @@ use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc};
 use shm_core::text::{Escaped, Spaced, escape, spaced};
 use shm_core::{Key, Stat};
-use xtask::ledger;
+use xtask::process::ledger;
 
 /// `/proc/sysvipc/shm` and what `ipcs -m` prints: what was understood is printed and read as the same.
 pub(crate) fn table(data: &[u8]) {

@@ -1,35 +1,16 @@
-//! Runs scripts about shared memory on container engines and holds them to a model of the kernel.
+//! Runs scripts about shared memory on container engines and compares what they show with a model of the kernel.
 //!
-//! The one data flow: a [`script`] is data; [`plan`] runs it on the [`engine::model`], which
-//! predicts what each step shows; [`run`] carries it out on a real [`engine`]; [`verdict`]
-//! compares the two; [`report`] only reads.
+//! A [`script`] is plain data. The [`model`] predicts what each step shows. An [`engine`] carries the steps
+//! out. [`judge`] compares the two, and [`report`] prints the result. [`commands`] connect these for each command
+//! of `cargo xtask`; [`process`] starts programs and records what they make. A module uses only modules that stand
+//! before it in this list: `process`, `script`, `engine`, `model`, `judge`, `report`, `commands`, [`cli`].
 #![forbid(unsafe_code)]
 
-pub mod bench;
-pub mod clean;
 pub mod cli;
-pub mod dist;
+pub mod commands;
 pub mod engine;
-pub mod exit_code;
-pub mod experiment;
-pub mod fleet;
-pub mod host;
-pub mod host_segment;
-pub mod interrupt;
-pub mod invocation;
-pub mod labels;
-pub mod ledger;
-pub mod matrix;
-pub mod name;
-pub mod observation;
-mod parallel;
-pub mod plan;
-mod proc_stat;
-pub mod progress;
-pub mod quirk;
+pub mod judge;
+pub mod model;
+pub mod process;
 pub mod report;
-pub mod run;
 pub mod script;
-pub mod untrusted;
-pub mod verdict;
-pub mod volume;

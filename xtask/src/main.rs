@@ -6,11 +6,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use signal_hook::low_level::emulate_default_handler;
 use xtask::cli::{Cli, Command};
-use xtask::dist::Dist;
-use xtask::exit_code::Exit;
-use xtask::interrupt::Interrupt;
-use xtask::progress::message;
-use xtask::{bench, clean, experiment, matrix};
+use xtask::commands::{bench, clean, experiment, matrix};
+use xtask::judge::exit_code::Exit;
+use xtask::process::interrupt::Interrupt;
+use xtask::process::message::message;
 
 fn main() -> ExitCode {
     let cli = match Cli::from_command_line() {
@@ -41,11 +40,6 @@ fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
         Command::Matrix(args) => matrix::run(args, interrupt),
         Command::Clean(args) => clean::run(args, interrupt),
         Command::Bench(args) => bench::run(args, interrupt),
-        Command::Dist => {
-            let dist = Dist::as_it_is();
-            dist.build(interrupt)?;
-            dist.document()?;
-            Ok(Exit::AsPredicted)
-        }
+        Command::Dist => dist::run(interrupt),
     }
 }

@@ -8,22 +8,23 @@ use shm_core::Key;
 use shm_core::text::{Escaped, escape};
 
 use crate::engine::EngineInfo;
-use crate::invocation::command_line;
-use crate::observation::{Identity, Observation};
-use crate::plan::Plan;
-use crate::run::{describe, namespaces};
+use crate::engine::observation::{Identity, Observation};
+use crate::judge::run::{describe, namespaces};
+use crate::judge::verdict::{self, Difference, StepResult, Verdict};
+use crate::model::plan::Plan;
+use crate::process::invocation::command_line;
+use crate::process::untrusted::{Guard, Untrusted};
 use crate::script::{Conclusion, Place, article};
-use crate::untrusted::{Guard, Untrusted};
-use crate::verdict::{self, Difference, StepResult, Verdict};
 
-pub mod fleet;
 mod html;
 mod json;
 mod junit;
 pub(crate) mod markdown;
 pub mod matrix;
+pub mod nodes;
 pub mod output;
 mod page;
+pub mod progress;
 mod text;
 
 /// The forms of a report.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shm_core::Key;
 use xtask::engine::Policy;
-use xtask::observation::{Identity, Made, Observation, State};
-use xtask::plan::{Plan, Planned};
+use xtask::engine::observation::{Identity, Made, Observation, State};
+use xtask::model::plan::{Plan, Planned};
 use xtask::script::article;
 
 const ONE_SEGMENT: &str = "

@@ -4,12 +4,13 @@
 
 use assert_cmd::Command;
 use serde_json::Value;
-use xtask::bench::experiment::replay;
-use xtask::bench::experiment::waiting::Waiting;
-use xtask::bench::measurement::{
+use xtask::commands::bench::experiment::replay;
+use xtask::commands::bench::experiment::waiting::Waiting;
+use xtask::commands::bench::measurement::{
     Comparison, Group, Machine, Measurement, Row, Spread, Standing, Table, Target, Unit,
 };
-use xtask::bench::report::{self, Form};
+use xtask::commands::bench::report;
+use xtask::commands::bench::report::Form;
 
 fn side(of: &str, values: &[f64], command: &str) -> Measurement {
     let value = Spread::of(values).unwrap();

@@ -3,13 +3,13 @@
 #![forbid(unsafe_code)]
 
 use shm_core::Key;
+use xtask::engine::observation::{Identity, Observation, State};
 use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
-use xtask::matrix::grid::{CellResult, Outcome, Run, Sight};
-use xtask::matrix::judge;
-use xtask::observation::{Identity, Observation, State};
-use xtask::plan::Plan;
+use xtask::judge::evaluate;
+use xtask::judge::results::{CellResult, Outcome, Run, Sight};
+use xtask::judge::verdict::{Judge, StepResult, Verdict};
+use xtask::model::plan::Plan;
 use xtask::script::matrix::{Group, World, groups};
-use xtask::verdict::{Judge, StepResult, Verdict};
 
 const TEXT: &str = "text";
 

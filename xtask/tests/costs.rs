@@ -66,7 +66,7 @@ fn count(program: &str) -> Result<String, Failed> {
 }
 
 fn static_and_small() -> Result<(), Failed> {
-    for tool in xtask::dist::TOOLS {
+    for tool in xtask::engine::dist::TOOLS {
         let path = dist().join(tool);
         let size = path.metadata()?.len();
         if size > MOST_BYTES {
@@ -82,7 +82,7 @@ fn static_and_small() -> Result<(), Failed> {
 }
 
 fn documented() -> Result<(), Failed> {
-    for tool in xtask::dist::TOOLS {
+    for tool in xtask::engine::dist::TOOLS {
         for file in [format!("man/{tool}.1"), format!("completions/{tool}.bash")] {
             if std::fs::read_to_string(dist().join(&file))?.len() < 100 {
                 return Err(format!("dist/{file} is empty").into());

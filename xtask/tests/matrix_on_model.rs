@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use shm_core::Key;
+use xtask::engine::observation::State;
 use xtask::engine::{Kernels, Policy, Rules};
-use xtask::matrix::grid::Sight;
-use xtask::matrix::judge;
-use xtask::observation::State;
-use xtask::plan::Plan;
+use xtask::judge::evaluate;
+use xtask::judge::results::Sight;
+use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
 /// What the model predicts for every cell, by name.

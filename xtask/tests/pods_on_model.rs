@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 
 use shm_core::Key;
 use xtask::engine::Policy;
-use xtask::matrix::grid::Sight;
-use xtask::matrix::judge;
-use xtask::plan::Plan;
+use xtask::judge::evaluate;
+use xtask::judge::results::Sight;
+use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
 /// What the model predicts of a mechanism for every mode, event and observer.

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shm_core::{IpcNamespace, Key};
+use xtask::engine::observation::{Identity, Made, Observation, State};
 use xtask::engine::{Policy, discover};
-use xtask::observation::{Identity, Made, Observation, State};
-use xtask::plan::Plan;
+use xtask::judge::verdict::{Judge, StepResult, Verdict};
+use xtask::model::plan::Plan;
 use xtask::report::Report;
 use xtask::script::{Action, Container, article};
-use xtask::verdict::{Judge, StepResult, Verdict};
 
 /// Judges a run that went as predicted, except for what `change` does to a step's observation.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {

@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ContextValue};
 use shm_core::text::escape;
 
 use super::Cli;
-use crate::untrusted::keep_styles;
+use crate::process::untrusted::keep_styles;
 
 impl Cli {
     /// Reads the command line of this process.

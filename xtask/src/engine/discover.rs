@@ -7,10 +7,10 @@ use serde::Deserialize;
 use super::image::SCRATCH;
 use super::kubernetes::Cluster;
 use super::{EngineError, EngineInfo, EngineKind, Kernels, kernel_release};
-use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, InvocationError};
-use crate::name::{Name, Runtime};
-use crate::untrusted::Untrusted;
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::{Invocation, InvocationError};
+use crate::process::name::{Name, Runtime};
+use crate::process::untrusted::Untrusted;
 
 /// An engine that can be used.
 #[derive(Debug)]

@@ -14,24 +14,24 @@ use self::remove::{Kind, Remover};
 use super::image::Image;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels, ONLY_CLUSTERS};
-use crate::interrupt::Interrupt;
-use crate::invocation::Transcript;
-use crate::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
-use crate::ledger::{EngineAt, Entry};
-use crate::observation::{Identity, Observation, State};
-use crate::proc_stat::ProcStat;
+use crate::engine::observation::{Identity, Observation, State};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Transcript;
+use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
+use crate::process::ledger::{EngineAt, Entry};
+use crate::process::proc_stat::ProcStat;
 use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharing, Step};
 
 pub(crate) mod client;
+mod conmon_oom;
 mod crash;
-mod inability;
 pub(super) mod inspect;
-pub(crate) mod launch;
-mod look;
-mod oom_file;
-pub(super) mod probe;
-mod refusal;
+pub(crate) mod probe;
+mod rejection;
 pub(crate) mod remove;
+pub(crate) mod run_options;
+mod state;
+mod unsupported;
 
 /// How long an engine may go on with what a client asked for that is gone.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
@@ -127,7 +127,7 @@ impl Docker {
     /// what it says.
     fn refused(&self, transcript: Transcript) -> Result<Observation, EngineError> {
         let observed = Observation { state: Some(State::Refused), ..transcript.into() };
-        if refusal::is_one(&observed) {
+        if rejection::is_one(&observed) {
             return Ok(observed);
         }
         let what = format!("{} refused", self.info.name);
@@ -140,17 +140,17 @@ impl Docker {
             return self.run_pod(container, &name);
         }
         if matches!(launch.setting, Some(Setting::Memory(_))) {
-            oom_file::expect();
+            conmon_oom::expect();
         }
         let [run, ledger] = self.labels()?;
         let variable = format!("{RUN_VARIABLE}={}", self.run);
-        let mut args = launch::runtime(&self.info);
+        let mut args = run_options::runtime(&self.info);
         args.extend(["--detach", "--name", &name, "--label", &run, "--label", &ledger]);
         args.extend(["--env", &variable]);
-        args.extend(launch::HARDENED);
-        let mut chosen = launch::sharing(launch.sharing, |donor| self.name(donor));
-        chosen.extend(launch.setting.into_iter().flat_map(launch::setting));
-        chosen.extend(launch::volume(self.tools.volume.as_deref()));
+        args.extend(run_options::HARDENED);
+        let mut chosen = run_options::sharing(launch.sharing, |donor| self.name(donor));
+        chosen.extend(launch.setting.into_iter().flat_map(run_options::setting));
+        chosen.extend(run_options::volume(self.tools.volume.as_deref()));
         args.extend(chosen.iter().map(String::as_str));
         if self.image.is_bare() {
             args.push(self.image.tag());
@@ -190,7 +190,7 @@ impl Docker {
     /// image, so that nothing is pulled, and can be looked into as any other.
     fn run_pod(&self, sandbox: Container, name: &str) -> Result<Observation, EngineError> {
         self.know(sandbox, |known| known.is_sandbox = true);
-        let ([run, ledger], pod) = (self.labels()?, launch::pod(name));
+        let ([run, ledger], pod) = (self.labels()?, run_options::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
         args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
         args.extend(["--security-opt", "no-new-privileges"]);
@@ -219,7 +219,7 @@ impl Docker {
                             known.namespace = None;
                         }
                     });
-                    let pod = launch::pod(&name);
+                    let pod = run_options::pod(&name);
                     self.carry_through(
                         container,
                         action,
@@ -232,7 +232,7 @@ impl Docker {
             },
         };
         // What a command in a container prints is not the engine's word.
-        if let Some(why) = inability::of(&observation).filter(|_| is_of_engine(action)) {
+        if let Some(why) = unsupported::of(&observation).filter(|_| is_of_engine(action)) {
             return Ok(Answer::Skipped(why));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
@@ -281,7 +281,7 @@ impl Docker {
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let name = self.name(container);
-        let (tool, args) = self.tools.command(action, Path::new(launch::VOLUME))?;
+        let (tool, args) = self.tools.command(action, Path::new(run_options::VOLUME))?;
         let mut command = vec!["exec", &name];
         match (action, self.image.is_bare()) {
             (Action::List, false) => command.extend(["ipcs", "-m"]),
@@ -396,7 +396,7 @@ impl Engine for Docker {
         // What is made later, `cargo xtask clean` finds by the ledger.
         let forget = !self.in_doubt.load(Ordering::SeqCst);
         let answer = remover.everything(&self.run, &self.tools.ledger, forget);
-        oom_file::remove();
+        conmon_oom::remove();
         answer.map_err(|cause| EngineError::Left {
             run: self.run.clone(),
             program: self.program,

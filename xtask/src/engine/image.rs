@@ -12,13 +12,13 @@ use shm_core::Checksum;
 
 use super::EngineError;
 use super::docker::client::client;
-use crate::dist::{Dist, TOOLS};
-use crate::interrupt::Interrupt;
-use crate::invocation::Transcript;
-use crate::labels::BASE_LABEL;
-use crate::ledger::{EngineAt, Entry, Ledger};
-use crate::name::{Id, Name};
-use crate::untrusted::Untrusted;
+use crate::engine::dist::{Dist, TOOLS};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Transcript;
+use crate::process::labels::BASE_LABEL;
+use crate::process::ledger::{EngineAt, Entry, Ledger};
+use crate::process::name::{Id, Name};
+use crate::process::untrusted::Untrusted;
 
 /// A base image may have to be pulled.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);

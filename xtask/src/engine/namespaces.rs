@@ -11,11 +11,11 @@ use shm_core::IpcNamespace;
 use self::process::Process;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
-use crate::invocation::Invocation;
-use crate::labels::RunId;
-use crate::observation::{Identity, Observation, State};
+use crate::engine::observation::{Identity, Observation, State};
+use crate::process::invocation::Invocation;
+use crate::process::labels::RunId;
+use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
-use crate::untrusted::Untrusted;
 
 mod process;
 

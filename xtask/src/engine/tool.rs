@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use shm_core::{IpcNamespace, Key};
 
 use super::EngineError;
-use crate::dist::Dist;
-use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
-use crate::labels::RunId;
-use crate::ledger::Ledger;
-use crate::observation::{Identity, Observation};
+use crate::engine::dist::Dist;
+use crate::engine::observation::{Identity, Observation};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::{Invocation, Transcript};
+use crate::process::labels::RunId;
+use crate::process::ledger::Ledger;
 use crate::script::{Action, Mechanism, Objects, Step};
 
 /// The file on the volume that is too large for a container with limited memory.

@@ -6,8 +6,8 @@ use maud::{Markup, html};
 
 use super::page::page;
 use super::{ConclusionResult, Report, action, identities, printed, reason};
-use crate::untrusted::Untrusted;
-use crate::verdict::{StepResult, Verdict};
+use crate::judge::verdict::{StepResult, Verdict};
+use crate::process::untrusted::Untrusted;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;

@@ -6,10 +6,10 @@ use serde::Serialize;
 
 use super::{ConclusionResult, Report};
 use crate::engine::EngineInfo;
-use crate::observation::{Identity, Observation, State};
+use crate::engine::observation::{Identity, Observation, State};
+use crate::judge::verdict::StepResult;
+use crate::process::untrusted::{Untrusted, json};
 use crate::script::{Container, Place};
-use crate::untrusted::{Untrusted, json};
-use crate::verdict::StepResult;
 
 #[derive(Serialize)]
 struct Document<'a> {

@@ -6,10 +6,10 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::{Report, printed, reason};
 use crate::engine::EngineInfo;
-use crate::invocation::command_line;
-use crate::observation::Observation;
-use crate::untrusted::Untrusted;
-use crate::verdict::Verdict;
+use crate::engine::observation::Observation;
+use crate::judge::verdict::Verdict;
+use crate::process::invocation::command_line;
+use crate::process::untrusted::Untrusted;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let title = report.engine.title();

@@ -4,9 +4,9 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::{Report, command, printed, reason};
-use crate::observation::Observation;
-use crate::run::describe;
-use crate::verdict::StepResult;
+use crate::engine::observation::Observation;
+use crate::judge::run::describe;
+use crate::judge::verdict::StepResult;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;

@@ -3,10 +3,10 @@
 use std::io::{self, Write};
 
 use super::Format;
-use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
+use crate::judge::results::{CellResult, Grid, Outcome, Sight};
+use crate::process::untrusted::Untrusted;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
-use crate::untrusted::Untrusted;
 
 mod html;
 mod json;

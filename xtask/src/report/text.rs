@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 
 use super::{ConclusionResult, Report, action, identities, printed, reason, time};
-use crate::observation::Observation;
+use crate::engine::observation::Observation;
+use crate::judge::verdict::{StepResult, Verdict};
+use crate::process::untrusted::Untrusted;
 use crate::script::Action;
-use crate::untrusted::Untrusted;
-use crate::verdict::{StepResult, Verdict};
 
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Failed;
 use rustix::process::Signal;
-use xtask::labels::random_number;
+use xtask::process::labels::random_number;
 
 use crate::machine::{Engine, Wrappers};
 use crate::own_world::count;

@@ -16,10 +16,10 @@ use libtest_mimic::{Failed, Trial};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::process::Signal;
 use serde_json::json;
-use xtask::dist::Dist;
-use xtask::labels::RunId;
-use xtask::ledger::{Entry, LeftoverManifest};
-use xtask::volume;
+use xtask::engine::dist::Dist;
+use xtask::process::labels::RunId;
+use xtask::process::ledger::{Entry, LeftoverManifest};
+use xtask::process::volume;
 
 use crate::interrupted::{Running, SOON};
 use crate::ledgers;

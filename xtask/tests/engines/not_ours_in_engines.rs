@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
-use xtask::dist::Dist;
 use xtask::engine::EngineKind;
+use xtask::engine::dist::Dist;
 use xtask::engine::image::Image;
-use xtask::labels::RunId;
-use xtask::ledger::{EngineAt, Entry};
+use xtask::process::labels::RunId;
+use xtask::process::ledger::{EngineAt, Entry};
 
 use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, Wrappers, ensure, random_key};

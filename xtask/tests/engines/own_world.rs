@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Failed, Trial};
-use xtask::dist::{Dist, TOOLS};
+use xtask::engine::dist::{Dist, TOOLS};
 
 use crate::isolation::private;
 use crate::machine::{Body, Engine, Wrappers, ensure, which};

@@ -10,20 +10,21 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
+use xtask::commands::session::Workshop;
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
 use xtask::engine::image::SCRATCH;
 use xtask::engine::kubernetes::Cluster;
-use xtask::engine::workshop::Workshop;
-use xtask::interrupt::Interrupt;
-use xtask::ledger::Ledger;
-use xtask::plan::Plan;
-use xtask::run::{self, describe};
+use xtask::judge::run;
+use xtask::judge::run::describe;
+use xtask::judge::verdict::Verdict;
+use xtask::model::plan::Plan;
+use xtask::process::interrupt::Interrupt;
+use xtask::process::ledger::Ledger;
 use xtask::script::{
     Action, Container, Launch, Mechanism, Objects, Place, Script, Setting, Sharing, Stage, Step,
     Sysctl,
 };
-use xtask::verdict::Verdict;
 
 use crate::ledgers;
 use crate::machine::{Engine, random_key};

@@ -29,7 +29,7 @@ use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
 use shm_core::Descriptor;
-use xtask::dist::Dist;
+use xtask::engine::dist::Dist;
 
 /// Set for trials: the static tools are built.
 const BUILT: &str = "SHM_TEST_DIST";

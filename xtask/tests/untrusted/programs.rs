@@ -4,8 +4,8 @@ use std::fs;
 
 use clap::ValueEnum;
 use serde_json::json;
+use xtask::process::volume::PREFIX;
 use xtask::report::Format;
-use xtask::volume::PREFIX;
 
 use crate::fakes::{Fakes, printed};
 use crate::{HOSTILE, SHOWN, assert_shown, assert_tame};

@@ -7,17 +7,18 @@ use clap::ValueEnum;
 use regex::Regex;
 use shm_core::Key;
 use xtask::engine::kubernetes::nodes::Node;
+use xtask::engine::observation::{Identity, Observation};
 use xtask::engine::{EngineInfo, EngineKind, Rules, discover};
-use xtask::matrix::grid::{Grid, Outcome, Run, ScriptRun};
-use xtask::matrix::judge;
-use xtask::observation::{Identity, Observation};
-use xtask::plan::Plan;
-use xtask::report::fleet::{self, Fleet, NodeResult};
+use xtask::judge::evaluate;
+use xtask::judge::results::{Grid, Outcome, Run, ScriptRun};
+use xtask::judge::verdict::{Difference, Judge, StepResult, Verdict};
+use xtask::model::plan::Plan;
 use xtask::report::matrix::Matrix;
+use xtask::report::nodes;
+use xtask::report::nodes::{Fleet, NodeResult};
 use xtask::report::{Format, Report};
 use xtask::script::article;
 use xtask::script::matrix::{World, groups};
-use xtask::verdict::{Difference, Judge, StepResult, Verdict};
 
 use crate::{HOSTILE, assert_tame};
 

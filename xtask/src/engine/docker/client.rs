@@ -1,10 +1,10 @@
 //! The client's commands, for the very engine that the ledger names.
 
 use crate::engine::{EngineError, EngineKind};
-use crate::interrupt::Interrupt;
-use crate::invocation::Invocation;
-use crate::ledger::EngineAt;
-use crate::untrusted::Untrusted;
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Invocation;
+use crate::process::ledger::EngineAt;
+use crate::process::untrusted::Untrusted;
 
 /// A command of the client that talks to the engine `at`, wherever the environment points by now.
 pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>) -> Invocation {

@@ -6,8 +6,8 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Docker, LOOK_EVERY, PATIENCE};
+use crate::engine::observation::{Observation, State};
 use crate::engine::{Answer, EngineError};
-use crate::observation::{Observation, State};
 use crate::script::Container;
 
 impl Docker {

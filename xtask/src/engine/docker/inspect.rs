@@ -8,11 +8,11 @@ use shm_core::IpcNamespace;
 use shm_core::namespace::boot_id;
 
 use crate::engine::EngineError;
-use crate::invocation::Transcript;
-use crate::labels::{RUN_VARIABLE, RunId};
-use crate::name::{Id, Name};
-use crate::observation::{Identity, ReportedNamespace, State};
-use crate::untrusted::Untrusted;
+use crate::engine::observation::{Identity, ReportedNamespace, State};
+use crate::process::invocation::Transcript;
+use crate::process::labels::{RUN_VARIABLE, RunId};
+use crate::process::name::{Id, Name};
+use crate::process::untrusted::Untrusted;
 
 /// What to ask `inspect` for.
 pub(super) const FORMAT: &str =

@@ -2,17 +2,17 @@
 
 use super::client::client;
 use super::inspect::Report;
-use super::launch::{HARDENED, runtime};
 use super::remove::Remover;
+use crate::engine::docker::run_options::{HARDENED, runtime};
 use crate::engine::image::Image;
 use crate::engine::{EngineError, EngineInfo, Kernels};
-use crate::interrupt::Interrupt;
-use crate::labels::{RUN_LABEL, RunId};
-use crate::ledger::{EngineAt, Entry, Ledger};
+use crate::process::interrupt::Interrupt;
+use crate::process::labels::{RUN_LABEL, RunId};
+use crate::process::ledger::{EngineAt, Entry, Ledger};
 
 /// Runs two containers, one after the other: on one kernel they tell the same boot id, and that is
 /// so on another machine, too.
-pub(in crate::engine) fn kernels(
+pub(crate) fn kernels(
     info: &EngineInfo,
     at: &EngineAt,
     image: &Image,

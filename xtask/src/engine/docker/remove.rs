@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::client::client;
 use crate::engine::EngineError;
-use crate::interrupt::Interrupt;
-use crate::invocation::{InvocationError, Transcript};
-use crate::labels::{RUN_LABEL, RunId};
-use crate::ledger::{EngineAt, Entry, Ledger};
-use crate::name::{Container, Id, Name};
-use crate::untrusted::Untrusted;
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::{InvocationError, Transcript};
+use crate::process::labels::{RUN_LABEL, RunId};
+use crate::process::ledger::{EngineAt, Entry, Ledger};
+use crate::process::name::{Container, Id, Name};
+use crate::process::untrusted::Untrusted;
 
 /// Attempts without progress, for example while another process removes the same container.
 const MOST_ATTEMPTS: usize = 5;

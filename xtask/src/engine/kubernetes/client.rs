@@ -4,8 +4,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
-use crate::interrupt::Interrupt;
-use crate::invocation::{Invocation, Transcript};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::{Invocation, Transcript};
 
 /// How kubectl is called.
 #[derive(Clone, Debug)]

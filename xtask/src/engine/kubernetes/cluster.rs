@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::HOST_POD;
 use super::manifest::{self, Metadata};
 use crate::engine::EngineError;
-use crate::interrupt::Interrupt;
-use crate::invocation::Invocation;
-use crate::labels::RUN_LABEL;
-use crate::name::{Image, Label, Name, Subdomain};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Invocation;
+use crate::process::labels::RUN_LABEL;
+use crate::process::name::{Image, Label, Name, Subdomain};
+use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Member, Pod, Sharing, Workload};
-use crate::untrusted::Untrusted;
 
 /// Which part of a cluster is used, and for what.
 #[derive(Clone, Debug, Default)]

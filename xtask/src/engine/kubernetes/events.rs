@@ -1,22 +1,21 @@
 //! What happens to pods: how they are made, how they end, and what takes their place.
 
-use std::slice;
 use std::sync::atomic::Ordering;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{slice, thread};
 
 use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
 use super::removal::{self, GOES_WITHIN};
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, Waited};
-use super::{Kubernetes, image_name, inability};
 use crate::engine::docker::inspect::reported_anywhere;
+use crate::engine::kubernetes::{Kubernetes, image_name, unsupported};
+use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{Answer, EngineError};
-use crate::invocation::Transcript;
-use crate::observation::{Identity, Observation, State};
+use crate::process::invocation::Transcript;
+use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
-use crate::untrusted::Untrusted;
 
 /// How long a pod may take to go: the kubelet of a busy machine took over a minute.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -308,7 +307,7 @@ pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(
 
 /// What the cluster does not do: an answer, or no question for it.
 fn refused(observation: Observation) -> Answer {
-    match inability::of(&observation) {
+    match unsupported::of(&observation) {
         Some(why) => Answer::Skipped(why),
         None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
     }

@@ -1,7 +1,7 @@
 //! Names of images.
 
-use crate::name::{Image, InvalidName, Name};
-use crate::untrusted::Untrusted;
+use crate::process::name::{Image, InvalidName, Name};
+use crate::process::untrusted::Untrusted;
 
 /// The registry and the folder that are meant where a name has none, by docker and containerd.
 const REGISTRY: &str = "docker.io";

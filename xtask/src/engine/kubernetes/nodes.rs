@@ -6,10 +6,10 @@ use serde::de::DeserializeOwned;
 use super::Cluster;
 use super::client::{List, parse};
 use crate::engine::EngineError;
-use crate::interrupt::Interrupt;
-use crate::invocation::Invocation;
-use crate::name::{Name, Subdomain};
-use crate::untrusted::Untrusted;
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Invocation;
+use crate::process::name::{Name, Subdomain};
+use crate::process::untrusted::Untrusted;
 
 /// A node.
 #[derive(Clone, Debug)]

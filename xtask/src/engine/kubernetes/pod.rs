@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::name::{InvalidName, Name, Subdomain};
-use crate::untrusted::Untrusted;
+use crate::process::name::{InvalidName, Name, Subdomain};
+use crate::process::untrusted::Untrusted;
 
 /// The part of a pod that matters here, and its whole specification as the cluster has it.
 #[derive(Debug, Deserialize)]

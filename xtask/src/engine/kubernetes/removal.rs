@@ -9,11 +9,11 @@ use super::client::{Client, parse};
 use super::manifest::WORKLOAD_LABEL;
 use super::pod::Pod;
 use crate::engine::EngineError;
-use crate::invocation::Transcript;
-use crate::labels::{RUN_LABEL, RunId};
-use crate::ledger::Entry;
-use crate::name::{Name, Subdomain};
-use crate::untrusted::Untrusted;
+use crate::process::invocation::Transcript;
+use crate::process::labels::{RUN_LABEL, RunId};
+use crate::process::ledger::Entry;
+use crate::process::name::{Name, Subdomain};
+use crate::process::untrusted::Untrusted;
 
 /// How long something may take to be gone, as kubectl takes it, and kubectl itself.
 pub(super) const GOES_WITHIN: &str = "50s";

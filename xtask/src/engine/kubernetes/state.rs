@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::pod::Pod;
 use super::{HOST, HOST_POD};
-use crate::name::{Image, Name, Subdomain};
-use crate::observation::Identity;
+use crate::engine::observation::Identity;
+use crate::process::name::{Image, Name, Subdomain};
+use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Mechanism, Sharing, Workload};
-use crate::untrusted::Untrusted;
 
 /// What a run has made.
 #[derive(Clone, Debug, Default)]

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::manifest::{self, workload_selector};
 use super::pod::{Hopeless, Pod};
-use super::{Kubernetes, changes};
 use crate::engine::EngineError;
+use crate::engine::kubernetes::{Kubernetes, spec_diff};
+use crate::process::untrusted::Untrusted;
 use crate::script::Workload;
-use crate::untrusted::Untrusted;
 
 /// How long pods may take to run, to run again or to be replaced, and a kubelet to start; and how
 /// often to look.
@@ -105,9 +105,9 @@ impl Kubernetes {
         let changed = |pod: &Pod| {
             let mut spec = pod.spec.clone();
             if let Some(other) = &other_image {
-                changes::rename_image(&mut spec, other, image);
+                spec_diff::rename_image(&mut spec, other, image);
             }
-            Some((pod.metadata.name.clone(), changes::first(&asked, &spec)?))
+            Some((pod.metadata.name.clone(), spec_diff::first(&asked, &spec)?))
         };
         let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
         Err(EngineError::Script(format!(

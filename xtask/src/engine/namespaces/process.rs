@@ -6,8 +6,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::engine::EngineError;
-use crate::invocation::{Background, Transcript};
-use crate::observation::Identity;
+use crate::engine::observation::Identity;
+use crate::process::invocation::{Background, Transcript};
 
 /// A container's process, and the namespace that it brought.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, json, letter, mark, remarks, skipped_mode,
     square, summary,
 };
-use crate::matrix::grid::{CellResult, Grid, Outcome, Sight};
+use crate::judge::results::{CellResult, Grid, Outcome, Sight};
 use crate::report::page::page;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;

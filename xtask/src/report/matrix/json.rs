@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::Matrix;
 use crate::engine::EngineInfo;
-use crate::matrix::grid::{self, CellResult, Grid, Outcome, ScriptRun, Sight};
-use crate::observation::Identity;
+use crate::engine::observation::Identity;
+use crate::judge::results::{self, CellResult, Grid, Outcome, ScriptRun, Sight};
+use crate::process::untrusted::json::write_pretty;
 use crate::report::json::Step;
 use crate::script::matrix::Cell;
-use crate::untrusted::json::write_pretty;
 
 /// The whole document.
 #[derive(Serialize)]
@@ -102,7 +102,7 @@ fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> Row<'a> {
     }
 }
 
-fn quirk(quirk: &crate::quirk::Quirk) -> Quirk {
+fn quirk(quirk: &crate::judge::quirk::Quirk) -> Quirk {
     Quirk { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
 }
 
@@ -110,7 +110,7 @@ fn script(script: &ScriptRun) -> Script<'_> {
     Script { name: &script.name, runs: script.runs.iter().map(run).collect() }
 }
 
-fn run(run: &grid::Run) -> Run<'_> {
+fn run(run: &results::Run) -> Run<'_> {
     Run { steps: run.steps.iter().map(Step::new).collect(), aborted: run.aborted.as_deref() }
 }
 

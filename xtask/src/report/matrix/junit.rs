@@ -6,10 +6,10 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 
 use super::Matrix;
-use crate::matrix::grid::{CellResult, Grid, Outcome};
+use crate::judge::results::{CellResult, Grid, Outcome};
+use crate::judge::verdict::StepResult;
+use crate::process::untrusted::Untrusted;
 use crate::report::junit::{serialize, suite, transcript};
-use crate::untrusted::Untrusted;
-use crate::verdict::StepResult;
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let mut document = quick_junit::Report::new("matrix");

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, mark, remarks, skipped_mode, square, summary,
 };
-use crate::matrix::grid::{CellResult, Grid};
+use crate::judge::results::{CellResult, Grid};
 use crate::report::markdown::{code, inline};
 use crate::script::matrix::Observer;
 

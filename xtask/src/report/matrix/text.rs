@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, mark, remarks, skipped_mode, square, summary,
 };
-use crate::matrix::grid::{CellResult, Grid, Outcome};
+use crate::judge::results::{CellResult, Grid, Outcome};
 use crate::script::matrix::Observer;
 
 const BOLD: Style = Style::new().bold();

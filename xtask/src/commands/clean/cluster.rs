@@ -1,0 +1,99 @@
+//! What killed runs have left in a cluster.
+
+use anyhow::{Result, bail};
+
+use crate::commands::clean::summary::Summary;
+use crate::engine::kubernetes::client::Client;
+use crate::engine::kubernetes::removal::Removal;
+use crate::engine::kubernetes::{cluster, orphans};
+use crate::process::interrupt::Interrupt;
+use crate::process::labels::RunId;
+use crate::process::ledger::{ClusterAt, Entry};
+
+/// What a run has in one namespace of a cluster.
+struct Part<'a> {
+    cluster: &'a ClusterAt,
+    run: &'a RunId,
+    namespace: &'a str,
+    entries: Vec<Entry>,
+}
+
+/// Removes the objects that a ledger names, and what their pods left on nodes; says which entries are left.
+pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    for entry in entries {
+        let (Entry::Object { cluster, run, namespace, .. }
+        | Entry::NodeMemory { cluster, run, namespace, .. }) = entry
+        else {
+            continue;
+        };
+        let is_it =
+            |it: &&mut Part| (it.cluster, it.run, &it.namespace) == (cluster, run, &&**namespace);
+        match parts.iter_mut().find(is_it) {
+            Some(part) => part.entries.push(entry.clone()),
+            None => parts.push(Part { cluster, run, namespace, entries: vec![entry.clone()] }),
+        }
+    }
+    // A namespace goes after what others have made in it.
+    parts.sort_by_key(Part::has_namespace);
+    let mut left = Vec::new();
+    for part in parts {
+        let cleaned = part.clean(interrupt, summary);
+        if let Err(error) = &cleaned {
+            summary.fail(format_args!("kubernetes: {error:#}"));
+        }
+        if cleaned.is_err() || summary.is_dry_run() {
+            left.extend(part.entries);
+        }
+    }
+    left
+}
+
+impl Part<'_> {
+    fn has_namespace(&self) -> bool {
+        let is_one = |it: &Entry| matches!(it, Entry::Object { kind, .. } if kind == "namespace");
+        self.entries.iter().any(is_one)
+    }
+
+    fn clean(&self, interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
+        let ClusterAt { access, environment, server } = self.cluster;
+        let now = cluster::server(access, interrupt)?;
+        if now != *server {
+            let variables: Vec<_> = environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            bail!(
+                "kubectl uses the API server {now}, but the ledger names {server}; next step: make \
+                 kubectl use that server again, then {} cargo xtask clean",
+                variables.join(" ")
+            );
+        }
+        let (access, namespace) = (access.clone(), self.namespace.to_owned());
+        let client = Client { access, namespace, interrupt: interrupt.clone() };
+        let removal = Removal::new(&client, self.run, &self.entries);
+        let present = removal.find()?;
+        if summary.is_dry_run() {
+            for name in present.names() {
+                summary.tell(format_args!("kubernetes: would remove {name}"));
+            }
+            return Ok(());
+        }
+        for entry in &self.entries {
+            let Entry::NodeMemory { pod, left, .. } = entry else { continue };
+            // This needs the pod that shares the node's namespace, so it comes before the pods' removal.
+            if present.names().any(|name| name == format!("pod/{pod}")) {
+                match orphans::remove_all(&client, pod, left) {
+                    Ok(0) => {}
+                    Ok(count) => summary.tell(format_args!(
+                        "kubernetes: removed {count} objects on the node of {pod}"
+                    )),
+                    // The pods go all the same.
+                    Err(error) => summary.fail(format_args!("kubernetes: {error}")),
+                }
+            }
+        }
+        removal.remove(&present, false)?;
+        for name in present.names() {
+            summary.tell(format_args!("kubernetes: removed {name}"));
+        }
+        Ok(())
+    }
+}

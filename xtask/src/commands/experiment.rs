@@ -1,0 +1,190 @@
+//! `cargo xtask experiment`: the article, carried out and checked.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use shm_core::Key;
+
+use crate::commands::nodes;
+use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
+use crate::commands::session::Workshop;
+use crate::engine::cleanup::CleanUp;
+use crate::engine::discover::{self, Wanted};
+use crate::engine::image::SCRATCH;
+use crate::engine::{EngineError, EngineKind, host};
+use crate::judge::exit_code::Exit;
+use crate::judge::host_segment::{self, Left};
+use crate::judge::run::{self, Aborted, Event};
+use crate::model::plan::Plan;
+use crate::process::interrupt::Interrupt;
+use crate::process::labels::random_number;
+use crate::process::ledger::Ledger;
+use crate::process::message::message;
+use crate::process::name::{self, Name};
+use crate::process::untrusted::json;
+use crate::report::progress::Progress;
+use crate::report::{Format, Report, output};
+use crate::script::article;
+
+/// The command line of `experiment`.
+#[derive(Debug, Args)]
+pub struct ExperimentArgs {
+    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    pub engine: EngineChoice,
+
+    /// OCI runtime for docker and podman to use, such as runc, crun or runsc
+    #[arg(long, value_name = "NAME")]
+    pub runtime: Option<Name<name::Runtime>>,
+
+    /// Image to put the tools into; with any but scratch, bash is the container's process and the
+    /// image's own ipcs lists, as in the article
+    #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
+    pub base: Name<name::Image>,
+
+    /// The cluster, for --engine kubernetes.
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+
+    /// Its nodes.
+    #[command(flatten)]
+    pub nodes: NodesArgs,
+
+    /// Key of the segments, decimal or 0x hexadecimal; it must be unused on the host
+    #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
+    pub key: Key,
+
+    /// Containers, each with a text of its own; the article has two
+    #[arg(long, value_name = "NUMBER", default_value = "2")]
+    #[arg(value_parser = clap::value_parser!(u8).range(2..=64))]
+    pub containers: u8,
+
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+
+    /// Write the report to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// How long a step may take.
+    #[command(flatten)]
+    pub timeout: TimeoutArgs,
+
+    /// Leave the containers for a look; `cargo xtask clean` removes them
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Runs the experiment and writes the report.
+///
+/// # Errors
+///
+/// Where it could not be carried out, with the reason and the next step.
+pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+    let interrupt = &args.timeout.limit(interrupt);
+    let cluster = args.cluster.cluster();
+    if args.nodes.show_manifests {
+        let manifests = cluster.manifests();
+        output::write(None, |out| json::write_pretty(out, &manifests))?;
+        return Ok(Exit::AsPredicted);
+    }
+    let kind = args.engine.kind();
+    if args.containers != 2 && kind == Some(EngineKind::Kubernetes) {
+        bail!(
+            "--containers are not pods: on a cluster there are two of them on each of its --nodes"
+        );
+    }
+    if !args.nodes.nodes.is_empty() {
+        if kind != Some(EngineKind::Kubernetes) {
+            bail!("--nodes are those of a cluster: --engine kubernetes");
+        }
+        return nodes::run(args, &args.nodes.nodes, &cluster, interrupt);
+    }
+    output::check(args.output.as_deref())?;
+    let progress = Progress::start("looking for an engine");
+    let found = discover::find(&Wanted {
+        kind,
+        runtime: args.runtime.as_ref(),
+        cluster: &cluster,
+        base: &args.base,
+        interrupt,
+    })?;
+    let is_elsewhere = matches!(found.info.name, EngineKind::Model | EngineKind::Kubernetes);
+    if !is_elsewhere {
+        host::demand_unused(args.key)?;
+    }
+    progress.say("building the tools");
+    let ledger = Ledger::default();
+    let workshop = Workshop::open(found, &args.base, &ledger, interrupt)?;
+    let fresh = match workshop.info.name {
+        // It answers from maps: its report is the same each time.
+        EngineKind::Model => "fresh".to_owned(),
+        _ => format!("{:016x}", random_number()),
+    };
+    let more = &article::CONTAINERS[2..usize::from(args.containers)];
+    let mut script = match workshop.info.name {
+        EngineKind::Kubernetes => article::on_a_cluster(args.key, &fresh),
+        _ => article::script(args.key, more, &fresh),
+    };
+    if !is_elsewhere {
+        // Other runs may have the same key.
+        script.objects.host_control = host::unused_key();
+    }
+    let plan = Plan::new(script, workshop.info.rules())?;
+    let engine = workshop.engine(plan.script.objects, None);
+
+    if !is_elsewhere {
+        host_segment::record(&plan.script, &ledger)?;
+    }
+    let clean_up = CleanUp::new(&*engine, !args.keep);
+    progress.count(plan.len());
+    let started = Instant::now();
+    let mut steps = Vec::with_capacity(plan.len());
+    let mut tell = |event: Event<'_>| progress.tell(&event);
+    let finished = run::run(&plan, &*engine, interrupt, &mut steps, &mut tell);
+    let duration = started.elapsed();
+    progress.say("cleaning up");
+    let cleaned = clean_up.now();
+    let stray =
+        if is_elsewhere { None } else { host_segment::remove(&plan.script, &steps, &ledger) };
+    progress.end();
+
+    if let Some(Left::Removed(note) | Left::Stays(note)) = &stray {
+        message(format_args!("note: {note}"));
+    }
+    if args.keep && kind != Some(EngineKind::Model) {
+        message("note: the containers are left; cargo xtask clean removes them");
+    }
+    conclude(finished, cleaned, interrupt, args.keep)?;
+    let (info, base) = (engine.info().clone(), args.base.to_string());
+    let mut report = Report::new(info, base, &plan, steps, duration);
+    if let Some(Left::Removed(_)) = stray {
+        report.contradict_host_isolation();
+    }
+    output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
+    Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
+}
+
+/// Puts the end of the run and the end of the clean-up into one answer.
+fn conclude(
+    finished: Result<(), Aborted>,
+    cleaned: Result<usize, EngineError>,
+    interrupt: &Interrupt,
+    kept: bool,
+) -> Result<()> {
+    match (finished, cleaned) {
+        (Ok(()), Ok(_)) => Ok(()),
+        (Ok(()), Err(left)) => Err(left.into()),
+        (Err(aborted), Ok(count)) => {
+            if interrupt.signal().is_some() && !kept {
+                let things = if count == 1 { "container" } else { "containers" };
+                message(format_args!("cleaned up: {count} {things} removed"));
+            }
+            Err(aborted.into())
+        }
+        (Err(aborted), Err(left)) => Err(left).context(aborted),
+    }
+}

@@ -1,0 +1,139 @@
+//! `cargo xtask experiment --nodes`: the article on many nodes of a cluster at once.
+
+use std::convert::Infallible;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::commands::experiment::ExperimentArgs;
+use crate::commands::session::elsewhere;
+use crate::engine::cleanup::CleanUp;
+use crate::engine::discover::{self, Wanted};
+use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::nodes::Node;
+use crate::engine::kubernetes::{Cluster, Kubernetes};
+use crate::engine::{Engine, EngineError, EngineKind};
+use crate::judge::exit_code::Exit;
+use crate::judge::run::{self, Aborted};
+use crate::model::plan::Plan;
+use crate::process::interrupt::Interrupt;
+use crate::process::labels::random_number;
+use crate::process::ledger::Ledger;
+use crate::process::name::{Name, Subdomain};
+use crate::process::parallel;
+use crate::report::nodes::{Fleet, NodeResult, Outcome};
+use crate::report::progress::Progress;
+use crate::report::{Report, output};
+use crate::script::{Objects, article};
+
+/// Runs the experiment on every node that is wanted and writes the report, a row a node.
+///
+/// # Errors
+///
+/// Where it could not be carried out at all, with the reason and the next step.
+pub fn run(
+    args: &ExperimentArgs,
+    wanted: &[Name<Subdomain>],
+    cluster: &Cluster,
+    interrupt: &Interrupt,
+) -> Result<Exit> {
+    output::check(args.output.as_deref())?;
+    let progress = Progress::start("looking for the cluster");
+    let kind = Some(EngineKind::Kubernetes);
+    let wanted_engine = Wanted { kind, runtime: None, cluster, base: SCRATCH, interrupt };
+    let found = discover::find(&wanted_engine)?;
+    let nodes = chosen(cluster.nodes(interrupt)?, wanted)?;
+    let started = Instant::now();
+    // One namespace for all, as that of one run more.
+    let ledger = Ledger::default();
+    let tools = elsewhere(Objects::from(args.key), &ledger, interrupt);
+    let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
+    let clean_up = CleanUp::new(&parent, !args.keep);
+    parent.make_namespace()?;
+    let runs = Runs { args, parent: &parent, ledger: &ledger, interrupt };
+    progress.count_groups(nodes.len());
+    let results = runs.on_all(&nodes, args.nodes.jobs.get(), &progress);
+    progress.say("cleaning up");
+    let cleaned = clean_up.now();
+    progress.end();
+    if let Some(signal) = interrupt.name() {
+        cleaned.context("interrupted")?;
+        bail!("interrupted by {signal}; what was made has been removed");
+    }
+    let fleet = Fleet { engine: found.info, duration: started.elapsed(), nodes: results };
+    output::write(args.output.as_deref(), |out| fleet.write(args.format, out))?;
+    // What was found out is told, whatever is left.
+    cleaned?;
+    Ok(fleet.exit())
+}
+
+/// The nodes that are wanted, by name, or all of them.
+fn chosen(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
+    if wanted.iter().any(|name| **name == *"all") {
+        return Ok(nodes);
+    }
+    if let Some(missing) = wanted.iter().find(|name| !nodes.iter().any(|it| it.name == **name)) {
+        bail!("there is no node {missing}; next step: see kubectl get nodes");
+    }
+    Ok(nodes.into_iter().filter(|node| wanted.contains(&node.name)).collect())
+}
+
+/// What the runs on the nodes have in common.
+struct Runs<'a> {
+    args: &'a ExperimentArgs,
+    parent: &'a Kubernetes,
+    ledger: &'a Ledger,
+    interrupt: &'a Interrupt,
+}
+
+impl Runs<'_> {
+    /// One run a node, several at a time; the results in the nodes' order.
+    fn on_all(&self, nodes: &[Node], at_once: usize, progress: &Progress) -> Vec<NodeResult> {
+        let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |_, node| {
+            let started = Instant::now();
+            let outcome = self.on(node);
+            progress.group_done(&node.name);
+            let duration = started.elapsed();
+            Ok::<_, Infallible>(NodeResult { node: node.clone(), duration, outcome })
+        });
+        results
+    }
+
+    fn on(&self, node: &Node) -> Outcome {
+        if let Some(why) = &node.unfit {
+            return Outcome::Skipped(why.to_string());
+        }
+        match self.report(node) {
+            Ok(report) => Outcome::Judged(Box::new(report)),
+            Err(error) if is_full(&error) => Outcome::Skipped(format!("full: {error:#}")),
+            Err(error) => Outcome::Failed(format!("{error:#}")),
+        }
+    }
+
+    fn report(&self, node: &Node) -> Result<Report> {
+        let rules = self.parent.info().rules();
+        let fresh = format!("{:016x}", random_number());
+        let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
+        let tools = elsewhere(Objects::from(self.args.key), self.ledger, self.interrupt);
+        let engine = self.parent.run_on(node, tools);
+        let clean_up = CleanUp::new(&engine, !self.args.keep);
+        let (mut steps, started) = (Vec::with_capacity(plan.len()), Instant::now());
+        let finished = run::run(&plan, &engine, self.interrupt, &mut steps, &mut |_| {});
+        let duration = started.elapsed();
+        let cleaned = clean_up.now();
+        match (finished, cleaned) {
+            (Ok(()), cleaned) => cleaned.map(drop)?,
+            (Err(aborted), Ok(_)) => return Err(aborted.into()),
+            (Err(aborted), Err(left)) => return Err(left).context(aborted),
+        }
+        let base = self.args.cluster.image.as_deref().unwrap_or_default().to_owned();
+        Ok(Report::new(engine.info().clone(), base, &plan, steps, duration))
+    }
+}
+
+/// Whether a node had no room for a pod that was given to it.
+fn is_full(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<Aborted>());
+    let mut causes = causes.map(|aborted| &*aborted.cause);
+    causes.any(|it| matches!(it, EngineError::Hopeless { why, .. } if why.is_want_of_room()))
+}

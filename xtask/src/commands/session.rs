@@ -1,0 +1,106 @@
+//! What the runs of one command have in common: the engine that was found, the tools, the image.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use shm_core::Key;
+
+use crate::engine::discover::{Found, Means};
+use crate::engine::dist::Dist;
+use crate::engine::docker::{Docker, client, probe};
+use crate::engine::image::Image;
+use crate::engine::kubernetes::Kubernetes;
+use crate::engine::namespaces::Namespaces;
+use crate::engine::tool::Tools;
+use crate::engine::{Engine, EngineInfo};
+use crate::model::Model;
+use crate::process::interrupt::Interrupt;
+use crate::process::ledger::{EngineAt, Ledger};
+use crate::script::Objects;
+
+/// An engine with all that its runs need.
+#[derive(Debug)]
+pub struct Workshop {
+    /// The engine.
+    pub info: EngineInfo,
+    interrupt: Interrupt,
+    ledger: Ledger,
+    ready: Ready,
+}
+
+#[derive(Debug)]
+enum Ready {
+    Model,
+    Program(&'static str, EngineAt, Dist, Image),
+    Namespaces(bool, Dist),
+    Cluster(Box<Kubernetes>),
+}
+
+impl Workshop {
+    /// Builds the tools where the engine needs them. What is made is written down in `ledger`.
+    ///
+    /// # Errors
+    ///
+    /// Where they cannot be built, or the runtime that was asked for does not run them.
+    pub fn open(found: Found, base: &str, ledger: &Ledger, interrupt: &Interrupt) -> Result<Self> {
+        let mut info = found.info;
+        let ready = match found.means {
+            Means::Model => Ready::Model,
+            Means::Cluster(cluster) => {
+                let tools = elsewhere(Objects::from(Key::DEFAULT), ledger, interrupt);
+                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
+            }
+            Means::Namespaces { user } => Ready::Namespaces(user, Dist::current(interrupt)?),
+            Means::Program(program) => {
+                let dist = Dist::current(interrupt)?;
+                let image = Image::new(&dist, base)?;
+                let at = client::current(info.name, program, interrupt)?;
+                if info.runtime.is_some() {
+                    info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
+                }
+                Ready::Program(program, at, dist, image)
+            }
+        };
+        Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
+    }
+
+    /// The engine for one run, whose shared memory has the names of `objects`; `volume` is the
+    /// folder that its containers share.
+    #[must_use]
+    pub fn engine(&self, objects: Objects, volume: Option<PathBuf>) -> Box<dyn Engine> {
+        let info = self.info.clone();
+        let tools = |dist: &Dist| Tools {
+            dist: dist.clone(),
+            objects,
+            volume,
+            interrupt: self.interrupt.clone(),
+            ledger: self.ledger.clone(),
+        };
+        match &self.ready {
+            Ready::Model => Box::new(Model::new(info, self.info.rules(), objects)),
+            Ready::Program(program, at, dist, image) => {
+                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools(dist)))
+            }
+            Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
+            Ready::Cluster(ground) => {
+                Box::new(ground.run(elsewhere(objects, &self.ledger, &self.interrupt)))
+            }
+        }
+    }
+
+    /// What all runs stand on, on a cluster.
+    #[must_use]
+    pub fn ground(&self) -> Option<&Kubernetes> {
+        match &self.ready {
+            Ready::Cluster(ground) => Some(ground),
+            _ => None,
+        }
+    }
+}
+
+/// The tools of an engine that runs nothing on this machine: whatever is in dist/ will do.
+#[must_use]
+pub fn elsewhere(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+    let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
+    Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger }
+}

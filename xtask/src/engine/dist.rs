@@ -1,0 +1,188 @@
+//! The three tools as static binaries, which cargo builds.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::Invocation;
+use crate::process::untrusted::Untrusted;
+
+/// The tools, each of which is a package of the workspace.
+pub const TOOLS: [&str; 3] = ["shm_wr", "shm_rd", "shm_ls"];
+
+/// A cold build on a slow machine.
+const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
+
+/// The folder with the static binaries, `dist` of a checkout.
+#[derive(Clone, Debug)]
+pub struct Dist {
+    root: PathBuf,
+}
+
+/// What is of interest in a line of `cargo build --message-format=json`.
+#[derive(Deserialize)]
+struct Message {
+    executable: Option<PathBuf>,
+}
+
+impl Dist {
+    /// Builds the tools of the checkout and puts them into `dist/`. Cargo compiles only changed sources.
+    ///
+    /// # Errors
+    ///
+    /// Fails if cargo fails, or if a file cannot be written.
+    pub fn build(&self, interrupt: &Interrupt) -> Result<()> {
+        self.install(&compile(&self.root, interrupt)?)
+    }
+
+    /// Builds the tools of this checkout.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Dist::build`].
+    pub fn current(interrupt: &Interrupt) -> Result<Self> {
+        let dist = Self::as_it_is();
+        dist.build(interrupt)?;
+        Ok(dist)
+    }
+
+    /// Builds an example of a package as the tools are built; where it is.
+    ///
+    /// # Errors
+    ///
+    /// Where cargo fails.
+    pub fn example(&self, package: &str, name: &str, interrupt: &Interrupt) -> Result<PathBuf> {
+        let wanted = ["--package", package, "--example", name];
+        let made = cargo_build(&self.root, &wanted, interrupt)?.pop();
+        made.with_context(|| format!("cargo made no program of the example {name}"))
+    }
+
+    /// Whether they are linked with musl.
+    ///
+    /// # Errors
+    ///
+    /// Where the compiler does not run.
+    pub fn is_musl(&self, interrupt: &Interrupt) -> Result<bool> {
+        Ok(target(interrupt)?.ends_with("musl"))
+    }
+
+    fn install(&self, executables: &[PathBuf]) -> Result<()> {
+        let folder = self.folder();
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", Untrusted::path(&folder)))?;
+        for executable in executables {
+            let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
+            install(executable, &folder).with_context(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The folder as it is, up to date or not.
+    #[must_use]
+    pub fn as_it_is() -> Self {
+        Self::of_checkout(&root())
+    }
+
+    /// That of another checkout of this workspace, as it is.
+    #[must_use]
+    pub fn of_checkout(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The path of a tool.
+    #[must_use]
+    pub fn tool(&self, name: &str) -> String {
+        self.folder().join(name).to_string_lossy().into_owned()
+    }
+
+    /// The workspace, which has the Dockerfile and is the context of its build.
+    #[must_use]
+    pub fn context(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.root.join("dist")
+    }
+}
+
+/// The workspace's folder, as it was when this program was built.
+fn root() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
+
+/// Compiles the tools and says where cargo put them.
+fn compile(root: &Path, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+    let wanted: Vec<_> = TOOLS.iter().flat_map(|tool| ["--package", tool]).collect();
+    let executables = cargo_build(root, &wanted, interrupt)?;
+    if executables.len() != TOOLS.len() {
+        bail!("cargo made {} programs where {} were expected", executables.len(), TOOLS.len());
+    }
+    Ok(executables)
+}
+
+/// Compiles what is wanted, static, and says where cargo put the programs.
+fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
+    // The user's limit is on an engine's commands; a cold build takes what it takes.
+    let interrupt = &interrupt.with_limit(None);
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let target = target(interrupt)?;
+    let manifest = root.join("Cargo.toml").to_string_lossy().into_owned();
+    // A target folder of its own: cargo keeps one set of flags for each, and forgets the other.
+    let folder = root.join("target/static").to_string_lossy().into_owned();
+    let mut args = vec!["build", "--quiet", "--profile", "dist", "--manifest-path", &manifest];
+    args.extend(["--target-dir", &folder]);
+    args.extend(["--target", &target, "--message-format=json-render-diagnostics"]);
+    args.extend(wanted);
+    // Static, and at a fixed address: a fixed one needs no relocation at each start, which is a
+    // quarter of what a short-lived static program does (26,000 of 113,000 instructions).
+    let flags = "-C target-feature=+crt-static -C relocation-model=static";
+    let transcript = Invocation::new(&cargo, args)
+        .env("RUSTFLAGS", flags.to_owned())
+        // It would win over ours.
+        .unset("CARGO_ENCODED_RUSTFLAGS")
+        .timeout(BUILD_TIMEOUT)
+        .show_stderr()
+        .run(interrupt)?;
+    if !transcript.succeeded() {
+        bail!("`{}` failed; its messages are above", transcript.command_line());
+    }
+    let stdout = String::from_utf8_lossy(&transcript.stdout);
+    let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    Ok(messages.filter_map(|message| message.executable).collect())
+}
+
+/// The target to compile for: musl where rustup has it, for it makes the smaller binaries.
+fn target(interrupt: &Interrupt) -> Result<String> {
+    let architecture = std::env::consts::ARCH;
+    let musl = format!("{architecture}-unknown-linux-musl");
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let libraries =
+        Invocation::new(&rustc, ["--print", "target-libdir", "--target", &musl]).run(interrupt)?;
+    let folder = Path::new(OsStr::from_bytes(libraries.stdout.trim_ascii()));
+    let installed = libraries.succeeded() && folder.is_dir();
+    Ok(if installed { musl } else { format!("{architecture}-unknown-linux-gnu") })
+}
+
+/// Copies a binary unless the same is there already. It is replaced in one step, so that another
+/// run that is just starting the old one is not disturbed.
+fn install(executable: &Path, folder: &Path) -> Result<()> {
+    let name = executable.file_name().context("a program without a name")?;
+    let (new, target) = (fs::read(executable)?, folder.join(name));
+    if fs::read(&target).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let temporary = tempfile::NamedTempFile::new_in(folder)?;
+    fs::copy(executable, temporary.path())?;
+    temporary.persist(target)?;
+    Ok(())
+}

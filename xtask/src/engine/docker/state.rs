@@ -1,0 +1,90 @@
+//! What a container is, after something was done with it.
+
+use std::thread;
+use std::time::Instant;
+
+use shm_core::IpcNamespace;
+
+use crate::engine::docker::inspect::{self, Looked};
+use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
+use crate::engine::observation::{Identity, Observation, State};
+use crate::engine::{EngineError, Kernels};
+use crate::process::proc_stat::ProcStat;
+use crate::script::Container;
+
+impl Docker {
+    /// Adds to the observation of a change what the container is after it.
+    pub(super) fn look(
+        &self,
+        container: Container,
+        changed: Observation,
+    ) -> Result<Observation, EngineError> {
+        let name = self.name(container);
+        let (state, looked) = self.settled(&name)?;
+        if state != State::Running {
+            let state = if state == State::Exited { self.ended(container) } else { state };
+            return Ok(Observation { state: Some(state), ..changed });
+        }
+        let namespace = self.identify(&name, &looked);
+        let stat = ProcStat::of(looked.pid).filter(|_| looked.is_here(&self.run));
+        self.know(container, |known| {
+            known.namespace = Some(namespace.clone());
+            known.process = stat.map(|stat| (looked.pid, stat));
+        });
+        Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
+    }
+
+    /// The state of a container that has ended, as the engine says: its process must have ended, too.
+    fn ended(&self, container: Container) -> State {
+        let Some((pid, stat)) = self.know(container, |known| known.process) else {
+            return State::Exited;
+        };
+        let asked = Instant::now();
+        while ProcStat::of(pid).is_some_and(|now| now.started == stat.started && now.runs) {
+            if asked.elapsed() > self.tools.interrupt.limit_or(PATIENCE) {
+                return State::Running;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        State::Exited
+    }
+
+    pub(super) fn inspect(&self, name: &str) -> Result<Looked, EngineError> {
+        inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
+    }
+
+    /// A container once it is no longer between two states.
+    pub(super) fn settled(&self, name: &str) -> Result<(State, Looked), EngineError> {
+        let (started, limit) = (Instant::now(), self.tools.interrupt.limit_or(PATIENCE));
+        loop {
+            let looked = self.inspect(name)?;
+            match looked.state {
+                Some(state) => return Ok((state, looked)),
+                None if started.elapsed() > limit => return Err(looked.unsettled(name, limit)),
+                None => thread::sleep(LOOK_EVERY),
+            }
+        }
+    }
+
+    /// The namespace of a container that runs: by its process, or else by its own word.
+    pub(super) fn identify(&self, name: &str, looked: &Looked) -> Identity {
+        if self.info.kernels == Kernels::Own {
+            return Identity::Foreign("it is that of the sandbox's own kernel".to_owned());
+        }
+        if looked.is_here(&self.run)
+            && let Ok(namespace) = IpcNamespace::of_process(looked.pid)
+        {
+            return Identity::Kernel(namespace);
+        }
+        match self.invoke(&["exec", name, "shm_ls", "--json"]) {
+            Ok(transcript) => inspect::reported(&transcript.stdout),
+            Err(_) => Identity::Unknown("the container does not answer".to_owned()),
+        }
+    }
+
+    /// Whether the containers turned out to run under another kernel than this program.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        let elsewhere = Some(Identity::Foreign(inspect::ELSEWHERE.to_owned()));
+        self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
+    }
+}

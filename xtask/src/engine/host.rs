@@ -1,0 +1,90 @@
+//! What a run must know of the host's own shared memory, and must leave there as it was.
+
+use anyhow::{Result, bail};
+use shm_core::posix::Name;
+use shm_core::{Address, Carrier, Errno, Failure, Key, Segment, Target, table};
+
+use crate::process::labels::random_number;
+use crate::script::Objects;
+
+/// Makes sure that nobody uses `key` on the host: reading it there is evidence only then.
+///
+/// # Errors
+///
+/// Where a segment has the key; the message names its owner.
+pub fn demand_unused(key: Key) -> Result<()> {
+    let segment = match Segment::find(key) {
+        Ok(segment) => segment,
+        Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
+        Err(error) => bail!("{}", Failure::from(error)),
+    };
+    let stats = table::list().unwrap_or_default();
+    let owner = stats.iter().find(|stat| stat.shmid == segment.id()).map_or_else(
+        || "somebody".to_owned(),
+        |stat| format!("user {} (made by process {})", stat.uid, stat.cpid),
+    );
+    bail!(
+        "key {key} is in use on this host: segment {} of {owner}. Reading it on the host would \
+         show that segment and not what the containers wrote.\n\
+         next step: choose another key, such as --key {}",
+        segment.id(),
+        free_key_after(key),
+    )
+}
+
+/// Whether a segment has `key` on the host.
+#[must_use]
+pub fn is_in_use(key: Key) -> bool {
+    Segment::find(key).is_ok()
+}
+
+/// A key that nobody uses on the host.
+#[must_use]
+pub fn unused_key() -> Key {
+    loop {
+        let [a, b, c, d, ..] = random_number().to_ne_bytes();
+        let key = Key::new(i32::from_ne_bytes([a, b, c, d]));
+        if let Some(key) = key.filter(|key| !is_in_use(*key)) {
+            return key;
+        }
+    }
+}
+
+fn free_key_after(key: Key) -> Key {
+    let keys = (1..).filter_map(|step| Key::new(key.raw().wrapping_add(step)));
+    keys.take(10_000).find(|key| !is_in_use(*key)).unwrap_or(key)
+}
+
+/// Removes what containers in the host's namespace left there under a script's names, where it
+/// holds the script's text; says how many things that were.
+#[must_use]
+pub fn remove_strays(objects: Objects, text: &str) -> usize {
+    strays(objects, text).iter().filter(|target| target.remove().is_ok()).count()
+}
+
+/// What is there under a script's names and holds a text that begins with the script's.
+#[must_use]
+pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
+    let key = objects.key;
+    let mut targets = vec![
+        Target::Memory(Address::from(key)),
+        Target::Carrier(Carrier::Semaphores(key)),
+        Target::Carrier(Carrier::Queue(key)),
+        Target::Carrier(Carrier::Mqueue(key)),
+    ];
+    if let Ok(name) = objects.name().parse::<Name>() {
+        targets.push(Target::Memory(Address::from(name)));
+    }
+    // What is empty, as what somebody has just made, holds nobody's text.
+    let holds = |target: &Target| text_in(target).is_some_and(|it| it.starts_with(text.as_bytes()));
+    targets.retain(|target| !text.is_empty() && holds(target));
+    targets
+}
+
+/// The start of the text in it, if it is there and may be read.
+fn text_in(target: &Target) -> Option<Vec<u8>> {
+    match target {
+        Target::Memory(address) => address.open().ok()?.text_start().ok(),
+        Target::Carrier(carrier) => carrier.read_text().ok(),
+    }
+}

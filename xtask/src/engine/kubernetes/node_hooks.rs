@@ -1,0 +1,157 @@
+//! What happens on a node by a command that the user gave, for kubectl has no word for it.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::engine::kubernetes::client::Client;
+use crate::engine::kubernetes::events::restarted;
+use crate::engine::kubernetes::pod::Pod;
+use crate::engine::kubernetes::state::Deployed;
+use crate::engine::kubernetes::wait::{LOOK_EVERY, PATIENCE};
+use crate::engine::kubernetes::{Kubernetes, unsupported};
+use crate::engine::{Answer, EngineError};
+use crate::process::interrupt::Interrupt;
+use crate::process::invocation::{Invocation, Transcript};
+use crate::process::untrusted::Untrusted;
+use crate::script::Container;
+
+/// A kubelet that would have other containers than it finds sees to that when it first looks at the
+/// pods, within seconds; that it has looked is told to nobody.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+/// How long a command may take.
+const COMMAND: Duration = Duration::from_mins(5);
+/// The namespace that what happens to nodes is told in.
+const OF_NODES: &str = "default";
+
+impl Kubernetes {
+    /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
+    /// has made another.
+    pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
+        let before = self.now(&home)?;
+        let killed = self.call(command, &home, "kill its sandbox", &self.tools.interrupt)?;
+        let members = home.workload.pods[0].containers;
+        let again = |now: &[Pod]| {
+            members.iter().all(|member| restarted(&home, member.name.0, &before)(now))
+        };
+        self.come_back(first(&home), &home, killed, again)
+    }
+
+    /// Has the kubelet of the pod's node restarted by the command that the user gave, and waits until
+    /// it has started and lets the pod's containers be used.
+    pub(super) fn restart_kubelet(&self, pod: Container) -> Result<Answer, EngineError> {
+        let home = self.home(pod)?;
+        let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
+        let told = self.kubelet_starts()?;
+        if !told.succeeded() {
+            let what = "the cluster does not answer".to_owned();
+            let unable = unsupported::of(&told.clone().into()).map(Answer::Skipped);
+            return unable.ok_or(EngineError::Refused { what, transcript: told });
+        }
+        let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
+        // Neither a signal nor the limit of a step ends it: half of it would be a node without a kubelet.
+        let undisturbed = Interrupt::default();
+        let restarted = self.call(command, &home, "restart its kubelet", &undisturbed)?;
+
+        let asked = Instant::now();
+        let started = |told: &Transcript| told.succeeded() && !ids(told).is_subset(&starts);
+        self.until("has not started again", started, || self.kubelet_starts())?;
+        let first = first(&home);
+        let what = format!("has started again and does not let {first} be used");
+        self.until(&what, Transcript::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
+        let took = asked.elapsed();
+        thread::sleep(FIRST_LOOK);
+        if states(&home, &self.now(&home)?) != before {
+            return Err(EngineError::Script(format!(
+                "with the kubelet of {}, containers of {} were restarted\nnext step: give a command \
+                 that restarts the kubelet as it is",
+                self.node(),
+                home.name
+            )));
+        }
+        Ok(Answer::Observed(self.observe(first, restarted, took)?))
+    }
+
+    /// Asks until the answer is as wanted; `what` is said of a kubelet of which it never is.
+    fn until(
+        &self,
+        what: &str,
+        is_as_wanted: impl Fn(&Transcript) -> bool,
+        ask: impl Fn() -> Result<Transcript, EngineError>,
+    ) -> Result<(), EngineError> {
+        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        loop {
+            let transcript = ask()?;
+            if is_as_wanted(&transcript) {
+                return Ok(());
+            } else if asked.elapsed() > patience {
+                let what = format!(
+                    "the kubelet of {} {what} within {} s; next step: see what it says on its node, \
+                     and whether the command restarts it",
+                    self.node(),
+                    patience.as_secs()
+                );
+                return Err(EngineError::Refused { what, transcript });
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.
+    fn kubelet_starts(&self) -> Result<Transcript, EngineError> {
+        let of_nodes = Client { namespace: OF_NODES.to_owned(), ..self.client.clone() };
+        let node = self.node();
+        let selector = format!(
+            "involvedObject.kind=Node,involvedObject.name={node},reason=Starting,source=kubelet"
+        );
+        let ids = "jsonpath={.items[*].metadata.uid}";
+        of_nodes.invoke(&["get", "events", "--output", ids, "--field-selector", &selector])
+    }
+
+    /// The node that all pods are on.
+    fn node(&self) -> String {
+        self.know(|known| known.node.clone()).map(String::from).unwrap_or_default()
+    }
+
+    /// Runs a command that the user gave, about a pod; it must succeed.
+    fn call(
+        &self,
+        command: &str,
+        home: &Deployed,
+        to: &str,
+        interrupt: &Interrupt,
+    ) -> Result<Transcript, EngineError> {
+        let call = Invocation::new("sh", ["-c", command])
+            .env("NAMESPACE", self.client.namespace.clone())
+            .env("POD", home.name.to_string())
+            .env("NODE", self.node())
+            .timeout(COMMAND);
+        let transcript = call.run(interrupt)?;
+        if !transcript.succeeded() {
+            let what = format!("{}: the command to {to} failed", home.name);
+            return Err(EngineError::Refused { what, transcript });
+        }
+        Ok(transcript)
+    }
+}
+
+/// Which of a pod's containers run, and how often each was restarted; nothing where it is gone.
+fn states(home: &Deployed, pods: &[Pod]) -> Vec<(bool, u32)> {
+    let members = home.workload.pods[0].containers.iter();
+    let state = |pod: &Pod| {
+        let state = |name| (pod.runs(name), pod.restarts(name));
+        members.map(|member| state(member.name.0)).collect()
+    };
+    home.among(pods).map(state).unwrap_or_default()
+}
+
+/// The container that speaks for its pod.
+fn first(home: &Deployed) -> Container {
+    home.workload.pods[0].containers[0].name
+}
+
+fn ids(told: &Transcript) -> BTreeSet<Untrusted> {
+    told.text().words().collect()
+}

@@ -1,0 +1,9 @@
+//! Carries a plan out on an engine and compares what each step shows with the prediction.
+
+pub mod evaluate;
+pub mod exit_code;
+pub mod host_segment;
+pub mod quirk;
+pub mod results;
+pub mod run;
+pub mod verdict;

@@ -1,0 +1,193 @@
+//! A plan carried out on an engine.
+
+use std::collections::BTreeSet;
+
+use shm_core::IpcNamespace;
+
+use crate::engine::observation::{Identity, Observation, State};
+use crate::engine::{Answer, Engine, EngineError, EngineKind, hints, host};
+use crate::judge::host_segment;
+use crate::judge::verdict::{Judge, StepResult, Verdict};
+use crate::model::plan::{Plan, Planned};
+use crate::process::interrupt::Interrupt;
+use crate::process::parallel;
+use crate::script::{Action, Objects, Place};
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A step begins.
+    Started(&'a Planned),
+    /// A step has been judged.
+    Finished(&'a StepResult),
+}
+
+/// Why a run ended before its last step.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {cause}{}", .step.as_deref().unwrap_or("before the first step"), .next_step)]
+pub struct Aborted {
+    /// The step that was under way, in words.
+    pub step: Option<String>,
+    /// What went wrong.
+    pub cause: Box<EngineError>,
+    /// What to do about it, in a line of its own; empty where the cause says it.
+    pub next_step: String,
+}
+
+impl Aborted {
+    /// Whether somebody else's shared memory ended it.
+    #[must_use]
+    pub fn is_disturbed(&self) -> bool {
+        matches!(*self.cause, EngineError::Disturbed { .. })
+    }
+
+    fn at(planned: &Planned, engine: &dyn Engine, cause: EngineError) -> Self {
+        let next_step = hints::next_step(engine.info().name, &cause);
+        let next_step = next_step.map_or_else(String::new, |it| format!("\nnext step: {it}"));
+        Self { step: Some(describe(planned)), cause: Box::new(cause), next_step }
+    }
+}
+
+/// Carries out every step of `plan`, stage by stage, judges it, and adds it to `results`.
+///
+/// A difference does not end the run: what follows shows how far it reaches.
+///
+/// # Errors
+///
+/// [`Aborted`] where a step could not be carried out, or the run was interrupted.
+pub fn run(
+    plan: &Plan,
+    engine: &dyn Engine,
+    interrupt: &Interrupt,
+    results: &mut Vec<StepResult>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<(), Aborted> {
+    let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
+    let is_host = engine.is_on_this_host() && engine.info().name != EngineKind::Model;
+    let _removed_at_the_end = is_host.then_some(HostControls(plan));
+    let mut judge = Judge::new(plan.script.objects.key, host);
+    for stage in &plan.stages {
+        for planned in stage {
+            tell(Event::Started(planned));
+        }
+        let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
+            engine.carry_out(&planned.step).map_err(|cause| Aborted::at(planned, engine, cause))
+        })?;
+        for (planned, answer) in stage.iter().zip(answers) {
+            let (observed, verdict) = match answer {
+                Answer::Skipped(why) => (None, Verdict::Skip(why)),
+                Answer::Observed(observed) if is_setback(planned, &observed) => {
+                    let what = match engine.info().name {
+                        EngineKind::Kubernetes => "the cluster refused; next step: have that \
+                                                   changed there, or give a namespace where it is \
+                                                   not so, --namespace NAME"
+                            .to_owned(),
+                        name => format!("{name} refused"),
+                    };
+                    let transcript = observed.into();
+                    let cause = EngineError::Refused { what, transcript };
+                    return Err(Aborted::at(planned, engine, cause));
+                }
+                Answer::Observed(observed) => {
+                    let verdict = judge.step(planned, &observed);
+                    let namespace = observed.identity(&planned.step.action);
+                    (Some(Observation { namespace, ..observed }), verdict)
+                }
+            };
+            let judged = (planned, observed.as_ref(), &verdict);
+            if let Some(cause) = disturbance(plan, results, judged, engine) {
+                return Err(Aborted::at(planned, engine, cause));
+            }
+            let result = StepResult { planned: planned.clone(), observed, verdict };
+            tell(Event::Finished(&result));
+            results.push(result);
+        }
+        if let Some(signal) = interrupt.name() {
+            let step = stage.last().map(|planned| format!("after {}", describe(planned)));
+            let cause = EngineError::Script(format!("interrupted by {signal}"));
+            return Err(Aborted { step, cause: Box::new(cause), next_step: String::new() });
+        }
+    }
+    Ok(())
+}
+
+/// Whether somebody else's segment has the script's key on the host, and made a step there differ.
+fn disturbance(
+    plan: &Plan,
+    before: &[StepResult],
+    (planned, observed, verdict): (&Planned, Option<&Observation>, &Verdict),
+    engine: &dyn Engine,
+) -> Option<EngineError> {
+    let is_on_host = planned.step.place == Place::Host && engine.is_on_this_host();
+    let differs = matches!(verdict, Verdict::Fail(_));
+    let may = is_on_host && differs && planned.step.action.uses_segments();
+    observed
+        .filter(|_| may)
+        .and_then(|it| host_segment::disturbance(&plan.script, before, &planned.step, it))
+}
+
+/// Removes what the controls of a plan wrote on this host, however the run ends.
+struct HostControls<'a>(&'a Plan);
+
+impl Drop for HostControls<'_> {
+    fn drop(&mut self) {
+        let script = &self.0.script;
+        let on_host = script.steps().filter(|step| step.place == Place::Host);
+        let controls = on_host.filter(|step| step.control_of.is_some());
+        let texts: BTreeSet<_> = controls.filter_map(|step| step.action.text()).collect();
+        let objects = Objects { key: script.objects.host_control, ..script.objects };
+        for text in texts {
+            // What cannot be removed is told by the next run that meets it.
+            let _ = host::remove_strays(objects, text);
+        }
+    }
+}
+
+/// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
+fn is_setback(planned: &Planned, observed: &Observation) -> bool {
+    observed.state == Some(State::Refused) && !planned.is_refused()
+}
+
+/// How many steps of a stage are carried out at the same time: engines take no more at once.
+const AT_ONCE: usize = 8;
+
+/// A step in words, for messages.
+#[must_use]
+pub fn describe(planned: &Planned) -> String {
+    let place = planned.step.place;
+    match &planned.step.action {
+        Action::Build => "building the image".to_owned(),
+        Action::Run(_) | Action::Deploy(_) | Action::Start => format!("starting {place}"),
+        Action::Finish => format!("letting {place} end"),
+        Action::ChangeImage => format!("changing the image of {place}"),
+        Action::KillSandbox => format!("killing the sandbox of {place}"),
+        Action::RestartKubelet => format!("restarting the kubelet under {place}"),
+        Action::Replace => format!("having {place} replaced"),
+        Action::Leak => format!("leaving a large segment behind in {place}"),
+        Action::Stop => format!("stopping {place}"),
+        Action::Kill => format!("killing {place}"),
+        Action::Restart => format!("restarting {place}"),
+        Action::Pause => format!("pausing {place}"),
+        Action::Unpause => format!("unpausing {place}"),
+        Action::Remove => format!("removing {place}"),
+        Action::Crash => format!("killing the process of {place} behind the engine's back"),
+        Action::ExhaustMemory => format!("taking more memory than {place} may have"),
+        Action::Processes => "asking which containers run".to_owned(),
+        Action::Write(_, text) => format!("writing {text} in {place}"),
+        Action::Control(_, text) => format!("writing the control {text} in {place}"),
+        Action::Read(_) => format!("reading in {place}"),
+        Action::List => format!("listing in {place}"),
+    }
+}
+
+/// The namespaces that a place was seen in, in order, each once for as long as it lasted.
+#[must_use]
+pub fn namespaces(results: &[StepResult], place: Place) -> Vec<Identity> {
+    let mut seen: Vec<Identity> = results
+        .iter()
+        .filter(|result| result.planned.step.place == place)
+        .filter_map(|result| result.observed.as_ref()?.namespace.clone())
+        .collect();
+    seen.dedup();
+    seen
+}

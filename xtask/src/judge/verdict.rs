@@ -1,0 +1,339 @@
+//! What was observed against what was predicted: pure comparison.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+use shm_core::table::Row;
+use shm_core::{IpcNamespace, Key};
+
+use crate::engine::observation::{Identity, Made, Observation, State};
+use crate::model::plan::Planned;
+use crate::script::{Action, Conclusion, Evidence, Place, Script, Step};
+
+/// How a step or a conclusion came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As predicted.
+    Pass,
+    /// Not as predicted.
+    Fail(Difference),
+    /// As predicted, but without the proof that this is so, and why.
+    Unproven(String),
+    /// Not a question for this engine, and why.
+    Skip(String),
+}
+
+/// The first thing that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What differs, such as `exit status`.
+    pub what: &'static str,
+    /// What was predicted.
+    pub predicted: String,
+    /// What was observed.
+    pub observed: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, predicted, observed } = self;
+        write!(f, "{what}: predicted {predicted}, observed {observed}")
+    }
+}
+
+impl Verdict {
+    /// The verdict in a word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail(_) => "fail",
+            Self::Unproven(_) => "unproven",
+            Self::Skip(_) => "skip",
+        }
+    }
+
+    /// Why, where it is not a pass.
+    #[must_use]
+    pub fn reason(&self) -> Option<String> {
+        match self {
+            Self::Pass => None,
+            Self::Fail(difference) => Some(difference.to_string()),
+            Self::Unproven(why) | Self::Skip(why) => Some(why.clone()),
+        }
+    }
+
+    /// Whether it fails the run.
+    #[must_use]
+    pub fn is_bad(&self) -> bool {
+        matches!(self, Self::Fail(_) | Self::Unproven(_))
+    }
+}
+
+/// A step, what came of it and how it is judged.
+#[derive(Clone, Debug)]
+pub struct StepResult {
+    /// The step and what was predicted.
+    pub planned: Planned,
+    /// What was observed; `None` where the step was not carried out.
+    pub observed: Option<Observation>,
+    /// How the two compare.
+    pub verdict: Verdict,
+}
+
+/// Judges the steps of one run in their order; it remembers which of the model's namespaces is
+/// which of the kernel's.
+#[derive(Debug)]
+pub struct Judge {
+    key: Key,
+    known: Vec<(Made, IpcNamespace)>,
+}
+
+impl Judge {
+    /// For a run whose segments have `key`, on a host that is in the namespace `host`.
+    #[must_use]
+    pub fn new(key: Key, host: Option<IpcNamespace>) -> Self {
+        Self { key, known: host.map(|host| (Made::HOST, host)).into_iter().collect() }
+    }
+
+    /// Compares what a step showed with what was predicted.
+    pub fn step(&mut self, planned: &Planned, observed: &Observation) -> Verdict {
+        let predicted = &planned.predicted;
+        if predicted.state == Some(State::Refused) || observed.state == Some(State::Refused) {
+            let difference = differ("container", state(predicted), state(observed));
+            return difference.map_or(Verdict::Pass, Verdict::Fail);
+        }
+        let identity = observed.identity(&planned.step.action);
+        let difference = contradiction(planned, observed)
+            .or_else(|| self.namespace(predicted, identity.as_ref()))
+            .or_else(|| differ("exit status", exit_status(predicted), exit_status(observed)))
+            .or_else(|| differ("container", state(predicted), state(observed)))
+            .or_else(|| differ("running containers", running(predicted), running(observed)))
+            .or_else(|| self.output(planned, observed));
+        difference.map_or(Verdict::Pass, Verdict::Fail)
+    }
+
+    /// The model's namespaces and the kernel's must match one to one: a place that the model says
+    /// is where it was has the same identity as before, a new one has none that was seen before.
+    fn namespace(
+        &mut self,
+        predicted: &Observation,
+        observed: Option<&Identity>,
+    ) -> Option<Difference> {
+        let Some(Identity::Model(made)) = predicted.namespace else { return None };
+        let namespace = match observed {
+            Some(Identity::Kernel(namespace)) => namespace,
+            // The model judged by itself.
+            Some(Identity::Model(same)) if *same == made => return None,
+            // No difference: of what is foreign the outputs have to speak, and conclusions from what
+            // nobody names are unproven.
+            Some(Identity::Unknown(_) | Identity::Foreign(_)) | None => return None,
+            Some(Identity::Model(other)) => {
+                return differ("IPC namespace", made.to_string(), other.to_string());
+            }
+        };
+        let difference = |predicted: String| Difference {
+            what: "IPC namespace",
+            predicted,
+            observed: namespace.to_string(),
+        };
+        let same = self.known.iter().find(|(known, _)| *known == made);
+        let taken = self.known.iter().find(|(_, known)| known == namespace);
+        if made != Made::HOST && same.is_none() && namespace.is_initial() {
+            return Some(difference("a new one, not the host's".to_owned()));
+        }
+        match (same, taken) {
+            (Some((_, known)), _) if known != namespace => {
+                return Some(difference(format!("the same as before, {known}")));
+            }
+            (None, Some((other, _))) => {
+                let whose =
+                    if *other == Made::HOST { "the host's" } else { "one that was seen before" };
+                return Some(difference(format!("a new one, not {whose}")));
+            }
+            (Some(_), _) => {}
+            (None, None) => self.known.push((made, namespace.clone())),
+        }
+        None
+    }
+
+    fn output(&self, planned: &Planned, observed: &Observation) -> Option<Difference> {
+        let predicted = &planned.predicted;
+        match planned.step.action {
+            Action::Write(..) | Action::Read(_) => {
+                let quoted = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
+                let lines = |o: &Observation| quoted(&unix_lines(&o.stdout));
+                let first = |o: &Observation| quoted(o.tool_error());
+                differ("output", lines(predicted), lines(observed))
+                    .or_else(|| differ("standard error", first(predicted), first(observed)))
+            }
+            Action::List => {
+                // In the host's namespace there may be segments of others.
+                let on_host = predicted.namespace == Some(Identity::Model(Made::HOST));
+                let everything = planned.step.place != Place::Host && !on_host;
+                let rows = |o: &Observation| self.essence(o.rows(), everything);
+                differ("listing", rows(predicted), rows(observed))
+            }
+            _ => None,
+        }
+    }
+
+    /// What counts in a listing. Shmids are the kernel's choice and owners' names the image's.
+    fn essence(&self, rows: Option<Vec<Row>>, everything: bool) -> String {
+        let Some(rows) = rows else { return "no listing".to_owned() };
+        let lines: Vec<_> = rows
+            .iter()
+            .filter(|row| everything || row.key == self.key.raw())
+            .map(|row| {
+                let Row { key, perms, bytes, nattch, dest, .. } = row;
+                let dest = if *dest { " dest" } else { "" };
+                format!("0x{key:08x} {perms:o} {bytes} bytes, {nattch} attached{dest}")
+            })
+            .collect();
+        match (lines.is_empty(), everything) {
+            (true, true) => "no segments".to_owned(),
+            (true, false) => format!("no segment with key {}", self.key),
+            (false, _) => lines.join("; "),
+        }
+    }
+}
+
+/// Returns a difference if process and engine name different namespaces, or a control's writer names none.
+fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference> {
+    let engines = match &observed.namespace {
+        Some(Identity::Kernel(namespace)) => Some(namespace),
+        Some(Identity::Unknown(_)) => None,
+        _ => return None,
+    };
+    let action = &planned.step.action;
+    let (place, what) = (planned.step.place, "IPC namespace");
+    match (observed.reported(action), engines) {
+        (Some(own), Some(engines)) if !own.matches(engines) => Some(Difference {
+            what,
+            predicted: format!("that of {place}, {engines} according to the engine"),
+            observed: format!("{own} according to the process"),
+        }),
+        (None, _) if matches!(action, Action::Control(..)) && observed.exit_code == Some(0) => {
+            let predicted = format!("named by the writer in {place}");
+            Some(Difference { what, predicted, observed: "not named".to_owned() })
+        }
+        _ => None,
+    }
+}
+
+/// A terminal turns LF into CR LF.
+fn unix_lines(bytes: &[u8]) -> Vec<u8> {
+    let crlf = |index: usize| bytes[index] == b'\r' && bytes.get(index + 1) == Some(&b'\n');
+    (0..bytes.len()).filter(|index| !crlf(*index)).map(|index| bytes[index]).collect()
+}
+
+fn differ(what: &'static str, predicted: String, observed: String) -> Option<Difference> {
+    (predicted != observed).then_some(Difference { what, predicted, observed })
+}
+
+fn exit_status(observation: &Observation) -> String {
+    observation
+        .exit_code
+        .map_or_else(|| "none, ended by a signal".to_owned(), |code| code.to_string())
+}
+
+fn state(observation: &Observation) -> String {
+    match observation.state {
+        Some(State::Running) => "running".to_owned(),
+        Some(State::Paused) => "paused".to_owned(),
+        Some(State::Exited) => "not running".to_owned(),
+        Some(State::Gone) => "removed".to_owned(),
+        Some(State::Refused) => "refused".to_owned(),
+        None => "not asked".to_owned(),
+    }
+}
+
+fn running(observation: &Observation) -> String {
+    let Some(running) = &observation.running else { return "not asked".to_owned() };
+    let names: Vec<_> = running.iter().map(ToString::to_string).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Whether the evidence bears a conclusion out; `None` where a piece of it says nothing.
+///
+/// `observe` gives a step's observation, if it has one.
+pub fn holds<'a>(
+    script: &Script,
+    conclusion: &Conclusion,
+    observe: impl Fn(&str) -> Option<&'a Observation>,
+) -> Option<bool> {
+    let shows = |evidence: &Evidence| {
+        let step = script.steps().find(|step| step.id == evidence.step)?;
+        observe(&step.id)?.shows(&step.action, script.objects.key, &evidence.shows)
+    };
+    let pieces: Vec<_> = conclusion.evidence.iter().map(shows).collect();
+    // One piece against it is enough, whatever the others leave open.
+    if pieces.contains(&Some(false)) {
+        return Some(false);
+    }
+    pieces.iter().all(Option::is_some).then_some(true)
+}
+
+/// Returns why the evidence does not prove a conclusion that is as predicted; `None` if it does.
+///
+/// Each piece must be of a step that is as predicted, in a namespace that is known. Nothing counts as
+/// absent without a control.
+#[must_use]
+pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<String> {
+    let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
+    let evidence = || conclusion.evidence.iter().filter_map(|it| find(&it.step));
+    let is_evidence = |id: &String| conclusion.evidence.iter().any(|it| it.step == *id);
+    let controls = |place: Place| {
+        let of_evidence = |it: &Step| it.control_of.as_ref().is_some_and(is_evidence);
+        let found = steps.iter().map(|result| (&result.planned.step, result));
+        found.filter(move |(step, _)| step.place == place && of_evidence(step))
+    };
+    let absent = evidence().filter(|result| result.planned.finds_nothing());
+    let uncontrolled = absent.map(|result| &result.planned.step).find(|step| {
+        let mut controls = controls(step.place);
+        controls.next().is_none()
+    });
+    if let Some(Step { id, .. }) = uncontrolled {
+        return Some(format!("step {id} found nothing, and has no control"));
+    }
+    let places: BTreeSet<_> = evidence().map(|result| result.planned.step.place).collect();
+    let controls = places.into_iter().flat_map(controls).map(|(_, control)| control);
+    evidence().chain(controls).find_map(doubt)
+}
+
+/// Why a step proves nothing.
+#[must_use]
+pub fn doubt(result: &StepResult) -> Option<String> {
+    let Step { id, place, control_of, .. } = &result.planned.step;
+    let of = control_of.as_ref().map(|it| format!(", the control of {it},")).unwrap_or_default();
+    if result.verdict.is_bad() {
+        let why = result.verdict.reason().unwrap_or_default();
+        return Some(format!("step {id}{of} is not as predicted: {why}"));
+    }
+    if let Verdict::Skip(why) = &result.verdict {
+        return Some(format!("step {id}{of} was not carried out: {why}"));
+    }
+    match &result.observed.as_ref()?.namespace {
+        Some(Identity::Unknown(why)) => Some(format!(
+            "neither the engine nor the process in {place} names its IPC namespace in step {id}: {why}"
+        )),
+        _ => None,
+    }
+}
+
+/// Compares what a conclusion was predicted to be with what it turned out to be.
+#[must_use]
+pub fn conclusion(predicted: Option<bool>, observed: Option<bool>) -> Verdict {
+    let words = |holds| match holds {
+        Some(true) => "it holds",
+        Some(false) => "it does not hold",
+        None => "the evidence says neither",
+    };
+    let said_nothing = predicted.is_none();
+    let (predicted, observed) = (words(predicted).to_owned(), words(observed).to_owned());
+    if said_nothing {
+        return Verdict::Fail(Difference { what: "conclusion", predicted, observed });
+    }
+    differ("conclusion", predicted, observed).map_or(Verdict::Pass, Verdict::Fail)
+}

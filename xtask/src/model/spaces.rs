@@ -1,0 +1,162 @@
+//! What the model's containers share, by where it lies, and what may lie there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shm_core::table::{Row, Table};
+use shm_core::{Errno, Key};
+
+use crate::engine::observation::Made;
+use crate::model::View;
+use crate::script::{Mechanism, Sysctl};
+
+/// The permission bits that `shm_wr` asks for.
+const MODE: u32 = 0o666;
+const PAGE: u64 = 4096;
+
+/// The IPC namespaces and the tmpfs, by what made them, and what is in them.
+#[derive(Debug)]
+pub(super) struct Spaces {
+    /// How many bytes every writer asks for.
+    size: u64,
+    texts: BTreeMap<(Mechanism, Made), String>,
+    limits: BTreeMap<Made, Limits>,
+    shm_sizes: BTreeMap<Made, u64>,
+}
+
+/// A namespace's limits, where they are not the kernel's defaults.
+#[derive(Clone, Copy, Debug, Default)]
+struct Limits {
+    shmmax: Option<u64>,
+    shmall: Option<u64>,
+    shmmni: Option<u64>,
+    rmid_forced: bool,
+}
+
+/// Why a writer fails.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Refusal {
+    pub(super) call: &'static str,
+    pub(super) errno: Errno,
+}
+
+impl View {
+    /// Where a mechanism keeps what is shared; `None` where that place does not exist.
+    pub(super) fn space(self, mechanism: Mechanism) -> Option<Made> {
+        match mechanism {
+            Mechanism::Sysv | Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => Some(self.ipc),
+            Mechanism::Posix => self.shm,
+            // There is one volume.
+            Mechanism::File => Some(Made::HOST),
+        }
+    }
+}
+
+impl Spaces {
+    pub(super) fn new(size: u64) -> Self {
+        let (texts, limits, shm_sizes) = Default::default();
+        Self { size, texts, limits, shm_sizes }
+    }
+
+    /// Forgets all but what lies where somebody still sees it.
+    pub(super) fn keep(&mut self, used: &BTreeSet<Made>) {
+        self.texts.retain(|(_, made), _| used.contains(made));
+        self.limits.retain(|made, _| used.contains(made));
+        self.shm_sizes.retain(|made, _| used.contains(made));
+    }
+
+    pub(super) fn limit(&mut self, ipc: Made, sysctl: Sysctl, value: u64) {
+        let limits = self.limits.entry(ipc).or_default();
+        match sysctl {
+            Sysctl::Shmmax => limits.shmmax = Some(value),
+            Sysctl::Shmall => limits.shmall = Some(value),
+            Sysctl::Shmmni => limits.shmmni = Some(value),
+            Sysctl::ShmRmidForced => limits.rmid_forced = value != 0,
+            // Nobody sends as many.
+            Sysctl::MqueueMsgMax => {}
+        }
+        if limits.rmid_forced {
+            // The kernel does not spare what is there already: nobody has it attached.
+            self.texts.remove(&(Mechanism::Sysv, ipc));
+        }
+    }
+
+    pub(super) fn size_shm(&mut self, shm: Made, size: u64) {
+        self.shm_sizes.insert(shm, size);
+    }
+
+    pub(super) fn write(
+        &mut self,
+        mechanism: Mechanism,
+        space: Option<Made>,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        let call = mechanism.call();
+        let made = space.ok_or(Refusal { call, errno: Errno::ENOENT })?;
+        if !self.texts.contains_key(&(mechanism, made)) {
+            self.make(mechanism, made)?;
+        }
+        if mechanism == Mechanism::Sysv && self.limits(made).rmid_forced {
+            // It is gone as soon as the writer detaches it.
+            return Ok(());
+        }
+        self.texts.insert((mechanism, made), text.to_owned());
+        Ok(())
+    }
+
+    /// Writes where there is nothing yet.
+    pub(super) fn create(
+        &mut self,
+        mechanism: Mechanism,
+        space: Option<Made>,
+        text: &str,
+    ) -> Result<(), Refusal> {
+        if self.read(mechanism, space).is_some() {
+            return Err(Refusal { call: mechanism.call(), errno: Errno::EEXIST });
+        }
+        self.write(mechanism, space, text)
+    }
+
+    /// Whether there is room for a new one.
+    fn make(&self, mechanism: Mechanism, made: Made) -> Result<(), Refusal> {
+        let limits = self.limits(made);
+        let over = |limit: Option<u64>, wanted: u64| limit.is_some_and(|limit| wanted > limit);
+        let refusal = |call, errno| Err(Refusal { call, errno });
+        match mechanism {
+            Mechanism::Sysv if over(limits.shmmax, self.size) => refusal("shmget", Errno::EINVAL),
+            // It would be the only one.
+            Mechanism::Sysv
+                if over(limits.shmall, self.size.div_ceil(PAGE)) || over(limits.shmmni, 1) =>
+            {
+                refusal("shmget", Errno::ENOSPC)
+            }
+            Mechanism::Posix if over(self.shm_sizes.get(&made).copied(), self.size) => {
+                refusal("posix_fallocate", Errno::ENOSPC)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn limits(&self, ipc: Made) -> Limits {
+        self.limits.get(&ipc).copied().unwrap_or_default()
+    }
+
+    pub(super) fn read(&self, mechanism: Mechanism, space: Option<Made>) -> Option<&str> {
+        self.texts.get(&(mechanism, space?)).map(String::as_str)
+    }
+
+    /// The segments of a namespace.
+    pub(super) fn list(&self, key: Key, ipc: Made) -> Table {
+        let row = |_: &str| Row {
+            key: key.raw(),
+            // The first that is made in a namespace.
+            shmid: 0,
+            owner: "root".to_owned(),
+            perms: MODE,
+            bytes: self.size,
+            nattch: 0,
+            dest: false,
+            locked: false,
+        };
+        Table(self.read(Mechanism::Sysv, Some(ipc)).map(row).into_iter().collect())
+    }
+}

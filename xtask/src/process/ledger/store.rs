@@ -1,0 +1,369 @@
+//! Where ledgers are, and how they are read and written.
+
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use serde::{Deserialize, Serialize};
+
+use crate::process::labels::RunId;
+use crate::process::ledger::Entry;
+use crate::process::proc_stat::ProcStat;
+use crate::process::untrusted::Untrusted;
+
+/// The form of a ledger, in its first line.
+const VERSION: u32 = 1;
+/// The most bytes that are read of one. A matrix on three engines writes one megabyte.
+const MOST_BYTES: u64 = 64 << 20;
+/// How long a lock may outlive the process that took it, and how often to look.
+const LOCK_SETTLES: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How their names end.
+const SUFFIX: &str = ".jsonl";
+
+/// Why a ledger cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// There is no place for it.
+    #[error("there is no folder for ledgers\nnext step: set HOME or XDG_STATE_HOME")]
+    NoHome,
+    /// The folder or file is a symbolic link, belongs to another user, or is writable for others.
+    #[error(
+        "the ledger or its folder, {}, {why}, so it is not used\nnext step: make it yours alone (chown, chmod go-w), or set XDG_STATE_HOME to a folder of your own",
+        Untrusted::path(path)
+    )]
+    NotPrivate {
+        /// The folder or file.
+        path: PathBuf,
+        /// Who else could write it.
+        why: String,
+    },
+    /// The system refuses.
+    #[error(
+        "the ledger or its folder, {}, cannot be used: {source}\nnext step: make room or allow access there, or set XDG_STATE_HOME to another folder",
+        Untrusted::path(path)
+    )]
+    Io {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no ledger of this version.
+    #[error(
+        "this version cannot read the ledger {}: {why}\nnext step: look at the file, and remove it if you do not need it",
+        Untrusted::path(path)
+    )]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    pid: u32,
+    /// Where the run was. A ledger written by hand may leave it out.
+    #[serde(default = "Place::current")]
+    place: Place,
+}
+
+impl Header {
+    fn current() -> Self {
+        Self { version: VERSION, pid: std::process::id(), place: Place::current() }
+    }
+
+    /// Reads that of a ledger, its first line.
+    fn first(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next().unwrap_or_default())
+    }
+}
+
+/// Where processes, folders and shared memory are looked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    /// The machine, `machine-id(5)`.
+    machine: String,
+    pid_namespace: u64,
+    ipc_namespace: u64,
+}
+
+impl Place {
+    fn current() -> Self {
+        let namespace =
+            |name| fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |it| it.ino());
+        let machine = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        Self {
+            machine: machine.trim().to_owned(),
+            pid_namespace: namespace("pid"),
+            ipc_namespace: namespace("ipc"),
+        }
+    }
+}
+
+/// The folder of all ledgers of this user: `$XDG_STATE_HOME/shm_experiment`, else root's is
+/// `/var/lib/shm_experiment` and that of others `~/.local/state/shm_experiment`.
+///
+/// # Errors
+///
+/// [`LedgerError::NoHome`] where no variable names one.
+pub fn folder() -> Result<PathBuf, LedgerError> {
+    // The specification has a path that is not absolute ignored.
+    let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = match variable("XDG_STATE_HOME") {
+        Some(state) => state,
+        None if geteuid().is_root() => PathBuf::from("/var/lib"),
+        None => variable("HOME").ok_or(LedgerError::NoHome)?.join(".local/state"),
+    };
+    Ok(state.join("shm_experiment"))
+}
+
+/// Makes a ledger in a folder, and locks it.
+pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| LedgerError::Io { path, source }
+    };
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
+    demand_private(folder, &fs::symlink_metadata(folder).map_err(io(folder))?)?;
+    loop {
+        let path = folder.join(format!("{}{SUFFIX}", RunId::random()));
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o600);
+        let mut file = options.open(&path).map_err(io(&path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            // A clean looks at it, and removes it.
+            Err(Errno::WOULDBLOCK) => continue,
+            Err(errno) => return Err(io(&path)(errno.into())),
+        }
+        // A clean may have found it before it was locked, and removed it.
+        if file.metadata().map_err(io(&path))?.nlink() > 0 {
+            append(&path, &mut file, &Header::current())?;
+            return Ok((path, file));
+        }
+    }
+}
+
+/// Appends a line. The caller makes the thing only after the whole line is written.
+pub(super) fn append(
+    path: &Path,
+    file: &mut File,
+    line: &impl Serialize,
+) -> Result<(), LedgerError> {
+    let io = |source| LedgerError::Io { path: path.to_owned(), source };
+    let mut bytes = serde_json::to_vec(line).map_err(|error| io(error.into()))?;
+    bytes.push(b'\n');
+    let before = file.metadata().map_err(io)?.len();
+    file.write_all(&bytes).map_err(|source| {
+        // Half a line would spoil the next one.
+        let _ = file.set_len(before);
+        io(source)
+    })
+}
+
+/// Puts a ledger with these entries in the place of the one at `path`.
+pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
+    let io = |source| LedgerError::Io { path: path.to_owned(), source };
+    let folder = path.parent().unwrap_or(path);
+    let new = tempfile::NamedTempFile::new_in(folder).map_err(io)?;
+    let mut file = new.reopen().map_err(io)?;
+    append(path, &mut file, &Header::current())?;
+    for entry in entries {
+        append(path, &mut file, entry)?;
+    }
+    new.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}
+
+/// A ledger that was found.
+#[derive(Debug)]
+pub enum Found {
+    /// Its run goes on, or another clean works through it.
+    InUse(Vec<Entry>),
+    /// Its run is gone.
+    Past(Past),
+    /// It cannot be read.
+    Unreadable(LedgerError),
+}
+
+/// The ledger of a run that is gone, locked.
+#[derive(Debug)]
+pub struct Past {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    place: Place,
+    /// Holds the lock.
+    file: File,
+}
+
+impl Past {
+    /// What it names.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// How long ago it was written to.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let written = self.file.metadata().and_then(|it| it.modified());
+        written.ok().and_then(|it| it.elapsed().ok()).unwrap_or_default()
+    }
+
+    /// Whether what it names can be looked for from here: on this machine, in these pid and IPC namespaces. What
+    /// an engine or a cluster has can be looked for from anywhere.
+    #[must_use]
+    pub fn is_of_here(&self) -> bool {
+        let is_local = |it: &Entry| {
+            matches!(it, Entry::Process { .. } | Entry::Folder { .. } | Entry::Memory(_))
+        };
+        self.place == Place::current() || !self.entries.iter().any(is_local)
+    }
+
+    /// Why it is left, where it is of another place.
+    #[must_use]
+    pub fn elsewhere(&self) -> String {
+        let path = Untrusted::path(&self.path);
+        let machine = Untrusted::line(&self.place.machine);
+        format!(
+            "the ledger {path} is of machine {machine}, pid namespace {} and IPC namespace {}, which are not \
+             those here\nnext step: cargo xtask clean there; after a restart of the machine remove the file, \
+             for processes and shared memory are gone",
+            self.place.pid_namespace, self.place.ipc_namespace
+        )
+    }
+
+    /// Leaves only these entries in it; removes it where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`LedgerError::Io`] where it cannot be written.
+    pub fn keep(self, entries: &[Entry]) -> Result<(), LedgerError> {
+        if entries.is_empty() {
+            return match fs::remove_file(&self.path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(LedgerError::Io { path: self.path, source })
+                }
+                _ => Ok(()),
+            };
+        }
+        if entries == self.entries { Ok(()) } else { rewrite(&self.path, entries) }
+    }
+}
+
+/// All ledgers of this user.
+///
+/// # Errors
+///
+/// [`LedgerError`] where there is a folder for them that cannot be read, or others may write there.
+pub fn all() -> Result<Vec<Found>, LedgerError> {
+    let folder = folder()?;
+    let io = |source| LedgerError::Io { path: folder.clone(), source };
+    match fs::symlink_metadata(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+        metadata => demand_private(&folder, &metadata.map_err(io)?)?,
+    }
+    let mut found = Vec::new();
+    for entry in fs::read_dir(&folder).map_err(io)? {
+        let path = entry.map_err(io)?.path();
+        if path.to_string_lossy().ends_with(SUFFIX) {
+            found.extend(read(&path).unwrap_or_else(|error| Some(Found::Unreadable(error))));
+        }
+    }
+    Ok(found)
+}
+
+/// One of them; `None` where it is gone by now.
+fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
+    let io = |source| LedgerError::Io { path: path.to_owned(), source };
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    let file = match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(io)?,
+    };
+    let metadata = file.metadata().map_err(io)?;
+    let unreadable = |why: String| LedgerError::Unreadable { path: path.to_owned(), why };
+    if !metadata.is_file() {
+        return Err(unreadable("it is not a regular file".to_owned()));
+    }
+    demand_private(path, &metadata)?;
+    let asked = Instant::now();
+    let is_past = loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => break true,
+            // A child that has not become its program yet holds the lock a moment longer than its parent.
+            Err(Errno::WOULDBLOCK) if asked.elapsed() < LOCK_SETTLES && is_orphan(&file) => {
+                thread::sleep(LOOK_EVERY);
+            }
+            Err(Errno::WOULDBLOCK) => break false,
+            Err(errno) => return Err(io(errno.into())),
+        }
+    };
+    // Its run may have removed it, or left another in its place, before it gave up the lock.
+    if is_past && fs::symlink_metadata(path).map_or(0, |it| it.ino()) != metadata.ino() {
+        return Ok(None);
+    }
+    if metadata.len() > MOST_BYTES {
+        return Err(unreadable(format!("it has more than {} MiB", MOST_BYTES >> 20)));
+    }
+    let mut bytes = Vec::new();
+    (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    let entries = parse(&bytes).map_err(unreadable)?;
+    let place = Header::first(&bytes).map_or_else(|_| Place::current(), |it| it.place);
+    Ok(Some(if is_past {
+        Found::Past(Past { path: path.to_owned(), entries, place, file })
+    } else {
+        Found::InUse(entries)
+    }))
+}
+
+/// Whether the process that wrote a ledger has ended.
+fn is_orphan(file: &File) -> bool {
+    let mut start = [0; 512];
+    let length = file.read_at(&mut start, 0).unwrap_or(0);
+    let writer = Header::first(&start[..length]).ok().and_then(|it| ProcStat::of(it.pid));
+    writer.is_none_or(|stat| !stat.runs)
+}
+
+/// The entries of a ledger. A last line that is not whole was not acted upon.
+///
+/// # Errors
+///
+/// A text that says why it is no ledger of this version.
+pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, String> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
+    let mut lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let Some(header) = lines.next() else { return Ok(vec![]) };
+    let header: Header = serde_json::from_slice(header).map_err(|error| error.to_string())?;
+    if header.version != VERSION {
+        return Err(format!("it has version {}, not {VERSION}", header.version));
+    }
+    lines.map(|line| serde_json::from_slice(line).map_err(|error| error.to_string())).collect()
+}
+
+/// Fails where anybody else could have written it.
+fn demand_private(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
+    let (owner, mode) = (metadata.uid(), metadata.mode());
+    let why = if metadata.is_symlink() {
+        "is a symbolic link".to_owned()
+    } else if owner != geteuid().as_raw() {
+        format!("belongs to user {owner}")
+    } else if mode & 0o022 != 0 {
+        format!("is writable for others (mode {:04o})", mode & 0o7777)
+    } else {
+        return Ok(());
+    };
+    Err(LedgerError::NotPrivate { path: path.to_owned(), why })
+}

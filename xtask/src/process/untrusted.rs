@@ -1,0 +1,259 @@
+//! Text that others wrote: engines, containers, paths, the environment, other users of the machine.
+//!
+//! It can hold control sequences for a terminal, or characters that make a line look different from its
+//! content. So it has a type of its own, whose [`Display`](fmt::Display) escapes it. Code tests such a text
+//! by narrow methods. [`Guard`] and [`shm_core::text::Escaped`], around the writers of reports and of
+//! standard error, escape once more.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+use shm_core::text::{escape, escape_line};
+
+pub mod json;
+
+/// A text that others wrote. It is printed with escapes in place of all that could drive a terminal.
+///
+/// Serialized it is the text as it is: the writers of [`json`] escape what JSON itself lets through.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Untrusted(String);
+
+impl<'de> Deserialize<'de> for Untrusted {
+    /// Values of JSON are names, versions and reasons, which have no lines.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::line(&text))
+    }
+}
+
+impl Untrusted {
+    /// A path. Messages have it in one line: its line breaks and tabs are escaped too.
+    #[must_use]
+    pub fn path(path: &Path) -> Self {
+        Self(escape_line(path.as_os_str().as_bytes()))
+    }
+
+    /// A text that is one line: its line breaks and tabs are escaped too, for what follows would look like a
+    /// line of our own.
+    #[must_use]
+    pub fn line(text: &str) -> Self {
+        let escaped = text.replace('\n', "\\x0a").replace('\r', "\\x0d");
+        Self(escaped.replace('\t', "\\x09"))
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether it has `part` somewhere.
+    #[must_use]
+    pub fn contains(&self, part: &str) -> bool {
+        self.0.contains(part)
+    }
+
+    /// Whether it begins with `start`.
+    #[must_use]
+    pub fn starts_with(&self, start: &str) -> bool {
+        self.0.starts_with(start)
+    }
+
+    /// Its lines.
+    pub fn lines(&self) -> impl Iterator<Item = Self> {
+        self.0.lines().map(Self::from)
+    }
+
+    /// Its parts between white space.
+    pub fn words(&self) -> impl Iterator<Item = Self> {
+        self.0.split_whitespace().map(Self::from)
+    }
+
+    /// Its parts between separators.
+    pub fn fields(&self, separator: char) -> impl Iterator<Item = Self> {
+        self.0.split(separator).map(Self::from)
+    }
+
+    /// The text without `prefix`, where it begins with that.
+    #[must_use]
+    pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
+        self.0.strip_prefix(prefix).map(Self::from)
+    }
+
+    /// Reads a value out of it, such as a number or a [`Name`](crate::process::name::Name).
+    ///
+    /// # Errors
+    ///
+    /// Those of the value's [`FromStr`].
+    pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
+        self.0.parse()
+    }
+}
+
+impl fmt::Display for Untrusted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&escape(self.0.as_bytes()))
+    }
+}
+
+impl From<String> for Untrusted {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl From<&str> for Untrusted {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl From<&[u8]> for Untrusted {
+    /// Bytes that are not UTF-8 become escapes.
+    fn from(bytes: &[u8]) -> Self {
+        match str::from_utf8(bytes) {
+            Ok(text) => Self::from(text),
+            Err(_) => Self(escape(bytes)),
+        }
+    }
+}
+
+impl PartialEq<str> for Untrusted {
+    fn eq(&self, other: &str) -> bool {
+        self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Untrusted {
+    fn eq(&self, other: &&str) -> bool {
+        self.0 == **other
+    }
+}
+
+/// Escapes what is written, but for colours and the like (`ESC [ numbers m`), which change how a text
+/// looks and nothing else. For the writers of text that has styles of our own in it.
+#[derive(Debug)]
+pub struct Guard<W> {
+    inner: W,
+    /// The start of a line whose rest has not come yet: it may end in the middle of a sequence.
+    line: Vec<u8>,
+}
+
+impl<W: Write> Guard<W> {
+    /// Wraps a writer. Call [`finish`](Self::finish) at the end.
+    pub fn new(inner: W) -> Self {
+        Self { inner, line: Vec::new() }
+    }
+
+    /// Writes the last line, which may have no end, and flushes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.inner.write_all(keep_styles(&self.line).as_bytes())?;
+        self.inner.flush()
+    }
+}
+
+impl<W: Write> Write for Guard<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend(bytes);
+        if let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') {
+            let rest = self.line.split_off(self.line.len() - bytes.len() + end + 1);
+            let whole = std::mem::replace(&mut self.line, rest);
+            self.inner.write_all(keep_styles(&whole).as_bytes())?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// A text, escaped but for its styles.
+#[must_use]
+pub fn keep_styles(text: &[u8]) -> String {
+    const ESC: u8 = 0x1b;
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.iter().position(|byte| *byte == ESC) {
+        let (before, sequence) = rest.split_at(start);
+        let length = style_length(sequence).unwrap_or(0);
+        let (style, others) = sequence.split_at(length.max(1));
+        shown += &escape(before);
+        // A style is ASCII.
+        shown +=
+            &if length > 0 { String::from_utf8_lossy(style).into_owned() } else { escape(style) };
+        rest = others;
+    }
+    shown + &escape(rest)
+}
+
+/// How long the style is that a text begins with; `None` where it begins with something else.
+fn style_length(text: &[u8]) -> Option<usize> {
+    let numbers = text.strip_prefix(b"\x1b[")?;
+    let end = numbers.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
+    (numbers[end] == b'm').then_some(end + 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::io::Write;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::{Guard, Untrusted, keep_styles};
+
+    #[test]
+    fn a_text_is_printed_with_escapes_and_padded_by_what_is_printed() {
+        let text = Untrusted::from("a\x1b]0;b\x07");
+        assert_eq!(text.to_string(), "a\\x1b]0;b\\x07");
+        assert_eq!(format!("{text:<16}|"), "a\\x1b]0;b\\x07   |");
+        assert_eq!(Untrusted::from(&b"a\xff"[..]).to_string(), "a\\xff");
+    }
+
+    #[test]
+    fn a_path_is_one_line_of_a_message() {
+        let path = Path::new(OsStr::from_bytes(b"/tmp/a\nhost: removed b\t\x1b[2J\xff"));
+        let shown = Untrusted::path(path).to_string();
+        assert_eq!(shown, "/tmp/a\\x0ahost: removed b\\x09\\x1b[2J\\xff");
+    }
+
+    #[test]
+    fn styles_are_kept_and_all_else_that_a_terminal_obeys_is_not() {
+        assert_eq!(keep_styles(b"\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m");
+        for (text, shown) in [
+            ("\x1b[2Jgone", "\\x1b[2Jgone"),
+            ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+            ("\x1b\x1b[1m", "\\x1b\x1b[1m"),
+            ("\x1b[1", "\\x1b[1"),
+            ("\x1b", "\\x1b"),
+        ] {
+            assert_eq!(keep_styles(text.as_bytes()), shown);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_guarded_piece_by_piece_is_guarded_as_a_whole(
+            text in "[a\n\x1b\\[1m\u{e4}]{0,40}", piece in 1_usize..5,
+        ) {
+            let mut out = Vec::new();
+            let mut guard = Guard::new(&mut out);
+            for part in text.as_bytes().chunks(piece) {
+                guard.write_all(part).unwrap();
+            }
+            guard.finish().unwrap();
+            prop_assert_eq!(String::from_utf8(out).unwrap(), keep_styles(text.as_bytes()));
+        }
+    }
+}

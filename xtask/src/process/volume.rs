@@ -1,0 +1,147 @@
+//! The folder on the host that all containers of a matrix share.
+
+use std::ffi::{CStr, CString};
+use std::fs::{self, DirBuilder, Metadata};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{self, Path, PathBuf};
+use std::{env, io};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, fstat, openat, renameat, statat, unlinkat,
+};
+use rustix::process::geteuid;
+
+use crate::process::labels::RunId;
+use crate::process::ledger::{Entry, Ledger, LedgerError};
+use crate::process::untrusted::Untrusted;
+
+/// How the folder's name begins; the run's id follows.
+pub const PREFIX: &str = "shm_experiment.";
+
+/// Such a folder, which goes with this value.
+#[derive(Debug)]
+pub struct Volume {
+    path: PathBuf,
+    run: RunId,
+    ledger: Ledger,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// It could not be written down.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// It could not be made.
+    #[error("{}: {source}", Untrusted::path(path))]
+    Io {
+        /// Its place.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Volume {
+    /// Makes one in the temporary folder.
+    ///
+    /// # Errors
+    ///
+    /// [`VolumeError`] where it cannot be made.
+    pub fn make(ledger: &Ledger) -> Result<Self, VolumeError> {
+        let run = RunId::random();
+        let path = env::temp_dir().join(format!("{PREFIX}{run}"));
+        let path = path::absolute(&path).map_err(|source| VolumeError::Io { path, source })?;
+        ledger.record(Entry::Folder { run: run.clone(), path: path.clone() })?;
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Ok(()) => Ok(Self { path, run, ledger: ledger.clone() }),
+            Err(source) => Err(VolumeError::Io { path, source }),
+        }
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        if remove(&self.path, &self.run).is_ok() {
+            self.ledger.forget(|entry| entry.run() == Some(&self.run));
+        }
+    }
+}
+
+/// Whether the folder of a run is there: it has the run's id in its name and belongs to this user.
+#[must_use]
+pub fn is_there(path: &Path, run: &RunId) -> bool {
+    let named = path.file_name().is_some_and(|name| *name == *format!("{PREFIX}{run}"));
+    let ours = |it: Metadata| it.is_dir() && it.uid() == geteuid().as_raw();
+    named && fs::symlink_metadata(path).is_ok_and(ours)
+}
+
+/// Removes the folder of a run, however containers have left it.
+///
+/// # Errors
+///
+/// Where something in it cannot be removed.
+pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
+    if !is_there(path, run) {
+        return Ok(());
+    }
+    remove_all_in(path)?;
+    fs::remove_dir(path)
+}
+
+/// Empties a folder of any depth with a few descriptors: it moves each nested folder up before it removes it.
+/// Follows no link,
+/// and removes nothing that is mounted there.
+fn remove_all_in(path: &Path) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let top = openat(CWD, path, flags, Mode::empty())?;
+    let device = fstat(&top)?.st_dev;
+    loop {
+        let names = names(&top)?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in names {
+            if !is_folder(&top, &name)? {
+                unlinkat(&top, &name, AtFlags::empty())?;
+                continue;
+            }
+            let below = openat(&top, &name, flags, Mode::empty())?;
+            if fstat(&below)?.st_dev != device {
+                return Err(io::Error::other("something is mounted in it"));
+            }
+            for it in self::names(&below)? {
+                if is_folder(&below, &it)? {
+                    renameat(&below, &it, &top, RunId::random().to_string())?;
+                } else {
+                    unlinkat(&below, &it, AtFlags::empty())?;
+                }
+            }
+            unlinkat(&top, &name, AtFlags::REMOVEDIR)?;
+        }
+    }
+}
+
+fn is_folder(folder: &OwnedFd, name: &CStr) -> io::Result<bool> {
+    let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+/// The names in a folder, but for itself and the one above.
+fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let name = entry?.file_name().to_owned();
+        if !matches!(name.as_bytes(), b"." | b"..") {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}

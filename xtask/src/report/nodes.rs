@@ -1,0 +1,303 @@
+//! The experiment on many nodes: a row a node.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use maud::{Markup, html};
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+use serde::Serialize;
+
+use crate::engine::EngineInfo;
+use crate::engine::kubernetes::nodes::Node;
+use crate::judge::exit_code::Exit;
+use crate::judge::verdict::Verdict;
+use crate::process::untrusted::{Untrusted, json};
+use crate::report::markdown::inline;
+use crate::report::page::page;
+use crate::report::{ConclusionResult, Format, Report, junit, time};
+
+/// The runs on all nodes.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The cluster.
+    pub engine: EngineInfo,
+    /// From the first run's start to the last one's end.
+    pub duration: Duration,
+    /// One a node.
+    pub nodes: Vec<NodeResult>,
+}
+
+/// What came of one node.
+#[derive(Debug)]
+pub struct NodeResult {
+    /// The node.
+    pub node: Node,
+    /// How long it took.
+    pub duration: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a run on a node.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was carried out, and judged.
+    Judged(Box<Report>),
+    /// The node takes no pods, and why.
+    Skipped(String),
+    /// It could not be carried out, and why.
+    Failed(String),
+}
+
+impl NodeResult {
+    /// The verdict in a word.
+    fn word(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Judged(report) if report.passed() => "pass",
+            Outcome::Judged(_) => "fail",
+            Outcome::Skipped(_) => "skip",
+            Outcome::Failed(_) => "error",
+        }
+    }
+
+    fn conclusions(&self) -> &[ConclusionResult] {
+        match &self.outcome {
+            Outcome::Judged(report) => &report.conclusions,
+            _ => &[],
+        }
+    }
+
+    /// What was found, or why nothing was, in a line.
+    fn finding(&self) -> Untrusted {
+        let finding = match &self.outcome {
+            Outcome::Skipped(why) | Outcome::Failed(why) => why.replace('\n', " "),
+            Outcome::Judged(_) => {
+                let findings = self.conclusions().iter().map(|it| match &it.verdict {
+                    Verdict::Pass if it.observed == Some(true) => it.conclusion.id.to_owned(),
+                    Verdict::Pass => format!("not {}", it.conclusion.id),
+                    Verdict::Fail(difference) => format!("{}: {difference}", it.conclusion.id),
+                    Verdict::Unproven(why) => format!("{} unproven: {why}", it.conclusion.id),
+                    Verdict::Skip(_) => format!("{} skipped", it.conclusion.id),
+                });
+                findings.collect::<Vec<_>>().join(", ")
+            }
+        };
+        finding.into()
+    }
+}
+
+impl Fleet {
+    /// How the command ends: a difference weighs more than a node that could not be tried.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let any = |word: &str| self.nodes.iter().any(|node| node.word() == word);
+        match (any("fail"), any("error")) {
+            (true, _) => Exit::Differs,
+            (false, true) => Exit::NotCarriedOut,
+            (false, false) => Exit::AsPredicted,
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the writer.
+    pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
+        format.write(out, |out| match format {
+            Format::Text => self.write_text(out),
+            Format::Json => self.write_json(out),
+            Format::Markdown => self.write_markdown(out),
+            Format::Junit => self.write_junit(out),
+            Format::Html => {
+                let title = self.title();
+                out.write_all(page(&title, "", &self.body()).into_string().as_bytes())
+            }
+        })
+    }
+
+    fn title(&self) -> String {
+        format!("The article's experiment on the nodes of kubernetes {}", self.engine.version)
+    }
+
+    fn summary(&self) -> String {
+        let count = |word: &str| self.nodes.iter().filter(|node| node.word() == word).count();
+        let [pass, fail, skip, error] = ["pass", "fail", "skip", "error"].map(count);
+        format!(
+            "{} nodes in {}: {pass} as predicted, {fail} not, {skip} skipped, {error} not carried out",
+            self.nodes.len(),
+            time(self.duration)
+        )
+    }
+
+    fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let bold = Style::new().bold();
+        writeln!(out, "{bold}{}{bold:#}\n", self.title())?;
+        let width = |of: fn(&Node) -> String, heading: &str| {
+            let widths = self.nodes.iter().map(|node| of(&node.node).chars().count());
+            widths.chain([heading.len()]).max().unwrap_or_default()
+        };
+        let a = width(|it| it.name.to_string(), "node");
+        let b = width(|it| it.runtime.to_string(), "runtime");
+        let c = width(|it| it.kernel.to_string(), "kernel");
+        writeln!(
+            out,
+            "{bold}{:<a$}  {:<b$}  {:<c$}  {:>7}  found{bold:#}",
+            "node", "runtime", "kernel", "time"
+        )?;
+        for result in &self.nodes {
+            let Node { name, runtime, kernel, .. } = &result.node;
+            let color = match result.word() {
+                "pass" => AnsiColor::Green,
+                "skip" => AnsiColor::Yellow,
+                _ => AnsiColor::Red,
+            };
+            let (style, word) = (color.on_default().bold(), result.word());
+            let (time, finding) = (time(result.duration), result.finding());
+            write!(out, "{name:<a$}  {runtime:<b$}  {kernel:<c$}  {time:>7}  ")?;
+            writeln!(out, "{style}{word}{style:#}: {finding}")?;
+        }
+        writeln!(out, "\n{}", self.summary())
+    }
+
+    fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
+        let document = Document {
+            schema_version: 1,
+            engine: &self.engine,
+            script: "article",
+            duration_ms: self.duration.as_millis(),
+            nodes: self.nodes.iter().map(Row::new).collect(),
+            verdict: if self.exit() == Exit::AsPredicted { "pass" } else { "fail" },
+        };
+        json::write_pretty(out, &document)
+    }
+
+    fn write_markdown(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "## {}\n\n{}.\n", inline(self.title()), self.summary())?;
+        writeln!(
+            out,
+            "| node | runtime | kernel | time | verdict | found |\n|---|---|---|---|---|---|"
+        )?;
+        for result in &self.nodes {
+            let Node { name, runtime, kernel, .. } = &result.node;
+            let (name, runtime, kernel) = (inline(name), inline(runtime), inline(kernel));
+            let (time, word) = (time(result.duration), result.word());
+            let finding = inline(result.finding());
+            writeln!(out, "| {name} | {runtime} | {kernel} | {time} | {word} | {finding} |")?;
+        }
+        Ok(())
+    }
+
+    fn write_junit(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut suite = junit::suite("article on kubernetes".to_owned(), &self.engine);
+        suite.set_time(self.duration);
+        for result in &self.nodes {
+            let mut status = match &result.outcome {
+                Outcome::Judged(report) if report.passed() => TestCaseStatus::success(),
+                Outcome::Judged(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+                Outcome::Skipped(_) => TestCaseStatus::skipped(),
+                Outcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
+            };
+            if result.word() != "pass" {
+                status.set_message(result.finding().to_string());
+            }
+            let mut case = TestCase::new(&*result.node.name, status);
+            case.set_classname("article.kubernetes").set_time(result.duration);
+            suite.add_test_case(case);
+        }
+        let mut document = quick_junit::Report::new("article");
+        document.set_time(self.duration).add_test_suite(suite);
+        junit::serialize(&document, out)
+    }
+
+    fn body(&self) -> Markup {
+        html! {
+            h1 { (self.title()) }
+            p { (self.summary()) "." }
+            table {
+                thead {
+                    tr {
+                        @for heading in ["node", "runtime", "kernel", "time", "verdict", "found"] {
+                            th scope="col" { (heading) }
+                        }
+                    }
+                }
+                tbody {
+                    @for result in &self.nodes {
+                        tr {
+                            th scope="row" { (result.node.name) }
+                            td { (result.node.runtime) }
+                            td { (result.node.kernel) }
+                            td { (time(result.duration)) }
+                            td { span class={ "badge " (class(result)) } { (result.word()) } }
+                            td { (result.finding()) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn class(result: &NodeResult) -> &'static str {
+    match result.word() {
+        "pass" => "good",
+        "skip" => "none",
+        _ => "bad",
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    engine: &'a EngineInfo,
+    script: &'static str,
+    duration_ms: u128,
+    nodes: Vec<Row<'a>>,
+    verdict: &'static str,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    runtime: &'a Untrusted,
+    kernel: &'a Untrusted,
+    duration_ms: u128,
+    verdict: &'static str,
+    reason: Option<&'a str>,
+    conclusions: Vec<Conclusion>,
+}
+
+#[derive(Serialize)]
+struct Conclusion {
+    id: &'static str,
+    predicted: Option<bool>,
+    observed: Option<bool>,
+    verdict: &'static str,
+    reason: Option<String>,
+}
+
+impl<'a> Row<'a> {
+    fn new(result: &'a NodeResult) -> Self {
+        let conclusion = |it: &ConclusionResult| Conclusion {
+            id: it.conclusion.id,
+            predicted: it.predicted,
+            observed: it.observed,
+            verdict: it.verdict.word(),
+            reason: it.verdict.reason(),
+        };
+        Self {
+            name: &result.node.name,
+            runtime: &result.node.runtime,
+            kernel: &result.node.kernel,
+            duration_ms: result.duration.as_millis(),
+            verdict: result.word(),
+            reason: match &result.outcome {
+                Outcome::Judged(_) => None,
+                Outcome::Skipped(why) | Outcome::Failed(why) => Some(why),
+            },
+            conclusions: result.conclusions().iter().map(conclusion).collect(),
+        }
+    }
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use signal_hook::low_level::emulate_default_handler;
 use xtask::cli::{Cli, Command};
-use xtask::commands::{bench, clean, experiment, matrix};
+use xtask::commands::{bench, clean, dist, experiment, matrix, nodes};
 use xtask::judge::exit_code::Exit;
 use xtask::process::interrupt::Interrupt;
 use xtask::process::message::message;
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
     match &cli.command {
+        Command::Experiment(args) if args.is_on_nodes() => nodes::run(args, interrupt),
         Command::Experiment(args) => experiment::run(args, interrupt),
         Command::Matrix(args) => matrix::run(args, interrupt),
         Command::Clean(args) => clean::run(args, interrupt),

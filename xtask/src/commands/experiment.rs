@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use shm_core::Key;
 
-use crate::commands::nodes;
 use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
 use crate::commands::session::Workshop;
 use crate::engine::cleanup::CleanUp;
@@ -78,6 +77,32 @@ pub struct ExperimentArgs {
     pub keep: bool,
 }
 
+impl ExperimentArgs {
+    /// Whether it runs on nodes that were chosen, with a row for each in the report.
+    #[must_use]
+    pub fn is_on_nodes(&self) -> bool {
+        !self.nodes.nodes.is_empty() && !self.nodes.show_manifests
+    }
+
+    /// Checks options that do not fit each other.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the option to change.
+    pub(crate) fn check(&self) -> Result<()> {
+        let is_cluster = self.engine.kind() == Some(EngineKind::Kubernetes);
+        if self.containers != 2 && is_cluster {
+            bail!(
+                "--containers are not pods: on a cluster there are two of them on each of its --nodes"
+            );
+        }
+        if self.is_on_nodes() && !is_cluster {
+            bail!("--nodes are those of a cluster: --engine kubernetes");
+        }
+        Ok(())
+    }
+}
+
 /// Runs the experiment and writes the report.
 ///
 /// # Errors
@@ -91,18 +116,8 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         output::write(None, |out| json::write_pretty(out, &manifests))?;
         return Ok(Exit::AsPredicted);
     }
+    args.check()?;
     let kind = args.engine.kind();
-    if args.containers != 2 && kind == Some(EngineKind::Kubernetes) {
-        bail!(
-            "--containers are not pods: on a cluster there are two of them on each of its --nodes"
-        );
-    }
-    if !args.nodes.nodes.is_empty() {
-        if kind != Some(EngineKind::Kubernetes) {
-            bail!("--nodes are those of a cluster: --engine kubernetes");
-        }
-        return nodes::run(args, &args.nodes.nodes, &cluster, interrupt);
-    }
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted {

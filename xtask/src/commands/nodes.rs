@@ -10,8 +10,8 @@ use crate::commands::session::elsewhere;
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Kubernetes;
 use crate::engine::kubernetes::nodes::Node;
-use crate::engine::kubernetes::{Cluster, Kubernetes};
 use crate::engine::{Engine, EngineError, EngineKind};
 use crate::judge::exit_code::Exit;
 use crate::judge::run::{self, Aborted};
@@ -31,18 +31,16 @@ use crate::script::{Objects, article};
 /// # Errors
 ///
 /// Where it could not be carried out at all, with the reason and the next step.
-pub fn run(
-    args: &ExperimentArgs,
-    wanted: &[Name<Subdomain>],
-    cluster: &Cluster,
-    interrupt: &Interrupt,
-) -> Result<Exit> {
+pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+    args.check()?;
+    let interrupt = &args.timeout.limit(interrupt);
+    let cluster = &args.cluster.cluster();
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for the cluster");
     let kind = Some(EngineKind::Kubernetes);
     let wanted_engine = Wanted { kind, runtime: None, cluster, base: SCRATCH, interrupt };
     let found = discover::find(&wanted_engine)?;
-    let nodes = chosen(cluster.nodes(interrupt)?, wanted)?;
+    let nodes = chosen(cluster.nodes(interrupt)?, &args.nodes.nodes)?;
     let started = Instant::now();
     // One namespace for all, as that of one run more.
     let ledger = Ledger::default();

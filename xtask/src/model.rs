@@ -17,6 +17,7 @@ use shm_core::{Errno, text};
 use crate::engine::observation::{Identity, Made, Observation, State, failed};
 use crate::engine::{Answer, Engine, EngineError, EngineInfo, Kernels, Rules};
 use crate::model::spaces::{Refusal, Spaces};
+use crate::process::invocation::Output;
 use crate::script::{Action, Container, Launch, Objects, Place, Setting, Sharing, Step, Workload};
 
 pub mod plan;
@@ -147,7 +148,7 @@ impl World {
             (Action::Remove, State::Running | State::Paused | State::Exited) => self.remove(name),
             (Action::ExhaustMemory, State::Running) => {
                 let namespace = found.map(|container| Identity::Model(container.view.ipc));
-                Observation { exit_code: Some(KILLED), namespace, ..Observation::default() }
+                Observation { namespace, ..ended(KILLED) }
             }
             (
                 Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List,
@@ -346,23 +347,23 @@ impl World {
         let observation = match action {
             Action::Write(mechanism, text) => {
                 match self.spaces.write(*mechanism, view.space(*mechanism), text) {
-                    Ok(()) => Observation { stdout: b"shm write success\n".to_vec(), ..done() },
+                    Ok(()) => printed(b"shm write success\n".to_vec()),
                     Err(Refusal { call, errno }) => failed("write", call, errno),
                 }
             }
             Action::Control(mechanism, text) => {
                 match self.spaces.create(*mechanism, view.space(*mechanism), text) {
                     Ok(()) => done(),
-                    Err(_) => Observation { exit_code: Some(255), ..Observation::default() },
+                    Err(_) => ended(255),
                 }
             }
             Action::Read(mechanism) => match self.spaces.read(*mechanism, view.space(*mechanism)) {
-                Some(text) => Observation { stdout: printed(text), ..done() },
+                Some(text) => printed(read(text)),
                 None => failed("read", mechanism.call(), Errno::ENOENT),
             },
             Action::List => {
                 let table = self.spaces.list(names.key, view.ipc);
-                Observation { stdout: table.to_string().into_bytes(), ..done() }
+                printed(table.to_string().into_bytes())
             }
             _ => return done(),
         };
@@ -371,13 +372,24 @@ impl World {
 }
 
 fn done() -> Observation {
-    Observation { exit_code: Some(0), ..Observation::default() }
+    ended(0)
+}
+
+/// A command that ended with this exit status.
+fn ended(exit_code: i32) -> Observation {
+    Output { exit_code: Some(exit_code), ..Output::default() }.into()
+}
+
+/// A command that printed this and succeeded.
+fn printed(stdout: Vec<u8>) -> Observation {
+    Output { stdout, exit_code: Some(0), ..Output::default() }.into()
 }
 
 fn refused() -> Observation {
     Observation { state: Some(State::Refused), ..Observation::default() }
 }
 
-fn printed(text: &str) -> Vec<u8> {
+/// What `shm_rd` prints.
+fn read(text: &str) -> Vec<u8> {
     [text::spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
 }

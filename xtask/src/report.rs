@@ -218,8 +218,8 @@ fn summary(report: &Report) -> String {
 
 /// The command that did a step, where a command did.
 fn command(result: &StepResult) -> Option<Untrusted> {
-    let observed = result.observed.as_ref().filter(|observed| !observed.command.is_empty());
-    observed.map(|it| command_line(&it.command).into())
+    let observed = result.observed.as_ref().filter(|observed| !observed.output.command.is_empty());
+    observed.map(|it| command_line(&it.output.command).into())
 }
 
 /// What was done in a step: the command that did it, or else in words.

@@ -57,9 +57,9 @@ fn the_model_prints_what_the_article_printed() {
     let predicted = predicted();
     for (step, (stdout, stderr, exit_code)) in printed {
         let observation = &predicted[step];
-        assert_eq!(String::from_utf8_lossy(&observation.stdout), stdout, "{step}");
-        assert_eq!(String::from_utf8_lossy(&observation.stderr), stderr, "{step}");
-        assert_eq!(observation.exit_code, Some(exit_code), "{step}");
+        assert_eq!(String::from_utf8_lossy(&observation.output.stdout), stdout, "{step}");
+        assert_eq!(String::from_utf8_lossy(&observation.output.stderr), stderr, "{step}");
+        assert_eq!(observation.output.exit_code, Some(exit_code), "{step}");
     }
 }
 
@@ -146,9 +146,9 @@ fn every_step_of_the_article_is_there_in_its_order() {
 fn each_of_many_containers_has_its_own_text_and_loses_it() {
     let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64], "fresh");
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
-    let read: BTreeSet<_> = steps(&plan, "-read-among-all").map(|it| it.stdout.clone()).collect();
+    let read: BTreeSet<_> = steps(&plan, "-read-among-all").map(|it| it.output.stdout.clone()).collect();
     assert_eq!(read.len(), 64);
-    assert!(steps(&plan, "-read-after").all(|it| it.exit_code == Some(255)));
+    assert!(steps(&plan, "-read-after").all(|it| it.output.exit_code == Some(255)));
     assert_eq!(steps(&plan, "-read-after").count(), 64);
     let places = plan.script.conclusions.iter().map(|it| it.places.len());
     assert_eq!(places.collect::<Vec<_>>(), [64, 3, 64]);
@@ -172,7 +172,7 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
             // The command is the one that found nothing.
             assert_eq!(read.step.action, reader.step.action);
             let text = write.step.action.text().unwrap();
-            let printed = String::from_utf8_lossy(&read.predicted.stdout);
+            let printed = String::from_utf8_lossy(&read.predicted.output.stdout);
             assert_eq!(printed.lines().next().unwrap().replace(' ', ""), text);
             assert!(text.starts_with("fresh") && texts.insert(text), "{text}");
         }

@@ -56,7 +56,7 @@ fn plan(group: &Group, policy: Policy) -> Plan {
 
 fn judged(group: &Group, kind: EngineKind, runs: &[Run]) -> Vec<CellResult> {
     let (plan, engine) = (plan(group, kind.policy()), engine(kind));
-    group.questions.iter().map(|asked| judge::judge(asked, 0, &plan, runs, &engine)).collect()
+    group.questions.iter().map(|asked| evaluate::judge(asked, 0, &plan, runs, &engine)).collect()
 }
 
 /// The cells that came out otherwise than `agrees` or `refused`.

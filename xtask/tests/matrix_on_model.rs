@@ -18,7 +18,7 @@ fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Sight> {
     for group in groups(World::Containers, || Key::DEFAULT, "text") {
         let plan = Plan::new(group.script, rules).unwrap();
         for question in group.questions {
-            cells.insert(question.cell.to_string(), judge::predicted(&question, &plan));
+            cells.insert(question.cell.to_string(), evaluate::predicted(&question, &plan));
         }
     }
     cells

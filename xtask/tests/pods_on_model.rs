@@ -17,7 +17,7 @@ fn predicted(mechanism: &str) -> BTreeMap<String, char> {
     for group in groups(World::Pods, || Key::DEFAULT, "text") {
         let plan = Plan::new(group.script, Policy::Kubernetes.into()).unwrap();
         for question in group.questions {
-            let letter = match judge::predicted(&question, &plan) {
+            let letter = match evaluate::predicted(&question, &plan) {
                 Sight::Seen => 's',
                 Sight::Absent => '-',
                 Sight::Limited => 'L',

@@ -140,7 +140,7 @@ fn container_engine(
     };
     let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
     let check = format!("see what `{}` says", asked.command_line());
-    let transcript = match asked.run(wanted.interrupt) {
+    let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(
@@ -153,8 +153,8 @@ fn container_engine(
         }
         answer => answer?,
     };
-    if !transcript.succeeded() {
-        let said = transcript.last_words();
+    if !output.succeeded() {
+        let said = output.last_words();
         let next_step = if said.contains("permission denied") {
             "join the group that may use its socket (usermod -aG docker $USER, then log in \
              again), or run this as root"
@@ -164,8 +164,8 @@ fn container_engine(
         };
         return Err(unusable(said, next_step));
     }
-    let versions: Versions = serde_json::from_slice(&transcript.stdout).map_err(|_| {
-        let answer = transcript.last_words();
+    let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
+        let answer = output.last_words();
         unusable(format!("it answered with something unexpected: {answer}").into(), &check)
     })?;
     let (name, version) = match versions.server {
@@ -216,7 +216,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
     let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
     let args = [&cluster.access[..], &version].concat();
     let asked = Invocation::new("kubectl", args).timeout(PATIENCE);
-    let transcript = match asked.run(wanted.interrupt) {
+    let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { program }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(why.into(), "install kubectl"));
@@ -227,9 +227,9 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         }
         answer => answer?,
     };
-    let versions: Option<ClusterVersions> = serde_json::from_slice(&transcript.stdout).ok();
+    let versions: Option<ClusterVersions> = serde_json::from_slice(&output.stdout).ok();
     let Some(version) = versions.and_then(|it| it.server_version) else {
-        let said = transcript.last_words();
+        let said = output.last_words();
         let next_step = if said.contains("Unauthorized") || said.contains("provide credentials") {
             "log in to the cluster again: its token is missing or has expired"
         } else {

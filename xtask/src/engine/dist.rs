@@ -146,17 +146,17 @@ fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Ve
     // Static, and at a fixed address: a fixed one needs no relocation at each start, which is a
     // quarter of what a short-lived static program does (26,000 of 113,000 instructions).
     let flags = "-C target-feature=+crt-static -C relocation-model=static";
-    let transcript = Invocation::new(&cargo, args)
+    let output = Invocation::new(&cargo, args)
         .env("RUSTFLAGS", flags.to_owned())
         // It would win over ours.
         .unset("CARGO_ENCODED_RUSTFLAGS")
         .timeout(BUILD_TIMEOUT)
         .show_stderr()
         .run(interrupt)?;
-    if !transcript.succeeded() {
-        bail!("`{}` failed; its messages are above", transcript.command_line());
+    if !output.succeeded() {
+        bail!("`{}` failed; its messages are above", output.command_line());
     }
-    let stdout = String::from_utf8_lossy(&transcript.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout);
     let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
     Ok(messages.filter_map(|message| message.executable).collect())
 }

@@ -16,7 +16,7 @@ use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels, ONLY_CLUSTERS};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::process::ledger::{EngineAt, Entry};
 use crate::process::proc_stat::ProcStat;
@@ -95,12 +95,12 @@ impl Docker {
         format!("shm-{}-{container}", self.run.short())
     }
 
-    fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
+    fn invoke(&self, args: &[&str]) -> Result<Output, EngineError> {
         Ok(client(&self.at, args.iter().copied()).run(&self.tools.interrupt)?)
     }
 
     /// Runs a command that makes something, which is written down first.
-    fn make(&self, entry: Entry, args: &[&str]) -> Result<Transcript, EngineError> {
+    fn make(&self, entry: Entry, args: &[&str]) -> Result<Output, EngineError> {
         self.tools.ledger.record(entry)?;
         let make = client(&self.at, args.iter().copied());
         Ok(make.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
@@ -112,26 +112,22 @@ impl Docker {
     }
 
     /// Looks what a container is after a command that changed it.
-    fn changed(
-        &self,
-        container: Container,
-        transcript: Transcript,
-    ) -> Result<Observation, EngineError> {
-        if !transcript.succeeded() {
-            return self.refused(transcript);
+    fn changed(&self, container: Container, output: Output) -> Result<Observation, EngineError> {
+        if !output.succeeded() {
+            return self.refused(output);
         }
-        self.look(container, transcript.into())
+        self.look(container, output.into())
     }
 
     /// What a command that failed shows: that the engine refuses what it was asked for, if that is
     /// what it says.
-    fn refused(&self, transcript: Transcript) -> Result<Observation, EngineError> {
-        let observed = Observation { state: Some(State::Refused), ..transcript.into() };
+    fn refused(&self, output: Output) -> Result<Observation, EngineError> {
+        let observed = Observation { state: Some(State::Refused), ..output.into() };
         if rejection::is_one(&observed) {
             return Ok(observed);
         }
         let what = format!("{} refused", self.info.name);
-        Err(EngineError::Refused { what, transcript: observed.into() })
+        Err(EngineError::Refused { what, output: observed.output })
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
@@ -239,7 +235,7 @@ impl Docker {
         if starts && observation.state == Some(State::Exited) {
             let end = self.inspect(&name)?.end();
             let what = format!("container {name} does not run after its start: {end}");
-            return Err(EngineError::Refused { what, transcript: observation.into() });
+            return Err(EngineError::Refused { what, output: observation.output });
         }
         Ok(Answer::Observed(observation))
     }
@@ -254,29 +250,29 @@ impl Docker {
         if *action != Action::Remove {
             return self.change(container, args);
         }
-        let transcript = self.invoke(args)?;
-        if !transcript.succeeded() {
-            return self.refused(transcript);
+        let output = self.invoke(args)?;
+        if !output.succeeded() {
+            return self.refused(output);
         }
         self.know(container, |known| known.exists = false);
-        Ok(Observation { state: Some(State::Gone), ..transcript.into() })
+        Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
     fn processes(&self) -> Result<Observation, EngineError> {
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
-        let transcript = self.invoke(&args)?;
-        if !transcript.succeeded() {
+        let output = self.invoke(&args)?;
+        if !output.succeeded() {
             let what = "the containers could not be listed".to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        let text = transcript.text();
+        let text = output.text();
         let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
         let running = self.with_containers(|containers| {
             let runs = |container: &Container| names.contains(&self.name(*container).into());
             containers.keys().copied().filter(runs).collect()
         });
-        Ok(Observation { running: Some(running), ..transcript.into() })
+        Ok(Observation { running: Some(running), ..output.into() })
     }
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
@@ -289,12 +285,12 @@ impl Docker {
         }
         command.extend(args.iter().map(String::as_str));
         let observed = Observation::from(self.invoke(&command)?);
-        if observed.exit_code != Some(0) && observed.tool_error().is_empty() {
+        if observed.output.exit_code != Some(0) && observed.tool_error().is_empty() {
             // It may be the engine that failed, because there is nothing to run the tool in.
             let (state, looked) = self.settled(&name)?;
             if state == State::Exited {
                 let what = format!("container {name} no longer runs: {}", looked.end());
-                return Err(EngineError::Refused { what, transcript: observed.into() });
+                return Err(EngineError::Refused { what, output: observed.output });
             }
         }
         match self.know(container, |known| known.namespace.clone()) {

@@ -4,7 +4,7 @@ use shm_core::Key;
 
 use super::EngineKind;
 use super::kubernetes::pod::Hopeless;
-use crate::process::invocation::{InvocationError, Transcript};
+use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::RunId;
 use crate::process::ledger::LedgerError;
 use crate::process::name::InvalidName;
@@ -18,12 +18,12 @@ pub enum EngineError {
     #[error(transparent)]
     Invocation(#[from] InvocationError),
     /// The engine refused.
-    #[error("{}\n  command: {}\n  exit status: {}\n  {}", escaped(.what), .transcript.command_line(), .transcript.status(), .transcript.last_words())]
+    #[error("{}\n  command: {}\n  exit status: {}\n  {}", escaped(.what), .output.command_line(), .output.status(), .output.last_words())]
     Refused {
         /// What was being done, and what to do about it.
         what: String,
         /// The command and its answer.
-        transcript: Transcript,
+        output: Output,
     },
     /// The ledger could not be written, so the thing was not made.
     #[error(transparent)]

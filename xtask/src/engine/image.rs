@@ -14,7 +14,7 @@ use super::EngineError;
 use super::docker::client::client;
 use crate::engine::dist::{Dist, TOOLS};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::labels::BASE_LABEL;
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 use crate::process::name::{Id, Name};
@@ -92,7 +92,7 @@ impl Image {
         at: &EngineAt,
         ledger: &Ledger,
         interrupt: &Interrupt,
-    ) -> Result<Transcript, EngineError> {
+    ) -> Result<Output, EngineError> {
         let program = &at.program;
         // Not by the label alone: docker fails where there are no labels, as where there is no image.
         let inspect = ["image", "inspect", "--format", FORMAT, &self.tag];
@@ -111,7 +111,7 @@ impl Image {
                  {program} tag {tag} NAME && {program} image rm {tag}",
                 tag = self.tag
             );
-            return Err(EngineError::Refused { what, transcript: there });
+            return Err(EngineError::Refused { what, output: there });
         }
         let base = format!("BASE={}", self.base);
         let base_label = format!("{BASE_LABEL}={}", self.base);
@@ -125,7 +125,7 @@ impl Image {
                 return Ok(built);
             }
             let what = format!("{program} says that it has built the image, and does not have it");
-            return Err(EngineError::Refused { what, transcript: there });
+            return Err(EngineError::Refused { what, output: there });
         }
         let what = if self.is_bare() {
             "the image could not be built".to_owned()
@@ -136,12 +136,12 @@ impl Image {
                 self.base
             )
         };
-        Err(EngineError::Refused { what, transcript: built })
+        Err(EngineError::Refused { what, output: built })
     }
 }
 
 /// The id of an image, in what its inspection printed before its labels; `None` where there is none.
-pub(crate) fn id(inspected: &Transcript) -> Option<Name<Id>> {
+pub(crate) fn id(inspected: &Output) -> Option<Name<Id>> {
     let printed = inspected.succeeded().then(|| inspected.text())?;
     let id = printed.fields(' ').next()?;
     id.strip_prefix("sha256:").unwrap_or(id).parse().ok()

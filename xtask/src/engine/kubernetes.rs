@@ -16,7 +16,7 @@ use self::state::Known;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo};
 use crate::engine::observation::{Observation, State};
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
 use crate::process::ledger::{ClusterAt, Entry, LeftoverManifest};
 use crate::process::name::{Name, Subdomain};
@@ -174,14 +174,14 @@ impl Kubernetes {
         self.record("namespace", &namespace)?;
         let metadata = self.metadata(namespace, None)?;
         self.used.store(true, Ordering::SeqCst);
-        let transcript = self.client.create(&manifest::namespace(metadata))?;
-        if !transcript.succeeded() {
+        let output = self.client.create(&manifest::namespace(metadata))?;
+        if !output.succeeded() {
             let what = "the cluster does not let a namespace be made; next step: give one that is \
                         there, --namespace NAME"
                 .to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        Ok(Answer::Observed(transcript.into()))
+        Ok(Answer::Observed(output.into()))
     }
 
     /// Makes what all runs of a command share: the namespace, and the pod that sees the node, by
@@ -216,7 +216,7 @@ impl Kubernetes {
         let why = match self.deploy(&seeing)? {
             Answer::Observed(Observation { state: Some(State::Running), .. }) => None,
             Answer::Observed(refused) => {
-                let said = Transcript::from(refused).last_words();
+                let said = refused.output.last_words();
                 Some(format!("no pod may see what the node sees: {said}"))
             }
             Answer::Skipped(why) => Some(format!("no pod may see what the node sees: {why}")),
@@ -232,7 +232,7 @@ impl Kubernetes {
         tool: &str,
         args: &[&str],
         stdin: Option<Vec<u8>>,
-    ) -> Result<Transcript, EngineError> {
+    ) -> Result<Output, EngineError> {
         let pod = self.know(|known| known.pod_of(container)).map(String::from).unwrap_or_default();
         let name = self.know(|known| known.name_of(container));
         let interactive: &[_] = if stdin.is_some() { &["--stdin"] } else { &[] };
@@ -245,22 +245,22 @@ impl Kubernetes {
     fn use_tool(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let (tool, args) = self.tools.command(action, Path::new("/"))?;
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let transcript = self.exec(container, tool, &args, self.tools.stdin(action))?;
+        let output = self.exec(container, tool, &args, self.tools.stdin(action))?;
         // That is kubectl's own, for no tool ends by it: the tool was not run, so nothing was seen.
-        if transcript.exit_code == Some(1) {
+        if output.exit_code == Some(1) {
             let what = format!(
                 "{tool} could not be run in {container}; next step: see what became of its pod \
                  (kubectl describe, with --keep), and whether you may (kubectl --namespace {} auth \
                  can-i create pods/exec)",
                 self.client.namespace
             );
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
         if let Action::Write(mechanism, text) | Action::Control(mechanism, text) = action {
             self.know(|known| known.wrote(container, *mechanism, text));
         }
         let namespace = self.know(|known| known.namespace_of(container));
-        Ok(Observation { namespace, ..transcript.into() })
+        Ok(Observation { namespace, ..output.into() })
     }
 
     /// What the node sees, through a pod in its IPC namespace.
@@ -273,7 +273,7 @@ impl Kubernetes {
 
     fn processes(&self) -> Result<Observation, EngineError> {
         let selector = format!("{RUN_LABEL}={}", self.run);
-        let transcript = self.client.invoke(&["get", "pods", "--selector", &selector])?;
+        let output = self.client.invoke(&["get", "pods", "--selector", &selector])?;
         let pods: Vec<pod::Pod> = self.client.list("pods", &selector)?;
         let running = |known: &Known| -> BTreeSet<_> {
             let runs = |container: &Container| {
@@ -284,7 +284,7 @@ impl Kubernetes {
             known.containers().filter(runs).collect()
         };
         let running = self.know(|known| running(known));
-        Ok(Observation { running: Some(running), ..transcript.into() })
+        Ok(Observation { running: Some(running), ..output.into() })
     }
 
     fn know<T>(&self, access: impl FnOnce(&mut Known) -> T) -> T {

@@ -12,7 +12,7 @@ use self::process::Process;
 use super::tool::Tools;
 use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::process::invocation::Invocation;
+use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
@@ -107,14 +107,8 @@ impl Namespaces {
                 process.namespace = namespace.clone();
             }
         });
-        Ok(Observation {
-            command: invocation.command(),
-            exit_code: Some(0),
-            duration: started.elapsed(),
-            state: Some(State::Running),
-            namespace: Some(namespace),
-            ..Observation::default()
-        })
+        let output = Output::success(invocation.command(), started.elapsed());
+        Ok(Observation { state: Some(State::Running), namespace: Some(namespace), ..output.into() })
     }
 
     /// What makes a container, and the namespaces that it does not share with the host; `None`
@@ -191,9 +185,9 @@ impl Namespaces {
         })?;
         let limit = self.patience();
         match ended {
-            Some(transcript) => {
+            Some(output) => {
                 let what = format!("container {container} did not start");
-                Err(EngineError::Refused { what, transcript })
+                Err(EngineError::Refused { what, output })
             }
             None if started.elapsed() > limit => Err(EngineError::Unexpected {
                 command: command.clone(),
@@ -212,17 +206,15 @@ impl Namespaces {
             return Err(EngineError::Script(format!("container {container} does not run")));
         };
         let (pid, asked) = (process.background.pid(), Instant::now());
-        let transcript = process.end(signal, self.patience())?;
+        let output = process.end(signal, self.patience())?;
         let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
-        Ok(Observation {
-            command: ["kill", "-s", name, &pid.to_string()].map(str::to_owned).to_vec(),
-            state: Some(State::Exited),
-            // The status that matters is that of the command, not that of the process it ended.
-            exit_code: Some(0),
-            // That of the process is all its life.
-            duration: asked.elapsed(),
-            ..transcript.into()
-        })
+        // The status and the duration are those of the signal, not those of the process that it ended.
+        let output = Output {
+            stdout: output.stdout,
+            stderr: output.stderr,
+            ..kill(name, pid, asked.elapsed())
+        };
+        Ok(Observation { state: Some(State::Exited), ..output.into() })
     }
 
     /// Freezes a container's process, or lets it go on.
@@ -232,6 +224,7 @@ impl Namespaces {
         } else {
             ("CONT", Signal::CONT, State::Running)
         };
+        let asked = Instant::now();
         let (pid, namespace) = with(&self.running, |running| {
             let Some(process) = running.get(&container) else {
                 return Err(EngineError::Script(format!("container {container} does not run")));
@@ -239,19 +232,17 @@ impl Namespaces {
             process.background.signal(signal)?;
             Ok((process.background.pid(), process.namespace.clone()))
         })?;
-        Ok(Observation {
-            command: ["kill", "-s", name, &pid.to_string()].map(str::to_owned).to_vec(),
-            exit_code: Some(0),
-            state: Some(state),
-            namespace: (!pause).then_some(namespace),
-            ..Observation::default()
-        })
+        let output = kill(name, pid, asked.elapsed());
+        let namespace = (!pause).then_some(namespace);
+        Ok(Observation { state: Some(state), namespace, ..output.into() })
     }
 
     fn restart(&self, container: Container) -> Result<Observation, EngineError> {
         let ended = self.stop(container)?;
         let started = self.start(container)?;
-        Ok(Observation { duration: ended.duration + started.duration, ..started })
+        let duration = ended.output.duration + started.output.duration;
+        let output = Output { duration, ..started.output };
+        Ok(Observation { output, ..started })
     }
 
     /// Asks a container's process to end, where there is one.
@@ -259,15 +250,19 @@ impl Namespaces {
         if with(&self.running, |running| running.contains_key(&container)) {
             return self.end(container, Signal::TERM);
         }
-        let (exit_code, state) = (Some(0), Some(State::Exited));
-        Ok(Observation { exit_code, state, ..Observation::default() })
+        let output = Output::success(vec![], Duration::ZERO);
+        Ok(Observation { state: Some(State::Exited), ..output.into() })
     }
 
     fn remove(&self, container: Container) -> Result<Observation, EngineError> {
         let runs = with(&self.running, |running| running.contains_key(&container));
-        let ended = if runs { self.end(container, Signal::KILL)? } else { Observation::default() };
+        let output = if runs {
+            self.end(container, Signal::KILL)?.output
+        } else {
+            Output::success(vec![], Duration::ZERO)
+        };
         with(&self.made, |made| made.remove(&container));
-        Ok(Observation { state: Some(State::Gone), exit_code: Some(0), ..ended })
+        Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
@@ -278,29 +273,29 @@ impl Namespaces {
         command.push(self.tools.dist.tool(tool));
         command.extend(args);
         let invocation = self.tools.recorded(action, Invocation::new("nsenter", command));
-        let transcript = invocation.run(&self.tools.interrupt)?;
+        let output = invocation.run(&self.tools.interrupt)?;
         let namespace =
             with(&self.running, |running| Some(running.get(&container)?.namespace.clone()));
-        Ok(Observation { namespace, ..transcript.into() })
+        Ok(Observation { namespace, ..output.into() })
     }
 
     /// Asks the kernel, through lsns, which of the containers' processes have a namespace.
     fn processes(&self) -> Result<Observation, EngineError> {
         let args = ["--type", "ipc", "--noheadings", "--output", "PID,NS,COMMAND"];
         let list = || Invocation::new("lsns", args).run(&self.tools.interrupt);
-        let mut transcript = list()?;
+        let mut output = list()?;
         // It gives up where a process ends while it reads about it, of which a busy host has many.
         for _ in 0..LSNS_TRIES {
-            if transcript.succeeded() {
+            if output.succeeded() {
                 break;
             }
-            transcript = list()?;
+            output = list()?;
         }
-        if !transcript.succeeded() {
+        if !output.succeeded() {
             let what = "the namespaces could not be listed".to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        let text = String::from_utf8_lossy(&transcript.stdout).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let pids: BTreeSet<u32> = text
             .lines()
             .filter_map(|line| line.split_ascii_whitespace().next()?.parse().ok())
@@ -310,17 +305,20 @@ impl Namespaces {
             let living = running.iter().filter(|(_, process)| lives(process));
             living.map(|(container, process)| (process.background.pid(), *container)).collect()
         });
-        Ok(Observation {
-            stdout: only_ours(&text, &names).into_bytes(),
-            running: Some(names.into_values().collect()),
-            ..transcript.into()
-        })
+        output.stdout = only_ours(&text, &names).into_bytes();
+        Ok(Observation { running: Some(names.into_values().collect()), ..output.into() })
     }
 }
 
 fn refused(why: &str) -> Observation {
-    let stderr = why.as_bytes().to_vec();
-    Observation { state: Some(State::Refused), stderr, ..Observation::default() }
+    let output = Output { stderr: why.as_bytes().to_vec(), ..Output::default() };
+    Observation { state: Some(State::Refused), ..output.into() }
+}
+
+/// The signal that was sent, as the command that sends it.
+fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
+    let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
+    Output::success(command, duration)
 }
 
 fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {

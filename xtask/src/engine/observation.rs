@@ -2,33 +2,31 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 use shm_core::table::{Row, Table};
 use shm_core::{Errno, IpcNamespace, Key, text};
 
+use crate::process::invocation::Output;
 use crate::script::{Action, Container, Place, Shows};
 
 /// What came of one step, on the model or on an engine.
 #[derive(Clone, Debug, Default)]
 pub struct Observation {
-    /// The command line that was run; empty on the model.
-    pub command: Vec<String>,
-    /// What it printed.
-    pub stdout: Vec<u8>,
-    /// What it printed on standard error.
-    pub stderr: Vec<u8>,
-    /// Its exit status; `None` where a signal ended it.
-    pub exit_code: Option<i32>,
-    /// How long it took.
-    pub duration: Duration,
+    /// The command that was run and its answer; the command is empty on the model.
+    pub output: Output,
     /// The IPC namespace of the place, for steps that are done in one.
     pub namespace: Option<Identity>,
     /// What the engine says of the container after a start or a stop.
     pub state: Option<State>,
     /// The containers that run, for the step that asks.
     pub running: Option<BTreeSet<Container>>,
+}
+
+impl From<Output> for Observation {
+    fn from(output: Output) -> Self {
+        Self { output, ..Self::default() }
+    }
 }
 
 /// An IPC namespace, as far as it is known.
@@ -143,12 +141,13 @@ pub enum State {
 /// What a tool shows that failed to `verb`, because `call` returned `errno`.
 #[must_use]
 pub fn failed(verb: &str, call: &str, errno: Errno) -> Observation {
-    Observation {
+    let output = Output {
         stdout: format!("shm {verb} failed\n").into_bytes(),
         stderr: format!("{call} failed, errno: {} msg: {errno}\n", errno.raw()).into_bytes(),
         exit_code: Some(255),
-        ..Observation::default()
-    }
+        ..Output::default()
+    };
+    output.into()
 }
 
 impl Observation {
@@ -157,7 +156,7 @@ impl Observation {
     #[must_use]
     pub fn tool_error(&self) -> &[u8] {
         const MARK: &[u8] = b" failed, errno: ";
-        let mut lines = self.stderr.split(|byte| *byte == b'\n');
+        let mut lines = self.output.stderr.split(|byte| *byte == b'\n');
         lines.find(|line| line.windows(MARK.len()).any(|it| it == MARK)).unwrap_or_default()
     }
 
@@ -167,10 +166,10 @@ impl Observation {
     pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
         match action {
             Action::Control(..) => {
-                serde_json::from_slice::<Written>(&self.stdout).ok()?.ipc_namespace
+                serde_json::from_slice::<Written>(&self.output.stdout).ok()?.ipc_namespace
             }
             Action::Read(_) => {
-                let stderr = String::from_utf8_lossy(&self.stderr);
+                let stderr = String::from_utf8_lossy(&self.output.stderr);
                 let cause = stderr.lines().find_map(|line| line.strip_prefix("cause: "))?;
                 let (inode, rest) = cause.split_once("ipc:[")?.1.split_once(']')?;
                 let digits =
@@ -199,8 +198,8 @@ impl Observation {
     #[must_use]
     pub fn rows(&self) -> Option<Vec<Row>> {
         // A terminal ends its lines with CR LF; whitespace does not matter to the parser.
-        let text = String::from_utf8_lossy(&self.stdout);
-        (self.exit_code == Some(0)).then(|| Table::parse(&text))?.map(|table| table.0)
+        let text = String::from_utf8_lossy(&self.output.stdout);
+        (self.output.exit_code == Some(0)).then(|| Table::parse(&text))?.map(|table| table.0)
     }
 
     /// Whether the step shows this of the memory under `key`; `None` where it shows neither that
@@ -217,20 +216,20 @@ impl Observation {
                 }
             }
             Action::Control(..) => {
-                (*shows == Shows::Something && self.exit_code == Some(0)).then_some(true)
+                (*shows == Shows::Something && self.output.exit_code == Some(0)).then_some(true)
             }
             Action::Read(mechanism) => {
                 let nothing = failed("read", mechanism.call(), Errno::ENOENT);
-                let absent = self.exit_code == nothing.exit_code
+                let absent = self.output.exit_code == nothing.output.exit_code
                     && self.tool_error() == nothing.tool_error();
-                let read = self.exit_code == Some(0);
+                let read = self.output.exit_code == Some(0);
                 match shows {
                     _ if !absent && !read => None,
                     Shows::Nothing => Some(absent),
                     Shows::Something => Some(read),
                     Shows::Text(expected) => {
                         let line = text::spaced(expected.as_bytes());
-                        let printed = self.stdout.split(|byte| *byte == b'\n').next();
+                        let printed = self.output.stdout.split(|byte| *byte == b'\n').next();
                         Some(read && printed == Some(&line[..]))
                     }
                 }

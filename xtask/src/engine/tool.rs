@@ -8,7 +8,7 @@ use super::EngineError;
 use crate::engine::dist::Dist;
 use crate::engine::observation::{Identity, Observation};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{Invocation, Transcript};
+use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
 use crate::process::ledger::Ledger;
 use crate::script::{Action, Mechanism, Objects, Step};
@@ -127,10 +127,10 @@ impl Tools {
         let tools = Self { objects: self.objects.of(step), ..self.clone() };
         let (tool, args) = tools.command(&step.action, self.volume_on_host())?;
         let invocation = Invocation::new(&self.dist.tool(tool), args);
-        let transcript = self.recorded(&step.action, invocation).run(&self.interrupt)?;
+        let output = self.recorded(&step.action, invocation).run(&self.interrupt)?;
         let namespace = IpcNamespace::current()
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
-        Ok(Observation { namespace: Some(namespace), ..transcript.into() })
+        Ok(Observation { namespace: Some(namespace), ..output.into() })
     }
 }
 
@@ -151,19 +151,5 @@ pub fn address(objects: Objects, mechanism: Mechanism, volume: &Path) -> Vec<Str
             let path = volume.join(objects.name());
             named("--file", path.to_string_lossy().into_owned())
         }
-    }
-}
-
-impl From<Observation> for Transcript {
-    fn from(observation: Observation) -> Self {
-        let Observation { command, stdout, stderr, exit_code, duration, .. } = observation;
-        Self { command, stdout, stderr, exit_code, duration }
-    }
-}
-
-impl From<Transcript> for Observation {
-    fn from(transcript: Transcript) -> Self {
-        let Transcript { command, stdout, stderr, exit_code, duration } = transcript;
-        Self { command, stdout, stderr, exit_code, duration, ..Self::default() }
     }
 }

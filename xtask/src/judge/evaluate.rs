@@ -6,7 +6,7 @@ use crate::judge::quirk;
 use crate::judge::results::{CellResult, Outcome, Run, Sight};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::script::matrix::{Cell, Question};
 
 /// What one run says of a cell.
@@ -178,8 +178,7 @@ fn unasked(question: &Question, predicted: Sight, run: &Run) -> Answer {
     match (refusal, &run.aborted) {
         (Some(refusal), _) => {
             let observed = refusal.observed.as_ref().map_or(Sight::Unknown, Sight::of);
-            let said =
-                refusal.observed.clone().map(|it| Transcript::from(it).last_words().to_string());
+            let said = refusal.observed.as_ref().map(|it| it.output.last_words().to_string());
             Answer { said, ..Answer::new(predicted, observed, refusal.verdict.clone()) }
         }
         (None, Some(why)) => {

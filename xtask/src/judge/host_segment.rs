@@ -68,10 +68,10 @@ pub fn disturbance(
 
 /// Whether a reader got a text that the script has not.
 fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> bool {
-    let first = observed.stdout.split(|byte| *byte == b'\n').next();
+    let first = observed.output.stdout.split(|byte| *byte == b'\n').next();
     let has = |it: &str| first == Some(&text::spaced(it.as_bytes())[..]);
     matches!(step.action, Action::Read(_))
-        && observed.exit_code == Some(0)
+        && observed.output.exit_code == Some(0)
         && !script.texts().any(has)
 }
 

@@ -140,7 +140,7 @@ impl Sight {
     /// What an observation of a tool, or of a start, shows.
     #[must_use]
     pub fn of(observation: &Observation) -> Self {
-        match (observation.state, observation.exit_code) {
+        match (observation.state, observation.output.exit_code) {
             (Some(State::Refused), _) => Self::Refused,
             // A start that was not refused shows nothing yet.
             (Some(_), _) => Self::Unknown,

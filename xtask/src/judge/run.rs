@@ -84,8 +84,7 @@ pub fn run(
                             .to_owned(),
                         name => format!("{name} refused"),
                     };
-                    let transcript = observed.into();
-                    let cause = EngineError::Refused { what, transcript };
+                    let cause = EngineError::Refused { what, output: observed.output };
                     return Err(Aborted::at(planned, engine, cause));
                 }
                 Answer::Observed(observed) => {

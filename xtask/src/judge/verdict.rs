@@ -163,7 +163,7 @@ impl Judge {
         match planned.step.action {
             Action::Write(..) | Action::Read(_) => {
                 let quoted = |bytes: &[u8]| format!("{:?}", String::from_utf8_lossy(bytes));
-                let lines = |o: &Observation| quoted(&unix_lines(&o.stdout));
+                let lines = |o: &Observation| quoted(&unix_lines(&o.output.stdout));
                 let first = |o: &Observation| quoted(o.tool_error());
                 differ("output", lines(predicted), lines(observed))
                     .or_else(|| differ("standard error", first(predicted), first(observed)))
@@ -214,7 +214,9 @@ fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference
             predicted: format!("that of {place}, {engines} according to the engine"),
             observed: format!("{own} according to the process"),
         }),
-        (None, _) if matches!(action, Action::Control(..)) && observed.exit_code == Some(0) => {
+        (None, _)
+            if matches!(action, Action::Control(..)) && observed.output.exit_code == Some(0) =>
+        {
             let predicted = format!("named by the writer in {place}");
             Some(Difference { what, predicted, observed: "not named".to_owned() })
         }
@@ -234,6 +236,7 @@ fn differ(what: &'static str, predicted: String, observed: String) -> Option<Dif
 
 fn exit_status(observation: &Observation) -> String {
     observation
+        .output
         .exit_code
         .map_or_else(|| "none, ended by a signal".to_owned(), |code| code.to_string())
 }

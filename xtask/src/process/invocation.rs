@@ -22,11 +22,11 @@ use crate::process::untrusted::Untrusted;
 mod capture;
 mod error;
 mod gate;
+mod output;
 pub(crate) mod program;
-mod transcript;
 
 pub use error::InvocationError;
-pub use transcript::Transcript;
+pub use output::Output;
 
 /// How long a command may take where nothing else is said.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -171,7 +171,7 @@ impl Invocation {
     /// # Errors
     ///
     /// [`InvocationError`] where it has no answer. An exit status that is not 0 is an answer.
-    pub fn run(&self, interrupt: &Interrupt) -> Result<Transcript, InvocationError> {
+    pub fn run(&self, interrupt: &Interrupt) -> Result<Output, InvocationError> {
         if let Some(signal) = interrupt.name() {
             return Err(InvocationError::Interrupted { command: self.command_line(), signal });
         }
@@ -182,7 +182,7 @@ impl Invocation {
         loop {
             match background.wait(LOOK_EVERY) {
                 Ok(None) => {}
-                Ok(Some(transcript)) => return Ok(transcript),
+                Ok(Some(output)) => return Ok(output),
                 Err(error) => {
                     background.kill()?;
                     return Err(error);
@@ -289,7 +289,7 @@ impl Background {
     ///
     /// [`InvocationError::Io`] where it cannot be waited for, [`InvocationError::TooMuch`] where it
     /// does not stop printing.
-    pub fn wait(&self, time: Duration) -> Result<Option<Transcript>, InvocationError> {
+    pub fn wait(&self, time: Duration) -> Result<Option<Output>, InvocationError> {
         let deadline = Instant::now() + time;
         let ended = self.handle.wait_deadline(deadline).map_err(|source| self.error(source))?;
         let stdout = self.printed(self.stdout.as_ref(), deadline)?;
@@ -298,7 +298,7 @@ impl Background {
             return Ok(None);
         };
         self.forget();
-        Ok(Some(Transcript {
+        Ok(Some(Output {
             command: self.command.clone(),
             stdout: stdout.to_vec(),
             stderr: stderr.to_vec(),

@@ -51,7 +51,7 @@ fn step(result: &StepResult) -> Markup {
             code { (action(result)) }
             @if let Some(reason) = reason(&result.verdict) { p { (reason) } }
             @if let Some(observed) = observed {
-                @for text in [&observed.stderr, &observed.stdout] {
+                @for text in [&observed.output.stderr, &observed.output.stdout] {
                     @if !text.is_empty() {
                         pre { (printed(text).trim_end()) }
                     }
@@ -63,7 +63,7 @@ fn step(result: &StepResult) -> Markup {
                     @if let Some(namespace) = &observed.namespace {
                         (Untrusted::from(namespace.to_string())) "; "
                     }
-                    (super::time(observed.duration))
+                    (super::time(observed.output.duration))
                 }
             }
         }

@@ -95,9 +95,9 @@ impl<'a> Step<'a> {
             section: result.planned.step.section,
             place: result.planned.step.place,
             control_of: result.planned.step.control_of.as_deref(),
-            command: observed.map_or(&[], |observed| &observed.command),
+            command: observed.map_or(&[], |observed| &observed.output.command),
             observed: observed.map(outcome),
-            duration_ms: observed.map(|observed| observed.duration.as_millis()),
+            duration_ms: observed.map(|observed| observed.output.duration.as_millis()),
             predicted: outcome(&result.planned.predicted),
             verdict: result.verdict.word(),
             reason: result.verdict.reason(),
@@ -107,9 +107,9 @@ impl<'a> Step<'a> {
 
 fn outcome(observation: &Observation) -> Outcome<'_> {
     Outcome {
-        stdout: String::from_utf8_lossy(&observation.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&observation.stderr).into_owned(),
-        exit_code: observation.exit_code,
+        stdout: String::from_utf8_lossy(&observation.output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&observation.output.stderr).into_owned(),
+        exit_code: observation.output.exit_code,
         ipc_namespace: &observation.namespace,
         state: observation.state,
         running: observation.running.as_ref().map(|running| running.iter().copied().collect()),

@@ -19,7 +19,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let mut case = TestCase::new(&result.planned.step.id, status(&result.verdict));
         case.set_classname(format!("{}.{title}", report.script));
         if let Some(observed) = &result.observed {
-            case.set_time(observed.duration);
+            case.set_time(observed.output.duration);
             case.set_system_out(transcript(observed));
         }
         suite.add_test_case(case);
@@ -60,11 +60,11 @@ pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io
 
 /// A command and what it printed.
 pub(super) fn transcript(observed: &Observation) -> String {
-    let command = match &observed.command[..] {
+    let command = match &observed.output.command[..] {
         [] => String::new(),
         command => format!("$ {}\n", Untrusted::from(command_line(command))),
     };
-    command + &printed(&observed.stdout) + &printed(&observed.stderr)
+    command + &printed(&observed.output.stdout) + &printed(&observed.output.stderr)
 }
 
 fn status(verdict: &Verdict) -> TestCaseStatus {

@@ -56,7 +56,7 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
 
 /// What a command printed, with nothing in it that would end the block of code around it.
 fn block(observed: &Observation) -> String {
-    let text = [&observed.stderr[..], &observed.stdout].map(printed).concat();
+    let text = [&observed.output.stderr[..], &observed.output.stdout].map(printed).concat();
     text.replace("```", "'''").trim_end().to_owned()
 }
 

@@ -67,7 +67,7 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     if let Some(observed) = &result.observed {
         let namespace = observed.namespace.as_ref().map(|namespace| format!("; {namespace}"));
         let namespace = Untrusted::from(namespace.unwrap_or_default());
-        let facts = format!("{namespace}; {}", time(observed.duration));
+        let facts = format!("{namespace}; {}", time(observed.output.duration));
         write!(out, "{FAINT}{facts}{FAINT:#}")?;
     }
     writeln!(out)
@@ -81,14 +81,14 @@ fn write_output(
 ) -> io::Result<()> {
     let predicted = matches!(result.verdict, Verdict::Pass);
     let stderr = match result.planned.step.action {
-        _ if !predicted => &observed.stderr[..],
+        _ if !predicted => &observed.output.stderr[..],
         Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List => {
             observed.tool_error()
         }
         // Engines chat there.
         _ => &[],
     };
-    for text in [stderr, &observed.stdout] {
+    for text in [stderr, &observed.output.stdout] {
         for line in printed(text).lines().filter(|line| !line.is_empty()) {
             writeln!(out, "      {FAINT}|{FAINT:#} {line}")?;
         }

@@ -140,9 +140,9 @@ fn a_report_of_nodes_shows_what_the_cluster_said_and_obeys_none_of_it() {
         unfit: Some(HOSTILE.into()),
     };
     let outcomes = [
-        fleet::Outcome::Skipped(HOSTILE.to_owned()),
-        fleet::Outcome::Failed(HOSTILE.to_owned()),
-        fleet::Outcome::Judged(Box::new(report())),
+        nodes::Outcome::Skipped(HOSTILE.to_owned()),
+        nodes::Outcome::Failed(HOSTILE.to_owned()),
+        nodes::Outcome::Judged(Box::new(report())),
     ];
     let row = |outcome| NodeResult { node: node("a"), duration: Duration::ZERO, outcome };
     let nodes = outcomes.into_iter().map(row).collect();
@@ -158,7 +158,7 @@ fn a_report_of_a_matrix_shows_what_others_said_and_obeys_none_of_it() {
     let plan = Plan::new(group.script.clone(), rules).unwrap();
     let run = Run { steps: steps(&plan), aborted: Some(HOSTILE.to_owned()) };
     let (engine, runs) = (engine(), vec![run]);
-    let ask = |question| judge::judge(question, 0, &plan, &runs, &engine);
+    let ask = |question| evaluate::judge(question, 0, &plan, &runs, &engine);
     let mut cells: Vec<_> = group.questions.iter().map(ask).collect();
     for cell in &mut cells {
         cell.reason = Some(HOSTILE.to_owned());

@@ -11,7 +11,7 @@ use crate::commands::bench::pairs::{self, Pairs};
 use crate::commands::bench::peers::Peer;
 use crate::engine::dist::Dist;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{Invocation, Transcript, command_line, program};
+use crate::process::invocation::{Invocation, Output, command_line, program};
 use crate::process::ledger::Ledger;
 use crate::process::untrusted::Untrusted;
 
@@ -94,13 +94,13 @@ impl<'a> Workplace<'a> {
     }
 
     /// Runs a command that has to succeed.
-    pub(super) fn run(&self, invocation: &Invocation) -> Result<Transcript> {
-        let transcript = invocation.clone().timeout(TIMEOUT).run(self.interrupt)?;
-        if !transcript.succeeded() {
-            let (command, status) = (transcript.command_line(), transcript.status());
-            bail!("`{command}` failed, exit status {status}\n  {}", transcript.last_words());
+    pub(super) fn run(&self, invocation: &Invocation) -> Result<Output> {
+        let output = invocation.clone().timeout(TIMEOUT).run(self.interrupt)?;
+        if !output.succeeded() {
+            let (command, status) = (output.command_line(), output.status());
+            bail!("`{command}` failed, exit status {status}\n  {}", output.last_words());
         }
-        Ok(transcript)
+        Ok(output)
     }
 
     /// Runs a command that prints how many nanoseconds something took; the seconds.

@@ -64,7 +64,7 @@ fn has(
     let is_it = |line: Untrusted| line.strip_prefix("localhost/").unwrap_or(line) == *tag;
     if !listed.succeeded() || listed.text().lines().any(is_it) {
         let what = format!("whether image {tag} is there is not known");
-        return Err(EngineError::Refused { what, transcript: there });
+        return Err(EngineError::Refused { what, output: there });
     }
     Ok(None)
 }
@@ -76,5 +76,5 @@ fn remove(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<(), Eng
         return Ok(());
     }
     let what = "it is out of date, and could not be removed".to_owned();
-    Err(EngineError::Refused { what, transcript: removed })
+    Err(EngineError::Refused { what, output: removed })
 }

@@ -40,10 +40,10 @@ pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted
         EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",
         _ => "{{.ID}}",
     };
-    let transcript = client(at, ["info", "--format", format]).run(interrupt)?;
-    if !transcript.succeeded() || transcript.text().is_empty() {
+    let output = client(at, ["info", "--format", format]).run(interrupt)?;
+    if !output.succeeded() || output.text().is_empty() {
         let what = format!("{} does not say what it is", at.program);
-        return Err(EngineError::Refused { what, transcript });
+        return Err(EngineError::Refused { what, output });
     }
-    Ok(transcript.text())
+    Ok(output.text())
 }

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Observation, State};
 use crate::engine::{Answer, EngineError};
+use crate::process::invocation::Output;
 use crate::script::Container;
 
 impl Docker {
@@ -32,12 +33,8 @@ impl Docker {
             }
             thread::sleep(LOOK_EVERY);
         }
-        let observed = Observation {
-            command: ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec(),
-            exit_code: Some(0),
-            duration: killed.elapsed(),
-            ..Observation::default()
-        };
-        Ok(Answer::Observed(self.look(container, observed)?))
+        let command = ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec();
+        let output = Output::success(command, killed.elapsed());
+        Ok(Answer::Observed(self.look(container, output.into())?))
     }
 }

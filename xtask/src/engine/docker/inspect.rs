@@ -9,7 +9,7 @@ use shm_core::namespace::boot_id;
 
 use crate::engine::EngineError;
 use crate::engine::observation::{Identity, ReportedNamespace, State};
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::name::{Id, Name};
 use crate::process::untrusted::Untrusted;
@@ -46,7 +46,7 @@ pub(super) struct Looked {
     exit_code: Untrusted,
     /// Whether a process of it was killed for memory.
     out_of_memory: bool,
-    transcript: Transcript,
+    output: Output,
 }
 
 /// Why nothing is said about the host.
@@ -60,23 +60,23 @@ pub(super) struct Report {
 }
 
 /// Reads what `inspect` answered.
-pub(super) fn read(transcript: &Transcript) -> Result<Looked, EngineError> {
-    if !transcript.succeeded() {
+pub(super) fn read(output: &Output) -> Result<Looked, EngineError> {
+    if !output.succeeded() {
         let what = "the container is gone, or cannot be looked at".to_owned();
-        return Err(EngineError::Refused { what, transcript: transcript.clone() });
+        return Err(EngineError::Refused { what, output: output.clone() });
     }
-    let answer = transcript.text();
+    let answer = output.text();
     let parse = || {
         let fields: [Untrusted; 5] = answer.fields(' ').collect::<Vec<_>>().try_into().ok()?;
         let [status, pid, id, exit_code, killed] = fields;
         let (_, state) = STATES.into_iter().find(|(word, _)| status == *word)?;
         let (pid, id) = (pid.parse().ok()?, id.parse().ok()?);
-        let (out_of_memory, transcript) = (killed == "true", transcript.clone());
-        Some(Looked { state, pid, id, status, exit_code, out_of_memory, transcript })
+        let (out_of_memory, output) = (killed == "true", output.clone());
+        Some(Looked { state, pid, id, status, exit_code, out_of_memory, output })
     };
     parse().ok_or_else(|| EngineError::Unexpected {
-        command: transcript.command_line(),
-        answer: transcript.last_words(),
+        command: output.command_line(),
+        answer: output.last_words(),
     })
 }
 
@@ -85,7 +85,7 @@ impl Looked {
     pub(super) fn unsettled(&self, name: &str, limit: Duration) -> EngineError {
         let seconds = limit.as_secs();
         let what = format!("container {name} was still {} after {seconds} s", self.status);
-        EngineError::Refused { what, transcript: self.transcript.clone() }
+        EngineError::Refused { what, output: self.output.clone() }
     }
 
     /// How its process ended, in words.

@@ -43,14 +43,14 @@ fn boot_id(
     let asked = client(at, args).recorded(ledger, &run).run(interrupt);
     // It removes itself, unless something ended the client.
     Remover { at, interrupt: interrupt.for_cleaning() }.everything(&run, ledger, asked.is_ok())?;
-    let transcript = asked?;
-    if !transcript.succeeded() {
+    let output = asked?;
+    if !output.succeeded() {
         let what = format!("{} does not run containers", info.title());
-        return Err(EngineError::Refused { what, transcript });
+        return Err(EngineError::Refused { what, output });
     }
-    let report: Report = serde_json::from_slice(&transcript.stdout).map_err(|_| {
-        let answer = transcript.last_words();
-        EngineError::Unexpected { command: transcript.command_line(), answer }
+    let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| {
+        let answer = output.last_words();
+        EngineError::Unexpected { command: output.command_line(), answer }
     })?;
     Ok(report.boot_id)
 }

@@ -27,7 +27,7 @@ const SAID: [&str; 9] = [
 
 /// Whether a command that failed was refused, and not simply failed at.
 pub(super) fn is_one(failed: &Observation) -> bool {
-    let stderr = String::from_utf8_lossy(&failed.stderr).to_lowercase();
+    let stderr = String::from_utf8_lossy(&failed.output.stderr).to_lowercase();
     let said = SAID.iter().any(|said| stderr.contains(said));
-    failed.exit_code.is_some() && (said || unsupported::of(failed).is_some())
+    failed.output.exit_code.is_some() && (said || unsupported::of(failed).is_some())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::client::client;
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{InvocationError, Transcript};
+use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 use crate::process::name::{Container, Id, Name};
@@ -125,7 +125,7 @@ impl Remover<'_> {
                 let names = left.join(", ");
                 let what = format!("{names} could not be removed");
                 return Err(match last {
-                    Some(transcript) => EngineError::Refused { what, transcript },
+                    Some(output) => EngineError::Refused { what, output },
                     None => EngineError::Unexpected {
                         command: format!("{} inspect", self.at.program).into(),
                         answer: format!("nothing about {names}, which a listing has").into(),
@@ -168,21 +168,21 @@ impl Remover<'_> {
     fn listed(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<String>, EngineError> {
         let filter = format!("label={RUN_LABEL}={run}");
         let list = [kind.list(), &["--filter", &filter]].concat();
-        let mut transcript = self.invoke(&list)?;
-        if !transcript.succeeded() {
+        let mut output = self.invoke(&list)?;
+        if !output.succeeded() {
             // What is not found stays.
-            transcript = self.invoke(&list)?;
+            output = self.invoke(&list)?;
         }
-        if !transcript.succeeded() {
+        if !output.succeeded() {
             let what = "what is left could not be listed".to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        let text = transcript.text();
+        let text = output.text();
         let listed: Vec<_> =
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
         // A listing of something else says nothing about what is there.
         if !listed.iter().all(is_name) {
-            let (command, answer) = (transcript.command_line(), transcript.last_words());
+            let (command, answer) = (output.command_line(), output.last_words());
             return Err(EngineError::Unexpected { command, answer });
         }
         let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);
@@ -191,7 +191,7 @@ impl Remover<'_> {
 
     /// Removes by id, as many as can be: podman removes none where one is gone already or joined by
     /// another, so that each is tried alone then.
-    fn remove(&self, kind: Kind, ids: &[&str]) -> Result<Option<Transcript>, InvocationError> {
+    fn remove(&self, kind: Kind, ids: &[&str]) -> Result<Option<Output>, InvocationError> {
         if ids.is_empty() {
             return Ok(None);
         }
@@ -204,7 +204,7 @@ impl Remover<'_> {
         Ok(Some(last))
     }
 
-    fn invoke(&self, args: &[&str]) -> Result<Transcript, InvocationError> {
+    fn invoke(&self, args: &[&str]) -> Result<Output, InvocationError> {
         client(self.at, args.iter().copied()).run(&self.interrupt)
     }
 }

@@ -77,7 +77,7 @@ impl Docker {
             return Identity::Kernel(namespace);
         }
         match self.invoke(&["exec", name, "shm_ls", "--json"]) {
-            Ok(transcript) => inspect::reported(&transcript.stdout),
+            Ok(output) => inspect::reported(&output.stdout),
             Err(_) => Identity::Unknown("the container does not answer".to_owned()),
         }
     }

@@ -12,7 +12,7 @@ const SAID: [&str; 3] = [
 
 /// The line in which the engine says that it cannot do here what it was asked for.
 pub(super) fn of(observed: &Observation) -> Option<String> {
-    let stderr = String::from_utf8_lossy(&observed.stderr);
+    let stderr = String::from_utf8_lossy(&observed.output.stderr);
     let line = stderr.lines().find(|line| SAID.iter().any(|said| line.contains(said)))?;
     Some(format!("it cannot be done here: {}", line.trim()))
 }

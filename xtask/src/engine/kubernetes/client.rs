@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{Invocation, Transcript};
+use crate::process::invocation::{Invocation, Output};
 
 /// How kubectl is called.
 #[derive(Clone, Debug)]
@@ -30,12 +30,12 @@ impl Client {
         Invocation::new("kubectl", args)
     }
 
-    pub(crate) fn invoke(&self, args: &[&str]) -> Result<Transcript, EngineError> {
+    pub(crate) fn invoke(&self, args: &[&str]) -> Result<Output, EngineError> {
         Ok(self.kubectl(args).run(&self.interrupt)?)
     }
 
     /// Has an object made; what the cluster refuses is an answer.
-    pub(crate) fn create(&self, object: &impl Serialize) -> Result<Transcript, EngineError> {
+    pub(crate) fn create(&self, object: &impl Serialize) -> Result<Output, EngineError> {
         let text = serde_json::to_vec(object).unwrap_or_default();
         let create = self.kubectl(&["create", "--filename", "-"]).stdin(text);
         Ok(create.run(&self.interrupt)?)
@@ -48,20 +48,20 @@ impl Client {
         selector: &str,
     ) -> Result<Vec<T>, EngineError> {
         let get = ["get", kind, "--output", "json", "--selector", selector];
-        let transcript = self.invoke(&get)?;
-        if !transcript.succeeded() {
+        let output = self.invoke(&get)?;
+        if !output.succeeded() {
             let what = "the cluster does not answer".to_owned();
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        let list: List<T> = parse(&transcript)?;
+        let list: List<T> = parse(&output)?;
         Ok(list.items)
     }
 }
 
 /// What kubectl printed, which must be JSON.
-pub(crate) fn parse<T: DeserializeOwned>(transcript: &Transcript) -> Result<T, EngineError> {
-    serde_json::from_slice(&transcript.stdout).map_err(|error| EngineError::Unexpected {
-        command: transcript.command_line(),
+pub(crate) fn parse<T: DeserializeOwned>(output: &Output) -> Result<T, EngineError> {
+    serde_json::from_slice(&output.stdout).map_err(|error| EngineError::Unexpected {
+        command: output.command_line(),
         answer: error.to_string().into(),
     })
 }

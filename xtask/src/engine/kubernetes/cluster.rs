@@ -71,10 +71,10 @@ impl Cluster {
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
     let args = access.iter().map(String::as_str).chain(view);
-    let transcript = Invocation::new("kubectl", args).run(interrupt)?;
-    if !transcript.succeeded() {
+    let output = Invocation::new("kubectl", args).run(interrupt)?;
+    if !output.succeeded() {
         let what = "kubectl does not say which cluster it is configured for".to_owned();
-        return Err(EngineError::Refused { what, transcript });
+        return Err(EngineError::Refused { what, output });
     }
-    Ok(transcript.text())
+    Ok(output.text())
 }

@@ -13,7 +13,7 @@ use crate::engine::docker::inspect::reported_anywhere;
 use crate::engine::kubernetes::{Kubernetes, image_name, unsupported};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{Answer, EngineError};
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
 
@@ -41,7 +41,7 @@ impl Kubernetes {
         match self.wait(workload, &object, run)? {
             Waited::Never(never) if never.is_refusal() => {
                 let stderr = never.to_string().into_bytes();
-                Ok(refused(Observation { stderr, ..created.into() }))
+                Ok(refused(Output { stderr, ..created }.into()))
             }
             Waited::Never(never) => Err(EngineError::Hopeless { pod: object, why: never }),
             Waited::Pods(pods, took) => {
@@ -71,7 +71,7 @@ impl Kubernetes {
     pub(super) fn observe(
         &self,
         container: Container,
-        done: Transcript,
+        done: Output,
         took: Duration,
     ) -> Result<Observation, EngineError> {
         let home = self.home(container)?;
@@ -81,8 +81,8 @@ impl Kubernetes {
             self.look(container)?;
         }
         let namespace = self.know(|known| known.namespace_of(container));
-        let duration = done.duration + took;
-        Ok(Observation { namespace, state: Some(State::Running), duration, ..done.into() })
+        let output = Output { duration: done.duration + took, ..done };
+        Ok(Observation { namespace, state: Some(State::Running), ..output.into() })
     }
 
     /// Asks a container for its namespace.
@@ -107,14 +107,14 @@ impl Kubernetes {
     }
 
     /// Ends a container's process from within.
-    fn end(&self, container: Container) -> Result<Transcript, EngineError> {
+    fn end(&self, container: Container) -> Result<Output, EngineError> {
         let ended = self.exec(container, "shm_wr", &["--file", END, "end"], None)?;
         // With the container goes the process that has ended it, sometimes before it can say so.
         if matches!(ended.exit_code, Some(0 | 137)) {
-            return Ok(Transcript { exit_code: Some(0), ..ended });
+            return Ok(Output { exit_code: Some(0), ..ended });
         }
         let what = format!("the process of {container} could not be ended");
-        Err(EngineError::Refused { what, transcript: ended })
+        Err(EngineError::Refused { what, output: ended })
     }
 
     /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
@@ -195,7 +195,7 @@ impl Kubernetes {
 
     /// Has an object deleted that a pod is or belongs to, and waits until that very pod is gone: one
     /// of its name may be there again. What the cluster refuses is an answer.
-    fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Transcript, EngineError> {
+    fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Output, EngineError> {
         let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
         let deleted = self.client.invoke(&["delete", kind, name, "--timeout", GOES_WITHIN])?;
         if deleted.succeeded() {
@@ -206,7 +206,7 @@ impl Kubernetes {
             let took = asked.elapsed();
             let Some(there) = pod.among(&pods) else {
                 // After kubectl has looked for the last time.
-                return Ok(Transcript { exit_code: Some(0), duration: took, ..deleted });
+                return Ok(Output { exit_code: Some(0), duration: took, ..deleted });
             };
             if !there.is_going() {
                 return Ok(deleted);
@@ -220,7 +220,7 @@ impl Kubernetes {
                 )
             };
             if let Some(what) = held.or_else(|| (took > patience).then(late)) {
-                return Err(EngineError::Refused { what, transcript: deleted });
+                return Err(EngineError::Refused { what, output: deleted });
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -232,12 +232,12 @@ impl Kubernetes {
         first: Container,
         home: &Deployed,
         old: &[Untrusted],
-        ask: impl Fn() -> Result<Transcript, EngineError>,
+        ask: impl Fn() -> Result<Output, EngineError>,
     ) -> Result<Answer, EngineError> {
         let asked = ask()?;
         if !asked.succeeded() {
             let what = format!("{} was not replaced", home.name);
-            return Err(EngineError::Refused { what, transcript: asked });
+            return Err(EngineError::Refused { what, output: asked });
         }
         let members = home.workload.pods[0].containers;
         let is_new = |pod: &Pod| {
@@ -253,7 +253,7 @@ impl Kubernetes {
         &self,
         first: Container,
         home: &Deployed,
-        done: Transcript,
+        done: Output,
         is_back: impl Fn(&[Pod]) -> bool,
     ) -> Result<Answer, EngineError> {
         match self.wait(&home.workload, &home.object, is_back)? {

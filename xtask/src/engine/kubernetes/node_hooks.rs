@@ -12,7 +12,7 @@ use crate::engine::kubernetes::wait::{LOOK_EVERY, PATIENCE};
 use crate::engine::kubernetes::{Kubernetes, unsupported};
 use crate::engine::{Answer, EngineError};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{Invocation, Transcript};
+use crate::process::invocation::{Invocation, Output};
 use crate::process::untrusted::Untrusted;
 use crate::script::Container;
 
@@ -48,7 +48,7 @@ impl Kubernetes {
         if !told.succeeded() {
             let what = "the cluster does not answer".to_owned();
             let unable = unsupported::of(&told.clone().into()).map(Answer::Skipped);
-            return unable.ok_or(EngineError::Refused { what, transcript: told });
+            return unable.ok_or(EngineError::Refused { what, output: told });
         }
         let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
         // Neither a signal nor the limit of a step ends it: half of it would be a node without a kubelet.
@@ -56,11 +56,11 @@ impl Kubernetes {
         let restarted = self.call(command, &home, "restart its kubelet", &undisturbed)?;
 
         let asked = Instant::now();
-        let started = |told: &Transcript| told.succeeded() && !ids(told).is_subset(&starts);
+        let started = |told: &Output| told.succeeded() && !ids(told).is_subset(&starts);
         self.until("has not started again", started, || self.kubelet_starts())?;
         let first = first(&home);
         let what = format!("has started again and does not let {first} be used");
-        self.until(&what, Transcript::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
+        self.until(&what, Output::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
         let took = asked.elapsed();
         thread::sleep(FIRST_LOOK);
         if states(&home, &self.now(&home)?) != before {
@@ -78,13 +78,13 @@ impl Kubernetes {
     fn until(
         &self,
         what: &str,
-        is_as_wanted: impl Fn(&Transcript) -> bool,
-        ask: impl Fn() -> Result<Transcript, EngineError>,
+        is_as_wanted: impl Fn(&Output) -> bool,
+        ask: impl Fn() -> Result<Output, EngineError>,
     ) -> Result<(), EngineError> {
         let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
         loop {
-            let transcript = ask()?;
-            if is_as_wanted(&transcript) {
+            let output = ask()?;
+            if is_as_wanted(&output) {
                 return Ok(());
             } else if asked.elapsed() > patience {
                 let what = format!(
@@ -93,14 +93,14 @@ impl Kubernetes {
                     self.node(),
                     patience.as_secs()
                 );
-                return Err(EngineError::Refused { what, transcript });
+                return Err(EngineError::Refused { what, output });
             }
             thread::sleep(LOOK_EVERY);
         }
     }
 
     /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.
-    fn kubelet_starts(&self) -> Result<Transcript, EngineError> {
+    fn kubelet_starts(&self) -> Result<Output, EngineError> {
         let of_nodes = Client { namespace: OF_NODES.to_owned(), ..self.client.clone() };
         let node = self.node();
         let selector = format!(
@@ -122,18 +122,18 @@ impl Kubernetes {
         home: &Deployed,
         to: &str,
         interrupt: &Interrupt,
-    ) -> Result<Transcript, EngineError> {
+    ) -> Result<Output, EngineError> {
         let call = Invocation::new("sh", ["-c", command])
             .env("NAMESPACE", self.client.namespace.clone())
             .env("POD", home.name.to_string())
             .env("NODE", self.node())
             .timeout(COMMAND);
-        let transcript = call.run(interrupt)?;
-        if !transcript.succeeded() {
+        let output = call.run(interrupt)?;
+        if !output.succeeded() {
             let what = format!("{}: the command to {to} failed", home.name);
-            return Err(EngineError::Refused { what, transcript });
+            return Err(EngineError::Refused { what, output });
         }
-        Ok(transcript)
+        Ok(output)
     }
 }
 
@@ -152,6 +152,6 @@ fn first(home: &Deployed) -> Container {
     home.workload.pods[0].containers[0].name
 }
 
-fn ids(told: &Transcript) -> BTreeSet<Untrusted> {
+fn ids(told: &Output) -> BTreeSet<Untrusted> {
     told.text().words().collect()
 }

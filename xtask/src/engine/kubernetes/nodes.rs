@@ -93,12 +93,12 @@ impl Cluster {
     ) -> Result<T, EngineError> {
         let access = self.access.iter().map(String::as_str);
         let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
-        let transcript = Invocation::new("kubectl", get).run(interrupt)?;
-        if !transcript.succeeded() {
+        let output = Invocation::new("kubectl", get).run(interrupt)?;
+        if !output.succeeded() {
             let what = "the cluster does not tell of its nodes; next step: see kubectl get nodes";
-            return Err(EngineError::Refused { what: what.to_owned(), transcript });
+            return Err(EngineError::Refused { what: what.to_owned(), output });
         }
-        parse(&transcript)
+        parse(&output)
     }
 }
 

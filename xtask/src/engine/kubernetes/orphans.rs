@@ -63,13 +63,13 @@ fn remove(
         Some(0 | 255) => return Ok(false),
         _ => {
             let what = format!("{} {} may be left on the node", mechanism.word(), objects.key);
-            return Err(EngineError::Refused { what, transcript: read });
+            return Err(EngineError::Refused { what, output: read });
         }
     }
     let removed = client.invoke(&[&exec[..], &["shm_wr", "--remove"], &address].concat())?;
     if !removed.succeeded() {
         let what = format!("{} {} is left on the node", mechanism.word(), objects.key);
-        return Err(EngineError::Refused { what, transcript: removed });
+        return Err(EngineError::Refused { what, output: removed });
     }
     Ok(true)
 }

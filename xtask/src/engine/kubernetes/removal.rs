@@ -9,7 +9,7 @@ use super::client::{Client, parse};
 use super::manifest::WORKLOAD_LABEL;
 use super::pod::Pod;
 use crate::engine::EngineError;
-use crate::process::invocation::Transcript;
+use crate::process::invocation::Output;
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::Entry;
 use crate::process::name::{Name, Subdomain};
@@ -102,7 +102,7 @@ impl<'a> Removal<'a> {
             let got = self.client.invoke(&get)?;
             if !got.succeeded() {
                 let what = format!("namespace {name} may be left");
-                return Err(EngineError::Refused { what, transcript: got });
+                return Err(EngineError::Refused { what, output: got });
             }
             if !got.text().is_empty() {
                 let it: Object = parse(&got)?;
@@ -148,24 +148,24 @@ impl<'a> Removal<'a> {
         }
         if let Some(namespace) = &present.namespace {
             // With a pod in it that does not go, it does not either.
-            let wait = format!("--wait={}", deleted.iter().all(Transcript::succeeded));
+            let wait = format!("--wait={}", deleted.iter().all(Output::succeeded));
             deleted.extend(delete(&["namespaces", &wait], &[&**namespace])?);
         }
         match deleted.into_iter().find(|it| !it.succeeded()) {
             None => Ok(()),
-            Some(transcript) => Err(self.left(transcript)),
+            Some(output) => Err(self.left(output)),
         }
     }
 
     /// Names what did not go, and what holds it.
-    fn left(&self, transcript: Transcript) -> EngineError {
+    fn left(&self, output: Output) -> EngineError {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let pods: Vec<Pod> = self.client.list("pods", &selector).unwrap_or_default();
         let held = pods.iter().find_map(|pod| held(pod, &self.client.namespace));
         let what = held.unwrap_or_else(|| {
             format!("objects labelled {selector} may be left: cargo xtask clean")
         });
-        EngineError::Refused { what, transcript }
+        EngineError::Refused { what, output }
     }
 }
 

@@ -20,7 +20,7 @@ fn is_unlisted(line: &str) -> bool {
 
 /// The line in which the cluster says that it does not do here what it was asked for.
 pub(super) fn of(observed: &Observation) -> Option<String> {
-    let stderr = String::from_utf8_lossy(&observed.stderr);
+    let stderr = String::from_utf8_lossy(&observed.output.stderr);
     let told = |line: &&str| is_unlisted(line) || SAID.iter().any(|said| line.contains(said));
     let line = stderr.lines().find(told)?;
     Some(format!("it cannot be done here: {}", line.trim()))

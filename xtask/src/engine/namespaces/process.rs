@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::engine::EngineError;
 use crate::engine::observation::Identity;
-use crate::process::invocation::{Background, Transcript};
+use crate::process::invocation::{Background, Output};
 
 /// A container's process, and the namespace that it brought.
 #[derive(Debug)]
@@ -20,11 +20,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Ends it as engines do: it is asked to, and killed where it does not listen for so long.
-    pub(super) fn end(
-        &self,
-        signal: Signal,
-        patience: Duration,
-    ) -> Result<Transcript, EngineError> {
+    pub(super) fn end(&self, signal: Signal, patience: Duration) -> Result<Output, EngineError> {
         self.background.signal(signal)?;
         // What is stopped hears nothing but a SIGKILL.
         self.background.signal(Signal::CONT)?;

@@ -44,7 +44,7 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     let (mode, event) = (cell.cell.sharing, cell.cell.event.word());
     case.set_classname(format!("matrix.{title}.{mode}.{event}"));
     let steps: Vec<_> = steps(grid, cell).collect();
-    case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.duration)).sum());
+    case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.output.duration)).sum());
     let printed = steps.iter().filter_map(|it| it.observed.as_ref()).map(transcript);
     case.set_system_out(printed.collect::<String>());
     case

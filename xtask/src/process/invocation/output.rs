@@ -6,8 +6,8 @@ use crate::process::invocation::command_line;
 use crate::process::untrusted::Untrusted;
 
 /// A command that was run, and its answer.
-#[derive(Clone, Debug)]
-pub struct Transcript {
+#[derive(Clone, Debug, Default)]
+pub struct Output {
     /// The program and its arguments.
     pub command: Vec<String>,
     /// What it printed.
@@ -20,7 +20,13 @@ pub struct Transcript {
     pub duration: Duration,
 }
 
-impl Transcript {
+impl Output {
+    /// What a command gives that succeeds and prints nothing.
+    #[must_use]
+    pub fn success(command: Vec<String>, duration: Duration) -> Self {
+        Self { command, exit_code: Some(0), duration, ..Self::default() }
+    }
+
     /// Whether it ended with exit status 0.
     #[must_use]
     pub fn succeeded(&self) -> bool {

@@ -5,7 +5,8 @@
 //! - A container that shares with nobody gets a namespace and a tmpfs of its own each time that it
 //!   starts. Its processes come and go.
 //! - A namespace, and a tmpfs, goes with the last container that uses it. The host's stay.
-//! - Joining takes what the donor has at that moment, and keeps it whatever the donor does later.
+//! - Joining takes what the donor has at that moment, and keeps it whatever the donor does later. Docker takes
+//!   `/dev/shm` from the folder of the first donor of a chain.
 //! - A pod's sandbox owns what its containers join; a volume of memory outlives it with the pod.
 //! - Limits belong to the namespace, the size of `/dev/shm` to the tmpfs, whoever sets them.
 
@@ -60,6 +61,8 @@ struct Instance {
     number: usize,
     /// The one that it joins, by its number.
     donor: Option<usize>,
+    /// The one that brought what was at `/dev/shm` at its last start, by its number; `None` for the host's.
+    shm_from: Option<usize>,
 }
 
 /// What a place sees.
@@ -180,8 +183,8 @@ impl World {
         self.made += 1;
         let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
         let (donor, number) = (donor.map(|donor| donor.number), self.made);
-        let (state, view) = (State::Exited, HOST);
-        self.containers.insert(name, Instance { launch, state, view, number, donor });
+        let (state, view, shm_from) = (State::Exited, HOST, None);
+        self.containers.insert(name, Instance { launch, state, view, number, donor, shm_from });
     }
 
     fn restart(&mut self, name: Container) -> Observation {
@@ -201,7 +204,9 @@ impl World {
         if !self.set_up(view, container.launch) {
             return refused();
         }
-        self.containers.insert(name, Instance { state: State::Running, view, ..container });
+        let shm_from = self.shm_from(container);
+        let started = Instance { state: State::Running, view, shm_from, ..container };
+        self.containers.insert(name, started);
         for member in self.members(name) {
             self.start(member);
         }
@@ -279,9 +284,28 @@ impl World {
         if !may || found.state == State::Exited {
             return None;
         }
-        let fill_in = found.view.shm.is_none() && self.rules.policy.fills_in_shm();
-        let shm = if fill_in { Some(self.make(name)) } else { found.view.shm };
+        let shm = match (found.view.shm, found.shm_from) {
+            (None, _) if self.rules.policy.fills_in_shm() => Some(self.make(name)),
+            (_, Some(first)) if self.rules.policy.joins_shm_by_path() => Some(self.folder(first)?),
+            (shm, _) => shm,
+        };
         Some(View { shm, ..found.view })
+    }
+
+    /// Which container brings what is at `/dev/shm` of one that starts.
+    fn shm_from(&self, container: Instance) -> Option<usize> {
+        if container.launch.sharing.brings_shm() {
+            return Some(container.number);
+        }
+        let donor = self.containers.get(&container.launch.sharing.donor()?)?;
+        donor.shm_from
+    }
+
+    /// What is in the folder that a container's `/dev/shm` is mounted on; `None` after its removal.
+    fn folder(&self, number: usize) -> Option<Made> {
+        let (name, first) = self.containers.iter().find(|(_, it)| it.number == number)?;
+        let mounted = first.view.shm.filter(|_| first.state != State::Exited);
+        Some(mounted.unwrap_or(unmounted(*name)))
     }
 
     /// Something new for the next start of a container.
@@ -318,6 +342,10 @@ impl World {
         }
         self.containers.remove(&name);
         self.workloads.remove(&name);
+        for joiner in self.containers.values_mut() {
+            // Nothing can be made in a folder that was removed.
+            joiner.view.shm = joiner.view.shm.filter(|it| *it != unmounted(name));
+        }
         self.drop_what_nobody_uses();
         Observation { state: Some(State::Gone), ..done() }
     }
@@ -337,7 +365,9 @@ impl World {
         let views = self.containers.values().filter(lives).map(|container| container.view);
         let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
         let volumes = self.workloads.keys().map(|pod| pods::volume(*pod));
-        let used: BTreeSet<_> = used.chain(volumes).chain([Made::HOST]).collect();
+        let folders = self.containers.keys().map(|name| unmounted(*name));
+        let used = used.chain(volumes).chain(folders);
+        let used: BTreeSet<_> = used.chain([Made::HOST]).collect();
         self.spaces.keep(&used);
     }
 
@@ -369,6 +399,11 @@ impl World {
         };
         Observation { namespace, ..observation }
     }
+}
+
+/// The folder that a container's `/dev/shm` is mounted on, without that mount. It is there as long as the container.
+fn unmounted(name: Container) -> Made {
+    Made { place: Place::In(name), start: 0 }
 }
 
 fn done() -> Observation {

@@ -86,6 +86,14 @@ impl Policy {
         self == Self::Podman
     }
 
+    /// Whether a joiner gets the folder behind its donor's `/dev/shm`, and not the mount that the donor sees. The
+    /// folder belongs to the first donor of a chain. It is empty while that one is stopped, and gone after its removal;
+    /// then joining is refused (moby `daemon/container_operations_unix.go`, `getIPCContainer`: `ShmPath`).
+    #[must_use]
+    pub fn joins_shm_by_path(self) -> bool {
+        self == Self::Docker
+    }
+
     /// Whether a container may be removed that others have joined.
     #[must_use]
     pub fn may_remove_donor(self) -> bool {

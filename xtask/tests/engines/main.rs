@@ -34,9 +34,17 @@ mod runtimes;
 mod schema;
 mod side_by_side;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use libtest_mimic::{Arguments, Trial};
+use signal_hook::consts::SIGINT;
 
 fn main() {
+    // A shell starts commands in the background with SIGINT ignored, and the programs that they start ignore it too.
+    // A signal that has a handler here has its default action there.
+    signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::new(AtomicBool::new(true)))
+        .expect("a handler for SIGINT");
     let mut arguments = Arguments::from_args();
     // Most of their time they wait for an engine.
     arguments.test_threads.get_or_insert(4);

@@ -39,15 +39,87 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             agree(engine, scripts)
         })
     };
-    engines.iter().map(trial).collect()
+    let chains = |engine: &Arc<Engine>| {
+        engine.trial("a_joiner_of_a_joiner_gets_what_the_model_says", |engine| {
+            let (workshop, interrupt) = opened(engine)?;
+            for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
+                let drawn: Vec<_> =
+                    script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
+                carry_out(&workshop, &interrupt, &drawn)
+                    .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
+            }
+            Ok(())
+        })
+    };
+    // Podman does not remove a container that others have joined.
+    let with_chains = engines.iter().filter(|it| it.name != "podman");
+    engines.iter().map(trial).chain(with_chains.map(chains)).collect()
 }
+
+const A: Container = NAMES[0];
+const B: Container = NAMES[1];
+const C: Container = NAMES[2];
+
+/// A step of a script that is written out, of which an action can be made.
+enum Written {
+    Run(Sharing),
+    Start,
+    Stop,
+    Remove,
+    Write(&'static str),
+    Read,
+}
+
+impl Written {
+    fn action(&self) -> Action {
+        match self {
+            Self::Run(sharing) => Action::Run(Launch { sharing: *sharing, setting: None }),
+            Self::Start => Action::Start,
+            Self::Stop => Action::Stop,
+            Self::Remove => Action::Remove,
+            Self::Write(text) => Action::Write(Mechanism::Posix, (*text).to_owned()),
+            Self::Read => Action::Read(Mechanism::Posix),
+        }
+    }
+}
+
+const JOINS_AFTER_REMOVAL: &[(Container, Written)] = &[
+    (B, Written::Run(Sharing::Shareable)),
+    (C, Written::Run(Sharing::Container(B))),
+    (B, Written::Remove),
+    (A, Written::Run(Sharing::Container(C))),
+    (A, Written::Read),
+];
+
+const JOINS_AFTER_STOP: &[(Container, Written)] = &[
+    (B, Written::Run(Sharing::Shareable)),
+    (C, Written::Run(Sharing::Container(B))),
+    (C, Written::Write("one")),
+    (B, Written::Stop),
+    (A, Written::Run(Sharing::Container(C))),
+    (A, Written::Read),
+    (A, Written::Write("two")),
+    (C, Written::Read),
+    (B, Written::Start),
+    (B, Written::Read),
+    (B, Written::Write("three")),
+    (A, Written::Read),
+    (C, Written::Read),
+    (B, Written::Stop),
+    (A, Written::Read),
+    (B, Written::Remove),
+    (A, Written::Read),
+    (A, Written::Write("four")),
+    (C, Written::Read),
+];
 
 fn count() -> u32 {
     let wanted = std::env::var("SHM_RANDOM_SCRIPTS").ok();
     wanted.and_then(|number| number.parse().ok()).unwrap_or(500)
 }
 
-fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
+/// What the runs of one engine have in common.
+fn opened(engine: &Engine) -> Result<(Workshop, Interrupt), Failed> {
     let kind = match engine.name {
         "docker" => EngineKind::Docker,
         "podman" => EngineKind::Podman,
@@ -63,6 +135,11 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
     };
     let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
     let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &ledger, &interrupt)?;
+    Ok((workshop, interrupt))
+}
+
+fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
+    let (workshop, interrupt) = opened(engine)?;
     let config = Config {
         cases: scripts,
         failure_persistence: None,
@@ -70,7 +147,7 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
         ..Config::default()
     };
     let result = TestRunner::new(config)
-        .run(&script(kind), |drawn| carry_out(&workshop, &interrupt, &drawn.0));
+        .run(&script(workshop.info.name), |drawn| carry_out(&workshop, &interrupt, &drawn.0));
     match result {
         Ok(()) => Ok(()),
         Err(TestError::Fail(reason, drawn)) => Err(format!("{reason}\nin:\n{drawn:?}").into()),

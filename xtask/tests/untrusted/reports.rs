@@ -90,13 +90,14 @@ fn engine() -> EngineInfo {
 
 /// What a step showed that says all that it can in this way.
 fn observed(planned: &Observation) -> Observation {
-    Observation {
+    let output = Output {
         command: ["docker", "exec", HOSTILE].map(str::to_owned).to_vec(),
         stdout: HOSTILE.into(),
         stderr: format!("shm failed, errno: {HOSTILE}\n").into(),
-        namespace: Some(Identity::Unknown(HOSTILE.to_owned())),
-        ..planned.clone()
-    }
+        ..planned.output.clone()
+    };
+    let namespace = Some(Identity::Unknown(HOSTILE.to_owned()));
+    Observation { output, namespace, ..planned.clone() }
 }
 
 /// The steps of a plan: the first ones skipped, the others as different as can be.

@@ -146,7 +146,8 @@ fn every_step_of_the_article_is_there_in_its_order() {
 fn each_of_many_containers_has_its_own_text_and_loses_it() {
     let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64], "fresh");
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
-    let read: BTreeSet<_> = steps(&plan, "-read-among-all").map(|it| it.output.stdout.clone()).collect();
+    let read: BTreeSet<_> =
+        steps(&plan, "-read-among-all").map(|it| it.output.stdout.clone()).collect();
     assert_eq!(read.len(), 64);
     assert!(steps(&plan, "-read-after").all(|it| it.output.exit_code == Some(255)));
     assert_eq!(steps(&plan, "-read-after").count(), 64);

@@ -9,8 +9,7 @@ use xtask::commands::bench::experiment::waiting::Waiting;
 use xtask::commands::bench::measurement::{
     Comparison, Group, Machine, Measurement, Row, Spread, Standing, Table, Target, Unit,
 };
-use xtask::commands::bench::report;
-use xtask::commands::bench::report::Form;
+use xtask::commands::bench::report::{self, Form};
 
 fn side(of: &str, values: &[f64], command: &str) -> Measurement {
     let value = Spread::of(values).unwrap();

@@ -9,6 +9,7 @@ use xtask::judge::evaluate;
 use xtask::judge::results::{CellResult, Outcome, Run, Sight};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
+use xtask::process::invocation::Output;
 use xtask::script::matrix::{Group, World, groups};
 
 const TEXT: &str = "text";
@@ -42,12 +43,9 @@ fn as_predicted(_: &str, _: &mut Observation) {}
 
 /// What the reader sees that still finds the text.
 fn seen(observed: &mut Observation) {
-    *observed = Observation {
-        stdout: b"t e x t \nshm read success\n".to_vec(),
-        exit_code: Some(0),
-        namespace: observed.namespace.clone(),
-        ..Observation::default()
-    };
+    let stdout = b"t e x t \nshm read success\n".to_vec();
+    let output = Output { stdout, exit_code: Some(0), ..Output::default() };
+    *observed = Observation { namespace: observed.namespace.clone(), ..output.into() };
 }
 
 fn plan(group: &Group, policy: Policy) -> Plan {
@@ -71,7 +69,7 @@ fn what_goes_as_predicted_agrees_and_a_refusal_says_what_the_engine_said() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "run-joiner" {
-            observed.stderr = b"non-shareable IPC".to_vec();
+            observed.output.stderr = b"non-shareable IPC".to_vec();
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
@@ -99,7 +97,7 @@ fn another_error_than_enoent_is_no_isolation() {
     let group = group("private/writer-exits");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "other-sem" {
-            observed.stderr = b"semget failed, errno: 13 msg: Permission denied\n".to_vec();
+            observed.output.stderr = b"semget failed, errno: 13 msg: Permission denied\n".to_vec();
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
@@ -112,7 +110,7 @@ fn without_its_positive_control_a_mechanism_says_nothing() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "control-msg" {
-            observed.exit_code = Some(255);
+            observed.output.exit_code = Some(255);
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
@@ -127,7 +125,7 @@ fn without_its_positive_control_a_mechanism_says_nothing() {
 fn an_absence_whose_control_does_not_succeed_is_unproven_alone() {
     for (control, change) in [
         ("other-read-control-sem", seen as fn(&mut Observation)),
-        ("other-write-control-sem", |observed| observed.exit_code = Some(255)),
+        ("other-write-control-sem", |observed| observed.output.exit_code = Some(255)),
     ] {
         let group = group("private/restart");
         let run = run(&plan(&group, Policy::Docker), |step, observed| {
@@ -211,7 +209,8 @@ fn a_known_difference_does_not_excuse_another_one_in_its_cell() {
     let group = group("shareable/restart");
     let run = run(&plan(&group, Policy::Podman), |step, observed| {
         if step == "own-posix" {
-            observed.stderr = b"shm_open failed, errno: 13 msg: Permission denied\n".to_vec();
+            observed.output.stderr =
+                b"shm_open failed, errno: 13 msg: Permission denied\n".to_vec();
         }
     });
     let differs = ("posix/shareable/restart/own".to_owned(), Outcome::Differs);
@@ -239,9 +238,9 @@ fn what_differs_now_and_then_is_unstable_and_says_how_often() {
 fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
     let group = group("private/shmmax");
     let wrote = |observed: &mut Observation| {
-        observed.exit_code = Some(0);
-        observed.stdout = b"shm write success\n".to_vec();
-        observed.stderr.clear();
+        observed.output.exit_code = Some(0);
+        observed.output.stdout = b"shm write success\n".to_vec();
+        observed.output.stderr.clear();
     };
     let unbound = run(&plan(&group, Policy::Docker), |step, observed| match step {
         "write-own-sysv" => wrote(observed),
@@ -253,8 +252,8 @@ fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
 
     let inherited = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "write-other-sysv" {
-            observed.exit_code = Some(255);
-            observed.stderr = b"shmget failed, errno: 22 msg: Invalid argument\n".to_vec();
+            observed.output.exit_code = Some(255);
+            observed.output.stderr = b"shmget failed, errno: 22 msg: Invalid argument\n".to_vec();
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[inherited]);

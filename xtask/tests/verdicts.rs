@@ -10,6 +10,7 @@ use xtask::engine::observation::{Identity, Made, Observation, State};
 use xtask::engine::{Policy, discover};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
+use xtask::process::invocation::Output;
 use xtask::report::Report;
 use xtask::script::{Action, Container, article};
 
@@ -44,7 +45,7 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
 /// What a control's writer prints of the namespace that it is in.
 fn tells(observed: &mut Observation, number: usize) {
     let namespace = format!(r#"{{"inode":{},"id":{}}}"#, kernel(number).inode(), 100 + number);
-    observed.stdout = format!(r#"{{"ok":true,"ipc_namespace":{namespace}}}"#).into_bytes();
+    observed.output.stdout = format!(r#"{{"ok":true,"ipc_namespace":{namespace}}}"#).into_bytes();
 }
 
 /// The cause that a reader gives which finds nothing.
@@ -53,7 +54,7 @@ fn finds_nothing_in(observed: &mut Observation, number: usize) {
         "cause: no segment has key 0x0134b3d5 in this IPC namespace, {}; it holds no segments at all\n",
         kernel(number)
     );
-    observed.stderr.extend(cause.as_bytes());
+    observed.output.stderr.extend(cause.as_bytes());
 }
 
 /// The inode is the same for all, as it often is in the field; only the ids differ.
@@ -88,13 +89,13 @@ const FOUND: &[u8] = b"h e l l o _ w o r l d \nshm read success\n";
 const ROW: &str = "0x0134b3d5 0          root       666        1024       0";
 
 fn finds_the_text(observed: &mut Observation) {
-    observed.stdout = FOUND.to_vec();
-    observed.stderr.clear();
-    observed.exit_code = Some(0);
+    observed.output.stdout = FOUND.to_vec();
+    observed.output.stderr.clear();
+    observed.output.exit_code = Some(0);
 }
 
 fn lists_the_segment(observed: &mut Observation) {
-    observed.stdout.extend(ROW.as_bytes());
+    observed.output.stdout.extend(ROW.as_bytes());
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn what_b_sees_before_it_wrote_breaks_the_first_conclusion() {
 #[test]
 fn a_text_that_b_wrote_into_a_breaks_the_first_conclusion() {
     let change = |observed: &mut Observation| {
-        observed.stdout = b"n i h a o \nshm read success\n".to_vec();
+        observed.output.stdout = b"n i h a o \nshm read success\n".to_vec();
     };
     let report = judge(at("a-read-again", change));
     assert_eq!(failed_conclusions(&report), ["containers_isolated"]);
@@ -140,9 +141,10 @@ fn what_the_host_sees_breaks_the_second_conclusion() {
 #[test]
 fn what_was_never_there_is_neither_hidden_nor_cleared() {
     let report = judge(at("a-read-again", |observed| {
-        observed.exit_code = Some(255);
-        observed.stdout = b"shm read failed\n".to_vec();
-        observed.stderr = b"shmget failed, errno: 2 msg: No such file or directory\n".to_vec();
+        observed.output.exit_code = Some(255);
+        observed.output.stdout = b"shm read failed\n".to_vec();
+        observed.output.stderr =
+            b"shmget failed, errno: 2 msg: No such file or directory\n".to_vec();
     }));
     let all = ["containers_isolated", "host_isolated", "cleared_by_restart"];
     assert_eq!(failed_conclusions(&report), all);
@@ -151,7 +153,7 @@ fn what_was_never_there_is_neither_hidden_nor_cleared() {
 #[test]
 fn segments_of_others_on_the_host_break_nothing() {
     let change = |observed: &mut Observation| {
-        observed.stdout.extend(ROW.replace("0134b3d5", "00000007").as_bytes());
+        observed.output.stdout.extend(ROW.replace("0134b3d5", "00000007").as_bytes());
     };
     assert!(judge(at("host-list", change)).passed());
     // In a container there are no others.
@@ -175,7 +177,7 @@ fn what_outlives_the_restart_breaks_the_third_conclusion() {
 #[test]
 fn a_failure_for_another_reason_than_enoent_is_no_isolation() {
     let change = |observed: &mut Observation| {
-        observed.stderr = b"shmget failed, errno: 13 msg: Permission denied\n".to_vec();
+        observed.output.stderr = b"shmget failed, errno: 13 msg: Permission denied\n".to_vec();
     };
     let report = judge(at("host-read", change));
     assert_eq!(failed_steps(&report), ["host-read"]);
@@ -186,11 +188,10 @@ fn a_failure_for_another_reason_than_enoent_is_no_isolation() {
 #[test]
 fn an_engine_that_does_not_answer_is_no_isolation() {
     let change = |observed: &mut Observation| {
-        *observed = Observation {
+        observed.output = Output {
             stderr: b"Error: container is not running\n".to_vec(),
             exit_code: Some(1),
-            namespace: observed.namespace.clone(),
-            ..Observation::default()
+            ..Output::default()
         };
     };
     let steps = ["b-list-before", "b-read-before", "host-list", "host-read", "a-list-after"];
@@ -263,8 +264,8 @@ fn a_namespace_of_another_kernel_leaves_the_verdict_to_outputs_and_controls() {
     let replayed = |step: &str, observed: &mut Observation| {
         foreign(step, observed);
         if step == "a-read-control-after" {
-            observed.stdout = b"shm read failed\n".to_vec();
-            observed.exit_code = Some(255);
+            observed.output.stdout = b"shm read failed\n".to_vec();
+            observed.output.exit_code = Some(255);
         }
     };
     assert_eq!(names(&unproven(&judge(replayed))), ["cleared_by_restart"]);
@@ -308,8 +309,11 @@ fn a_process_names_its_namespace_where_the_engine_does_not() {
     let old = |step: &str, observed: &mut Observation| {
         silent(step, observed);
         if step == "a-read-after" {
-            observed.stderr.clear();
-            observed.stderr.extend(b"shmget failed, errno: 2 msg: No such file or directory\n");
+            observed.output.stderr.clear();
+            observed
+                .output
+                .stderr
+                .extend(b"shmget failed, errno: 2 msg: No such file or directory\n");
             finds_nothing_in(observed, 1);
         }
     };
@@ -318,9 +322,10 @@ fn a_process_names_its_namespace_where_the_engine_does_not() {
 
 #[test]
 fn absence_without_a_control_that_succeeds_proves_nothing() {
-    let not_read: Change = |observed| observed.stdout = b"n i h a o \nshm read success\n".to_vec();
-    let there: Change = |observed| observed.exit_code = Some(255);
-    let mute: Change = |observed| observed.stdout = b"{}".to_vec();
+    let not_read: Change =
+        |observed| observed.output.stdout = b"n i h a o \nshm read success\n".to_vec();
+    let there: Change = |observed| observed.output.exit_code = Some(255);
+    let mute: Change = |observed| observed.output.stdout = b"{}".to_vec();
     for (step, change, conclusion) in [
         ("host-read-control", not_read, "host_isolated"),
         ("a-write-control-after", there, "cleared_by_restart"),
@@ -339,8 +344,8 @@ fn absence_without_a_control_that_succeeds_proves_nothing() {
 #[test]
 fn what_was_there_counts_only_with_a_text_that_nobody_knew() {
     let known: Change =
-        |observed| observed.stdout = b"h e l l o _ w o r l d \nshm read success\n".to_vec();
-    let mute: Change = |observed| observed.stdout = b"{}".to_vec();
+        |observed| observed.output.stdout = b"h e l l o _ w o r l d \nshm read success\n".to_vec();
+    let mute: Change = |observed| observed.output.stdout = b"{}".to_vec();
     let all = ["containers_isolated", "host_isolated", "cleared_by_restart"];
     for (step, change) in [("a-read-fresh", known), ("a-write-fresh", mute)] {
         let report = judge(at(step, change));
@@ -369,8 +374,8 @@ fn stops_starts_and_listings_of_containers_are_believed_only_as_predicted() {
         ("start-b-again", |observed| observed.state = Some(State::Exited)),
         ("ps-before", |observed| observed.running = Some(BTreeSet::from([Container("A")]))),
         ("ps-after", |observed| observed.running = Some(BTreeSet::new())),
-        ("a-write", |observed| observed.exit_code = Some(255)),
-        ("b-write", |observed| observed.exit_code = None),
+        ("a-write", |observed| observed.output.exit_code = Some(255)),
+        ("b-write", |observed| observed.output.exit_code = None),
     ];
     for (step, change) in cases {
         assert_eq!(failed_steps(&judge(at(step, change))), [step]);
@@ -387,9 +392,9 @@ fn every_column_that_counts_in_a_listing_is_compared() {
     ] {
         let report = judge(|step, observed| {
             if step == "a-list" {
-                let text = String::from_utf8(observed.stdout.clone()).unwrap();
+                let text = String::from_utf8(observed.output.stdout.clone()).unwrap();
                 assert!(text.contains(old), "{old:?} in {text}");
-                observed.stdout = text.replace(old, new).into_bytes();
+                observed.output.stdout = text.replace(old, new).into_bytes();
             }
         });
         assert_eq!(failed_steps(&report), ["a-list"], "{old:?} -> {new:?}");
@@ -400,9 +405,9 @@ fn every_column_that_counts_in_a_listing_is_compared() {
 fn shmids_owners_and_a_terminals_line_ends_do_not_count() {
     let report = judge(|step, observed| {
         if step == "b-list" {
-            let text = String::from_utf8(observed.stdout.clone()).unwrap();
+            let text = String::from_utf8(observed.output.stdout.clone()).unwrap();
             let text = text.replace("d5 0 ", "d5 7 ").replace("root", "0   ");
-            observed.stdout = text.replace('\n', "\r\n").into_bytes();
+            observed.output.stdout = text.replace('\n', "\r\n").into_bytes();
         }
     });
     assert!(report.passed(), "{:?}", failed_steps(&report));

@@ -1,12 +1,11 @@
 //! Faults at every step of a run, and kills at random moments: the run leaves nothing, or after a
 //! SIGKILL what `cargo xtask clean` removes, and the next run is not hurt meanwhile.
 
-use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;

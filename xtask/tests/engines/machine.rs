@@ -10,8 +10,7 @@ use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 
-use crate::ledgers;
-use crate::own_world;
+use crate::{ledgers, own_world};
 
 /// An engine, and why it cannot be used here, if so.
 #[derive(Clone, Debug)]

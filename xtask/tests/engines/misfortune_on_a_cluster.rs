@@ -1,9 +1,8 @@
 //! A cluster that is not there, does not let us, changes what it is asked for, or does not let go:
 //! each ends with a message that names it, and leaves nothing.
 
-use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};

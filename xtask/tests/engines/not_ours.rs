@@ -1,15 +1,14 @@
 //! Things of others on the host are not touched: objects of others under our keys and names are left alone, and
 //! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
 
-use std::env;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, SystemTime};
+use std::{env, thread};
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};

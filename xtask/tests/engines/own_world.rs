@@ -3,14 +3,12 @@
 //! exactly, whatever else the machine does meanwhile.
 
 use std::collections::BTreeSet;
-use std::env;
-use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
 use xtask::engine::dist::{Dist, TOOLS};

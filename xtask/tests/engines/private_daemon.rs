@@ -1,11 +1,10 @@
 //! A dockerd of the test's own, that can be stopped, killed and run out of space: real faults, which
 //! nobody else's containers notice.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};

@@ -1,7 +1,6 @@
 //! The reports for CI servers against their schema, with xmllint from libxml2.
 
 use assert_cmd::Command;
-
 use libtest_mimic::{Failed, Trial};
 
 use crate::machine::{ensure, trial_with, which, xtask};

@@ -1,10 +1,9 @@
 //! Other users: EACCES, EPERM.
 
-use std::env;
-use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, fs};
 
 use assert_cmd::Command;
 use shm_core::stat::SegmentId;

@@ -3,9 +3,8 @@
 //! In this process, so that it happens at the same moment each time: with the reader's first output,
 //! which the pipe holds up long before the end of a text of 1 MiB, or when the writer reads its input.
 
-use std::fs;
 use std::io::{Read, Write};
-use std::thread;
+use std::{fs, thread};
 
 use clap::Parser;
 use shm_core::{Key, Segment};

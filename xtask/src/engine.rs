@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use self::observation::Observation;
+use crate::process::invocation::Output;
 use crate::process::name::{Name, Runtime};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Step};
@@ -40,6 +41,11 @@ pub trait Engine: Sync {
     fn lacks(&self, action: &Action) -> Option<&'static str> {
         let _ = action;
         None
+    }
+
+    /// The error that ends a run after a refusal that was not predicted.
+    fn refused(&self, output: Output) -> EngineError {
+        EngineError::Refused { what: format!("{} refused", self.info().name), output }
     }
 
     /// Carries out a step. Steps of one stage are carried out at the same time.

@@ -1,6 +1,7 @@
 //! Carries a plan out on an engine and compares what each step shows with the prediction.
 
 pub mod evaluate;
+pub mod execution;
 pub mod exit_code;
 pub mod host_segment;
 pub mod quirk;

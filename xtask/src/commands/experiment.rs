@@ -1,21 +1,20 @@
 //! `cargo xtask experiment`: the article, carried out and checked.
 
 use std::path::PathBuf;
-use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use clap::Args;
 use shm_core::Key;
 
 use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
-use crate::commands::session::Workshop;
-use crate::engine::cleanup::CleanUp;
+use crate::commands::session::Session;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
-use crate::engine::{EngineError, EngineKind, host};
+use crate::engine::{EngineKind, host};
+use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
 use crate::judge::host_segment::{self, Left};
-use crate::judge::run::{self, Aborted, Event};
+use crate::judge::run::Event;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
@@ -25,7 +24,7 @@ use crate::process::name::{self, Name};
 use crate::process::untrusted::json;
 use crate::report::progress::Progress;
 use crate::report::{Format, Report, output};
-use crate::script::article;
+use crate::script::{Script, article};
 
 /// The command line of `experiment`.
 #[derive(Debug, Args)]
@@ -90,7 +89,7 @@ impl ExperimentArgs {
     ///
     /// Fails with the option to change.
     pub(crate) fn check(&self) -> Result<()> {
-        let is_cluster = self.engine.kind() == Some(EngineKind::Kubernetes);
+        let is_cluster = self.engine.kind().is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
             bail!(
                 "--containers are not pods: on a cluster there are two of them on each of its --nodes"
@@ -117,63 +116,51 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         return Ok(Exit::AsPredicted);
     }
     args.check()?;
-    let kind = args.engine.kind();
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
     let found = discover::find(&Wanted {
-        kind,
+        kind: args.engine.kind(),
         runtime: args.runtime.as_ref(),
         cluster: &cluster,
         base: &args.base,
         interrupt,
     })?;
-    let is_elsewhere = matches!(found.info.name, EngineKind::Model | EngineKind::Kubernetes);
-    if !is_elsewhere {
+    let kind = found.info.name;
+    if kind.is_local() {
         host::demand_unused(args.key)?;
     }
     progress.say("building the tools");
     let ledger = Ledger::default();
-    let workshop = Workshop::open(found, &args.base, &ledger, interrupt)?;
-    let fresh = match workshop.info.name {
-        // It answers from maps: its report is the same each time.
-        EngineKind::Model => "fresh".to_owned(),
-        _ => format!("{:016x}", random_number()),
-    };
-    let more = &article::CONTAINERS[2..usize::from(args.containers)];
-    let mut script = match workshop.info.name {
-        EngineKind::Kubernetes => article::on_a_cluster(args.key, &fresh),
-        _ => article::script(args.key, more, &fresh),
-    };
-    if !is_elsewhere {
-        // Other runs may have the same key.
-        script.objects.host_control = host::unused_key();
-    }
-    let plan = Plan::new(script, workshop.info.rules())?;
-    let engine = workshop.engine(plan.script.objects, None);
-
-    if !is_elsewhere {
+    let session = Session::open(found, &args.base, &ledger, interrupt)?;
+    let script = script(args, kind);
+    let plan = Plan::new(script, session.info.rules())?;
+    let engine = session.engine(plan.script.objects, None);
+    if kind.is_local() {
         host_segment::record(&plan.script, &ledger)?;
     }
-    let clean_up = CleanUp::new(&*engine, !args.keep);
     progress.count(plan.len());
-    let started = Instant::now();
-    let mut steps = Vec::with_capacity(plan.len());
     let mut tell = |event: Event<'_>| progress.tell(&event);
-    let finished = run::run(&plan, &*engine, interrupt, &mut steps, &mut tell);
-    let duration = started.elapsed();
-    progress.say("cleaning up");
-    let cleaned = clean_up.now();
-    let stray =
-        if is_elsewhere { None } else { host_segment::remove(&plan.script, &steps, &ledger) };
+    let execution = execute(&plan, &*engine, interrupt, args.keep, &mut tell);
+    let stray = kind
+        .is_local()
+        .then(|| host_segment::remove(&plan.script, &execution.steps, &ledger))
+        .flatten();
     progress.end();
 
     if let Some(Left::Removed(note) | Left::Stays(note)) = &stray {
         message(format_args!("note: {note}"));
     }
-    if args.keep && kind != Some(EngineKind::Model) {
+    if args.keep && kind.is_real() {
         message("note: the containers are left; cargo xtask clean removes them");
     }
-    conclude(finished, cleaned, interrupt, args.keep)?;
+    let Concluded { steps, duration, error, removed } = execution.conclude()?;
+    if let Some(error) = error {
+        if interrupt.signal().is_some() && !args.keep {
+            let things = if removed == 1 { "container" } else { "containers" };
+            message(format_args!("cleaned up: {removed} {things} removed"));
+        }
+        return Err(error.into());
+    }
     let (info, base) = (engine.info().clone(), args.base.to_string());
     let mut report = Report::new(info, base, &plan, steps, duration);
     if let Some(Left::Removed(_)) = stray {
@@ -183,23 +170,19 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 
-/// Puts the end of the run and the end of the clean-up into one answer.
-fn conclude(
-    finished: Result<(), Aborted>,
-    cleaned: Result<usize, EngineError>,
-    interrupt: &Interrupt,
-    kept: bool,
-) -> Result<()> {
-    match (finished, cleaned) {
-        (Ok(()), Ok(_)) => Ok(()),
-        (Ok(()), Err(left)) => Err(left.into()),
-        (Err(aborted), Ok(count)) => {
-            if interrupt.signal().is_some() && !kept {
-                let things = if count == 1 { "container" } else { "containers" };
-                message(format_args!("cleaned up: {count} {things} removed"));
-            }
-            Err(aborted.into())
-        }
-        (Err(aborted), Err(left)) => Err(left).context(aborted),
+/// The article's script for an engine of this kind.
+fn script(args: &ExperimentArgs, kind: EngineKind) -> Script {
+    // The model answers from maps: its report is the same each time.
+    let fresh =
+        if kind.is_real() { format!("{:016x}", random_number()) } else { "fresh".to_owned() };
+    if kind.has_pods() {
+        return article::on_a_cluster(args.key, &fresh);
     }
+    let more = &article::CONTAINERS[2..usize::from(args.containers)];
+    let mut script = article::script(args.key, more, &fresh);
+    if kind.is_local() {
+        // Other runs may have the same key.
+        script.objects.host_control = host::unused_key();
+    }
+    script
 }

@@ -9,7 +9,7 @@ use shm_core::Key;
 
 use crate::commands::matrix::jobs::Jobs;
 use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
-use crate::commands::session::Workshop;
+use crate::commands::session::Session;
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
@@ -92,7 +92,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = Progress::start("looking for an engine");
     let ledger = Ledger::default();
-    let workshops = workshops(args, &ledger, interrupt, &progress)?;
+    let sessions = sessions(args, &ledger, interrupt, &progress)?;
     let shared = match world {
         World::Containers => Some(jobs::Shared::prepare(&groups, &text, &ledger)?),
         World::Pods => None,
@@ -104,14 +104,14 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         repeat: args.repeat.get(),
         interrupt,
     };
-    progress.count_groups(groups.len() * workshops.len());
+    progress.count_groups(groups.len() * sessions.len());
     let left = jobs::may_leave(groups.iter().filter(|group| group.writes_on_a_node()), &text);
     let mut errors = Vec::new();
-    let grids = workshops.iter().map(|workshop| {
-        let ground = workshop.ground();
+    let grids = sessions.iter().map(|session| {
+        let ground = session.ground();
         let clean_up = ground.map(|ground| CleanUp::new(ground, true));
         ground.map_or(Ok(()), |ground| ground.prepare(&left))?;
-        let grid = jobs.on(workshop, &progress);
+        let grid = jobs.on(session, &progress);
         errors.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
         grid
     });
@@ -129,10 +129,10 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
 /// Pods and containers are asked about different things.
 fn world(args: &MatrixArgs) -> Result<World> {
     let kinds: Vec<_> = args.engine.iter().map(|engine| engine.kind()).collect();
-    if !kinds.contains(&Some(EngineKind::Kubernetes)) {
+    if !kinds.iter().flatten().any(|kind| kind.has_pods()) {
         return Ok(World::Containers);
     }
-    let of_pods = |kind: &_| matches!(kind, Some(EngineKind::Kubernetes | EngineKind::Model));
+    let of_pods = |kind: &Option<EngineKind>| kind.is_some_and(|it| it.has_pods() || !it.is_real());
     if !kinds.iter().all(of_pods) {
         bail!("--engine kubernetes asks about pods, the others about containers: a report each");
     }
@@ -140,12 +140,12 @@ fn world(args: &MatrixArgs) -> Result<World> {
 }
 
 /// All engines that are wanted; that one cannot be used is known before any is.
-fn workshops(
+fn sessions(
     args: &MatrixArgs,
     ledger: &Ledger,
     interrupt: &Interrupt,
     progress: &Progress,
-) -> Result<Vec<Workshop>> {
+) -> Result<Vec<Session>> {
     let cluster = args.cluster.cluster();
     let mut found = Vec::new();
     for engine in &args.engine {
@@ -159,7 +159,7 @@ fn workshops(
         })?);
     }
     progress.say("building the tools");
-    let open = |found| Workshop::open(found, SCRATCH, ledger, interrupt);
+    let open = |found| Session::open(found, SCRATCH, ledger, interrupt);
     found.into_iter().map(open).collect()
 }
 

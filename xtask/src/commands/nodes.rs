@@ -13,8 +13,9 @@ use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Kubernetes;
 use crate::engine::kubernetes::nodes::Node;
 use crate::engine::{Engine, EngineError, EngineKind};
+use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
-use crate::judge::run::{self, Aborted};
+use crate::judge::run::RunError;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
@@ -114,16 +115,12 @@ impl Runs<'_> {
         let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
         let tools = elsewhere(Objects::from(self.args.key), self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
-        let clean_up = CleanUp::new(&engine, !self.args.keep);
-        let (mut steps, started) = (Vec::with_capacity(plan.len()), Instant::now());
-        let finished = run::run(&plan, &engine, self.interrupt, &mut steps, &mut |_| {});
-        let duration = started.elapsed();
-        let cleaned = clean_up.now();
-        match (finished, cleaned) {
-            (Ok(()), cleaned) => cleaned.map(drop)?,
-            (Err(aborted), Ok(_)) => return Err(aborted.into()),
-            (Err(aborted), Err(left)) => return Err(left).context(aborted),
+        let keep = self.args.keep;
+        let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {}).conclude()?;
+        if let Some(error) = execution.error {
+            return Err(error.into());
         }
+        let Concluded { steps, duration, .. } = execution;
         let base = self.args.cluster.image.as_deref().unwrap_or_default().to_owned();
         Ok(Report::new(engine.info().clone(), base, &plan, steps, duration))
     }
@@ -131,7 +128,7 @@ impl Runs<'_> {
 
 /// Whether a node had no room for a pod that was given to it.
 fn is_full(error: &anyhow::Error) -> bool {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<Aborted>());
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<RunError>());
     let mut causes = causes.map(|aborted| &*aborted.cause);
     causes.any(|it| matches!(it, EngineError::Hopeless { why, .. } if why.is_want_of_room()))
 }

@@ -20,7 +20,7 @@ use crate::script::Objects;
 
 /// An engine with all that its runs need.
 #[derive(Debug)]
-pub struct Workshop {
+pub struct Session {
     /// The engine.
     pub info: EngineInfo,
     interrupt: Interrupt,
@@ -36,7 +36,7 @@ enum Ready {
     Cluster(Box<Kubernetes>),
 }
 
-impl Workshop {
+impl Session {
     /// Builds the tools where the engine needs them. What is made is written down in `ledger`.
     ///
     /// # Errors

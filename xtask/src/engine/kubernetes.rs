@@ -302,6 +302,12 @@ impl Engine for Kubernetes {
         false
     }
 
+    fn refused(&self, output: Output) -> EngineError {
+        let what = "the cluster refused; next step: have that changed there, or give a namespace where it is not \
+                    so, --namespace NAME";
+        EngineError::Refused { what: what.to_owned(), output }
+    }
+
     fn lacks(&self, action: &Action) -> Option<&'static str> {
         match action {
             Action::KillSandbox if self.cluster.kill_sandbox.is_none() => {

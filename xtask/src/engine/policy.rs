@@ -116,6 +116,24 @@ impl Policy {
 }
 
 impl EngineKind {
+    /// Whether its containers, or what stands for them, are on the machine of this program.
+    #[must_use]
+    pub fn is_local(self) -> bool {
+        !matches!(self, Self::Model | Self::Kubernetes)
+    }
+
+    /// Whether it has pods with containers in them, and no containers that are made alone.
+    #[must_use]
+    pub fn has_pods(self) -> bool {
+        self == Self::Kubernetes
+    }
+
+    /// Whether it carries steps out, and does not only say what they show.
+    #[must_use]
+    pub fn is_real(self) -> bool {
+        self != Self::Model
+    }
+
     /// What engines of this kind do on their own account.
     #[must_use]
     pub fn policy(self) -> Policy {

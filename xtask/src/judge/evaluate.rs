@@ -6,7 +6,6 @@ use crate::judge::quirk;
 use crate::judge::results::{CellResult, Outcome, Run, Sight};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
-use crate::process::invocation::Output;
 use crate::script::matrix::{Cell, Question};
 
 /// What one run says of a cell.

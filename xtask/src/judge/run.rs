@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use shm_core::IpcNamespace;
 
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{Answer, Engine, EngineError, EngineKind, hints, host};
+use crate::engine::{Answer, Engine, EngineError, hints, host};
 use crate::judge::host_segment;
 use crate::judge::verdict::{Judge, StepResult, Verdict};
 use crate::model::plan::{Plan, Planned};
@@ -20,12 +20,14 @@ pub enum Event<'a> {
     Started(&'a Planned),
     /// A step has been judged.
     Finished(&'a StepResult),
+    /// The last step is over.
+    CleaningUp,
 }
 
 /// Why a run ended before its last step.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}{}", .step.as_deref().unwrap_or("before the first step"), .next_step)]
-pub struct Aborted {
+pub struct RunError {
     /// The step that was under way, in words.
     pub step: Option<String>,
     /// What went wrong.
@@ -34,7 +36,7 @@ pub struct Aborted {
     pub next_step: String,
 }
 
-impl Aborted {
+impl RunError {
     /// Whether somebody else's shared memory ended it.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
@@ -54,16 +56,16 @@ impl Aborted {
 ///
 /// # Errors
 ///
-/// [`Aborted`] where a step could not be carried out, or the run was interrupted.
+/// [`RunError`] where a step could not be carried out, or the run was interrupted.
 pub fn run(
     plan: &Plan,
     engine: &dyn Engine,
     interrupt: &Interrupt,
     results: &mut Vec<StepResult>,
     tell: &mut dyn FnMut(Event<'_>),
-) -> Result<(), Aborted> {
+) -> Result<(), RunError> {
     let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
-    let is_host = engine.is_on_this_host() && engine.info().name != EngineKind::Model;
+    let is_host = engine.is_on_this_host() && engine.info().name.is_real();
     let _removed_at_the_end = is_host.then_some(HostControls(plan));
     let mut judge = Judge::new(plan.script.objects.key, host);
     for stage in &plan.stages {
@@ -71,21 +73,14 @@ pub fn run(
             tell(Event::Started(planned));
         }
         let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
-            engine.carry_out(&planned.step).map_err(|cause| Aborted::at(planned, engine, cause))
+            engine.carry_out(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
         })?;
         for (planned, answer) in stage.iter().zip(answers) {
             let (observed, verdict) = match answer {
                 Answer::Skipped(why) => (None, Verdict::Skip(why)),
                 Answer::Observed(observed) if is_setback(planned, &observed) => {
-                    let what = match engine.info().name {
-                        EngineKind::Kubernetes => "the cluster refused; next step: have that \
-                                                   changed there, or give a namespace where it is \
-                                                   not so, --namespace NAME"
-                            .to_owned(),
-                        name => format!("{name} refused"),
-                    };
-                    let cause = EngineError::Refused { what, output: observed.output };
-                    return Err(Aborted::at(planned, engine, cause));
+                    let cause = engine.refused(observed.output);
+                    return Err(RunError::at(planned, engine, cause));
                 }
                 Answer::Observed(observed) => {
                     let verdict = judge.step(planned, &observed);
@@ -95,7 +90,7 @@ pub fn run(
             };
             let judged = (planned, observed.as_ref(), &verdict);
             if let Some(cause) = disturbance(plan, results, judged, engine) {
-                return Err(Aborted::at(planned, engine, cause));
+                return Err(RunError::at(planned, engine, cause));
             }
             let result = StepResult { planned: planned.clone(), observed, verdict };
             tell(Event::Finished(&result));
@@ -104,7 +99,7 @@ pub fn run(
         if let Some(signal) = interrupt.name() {
             let step = stage.last().map(|planned| format!("after {}", describe(planned)));
             let cause = EngineError::Script(format!("interrupted by {signal}"));
-            return Err(Aborted { step, cause: Box::new(cause), next_step: String::new() });
+            return Err(RunError { step, cause: Box::new(cause), next_step: String::new() });
         }
     }
     Ok(())

@@ -51,6 +51,7 @@ impl Progress {
         match event {
             Event::Started(planned) => self.show(&describe(planned)),
             Event::Finished(_) => self.bar.inc(1),
+            Event::CleaningUp => self.say("cleaning up"),
         }
     }
 

@@ -10,7 +10,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
-use xtask::commands::session::Workshop;
+use xtask::commands::session::Session;
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
 use xtask::engine::image::SCRATCH;
@@ -40,11 +40,11 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     };
     let chains = |engine: &Arc<Engine>| {
         engine.trial("a_joiner_of_a_joiner_gets_what_the_model_says", |engine| {
-            let (workshop, interrupt) = opened(engine)?;
+            let (session, interrupt) = opened(engine)?;
             for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
                 let drawn: Vec<_> =
                     script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
-                carry_out(&workshop, &interrupt, &drawn)
+                carry_out(&session, &interrupt, &drawn)
                     .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
             }
             Ok(())
@@ -118,7 +118,7 @@ fn count() -> u32 {
 }
 
 /// What the runs of one engine have in common.
-fn opened(engine: &Engine) -> Result<(Workshop, Interrupt), Failed> {
+fn opened(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
     let kind = match engine.name {
         "docker" => EngineKind::Docker,
         "podman" => EngineKind::Podman,
@@ -133,12 +133,12 @@ fn opened(engine: &Engine) -> Result<(Workshop, Interrupt), Failed> {
         interrupt: &interrupt,
     };
     let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
-    let workshop = Workshop::open(discover::find(&wanted)?, SCRATCH, &ledger, &interrupt)?;
-    Ok((workshop, interrupt))
+    let session = Session::open(discover::find(&wanted)?, SCRATCH, &ledger, &interrupt)?;
+    Ok((session, interrupt))
 }
 
 fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
-    let (workshop, interrupt) = opened(engine)?;
+    let (session, interrupt) = opened(engine)?;
     let config = Config {
         cases: scripts,
         failure_persistence: None,
@@ -146,7 +146,7 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
         ..Config::default()
     };
     let result = TestRunner::new(config)
-        .run(&script(workshop.info.name), |drawn| carry_out(&workshop, &interrupt, &drawn.0));
+        .run(&script(session.info.name), |drawn| carry_out(&session, &interrupt, &drawn.0));
     match result {
         Ok(()) => Ok(()),
         Err(TestError::Fail(reason, drawn)) => Err(format!("{reason}\nin:\n{drawn:?}").into()),
@@ -228,7 +228,7 @@ fn step(kind: EngineKind) -> impl Strategy<Value = (Place, Action)> {
 }
 
 fn carry_out(
-    workshop: &Workshop,
+    session: &Session,
     interrupt: &Interrupt,
     drawn: &[(Place, Action)],
 ) -> Result<(), TestCaseError> {
@@ -247,9 +247,9 @@ fn carry_out(
     let objects = Objects { size: 64 << 10, ..Objects::from(key) };
     let name = "random".to_owned();
     let script = Script { name, objects, stages: stages.collect(), conclusions: vec![] };
-    let plan = Plan::new(script, workshop.info.rules()).map_err(|error| fail(&error))?;
+    let plan = Plan::new(script, session.info.rules()).map_err(|error| fail(&error))?;
     let volume = tempfile::tempdir().map_err(|error| fail(&error))?;
-    let engine = workshop.engine(objects, Some(volume.path().to_owned()));
+    let engine = session.engine(objects, Some(volume.path().to_owned()));
     let mut steps = Vec::new();
     let finished = run::run(&plan, &*engine, interrupt, &mut steps, &mut |_| {});
     let cleaned = engine.clean_up();

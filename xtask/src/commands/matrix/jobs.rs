@@ -9,13 +9,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use shm_core::Key;
 
-use crate::commands::session::Workshop;
-use crate::engine::cleanup::CleanUp;
+use crate::commands::session::Session;
 use crate::engine::tool::LARGE_TEXT;
 use crate::engine::{Engine, host};
+use crate::judge::evaluate;
+use crate::judge::execution::{Concluded, execute};
 use crate::judge::quirk::{QUIRKS, Quirk};
 use crate::judge::results::{CellResult, Grid, Outcome, Run, ScriptRun};
-use crate::judge::{evaluate, run};
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{Entry, Ledger, LeftoverManifest};
@@ -88,15 +88,15 @@ pub(super) fn may_leave<'a>(
 
 impl Jobs<'_> {
     /// Carries out everything on one engine, and judges it.
-    pub(super) fn on(&self, workshop: &Workshop, progress: &Progress) -> Result<Grid> {
+    pub(super) fn on(&self, session: &Session, progress: &Progress) -> Result<Grid> {
         let started = Instant::now();
         let mut scripts = Vec::new();
         let mut cells = Vec::new();
-        for (script, answers) in self.all(workshop, progress)? {
+        for (script, answers) in self.all(session, progress)? {
             scripts.push(script);
             cells.extend(answers);
         }
-        let engine = workshop.info.clone();
+        let engine = session.info.clone();
         let gone = QUIRKS.iter().filter(|quirk| quirk.concerns(&engine) && is_gone(quirk, &cells));
         let (duration, gone) = (started.elapsed(), gone.collect());
         Ok(Grid { engine, duration, scripts, cells, gone })
@@ -106,14 +106,14 @@ impl Jobs<'_> {
     /// the results in the groups' order.
     fn all(
         &self,
-        workshop: &Workshop,
+        session: &Session,
         progress: &Progress,
     ) -> Result<Vec<(ScriptRun, Vec<CellResult>)>> {
         let groups = self.groups.iter().enumerate();
         let (alone, beside): (Vec<_>, Vec<_>) =
             groups.partition(|(_, group)| group.needs_its_node_alone());
         let work = |_, (index, group): &(usize, &Group)| -> Result<_> {
-            let results = self.group(workshop, *index, group);
+            let results = self.group(session, *index, group);
             progress.group_done(&group.script.name);
             Ok((*index, results?))
         };
@@ -129,12 +129,12 @@ impl Jobs<'_> {
     /// One script, and what its runs say of its cells.
     fn group(
         &self,
-        workshop: &Workshop,
+        session: &Session,
         index: usize,
         group: &Group,
     ) -> Result<(ScriptRun, Vec<CellResult>)> {
         let name = group.script.name.clone();
-        let engine = self.engine(workshop, group);
+        let engine = self.engine(session, group);
         if let Some(why) = group.others().find_map(|action| engine.lacks(action)) {
             let skip = |question| evaluate::skipped(question, index, why);
             let cells = group.questions.iter().map(skip).collect();
@@ -142,29 +142,26 @@ impl Jobs<'_> {
         }
         let lacks = |mechanism| engine.lacks(&Action::Write(mechanism, String::new()));
         let script = group.script.clone().without(|mechanism| lacks(mechanism).is_some());
-        let plan = Plan::new(script, workshop.info.rules())?;
+        let plan = Plan::new(script, session.info.rules())?;
         let mut runs = Vec::with_capacity(self.repeat);
         while runs.len() < self.repeat && self.interrupt.signal().is_none() {
-            runs.push(self.carry_out(&plan, &*self.engine(workshop, group))?);
+            runs.push(self.carry_out(&plan, &*self.engine(session, group))?);
         }
         let judge = |question: &Question| match lacks(question.cell.mechanism) {
             Some(why) => evaluate::skipped(question, index, why),
-            None => evaluate::judge(question, index, &plan, &runs, &workshop.info),
+            None => evaluate::judge(question, index, &plan, &runs, &session.info),
         };
         let cells = group.questions.iter().map(judge).collect();
         Ok((ScriptRun { name, runs }, cells))
     }
 
-    fn engine(&self, workshop: &Workshop, group: &Group) -> Box<dyn Engine> {
-        workshop.engine(group.script.objects, self.volume.map(Path::to_owned))
+    fn engine(&self, session: &Session, group: &Group) -> Box<dyn Engine> {
+        session.engine(group.script.objects, self.volume.map(Path::to_owned))
     }
 
     /// Carries a script out once, and removes all that it made.
     fn carry_out(&self, plan: &Plan, engine: &dyn Engine) -> Result<Run> {
-        let mut steps = Vec::with_capacity(plan.len());
-        let clean_up = CleanUp::new(engine, true);
-        let finished = run::run(plan, engine, self.interrupt, &mut steps, &mut |_| {});
-        let cleaned = clean_up.now();
+        let execution = execute(plan, engine, self.interrupt, false, &mut |_| {});
         if engine.is_on_this_host() {
             // What cannot be removed now is told by the next run that meets it.
             let texts: BTreeSet<_> = plan.script.texts().collect();
@@ -172,15 +169,11 @@ impl Jobs<'_> {
                 let _ = host::remove_strays(plan.script.objects, text);
             }
         }
-        match (cleaned, finished) {
+        let Concluded { steps, error, .. } = execution.conclude()?;
+        match error {
             // It says nothing about the engine.
-            (Ok(_), Err(aborted)) if aborted.is_disturbed() => Err(aborted.into()),
-            (Ok(_), finished) => {
-                let aborted = finished.err().map(|aborted| aborted.to_string());
-                Ok(Run { steps, aborted })
-            }
-            (Err(left), Ok(())) => Err(left.into()),
-            (Err(left), Err(aborted)) => Err(left).context(aborted),
+            Some(disturbed) if disturbed.is_disturbed() => Err(disturbed.into()),
+            error => Ok(Run { steps, aborted: error.map(|it| it.to_string()) }),
         }
     }
 }

@@ -239,7 +239,7 @@ fn identities(identities: &[Identity]) -> Untrusted {
 
 /// Which reader a step is a control of, in words; empty where it is none.
 fn control(result: &StepResult) -> String {
-    let of = result.planned.step.control_of.as_ref();
+    let of = result.planned.step.control_of();
     of.map(|reader| format!(", a control of {reader}")).unwrap_or_default()
 }
 

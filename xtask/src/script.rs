@@ -69,7 +69,7 @@ impl Objects {
     /// The names that a step uses.
     #[must_use]
     pub fn of(self, step: &Step) -> Self {
-        let is_control = step.place == Place::Host && step.control_of.is_some();
+        let is_control = step.place == Place::Host && step.control_of().is_some();
         Self { key: if is_control { self.host_control } else { self.key }, ..self }
     }
 
@@ -95,12 +95,36 @@ pub struct Step {
     pub place: Place,
     /// What is done.
     pub action: Action,
-    /// The reader that this is a control of, by its id: the control is carried out where that one is
-    /// predicted to find nothing, and shows that there could have been something.
-    pub control_of: Option<String>,
+    /// What it is for.
+    pub role: Role,
+}
+
+/// What a step is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It shows something that conclusions or cells may ask for.
+    Observe,
+    /// It prepares what is asked later: it makes a container, lets an event happen, or reads back what was
+    /// written before the event.
+    Prepare,
+    /// It is carried out if the reader with the id `of` is predicted to find nothing, and shows that this reader
+    /// can find something.
+    Control {
+        /// The reader's id.
+        of: String,
+    },
 }
 
 impl Step {
+    /// Returns the id of the reader that this is a control of.
+    #[must_use]
+    pub fn control_of(&self) -> Option<&str> {
+        match &self.role {
+            Role::Control { of } => Some(of),
+            Role::Observe | Role::Prepare => None,
+        }
+    }
+
     /// Whether it is done at a place, or makes it with the others of its pod.
     #[must_use]
     pub fn makes(&self, place: Place) -> bool {

@@ -8,7 +8,7 @@ use shm_core::Key;
 use xtask::engine::Policy;
 use xtask::engine::observation::{Identity, Made, Observation, State};
 use xtask::model::plan::{Plan, Planned};
-use xtask::script::article;
+use xtask::script::{Role, article};
 
 const ONE_SEGMENT: &str = "
 ------ Shared Memory Segments --------
@@ -166,7 +166,7 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
         let steps: Vec<_> = plan.stages.iter().flatten().collect();
         let mut texts = BTreeSet::new();
         for (position, reader) in steps.iter().enumerate().filter(|(_, it)| it.finds_nothing()) {
-            let of = |it: &&&Planned| it.step.control_of.as_ref() == Some(&reader.step.id);
+            let of = |it: &&&Planned| it.step.control_of() == Some(&*reader.step.id);
             let controls: Vec<_> = steps[position..].iter().filter(of).collect();
             let [write, read] = controls[..] else { panic!("{}: {controls:?}", reader.step.id) };
             assert!(write.step.place == reader.step.place && read.step.place == reader.step.place);
@@ -185,8 +185,8 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
 fn a_control_of_a_reader_that_finds_something_is_left_out() {
     let mut script = article::script(Key::DEFAULT, &[], "fresh");
     let control = script.stages.iter_mut().flat_map(|stage| &mut stage.0);
-    for step in control.filter(|step| step.control_of.as_deref() == Some("a-read-after")) {
-        step.control_of = Some("a-read".to_owned());
+    for step in control.filter(|step| step.control_of() == Some("a-read-after")) {
+        step.role = Role::Control { of: "a-read".to_owned() };
     }
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
     assert!(!plan.stages.iter().flatten().any(|it| it.step.id == "a-read-control-after"));

@@ -6,6 +6,7 @@ use crate::judge::quirk;
 use crate::judge::results::{CellResult, Outcome, Run, Sight};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
+use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
 
 /// What one run says of a cell.
@@ -196,10 +197,10 @@ fn seen(result: &StepResult) -> Sight {
 
 /// What went wrong before the question was asked, or could not be done: a cell is only as good.
 fn broken_setting<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
-    let control = format!("control-{}", cell.mechanism.word());
     let is_setting = |result: &&StepResult| {
-        let id = &result.planned.step.id;
-        id.starts_with("run-") || id.starts_with("event-") || *id == control
+        let step = &result.planned.step;
+        let is_of_cell = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
+        step.role == Role::Prepare && is_of_cell
     };
     // The first: what follows it may be its consequence.
     steps.iter().filter(is_setting).find(|result| !matches!(result.verdict, Verdict::Pass))

@@ -37,7 +37,7 @@ pub fn record(script: &Script, ledger: &Ledger) -> Result<(), LedgerError> {
 
 /// What the script's control makes on this host, if there is one.
 fn manifest(script: &Script) -> Option<LeftoverManifest> {
-    let on_host = |step: &&Step| step.place == Place::Host && step.control_of.is_some();
+    let on_host = |step: &&Step| step.place == Place::Host && step.control_of().is_some();
     let text = script.steps().filter(on_host).find_map(|step| step.action.text())?;
     Some(LeftoverManifest { text: text.to_owned(), keys: vec![script.objects.host_control.raw()] })
 }

@@ -127,7 +127,7 @@ impl Drop for HostControls<'_> {
     fn drop(&mut self) {
         let script = &self.0.script;
         let on_host = script.steps().filter(|step| step.place == Place::Host);
-        let controls = on_host.filter(|step| step.control_of.is_some());
+        let controls = on_host.filter(|step| step.control_of().is_some());
         let texts: BTreeSet<_> = controls.filter_map(|step| step.action.text()).collect();
         let objects = Objects { key: script.objects.host_control, ..script.objects };
         for text in texts {

@@ -286,9 +286,9 @@ pub fn holds<'a>(
 pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<String> {
     let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
     let evidence = || conclusion.evidence.iter().filter_map(|it| find(&it.step));
-    let is_evidence = |id: &String| conclusion.evidence.iter().any(|it| it.step == *id);
+    let is_evidence = |id: &str| conclusion.evidence.iter().any(|it| it.step == id);
     let controls = |place: Place| {
-        let of_evidence = |it: &Step| it.control_of.as_ref().is_some_and(is_evidence);
+        let of_evidence = |it: &Step| it.control_of().is_some_and(is_evidence);
         let found = steps.iter().map(|result| (&result.planned.step, result));
         found.filter(move |(step, _)| step.place == place && of_evidence(step))
     };
@@ -308,8 +308,13 @@ pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<St
 /// Why a step proves nothing.
 #[must_use]
 pub fn doubt(result: &StepResult) -> Option<String> {
-    let Step { id, place, control_of, .. } = &result.planned.step;
-    let of = control_of.as_ref().map(|it| format!(", the control of {it},")).unwrap_or_default();
+    let Step { id, place, .. } = &result.planned.step;
+    let of = result
+        .planned
+        .step
+        .control_of()
+        .map(|it| format!(", the control of {it},"))
+        .unwrap_or_default();
     if result.verdict.is_bad() {
         let why = result.verdict.reason().unwrap_or_default();
         return Some(format!("step {id}{of} is not as predicted: {why}"));

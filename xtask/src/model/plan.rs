@@ -55,7 +55,7 @@ impl Plan {
             let mut planned = Vec::with_capacity(stage.0.len());
             for step in &stage.0 {
                 let so_far = stages.iter().flatten();
-                if step.control_of.as_deref().is_some_and(|reader| !finds_nothing(so_far, reader)) {
+                if step.control_of().is_some_and(|reader| !finds_nothing(so_far, reader)) {
                     continue;
                 }
                 if let Answer::Observed(predicted) = model.carry_out(step)? {

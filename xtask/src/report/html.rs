@@ -57,7 +57,7 @@ fn step(result: &StepResult) -> Markup {
                     }
                 }
                 p.faint {
-                    @if let Some(reader) = &result.planned.step.control_of {
+                    @if let Some(reader) = result.planned.step.control_of() {
                         "control of " (reader) "; "
                     }
                     @if let Some(namespace) = &observed.namespace {

@@ -94,7 +94,7 @@ impl<'a> Step<'a> {
             id: &result.planned.step.id,
             section: result.planned.step.section,
             place: result.planned.step.place,
-            control_of: result.planned.step.control_of.as_deref(),
+            control_of: result.planned.step.control_of(),
             command: observed.map_or(&[], |observed| &observed.output.command),
             observed: observed.map(outcome),
             duration_ms: observed.map(|observed| observed.output.duration.as_millis()),

@@ -4,7 +4,7 @@ use shm_core::Key;
 
 use super::Action::{Build, Crash, Deploy, List, Processes, Remove, Run, Start, Stop};
 use super::{
-    Action, Conclusion, Container, Evidence, Mechanism, Member, Objects, Place, Pod, Script,
+    Action, Conclusion, Container, Evidence, Mechanism, Member, Objects, Place, Pod, Role, Script,
     Sharing, Shows, Stage, Step, Workload,
 };
 
@@ -35,22 +35,38 @@ const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
 const POD_RECREATION: &str = "(3b) Does it survive that the pod is deleted and made again?";
 
-/// The containers that there may be.
-#[rustfmt::skip]
-pub const CONTAINERS: [Container; 64] = [
-    Container("A"), Container("B"), Container("C"), Container("D"), Container("E"), Container("F"),
-    Container("G"), Container("H"), Container("I"), Container("J"), Container("K"), Container("L"),
-    Container("M"), Container("N"), Container("O"), Container("P"), Container("Q"), Container("R"),
-    Container("S"), Container("T"), Container("U"), Container("V"), Container("W"), Container("X"),
-    Container("Y"), Container("Z"), Container("AA"), Container("AB"), Container("AC"),
-    Container("AD"), Container("AE"), Container("AF"), Container("AG"), Container("AH"),
-    Container("AI"), Container("AJ"), Container("AK"), Container("AL"), Container("AM"),
-    Container("AN"), Container("AO"), Container("AP"), Container("AQ"), Container("AR"),
-    Container("AS"), Container("AT"), Container("AU"), Container("AV"), Container("AW"),
-    Container("AX"), Container("AY"), Container("AZ"), Container("BA"), Container("BB"),
-    Container("BC"), Container("BD"), Container("BE"), Container("BF"), Container("BG"),
-    Container("BH"), Container("BI"), Container("BJ"), Container("BK"), Container("BL"),
-];
+/// The most containers.
+const COUNT: usize = 64;
+
+/// The containers that there may be: A to Z, then AA to BL.
+pub const CONTAINERS: [Container; COUNT] = {
+    let mut all = [Container(""); COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        let (name, _) = NAMES[index].split_at(if index < 26 { 1 } else { 2 });
+        let Ok(name) = str::from_utf8(name) else { panic!("a name is of letters") };
+        all[index] = Container(name);
+        index += 1;
+    }
+    all
+};
+
+/// Their names by index. Only the first byte of the first 26 counts.
+static NAMES: [[u8; 2]; COUNT] = {
+    let mut names = [[0; 2]; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        let (first, second) = (index / 26, index % 26);
+        names[index] =
+            if first == 0 { [letter(second), 0] } else { [letter(first - 1), letter(second)] };
+        index += 1;
+    }
+    names
+};
+
+const fn letter(index: usize) -> u8 {
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index]
+}
 
 /// The article's steps, with every segment under `key`. It has two containers; those of `more` each
 /// get a text of their own besides, and go through the same.
@@ -143,7 +159,7 @@ fn more_containers(more: &[Container], fresh: &str) -> Vec<Stage> {
             let before = format!("{}-read-before", it.id());
             let control = more.contains(it) && verb != "read-before";
             let step = step(&format!("{}-{verb}", it.id()), ISOLATION, Place::In(*it), action(*it));
-            Step { control_of: control.then_some(before), ..step }
+            Step { role: if control { Role::Control { of: before } } else { step.role }, ..step }
         };
         Stage(all.iter().map(step).collect())
     };
@@ -209,7 +225,7 @@ fn controls(section: &'static str, all: &[Place], when: &str, fresh: &str) -> [S
             let text = format!("{fresh}_{name}{when}");
             let id = format!("{name}-{verb}-control{when}");
             let reader = format!("{name}-read{when}");
-            Step { control_of: Some(reader), ..step(&id, section, *place, action(text)) }
+            Step { role: Role::Control { of: reader }, ..step(&id, section, *place, action(text)) }
         };
         Stage(all.iter().map(step).collect())
     };
@@ -325,5 +341,5 @@ fn alone(id: &'static str, section: &'static str, place: Place, action: Action) 
 }
 
 fn step(id: &str, section: &'static str, place: Place, action: Action) -> Step {
-    Step { id: id.to_owned(), section, place, action, control_of: None }
+    Step { id: id.to_owned(), section, place, action, role: Role::Observe }
 }

@@ -7,7 +7,9 @@
 use shm_core::Key;
 
 use super::Action::ExhaustMemory;
-use super::{Action, Container, Mechanism, Objects, Place, Script, Setting, Sharing, Stage, Step};
+use super::{
+    Action, Container, Mechanism, Objects, Place, Role, Script, Setting, Sharing, Stage, Step,
+};
 
 mod cell;
 mod containers;
@@ -146,15 +148,15 @@ impl<'a> Draft<'a> {
     fn write_and_look(&mut self, between: Vec<(Container, Action)>, observers: &[Observer]) {
         let (all, text) = (self.mechanisms, self.text);
         let write = |mechanism| Action::Write(mechanism, text.to_owned());
-        self.each(all, "write", Place::In(WRITER), write);
+        self.each(Role::Observe, all, "write", Place::In(WRITER), write);
         // The positive control: what is not there now says nothing about the event.
-        self.each(all, "control", Place::In(WRITER), Action::Read);
+        self.each(Role::Prepare, all, "control", Place::In(WRITER), Action::Read);
         for (number, (container, action)) in between.into_iter().enumerate() {
-            self.one(&format!("event-{number}"), Place::In(container), action);
+            self.one(Role::Prepare, &format!("event-{number}"), Place::In(container), action);
         }
         for observer in observers {
-            for (mechanism, step) in self.each(all, observer.word(), observer.place(), Action::Read)
-            {
+            let (word, place) = (observer.word(), observer.place());
+            for (mechanism, step) in self.each(Role::Observe, all, word, place, Action::Read) {
                 self.question(mechanism, *observer, vec![step]);
             }
         }
@@ -167,8 +169,8 @@ impl<'a> Draft<'a> {
         for observer in observers {
             let (word, place) = (observer.word(), observer.place());
             let write = |mechanism| Action::Write(mechanism, text.to_owned());
-            let writes = self.each(limited, &format!("write-{word}"), place, write);
-            let reads = self.each(limited, word, place, Action::Read);
+            let writes = self.each(Role::Observe, limited, &format!("write-{word}"), place, write);
+            let reads = self.each(Role::Observe, limited, word, place, Action::Read);
             for ((mechanism, write), (_, read)) in writes.into_iter().zip(reads) {
                 self.question(mechanism, *observer, vec![write, read]);
             }
@@ -189,8 +191,10 @@ impl<'a> Draft<'a> {
                 {
                     let id = format!("{}-{verb}-control-{}", observer.word(), mechanism.word());
                     question.controls.push(id.clone());
-                    let control_of = question.steps.last().cloned();
-                    stage.push(Step { control_of, ..step(id, observer.place(), action) });
+                    let step = step(id, observer.place(), action);
+                    let of = question.steps.last().cloned();
+                    let role = of.map_or(step.role, |of| Role::Control { of });
+                    stage.push(Step { role, ..step });
                 }
             }
             self.stages.extend([Stage(writes), Stage(reads)]);
@@ -202,25 +206,34 @@ impl<'a> Draft<'a> {
         self.questions.push(Question { cell, steps, controls: vec![] });
     }
 
-    /// Makes something: a container, or a pod.
-    fn make(&mut self, container: Container, action: Action) {
-        self.one(&format!("run-{container}"), Place::In(container), action);
+    /// Makes the image. Containers that start show whether it was made; an engine without images skips it.
+    fn build(&mut self) {
+        self.one(Role::Observe, "build", Place::Host, Action::Build);
     }
 
-    fn one(&mut self, id: &str, place: Place, action: Action) {
-        self.stages.push(Stage(vec![step(id.to_owned(), place, action)]));
+    /// Makes something: a container, or a pod.
+    fn make(&mut self, container: Container, action: Action) {
+        self.one(Role::Prepare, &format!("run-{container}"), Place::In(container), action);
+    }
+
+    fn one(&mut self, role: Role, id: &str, place: Place, action: Action) {
+        self.stages.push(Stage(vec![Step { role, ..step(id.to_owned(), place, action) }]));
     }
 
     /// A step for each mechanism, side by side; returns their ids.
     fn each(
         &mut self,
+        role: Role,
         mechanisms: &[Mechanism],
         what: &str,
         place: Place,
         action: impl Fn(Mechanism) -> Action,
     ) -> Vec<(Mechanism, String)> {
         let id = |mechanism: Mechanism| format!("{what}-{}", mechanism.word());
-        let step = |mechanism: &Mechanism| step(id(*mechanism), place, action(*mechanism));
+        let step = |mechanism: &Mechanism| Step {
+            role: role.clone(),
+            ..step(id(*mechanism), place, action(*mechanism))
+        };
         self.stages.push(Stage(mechanisms.iter().map(step).collect()));
         mechanisms.iter().map(|mechanism| (*mechanism, id(*mechanism))).collect()
     }
@@ -236,5 +249,5 @@ fn control_text(text: &str, cell: &Cell) -> String {
 }
 
 fn step(id: String, place: Place, action: Action) -> Step {
-    Step { id, section: "matrix", place, action, control_of: None }
+    Step { id, section: "matrix", place, action, role: Role::Observe }
 }

@@ -21,8 +21,8 @@ use xtask::model::plan::Plan;
 use xtask::process::interrupt::Interrupt;
 use xtask::process::ledger::Ledger;
 use xtask::script::{
-    Action, Container, Launch, Mechanism, Objects, Place, Script, Setting, Sharing, Stage, Step,
-    Sysctl,
+    Action, Container, Launch, Mechanism, Objects, Place, Role, Script, Setting, Sharing, Stage,
+    Step, Sysctl,
 };
 
 use crate::ledgers;
@@ -241,7 +241,7 @@ fn carry_out(
             section: "random",
             place,
             action,
-            control_of: None,
+            role: Role::Observe,
         }])
     });
     let objects = Objects { size: 64 << 10, ..Objects::from(key) };

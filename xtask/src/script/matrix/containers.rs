@@ -4,9 +4,9 @@ use shm_core::Key;
 
 use super::{DONOR, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
-    Build, Crash, ExhaustMemory, Kill, Pause, Remove, Restart, Run, Start, Stop, Unpause,
+    Crash, ExhaustMemory, Kill, Pause, Remove, Restart, Run, Start, Stop, Unpause,
 };
-use crate::script::{Action, Container, Launch, Mechanism, Place, Sharing};
+use crate::script::{Action, Container, Launch, Mechanism, Sharing};
 
 /// Every mode, by its name in `--ipc`; `hostshm` is `private` with the host's `/dev/shm` bound in,
 /// `pod` a container of a pod whose containers share.
@@ -48,7 +48,7 @@ fn events(sharing: Sharing) -> Vec<Event> {
 }
 
 fn containers(draft: &mut Draft<'_>, launch: Launch) {
-    draft.one("build", Place::Host, Build);
+    draft.build();
     match launch.sharing {
         Sharing::Container(donor) => draft.make(donor, Run(Sharing::Shareable.into())),
         Sharing::Pod(pod) => draft.make(pod, Run(Sharing::Sandbox.into())),

@@ -4,11 +4,11 @@ use shm_core::Key;
 
 use super::{APART, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
-    Build, ChangeImage, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace,
+    ChangeImage, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace,
     RestartKubelet, Run,
 };
 use crate::script::{
-    Action, Container, Controller, Mechanism, Member, Place, Pod, Setting, Sharing, Workload,
+    Action, Container, Controller, Mechanism, Member, Pod, Setting, Sharing, Workload,
 };
 
 /// Pods have no volume that is everywhere, as the file of the other matrix needs.
@@ -153,7 +153,7 @@ fn workload(mode: Mode, event: Event) -> Workload {
 }
 
 fn pods(draft: &mut Draft<'_>, workload: Workload) {
-    draft.one("build", Place::Host, Build);
+    draft.build();
     draft.make(POD, Deploy(workload));
     if workload.pods.len() == 1 && workload.pods != ON_A_VOLUME {
         let other = Workload { setting: None, pods: ANOTHER, ..workload };

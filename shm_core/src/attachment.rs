@@ -163,45 +163,12 @@ fn load(word: &AtomicUsize) -> usize {
     word.load(Ordering::Relaxed)
 }
 
-/// Whether any byte of the words is 0.
-#[cfg(target_arch = "x86_64")]
-fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
-    let nuls: u32;
-    // SAFETY: it loads the 64 bytes of the words, which are borrowed, and changes nothing but the
-    // registers that it names. To the rest of the program it is a relaxed load of each word, in some
-    // order: a word lies in one line of the cache, and is loaded from there at once.
-    unsafe {
-        std::arch::asm!(
-            "movdqu {a}, [{words}]",
-            "movdqu {b}, [{words} + 16]",
-            "movdqu {c}, [{words} + 32]",
-            "movdqu {d}, [{words} + 48]",
-            "pminub {a}, {b}",
-            "pminub {c}, {d}",
-            "pminub {a}, {c}",
-            "pxor {b}, {b}",
-            "pcmpeqb {a}, {b}",
-            "pmovmskb {nuls:e}, {a}",
-            words = in(reg) words.as_ptr(),
-            nuls = lateout(reg) nuls,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack, preserves_flags, readonly),
-        );
-    }
-    nuls != 0
-}
-
-/// Whether any byte of the words is 0: taking 1 from each byte borrows from the high bit, where it
-/// was not set, of a zero first of all. (The bytes above a zero may look like one, too.)
-#[cfg(not(target_arch = "x86_64"))]
+/// Whether any byte of the words is 0. `(word - ONES) & !word` has the high bit of each byte that is 0. In a
+/// word with such a byte it may have the high bit of others too, in a word without one it has none.
 fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
     const ONES: usize = usize::MAX / 255;
-    let borrowed =
-        words.iter().map(load).fold(0, |all, word| all | word.wrapping_sub(ONES) & !word);
-    borrowed & ONES << 7 != 0
+    let nuls = words.iter().map(load).fold(0, |all, word| all | (word.wrapping_sub(ONES) & !word));
+    nuls & (ONES << 7) != 0
 }
 
 impl Drop for Attachment {
@@ -365,5 +332,28 @@ impl Deref for WritableAttachment {
 
     fn deref(&self) -> &Attachment {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use proptest::array::uniform8;
+    use proptest::prelude::*;
+
+    use super::has_nul;
+
+    proptest! {
+        #[test]
+        fn a_nul_is_found_and_nothing_else(
+            words in uniform8(uniform8(prop_oneof![
+                1 => Just(0),
+                60 => prop_oneof![Just(1_u8), Just(0x7f), Just(0x80), Just(0xff), 1..=u8::MAX],
+            ])),
+        ) {
+            let expected = words.as_flattened().contains(&0);
+            prop_assert_eq!(has_nul(&words.map(|word| AtomicUsize::new(usize::from_ne_bytes(word)))), expected);
+        }
     }
 }

@@ -28,6 +28,12 @@
 //! # }
 //! ```
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "shm_core supports 64-bit targets alone: words of 64 bits must be loaded from read-only memory in one \
+     piece, and sizes in the kernel's structures have 64 bits"
+);
+
 pub mod attachment;
 pub mod carrier;
 pub mod checksum;

@@ -15,19 +15,18 @@
 //! What is written is ordered behind what was written before it, and what is read before what is
 //! read after it: whoever sees the byte that is written last sees those before it.
 //!
-//! [`frame`](crate::frame) takes an attachment in and sees it as words of 64 bits, which are the same
-//! words: it works only where a pointer has 64 bits too.
+//! [`frame`](crate::frame) takes an attachment in and sees the same words.
 #![expect(unsafe_code, reason = "views of the mapping; each block argues for itself")]
 
 use std::ops::{Deref, Range};
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::sys::{self, Advice};
 use crate::{Errno, Error, Result, Segment};
 
-const WORD: usize = size_of::<usize>();
+const WORD: usize = size_of::<u64>();
 /// How many words are searched for a NUL at once.
 const BLOCK: usize = 8;
 
@@ -83,7 +82,7 @@ impl Attachment {
         let head = length.min((WORD - skipped) % WORD);
         let (head, rest) = buffer[..length].split_at_mut(head);
         let mut words = self.words()[first..].iter();
-        let mut load = || words.next().map_or([0; WORD], |word| load(word).to_ne_bytes());
+        let mut load = || words.next().map_or([0; WORD], |word| word.load().to_ne_bytes());
         if !head.is_empty() {
             head.copy_from_slice(&load()[skipped..][..head.len()]);
         }
@@ -103,9 +102,9 @@ impl Attachment {
         let range = range.start.min(end)..end;
         let words = &self.words()[range.start / WORD..end.div_ceil(WORD)];
         let (blocks, rest) = words.as_chunks::<BLOCK>();
-        let nul = |index: usize, words: &[AtomicUsize]| {
+        let nul = |index: usize, words: &[ReadOnlyWord]| {
             let start = (range.start / WORD + index) * WORD;
-            let bytes = words.iter().flat_map(|word| load(word).to_ne_bytes());
+            let bytes = words.iter().flat_map(|word| word.load().to_ne_bytes());
             let nuls = (start..).zip(bytes).filter(|(_, byte)| *byte == 0);
             nuls.map(|(position, _)| position).find(|position| range.contains(position))
         };
@@ -144,64 +143,39 @@ impl Attachment {
         (unsafe { self.address.add(start) }, length)
     }
 
-    /// The whole mapping. Storing to it is for [`WritableAttachment`] alone, so it stays private.
-    fn words(&self) -> &[AtomicUsize] {
+    /// The whole mapping, the rest of its last word included.
+    fn words(&self) -> &[ReadOnlyWord] {
         let count = self.size.div_ceil(WORD);
         let words = NonNull::slice_from_raw_parts(self.address.cast(), count);
         // SAFETY: the address is a page's and so aligned. `size` bytes from there on, and the rest
         // of the last page, are mapped, as one allocation of the kernel's, until drop, which the
-        // borrow of self precedes: System V segments never shrink, and removal spares mappings. Any
-        // bit pattern is valid for the type, and it allows for changes behind the reference.
-        // Relaxed loads of up to a pointer's size are allowed on read-only memory too
-        // (std::sync::atomic, "Atomic accesses to read-only memory"); stores happen only where the
-        // mapping is writable.
+        // borrow of self precedes: System V segments never shrink, and removal spares mappings. A
+        // ReadOnlyWord is an AtomicU64 in memory: any bit pattern is valid, and it allows for changes
+        // behind the reference. It has relaxed loads alone, which read-only memory allows up to the
+        // width of a pointer (std::sync::atomic, "Atomic accesses to read-only memory").
         unsafe { words.as_ref() }
     }
 }
 
-fn load(word: &AtomicUsize) -> usize {
-    word.load(Ordering::Relaxed)
-}
+/// A word that may lie in memory which is mapped for reading alone.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct ReadOnlyWord(AtomicU64);
 
-/// Whether any byte of the words is 0.
-#[cfg(target_arch = "x86_64")]
-fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
-    let nuls: u32;
-    // SAFETY: it loads the 64 bytes of the words, which are borrowed, and changes nothing but the
-    // registers that it names. To the rest of the program it is a relaxed load of each word, in some
-    // order: a word lies in one line of the cache, and is loaded from there at once.
-    unsafe {
-        std::arch::asm!(
-            "movdqu {a}, [{words}]",
-            "movdqu {b}, [{words} + 16]",
-            "movdqu {c}, [{words} + 32]",
-            "movdqu {d}, [{words} + 48]",
-            "pminub {a}, {b}",
-            "pminub {c}, {d}",
-            "pminub {a}, {c}",
-            "pxor {b}, {b}",
-            "pcmpeqb {a}, {b}",
-            "pmovmskb {nuls:e}, {a}",
-            words = in(reg) words.as_ptr(),
-            nuls = lateout(reg) nuls,
-            a = out(xmm_reg) _,
-            b = out(xmm_reg) _,
-            c = out(xmm_reg) _,
-            d = out(xmm_reg) _,
-            options(nostack, preserves_flags, readonly),
-        );
+impl ReadOnlyWord {
+    /// A relaxed load, the only atomic access that read-only memory is certain to allow.
+    pub(crate) fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
-    nuls != 0
 }
 
-/// Whether any byte of the words is 0: taking 1 from each byte borrows from the high bit, where it
-/// was not set, of a zero first of all. (The bytes above a zero may look like one, too.)
-#[cfg(not(target_arch = "x86_64"))]
-fn has_nul(words: &[AtomicUsize; BLOCK]) -> bool {
-    const ONES: usize = usize::MAX / 255;
-    let borrowed =
-        words.iter().map(load).fold(0, |all, word| all | word.wrapping_sub(ONES) & !word);
-    borrowed & ONES << 7 != 0
+/// Whether any byte of the words is 0. `(word - ONES) & !word` has the high bit of each byte that is 0. In a
+/// word with such a byte it may have the high bit of others too, in a word without one it has none.
+fn has_nul(words: &[ReadOnlyWord; BLOCK]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    let words = words.iter().map(ReadOnlyWord::load);
+    let nuls = words.fold(0, |all, word| all | (word.wrapping_sub(ONES) & !word));
+    nuls & (ONES << 7) != 0
 }
 
 impl Drop for Attachment {
@@ -240,14 +214,13 @@ impl WritableAttachment {
         fence(Ordering::Release);
         let (first, skipped) = (offset / WORD, offset % WORD);
         let (head, rest) = bytes.split_at(bytes.len().min((WORD - skipped) % WORD));
-        // Made only by shmat without SHM_RDONLY: these words may be stored to.
         let mut words = self.words()[first..].iter();
         if !head.is_empty() {
             words.next().into_iter().for_each(|word| store_part(word, skipped, head));
         }
         let (whole, tail) = rest.as_chunks();
         for (bytes, word) in whole.iter().zip(&mut words) {
-            word.store(usize::from_ne_bytes(*bytes), Ordering::Relaxed);
+            word.store(u64::from_ne_bytes(*bytes), Ordering::Relaxed);
         }
         if !tail.is_empty() {
             words.next().into_iter().for_each(|word| store_part(word, 0, tail));
@@ -269,15 +242,23 @@ impl WritableAttachment {
         // process may.
         unsafe { sys::read(source, at, address, length) }
     }
+
+    /// The whole mapping, as words that may be stored to.
+    fn words(&self) -> &[AtomicU64] {
+        let words: *const [ReadOnlyWord] = self.0.words();
+        // SAFETY: the words are borrowed as long as self, and a ReadOnlyWord is an AtomicU64 in memory.
+        // They may be stored to: a WritableAttachment is made only by shmat without SHM_RDONLY.
+        unsafe { &*(words as *const [AtomicU64]) }
+    }
 }
 
 /// Stores some bytes of a word. The others stay what they are, whoever stores to them meanwhile.
-fn store_part(word: &AtomicUsize, skipped: usize, bytes: &[u8]) {
-    let mut old = load(word);
+fn store_part(word: &AtomicU64, skipped: usize, bytes: &[u8]) {
+    let mut old = word.load(Ordering::Relaxed);
     loop {
         let mut new = old.to_ne_bytes();
         new[skipped..][..bytes.len()].copy_from_slice(bytes);
-        let new = usize::from_ne_bytes(new);
+        let new = u64::from_ne_bytes(new);
         match word.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => return,
             Err(now) => old = now,
@@ -285,20 +266,7 @@ fn store_part(word: &AtomicUsize, skipped: usize, bytes: &[u8]) {
     }
 }
 
-/// A word that may lie in memory which is mapped for reading alone.
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct ReadOnlyWord(AtomicU64);
-
-impl ReadOnlyWord {
-    /// A relaxed load, the only atomic access that read-only memory is certain to allow.
-    pub(crate) fn load(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-/// A segment mapped for reading, seen as words of 64 bits; bytes at its end that make no whole word
-/// are left out.
+/// A segment mapped for reading, seen as words; bytes at its end that make no whole word are left out.
 #[derive(Debug)]
 pub(crate) struct Words(Attachment);
 
@@ -313,26 +281,18 @@ impl Deref for Words {
     type Target = [ReadOnlyWord];
 
     fn deref(&self) -> &[ReadOnlyWord] {
-        let count = self.0.size / size_of::<u64>();
-        let words = NonNull::slice_from_raw_parts(self.0.address.cast(), count);
-        // SAFETY: `count` words lie within the `size` bytes that are mapped until drop, which the
-        // borrow of self precedes, and shmat returns the start of a page, so that they are aligned.
-        // ReadOnlyWord is an AtomicU64 in memory: any bit pattern is valid and it allows for changes
-        // behind the reference. It has relaxed loads alone, which read-only memory allows up to the
-        // width of a pointer; `frame` opens nothing where that is not 64 bits. No access of another
-        // size is made through this mapping: `Words` owns it.
-        unsafe { words.as_ref() }
+        &self.0.words()[..self.0.size / WORD]
     }
 }
 
-/// A segment mapped for reading and writing, seen as words of 64 bits, as [`Words`] are.
+/// A segment mapped for reading and writing, seen as words, as [`Words`] are.
 #[derive(Debug)]
-pub(crate) struct WritableWords(Attachment);
+pub(crate) struct WritableWords(WritableAttachment);
 
 impl WritableAttachment {
     /// Gives up the view by bytes for the one by words.
     pub(crate) fn into_words(self) -> WritableWords {
-        WritableWords(self.0)
+        WritableWords(self)
     }
 }
 
@@ -340,11 +300,7 @@ impl Deref for WritableWords {
     type Target = [AtomicU64];
 
     fn deref(&self) -> &[AtomicU64] {
-        let count = self.0.size / size_of::<u64>();
-        let words = NonNull::slice_from_raw_parts(self.0.address.cast(), count);
-        // SAFETY: as for `Words`, but the mapping is writable: a WritableWords is made only of a
-        // WritableAttachment, and that only by shmat without SHM_RDONLY.
-        unsafe { words.as_ref() }
+        &self.0.words()[..self.0.size / WORD]
     }
 }
 
@@ -365,5 +321,29 @@ impl Deref for WritableAttachment {
 
     fn deref(&self) -> &Attachment {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use proptest::array::uniform8;
+    use proptest::prelude::*;
+
+    use super::{ReadOnlyWord, has_nul};
+
+    proptest! {
+        #[test]
+        fn a_nul_is_found_and_nothing_else(
+            words in uniform8(uniform8(prop_oneof![
+                1 => Just(0),
+                60 => prop_oneof![Just(1_u8), Just(0x7f), Just(0x80), Just(0xff), 1..=u8::MAX],
+            ])),
+        ) {
+            let expected = words.as_flattened().contains(&0);
+            let words = words.map(|word| ReadOnlyWord(AtomicU64::new(u64::from_ne_bytes(word))));
+            prop_assert_eq!(has_nul(&words), expected);
+        }
     }
 }

@@ -10,7 +10,7 @@
 //! ends is given back by the kernel, so that one that is killed while it writes blocks nobody; what it
 //! leaves, a message that was begun and not published, is told by [`Reader::writing`].
 //!
-//! Frames exist where words have 64 bits; all processes must have the same byte order.
+//! All processes must have the same byte order.
 //!
 //! ```
 //! use std::time::Duration;
@@ -89,7 +89,6 @@ impl Reader {
     /// Those of [`Segment::open`] and [`Segment::attach`]; [`Error::Frame`] for a segment that is not
     /// framed, too small, or made by another version or architecture.
     pub fn open(key: Key) -> Result<Self> {
-        check_width(key)?;
         let segment = Segment::open(key)?;
         let words = segment.attach()?.into_words();
         check(key, &words)?;
@@ -187,7 +186,6 @@ impl Writer {
         mode: u32,
         limit: Duration,
     ) -> Result<(Self, Origin)> {
-        check_width(key)?;
         look(key)?;
         Self::open(key, size, mode, limit, || Segment::open_or_create(key, size, mode))
     }
@@ -198,7 +196,6 @@ impl Writer {
     ///
     /// As there; [`Error::Get`] with `EEXIST`.
     pub fn create_new(key: Key, size: usize, mode: u32, limit: Duration) -> Result<Self> {
-        check_width(key)?;
         if Segment::find(key).is_ok() {
             // As the kernel would answer, but before any semaphore is touched.
             return Err(Error::Get { key, size, create: true, errno: Errno::EEXIST });
@@ -320,14 +317,6 @@ pub fn capacity(size: usize) -> usize {
 
 fn is_zero<W: Load>(words: &[W], count: usize) -> bool {
     words.iter().take(count).all(|word| word.load() == 0)
-}
-
-/// Refuses to go on where words cannot be loaded from read-only memory in one piece.
-fn check_width(key: Key) -> Result<()> {
-    if cfg!(target_pointer_width = "64") {
-        return Ok(());
-    }
-    Err(Error::Frame { key, flaw: Flaw::Narrow })
 }
 
 /// Refuses what has the key and is no frame, nor becomes one, while nothing was done that anybody else

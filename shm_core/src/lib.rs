@@ -3,7 +3,7 @@
 //! The crate wraps `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)` and `shm_open(3)`, lists what
 //! an IPC namespace holds, says which namespace that is, and turns the ambiguous errnos into
 //! causes by asking the kernel again. It is the only crate of the workspace with `unsafe` code,
-//! and there only in the private module `sys`, in [`attachment`] and in [`entry`].
+//! and there only in the private module `sys` and in [`attachment`].
 //!
 //! Shared memory is never seen as `&[u8]`: other processes write to it while we look. Bytes are
 //! copied in and out, through atomics. Where a reader must get all of a text or none, see [`frame`].
@@ -28,12 +28,17 @@
 //! # }
 //! ```
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "shm_core supports 64-bit targets alone: words of 64 bits must be loaded from read-only memory in one \
+     piece, and sizes in the kernel's structures have 64 bits"
+);
+
 pub mod attachment;
 pub mod carrier;
 pub mod checksum;
 pub mod descriptor;
 pub mod diagnosis;
-pub mod entry;
 pub mod errno;
 pub mod error;
 pub mod fault;
@@ -43,6 +48,7 @@ pub mod limits;
 pub mod memory;
 pub mod namespace;
 pub mod posix;
+pub mod program;
 pub mod progress;
 pub mod segment;
 pub mod stat;

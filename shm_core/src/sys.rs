@@ -14,10 +14,13 @@ use crate::Errno;
 mod carriers;
 mod files;
 mod signals;
+mod start;
 
 pub(crate) use carriers::*;
 pub(crate) use files::*;
 pub(crate) use signals::*;
+pub use start::before_main;
+pub(crate) use start::restore_broken_pipe_signal;
 
 /// `shm_perm.mode`: removed, and gone with its last detach (`linux/shm.h`).
 pub(crate) const SHM_DEST: u32 = 0o1000;
@@ -266,19 +269,4 @@ pub(crate) fn page_size() -> u64 {
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: geteuid takes nothing and always succeeds.
     unsafe { libc::geteuid() }
-}
-
-/// Occupies each of the descriptors 0, 1 and 2 that is closed: otherwise the next file that is opened
-/// becomes standard output, and messages are written into it. Reads and writes still fail with EBADF.
-/// This needs no `/dev`.
-pub(crate) fn open_standard_descriptors() {
-    let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
-    // SAFETY: the array is live and has three elements; no events are asked for, so poll only
-    // fills in `revents`.
-    let polled = unsafe { libc::poll(descriptors.as_mut_ptr(), 3, 0) };
-    for _ in descriptors.iter().filter(|fd| polled > 0 && fd.revents & libc::POLLNVAL != 0) {
-        // The lowest closed descriptor is taken each time.
-        // SAFETY: the path ends with a NUL. The descriptor is meant to stay open for good.
-        unsafe { libc::open(c"/".as_ptr(), libc::O_PATH) };
-    }
 }

@@ -1,24 +1,23 @@
 //! `shm_ls`: lists the shared memory of an IPC namespace.
 #![forbid(unsafe_code)]
-#![no_main]
 
-use std::ffi::OsString;
 use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
+use std::process::ExitCode;
 
 use clap::Parser;
-use shm_core::Descriptor;
-use shm_core::entry::print_parser_message;
+use shm_core::{Descriptor, program};
 use shm_ls::{args::Args, list, watch};
 
-shm_core::entry_point!(run);
+shm_core::run_before_main!();
 
-fn run(args: Vec<OsString>) -> u8 {
-    let args = match Args::try_parse_from(args) {
+fn main() -> ExitCode {
+    program::set_signals();
+    let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return print_parser_message(&message, asked_for, list::FAILED);
+            return program::print_parser_message(&message, asked_for, list::FAILED).into();
         }
     };
     let stdout = io::stdout();
@@ -26,5 +25,5 @@ fn run(args: Vec<OsString>) -> u8 {
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
         if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };
-    list::exit_status(done, args.json, output, io::stderr())
+    list::exit_status(done, args.json, output, io::stderr()).into()
 }

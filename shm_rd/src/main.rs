@@ -1,28 +1,27 @@
 //! `shm_rd`: reads a text from shared memory.
 #![forbid(unsafe_code)]
-#![no_main]
 
-use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
+use std::process::ExitCode;
 
 use clap::Parser;
-use shm_core::Descriptor;
-use shm_core::entry::print_parser_message;
+use shm_core::{Descriptor, program};
 use shm_rd::{args::Args, read};
 
-shm_core::entry_point!(run);
+shm_core::run_before_main!();
 
 // Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
-fn run(args: Vec<OsString>) -> u8 {
-    let args = match Args::try_parse_from(args) {
+fn main() -> ExitCode {
+    program::set_signals();
+    let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return print_parser_message(&message, asked_for, read::FAILED);
+            return program::print_parser_message(&message, asked_for, read::FAILED).into();
         }
     };
     read::prepare_for_fault(&args);
     let stdout = io::stdout();
-    read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr())
+    read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr()).into()
 }

@@ -21,9 +21,6 @@ pub enum Flaw {
     /// It was made by a processor with the other byte order.
     #[error("the frame has the byte order of another architecture")]
     ByteOrder,
-    /// This program has words of 32 bits.
-    #[error("this architecture cannot read frames")]
-    Narrow,
     /// The permission bits do not let the owner read and write.
     #[error("mode {0:04o} is none for a frame")]
     Mode(u32),
@@ -93,10 +90,6 @@ impl Flaw {
             Self::Version(_) | Self::ByteOrder => Diagnosis::new(
                 "it was made by another build of these tools",
                 "use that build, or choose another --key",
-            ),
-            Self::Narrow => Diagnosis::new(
-                "its words of 64 bits cannot be loaded in one piece here",
-                "use a build for 64 bits",
             ),
             Self::Mode(_) => Diagnosis::new(
                 "to take turns, writers change the semaphore, which has the segment's mode",

@@ -6,7 +6,8 @@
 //! word  2       BEGUN: the generation of the message that was last begun to be written
 //! words 3..8    unused: the header has a cache line of its own
 //! words 8..     slot 0, with the even generations, then slot 1, with the odd ones; each:
-//!               LENGTH in bytes, CHECKSUM, the bytes
+//!               LENGTH in bytes, CHECKSUM: the low 32 bits of the 64-bit XXH3 of the bytes, with the
+//!               generation as the seed, then the bytes
 //! ```
 //!
 //! The places of the slots follow from the segment's size, which the kernel tells. Nothing that
@@ -14,8 +15,8 @@
 
 use std::ops::Range;
 
-/// The version of the layout, which is in the mark.
-pub(super) const VERSION: u16 = 1;
+/// The version of the layout, which is in the mark. Version 1 had a CRC-32 as its checksum.
+pub(super) const VERSION: u16 = 2;
 
 /// "SHMFRM" in memory, followed by the version, where the lowest byte of a word comes first.
 pub(super) const MARK: u64 = u64::from_le_bytes(*b"SHMFRM\0\0") | (VERSION as u64) << VERSION_SHIFT;
@@ -59,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_mark_can_be_read_by_people_and_tells_the_byte_order() {
-        assert_eq!(MARK.to_le_bytes(), *b"SHMFRM\x01\0");
+        assert_eq!(MARK.to_le_bytes(), *b"SHMFRM\x02\0");
         assert_ne!(MARK, MARK.swap_bytes());
     }
 

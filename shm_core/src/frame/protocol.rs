@@ -31,6 +31,8 @@ mod model;
 use std::sync::atomic::Ordering::{self, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, fence};
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::Writing;
 use super::layout::{self, BEGUN, BYTES, CHECKSUM, LENGTH, PUBLISHED, WORD};
 use crate::attachment::ReadOnlyWord;
@@ -190,9 +192,5 @@ pub(super) fn writing<W: Load>(
 
 /// A second guard, against what the protocol cannot see: memory that somebody else wrote to.
 fn checksum(generation: u64, message: &[u8]) -> u64 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&generation.to_ne_bytes());
-    hasher.update(&(message.len() as u64).to_ne_bytes());
-    hasher.update(message);
-    hasher.finalize().into()
+    xxh3_64_with_seed(message, generation) & u64::from(u32::MAX)
 }

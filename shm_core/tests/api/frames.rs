@@ -131,15 +131,36 @@ fn what_is_no_frame_is_refused_and_left_as_it_is() {
     put(*key, 0, b"hello_world");
     assert_eq!(flaw(Reader::open(*key)), Flaw::NotFramed);
     assert_eq!(flaw(open()), Flaw::NotFramed);
-    put(*key, 0, b"SHMFRM\x02\0");
-    assert_eq!(flaw(Reader::open(*key)), Flaw::Version(2));
-    assert_eq!(flaw(open()), Flaw::Version(2));
-    put(*key, 0, b"\0\x01MRFMHS");
+    put(*key, 0, b"\0\x02MRFMHS");
     assert_eq!(flaw(Reader::open(*key)), Flaw::ByteOrder);
     assert_eq!(flaw(open()), Flaw::ByteOrder);
     let mut bytes = [0; 8];
     Segment::open(*key).unwrap().attach().unwrap().read_at(0, &mut bytes);
-    assert_eq!(&bytes, b"\0\x01MRFMHS");
+    assert_eq!(&bytes, b"\0\x02MRFMHS");
+}
+
+#[test]
+fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
+    let key = ScratchKey::new();
+    writer(*key).write(b"message").unwrap();
+    let bytes = || {
+        let mut bytes = [0; 1024];
+        Segment::open(*key).unwrap().attach().unwrap().read_at(0, &mut bytes);
+        bytes
+    };
+    for version in [0, 1, 3, u8::MAX] {
+        put(*key, 0, &[&b"SHMFRM"[..], &[version, 0]].concat());
+        let before = bytes();
+        assert_eq!(flaw(Reader::open(*key)), Flaw::Version(version.into()));
+        let open = Writer::open_or_create(*key, 1024, 0o600, LIMIT);
+        assert_eq!(flaw(open), Flaw::Version(version.into()));
+        Writer::create_new(*key, 1024, 0o600, LIMIT).unwrap_err();
+        assert_eq!(bytes(), before);
+        assert!(has_semaphore(*key));
+    }
+    assert_eq!(Flaw::Version(1).to_string(), "the frame has version 1, not 2");
+    put(*key, 0, b"SHMFRM\x02\0");
+    assert_eq!(read(*key), Ok((1, b"message".to_vec())));
 }
 
 #[test]
@@ -156,7 +177,7 @@ fn a_segment_too_small_for_what_its_mark_says_is_refused() {
     for size in [1, 8, 24, 111] {
         let key = ScratchKey::new();
         let segment = Segment::create_new(*key, size, 0o600).unwrap();
-        let mark = b"SHMFRM\x01\0";
+        let mark = b"SHMFRM\x02\0";
         let attachment = segment.attach_writable().unwrap();
         attachment.write_at(0, &mark[..size.min(8)]).unwrap();
         let expected =
@@ -282,7 +303,7 @@ proptest! {
         let _ = Segment::create_new(*key, size, 0o600).unwrap();
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         put(*key, 0, &bytes[..size]);
-        put(*key, 0, b"SHMFRM\x01\0");
+        put(*key, 0, b"SHMFRM\x02\0");
         match read(*key) {
             Ok((generation, message)) => {
                 prop_assert!(generation > 0 && message.len() <= frame::capacity(size));

@@ -33,7 +33,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_path_that_is_too_long_is_measured_and_not_printed,
             no_descriptor_left_is_told_as_that,
             a_report_that_does_not_fit_leaves_the_one_before,
-            a_path_in_a_cause_drives_no_terminal;
+            a_path_in_a_cause_drives_no_terminal,
+            closed_streams_are_errors_where_there_is_no_dev_null;
         Trial::private, &[MOUNTS, ANOTHER_USER] =>
             links_of_others_in_a_sticky_directory_are_not_followed,
             files_of_others_in_a_sticky_directory_are_read_and_not_written,
@@ -290,5 +291,15 @@ fn a_path_in_a_cause_drives_no_terminal() {
         let assert = tool(name).args([option, "\u{1b}[31m\u{202e}"]).assert().code(2);
         let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
         assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+    }
+}
+
+/// The standard library would open `/dev/null` in their place and abort the tool.
+fn closed_streams_are_errors_where_there_is_no_dev_null() {
+    let script = "mount -t tmpfs none /dev; exec \"$0\" --version <&- >&-";
+    for name in ["shm_wr", "shm_rd", "shm_ls"] {
+        let mut shell = Command::new("sh");
+        let assert = shell.args(["-ec", script]).arg(path(name)).assert().code(255);
+        assert.stderr(starts_with("standard output failed: Bad file descriptor"));
     }
 }

@@ -8,37 +8,27 @@
 //! `copy_file_range(2)`) would make that a second pass over memory; a mapping of it would be looked
 //! at in place, but whoever shrinks the file would then end this process with SIGBUS.
 //!
-//! What can be done side by side is: several workers have the pages of their pieces made, read them, and
-//! look at what has come. What comes through a pipe is read by one at a time, the pieces of a regular
-//! file by all of them at once.
+//! Several threads read a regular file into a segment at once: that takes 1.7 times as long with one. Everything
+//! else is moved by one thread, because more gained nothing that could be measured.
 
-mod landing;
+mod side_by_side;
+mod sink;
 mod source;
-mod turns;
 
 use std::io;
-use std::num::NonZero;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::thread;
 
 use crate::checksum::Checksum;
 use crate::memory::WritableMemory;
 use crate::progress::Progress;
 use crate::sys::Advice;
 use crate::{Attachment, Descriptor, Errno, Error};
-use landing::Landing;
+use sink::Sink;
 use source::Source;
-use turns::Turns;
 
-/// How many bytes of a segment are moved at once where several can read or write at the same time. With
-/// less they are in each other's way in the page table, of which one page maps as much on most machines.
-const PIECE: usize = 2 * 1024 * 1024;
-/// How many everywhere else, and how many pages are made ahead of what may be the end.
+/// How many bytes are moved at once, and how many pages are made ahead of what may be the end.
 const BLOCK: usize = 256 * 1024;
-/// What is moved passes through the memory of the machine, which more do not make faster.
-const MOST_WORKERS: usize = 4;
 
 /// How far a text got into shared memory.
 #[derive(Debug, PartialEq, Eq)]
@@ -94,113 +84,66 @@ pub fn fill(
     }
     let source = Source::new(source, room.start);
     let expected = source.length().map_or(length, |there_is| there_is.min(length));
-    let straight = matches!(memory, WritableMemory::SysV(..));
-    let piece_size = if straight && source.is_in_any_order() { PIECE } else { BLOCK } as u64;
-    let filling = Filling {
-        memory,
-        source: &source,
-        piece_size,
-        end: room.end,
-        expected_end: room.start + expected,
-        claimed: AtomicU64::new(room.start),
-        sums: checksum.is_some(),
-        checks: Turns::new(room.start, Checks { checksum, progress, outcome: None }),
+    let task = Task { memory, source: &source, room, expected_end: offset + expected };
+    let filled = match memory {
+        WritableMemory::SysV(_, attachment) if source.is_file() && checksum.is_none() => {
+            side_by_side::fill(&task, attachment, progress)?
+        }
+        _ => task.fill_in_order(checksum, progress)?,
     };
-    if source.is_in_any_order() && expected >= PIECE as u64 {
-        landing::expect_much(memory);
-    }
-    side_by_side(expected.div_ceil(piece_size), || filling.work());
-    let filled = match filling.checks.into_inner().outcome {
-        Some(outcome) => outcome?,
-        None => Filled { end: room.end, stop: source.beyond(room.end)? },
+    let filled = match filled {
+        Some(filled) => filled,
+        None => Filled { end: task.room.end, stop: source.beyond(task.room.end)? },
     };
     source.leave_at(filled.end)?;
     Ok(filled)
 }
 
-/// Has several threads do the same work, this one among them, as far as so many pieces have work for
-/// them.
-fn side_by_side(pieces: u64, work: impl Fn() + Sync) {
-    if pieces <= 1 {
-        return work();
-    }
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_WORKERS);
-    thread::scope(|scope| {
-        for _ in 1..pieces.min(workers as u64) {
-            // Where there may be no more threads it goes on with fewer.
-            let _ = thread::Builder::new().spawn_scoped(scope, &work);
-        }
-        work();
-    });
-}
-
-/// A [`fill`] that several threads work at.
-struct Filling<'a> {
+/// What is moved, and where to.
+struct Task<'a> {
     memory: &'a WritableMemory,
     source: &'a Source<'a>,
-    piece_size: u64,
-    end: u64,
+    room: Range<u64>,
     /// Where the input is expected to end, at the latest.
     expected_end: u64,
-    /// Where the next piece starts that nobody has begun.
-    claimed: AtomicU64,
-    /// Whether a checksum is made.
-    sums: bool,
-    /// Whose turn it is to say what was read.
-    checks: Turns<Checks<'a>>,
 }
 
-struct Checks<'a> {
-    checksum: Option<&'a mut Checksum>,
-    progress: &'a mut Progress,
-    outcome: Option<Result<Filled, Interruption>>,
-}
-
-impl Filling<'_> {
-    fn work(&self) {
-        let mut landing = Landing::of(self.memory);
-        loop {
-            let start = self.claimed.fetch_add(self.piece_size, Ordering::Relaxed);
-            let piece = start..self.end.min(start.saturating_add(self.piece_size));
-            if piece.is_empty() || !self.take(&mut landing, &piece) {
-                return;
+impl Task<'_> {
+    /// Moves one block after another. Returns where the text ended; `None` if it fills the room.
+    fn fill_in_order(
+        &self,
+        mut checksum: Option<&mut Checksum>,
+        progress: &mut Progress,
+    ) -> Result<Option<Filled>, Interruption> {
+        let mut sink = Sink::of(self.memory);
+        let mut start = self.room.start;
+        while start < self.room.end {
+            let block = start..self.room.end.min(start + BLOCK as u64);
+            let filled = self.move_piece(&mut sink, &block, checksum.as_deref_mut())?;
+            progress.reached(filled.end);
+            if filled.end < block.end {
+                return Ok(Some(filled));
             }
+            start = block.end;
         }
+        Ok(None)
     }
 
-    /// Takes in one piece; returns whether there is more to come.
-    fn take(&self, landing: &mut Landing, piece: &Range<u64>) -> bool {
-        landing.prepare(&(piece.start..piece.end.min(self.expected_end)));
-        let Some(taken) = self.source.take(landing, piece) else { return false };
-        let landed = match taken {
-            Ok(length) => {
-                let filled = piece.start..piece.start + length;
-                landing.store(&filled).map(|()| filled).map_err(Interruption::Memory)
-            }
-            Err(errno) => Err(self.interruption(errno)),
-        };
-        // Only a checksum has an order.
-        let looked_at = landed.map(|filled| {
-            let end = (!self.sums).then(|| landing.text_end(&filled, None));
-            (filled, end)
-        });
-        let Some(mut turn) = self.checks.wait(piece.start) else { return false };
-        let outcome = looked_at.map(|(filled, end)| {
-            let end =
-                end.unwrap_or_else(|| landing.text_end(&filled, turn.checksum.as_deref_mut()));
-            turn.progress.reached(end);
-            let stop = if end < filled.end { Stop::Nul } else { Stop::Input };
-            Filled { end, stop }
-        });
-        let more = outcome.as_ref().is_ok_and(|filled| filled.end == piece.end);
-        turn.pass(more.then_some(piece.end));
-        if !more {
-            turn.outcome = Some(outcome);
-            self.source.end();
-        }
-        drop(turn);
-        landing.release(piece);
-        more
+    /// Moves one piece of the room. The text ended in it if its end is before that of the piece.
+    fn move_piece(
+        &self,
+        sink: &mut Sink,
+        piece: &Range<u64>,
+        checksum: Option<&mut Checksum>,
+    ) -> Result<Filled, Interruption> {
+        sink.prepare(&(piece.start..piece.end.min(self.expected_end)));
+        let (fd, at) = self.source.place(piece.start);
+        let length = sink.read(fd, at, piece).map_err(|errno| self.interruption(errno))?;
+        let read = piece.start..piece.start + length;
+        sink.store(&read).map_err(Interruption::Memory)?;
+        let end = sink.text_end(&read, checksum);
+        sink.release(piece);
+        Ok(Filled { end, stop: if end < read.end { Stop::Nul } else { Stop::Input } })
     }
 
     /// Whether the memory or the descriptor made a read fail.
@@ -226,96 +169,51 @@ pub fn drain(
     target: BorrowedFd,
     progress: &mut Progress,
 ) -> io::Result<u64> {
-    let first = 0..attachment.size().min(BLOCK);
-    let draining = Draining {
-        attachment,
-        target,
-        claimed: AtomicUsize::new(first.end),
-        output: Turns::new(first.end as u64, Written { progress, outcome: Ok(first.end as u64) }),
-    };
     // The first byte is written last, and what was written before it is there for whoever has seen it.
     let mut first_byte = [0];
     attachment.read_at(0, &mut first_byte);
     if first_byte == [0] {
         return Ok(0);
     }
-    // Most texts are short: no threads are started for them, and no pages made behind them.
-    let nul = attachment.find_nul(first.clone());
-    let end = nul.unwrap_or(first.end);
-    draining.write_all(first.start..end)?;
-    if nul.is_some() || end == attachment.size() {
-        return Ok(end as u64);
-    }
-    side_by_side((attachment.size() - end).div_ceil(PIECE) as u64, || draining.work());
-    draining.output.into_inner().outcome
-}
-
-/// A [`drain`] that several threads work at.
-struct Draining<'a> {
-    attachment: &'a Attachment,
-    target: BorrowedFd<'a>,
-    /// Where the next piece starts that nobody has begun.
-    claimed: AtomicUsize,
-    /// Whose turn it is to write.
-    output: Turns<Written<'a>>,
-}
-
-struct Written<'a> {
-    progress: &'a mut Progress,
-    outcome: io::Result<u64>,
-}
-
-impl Draining<'_> {
-    fn work(&self) {
-        loop {
-            let start = self.claimed.fetch_add(PIECE, Ordering::Relaxed);
-            let piece = start..self.attachment.size().min(start.saturating_add(PIECE));
-            if piece.is_empty() || !self.give(piece) {
-                return;
+    let mut start = 0;
+    while start < attachment.size() {
+        let block = start..attachment.size().min(start + BLOCK);
+        // To look at a page that was never written makes it: the next ones are made only for a text that goes on.
+        let mut nul = attachment.find_nul(start..start + 1);
+        if nul.is_none() {
+            if start > 0 {
+                attachment.advise(block.clone(), Advice::PopulateForReading);
             }
+            nul = attachment.find_nul(block.clone());
+        }
+        let end = nul.unwrap_or(block.end);
+        write_all(attachment, start..end, target)?;
+        progress.reached(end as u64);
+        if nul.is_some() {
+            return Ok(end as u64);
+        }
+        attachment.advise(block.clone(), Advice::Release);
+        start = block.end;
+    }
+    Ok(start as u64)
+}
+
+fn write_all(
+    attachment: &Attachment,
+    mut rest: Range<usize>,
+    target: BorrowedFd,
+) -> io::Result<()> {
+    while !rest.is_empty() {
+        match attachment.write_to(rest.clone(), target) {
+            Err(Errno::EINTR) => {}
+            Err(Errno::EFAULT) => {
+                let id = attachment.segment().id();
+                return Err(io::Error::other(Error::Fault { id }));
+            }
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest.start += count,
+            Err(errno) => return Err(errno.into()),
         }
     }
-
-    /// Writes the text of one piece; returns whether there may be more behind it.
-    fn give(&self, piece: Range<usize>) -> bool {
-        let nul = self.find_nul(piece.clone());
-        let end = nul.unwrap_or(piece.end);
-        let Some(mut turn) = self.output.wait(piece.start as u64) else { return false };
-        turn.outcome = self.write_all(piece.start..end).map(|()| end as u64);
-        let more = nul.is_none() && turn.outcome.is_ok();
-        turn.progress.reached(end as u64);
-        turn.pass(more.then_some(piece.end as u64));
-        drop(turn);
-        self.attachment.advise(piece, Advice::Release);
-        more
-    }
-
-    /// Looks for a NUL, with pages made for it that are soon needed and no more: where nothing was ever
-    /// written looking at a page makes it.
-    fn find_nul(&self, piece: Range<usize>) -> Option<usize> {
-        piece.clone().step_by(BLOCK).find_map(|start| {
-            let nul = self.attachment.find_nul(start..start + 1);
-            nul.or_else(|| {
-                let block = start..piece.end.min(start + BLOCK);
-                self.attachment.advise(block.clone(), Advice::PopulateForReading);
-                self.attachment.find_nul(block)
-            })
-        })
-    }
-
-    fn write_all(&self, mut rest: Range<usize>) -> io::Result<()> {
-        while !rest.is_empty() {
-            match self.attachment.write_to(rest.clone(), self.target) {
-                Err(Errno::EINTR) => {}
-                Err(Errno::EFAULT) => {
-                    let id = self.attachment.segment().id();
-                    return Err(io::Error::other(Error::Fault { id }));
-                }
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => rest.start += count,
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-        Ok(())
-    }
+    Ok(())
 }

@@ -243,8 +243,8 @@ fn resident(key: Key) -> u64 {
     row[14].parse().unwrap()
 }
 
-/// What is made ahead of what may be the end: 256 KiB for each of the four workers, and some pages.
-const MADE_AHEAD: usize = 5 * 256 * 1024;
+/// What is made ahead of what may be the end: 256 KiB, and some pages.
+const MADE_AHEAD: usize = 2 * 256 * 1024;
 
 #[test]
 fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {

@@ -1,11 +1,11 @@
-//! How a piece of a stream gets into each kind of shared memory.
+//! How a piece of the input gets into each kind of shared memory.
 
 use std::ops::Range;
+use std::os::fd::BorrowedFd;
 
 use memchr::memchr;
 
 use super::BLOCK;
-use super::source::Place;
 use crate::checksum::Checksum;
 use crate::memory::WritableMemory;
 use crate::sys::Advice;
@@ -15,15 +15,15 @@ use crate::{Errno, Object, Result, WritableAttachment, sys};
 /// cache that is nearest to the processor.
 const STILL: usize = 16 * 1024;
 
-/// Where the pieces that one thread takes in come to lie.
-pub(super) enum Landing<'a> {
+/// Where the pieces that one thread reads come to lie.
+pub(super) enum Sink<'a> {
     /// In the segment itself.
     Straight(&'a WritableAttachment),
     /// In a buffer first.
     Through(&'a Object, Vec<u8>),
 }
 
-impl<'a> Landing<'a> {
+impl<'a> Sink<'a> {
     pub(super) fn of(memory: &'a WritableMemory) -> Self {
         match memory {
             WritableMemory::SysV(_, attachment) => Self::Straight(attachment),
@@ -45,11 +45,15 @@ impl<'a> Landing<'a> {
         }
     }
 
-    /// Reads a piece; less than its length came only where the input ended.
-    pub(super) fn take(&mut self, source: Place, piece: &Range<u64>) -> Result<u64, Errno> {
+    /// Reads a piece, of a regular file from the offset `at`; less than its length came only if the input ended.
+    pub(super) fn read(
+        &mut self,
+        fd: BorrowedFd,
+        at: Option<u64>,
+        piece: &Range<u64>,
+    ) -> Result<u64, Errno> {
         let length = local(piece.end - piece.start);
         read_fully(length, |done| {
-            let Place { fd, at } = source;
             let at = at.map(|at| at + done as u64);
             match self {
                 Self::Straight(attachment) => {
@@ -102,14 +106,6 @@ impl<'a> Landing<'a> {
                 filled.start + text.len() as u64
             }
         }
-    }
-}
-
-/// Makes ready for much more than a huge page, of which it is known that it comes.
-pub(super) fn expect_much(memory: &WritableMemory) {
-    if let WritableMemory::SysV(_, attachment) = memory {
-        // All of it: the kernel would split the mapping otherwise, and count each part as an attachment.
-        attachment.advise(0..attachment.size(), Advice::HugePages);
     }
 }
 

@@ -1,13 +1,15 @@
 //! A regular file read into a segment by several threads.
 
 use std::num::NonZero;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::sink::Sink;
-use super::{Filled, Interruption, Task};
+use super::sink::{STILL, Sink, local_range};
+use super::{BLOCK, Filled, Interruption, Task};
 use crate::WritableAttachment;
+use crate::checksum::Checksum;
 use crate::progress::Progress;
 use crate::sys::Advice;
 
@@ -49,6 +51,22 @@ pub(super) fn fill(
     });
     let ended = done.into_inner().unwrap_or_else(PoisonError::into_inner).ended;
     ended.map(|(_, outcome)| outcome).transpose()
+}
+
+/// Adds what is in the segment to a checksum.
+pub(super) fn add(attachment: &WritableAttachment, text: Range<u64>, checksum: &mut Checksum) {
+    // What the bytes are copied to has to be held still; it stays in the cache that is nearest to the processor.
+    let mut still = [0; STILL];
+    let text = local_range(&text);
+    for start in text.clone().step_by(BLOCK) {
+        let block = start..text.end.min(start + BLOCK);
+        for start in block.clone().step_by(STILL) {
+            let still = &mut still[..STILL.min(block.end - start)];
+            attachment.read_at(start, still);
+            checksum.update(still);
+        }
+        attachment.advise(block, Advice::Release);
+    }
 }
 
 /// Reads one piece after another that no other thread has begun.

@@ -8,6 +8,7 @@ use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Step};
 
 pub use self::error::EngineError;
+pub use self::failure::{CommandFailure, FailureKind};
 pub use self::policy::{Kernels, Policy, Rules};
 pub use crate::process::ledger::EngineKind;
 
@@ -16,6 +17,7 @@ pub mod discover;
 pub mod dist;
 pub mod docker;
 mod error;
+mod failure;
 pub(crate) mod hints;
 pub mod host;
 pub mod image;

@@ -10,7 +10,7 @@ use shm_core::IpcNamespace;
 
 use self::process::Process;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
+use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
@@ -187,7 +187,7 @@ impl Namespaces {
         match ended {
             Some(output) => {
                 let what = format!("container {container} did not start");
-                Err(EngineError::Refused { what, output })
+                Err(failed(what, output).into())
             }
             None if started.elapsed() > limit => Err(EngineError::Unexpected {
                 command: command.clone(),
@@ -292,8 +292,7 @@ impl Namespaces {
             output = list()?;
         }
         if !output.succeeded() {
-            let what = "the namespaces could not be listed".to_owned();
-            return Err(EngineError::Refused { what, output });
+            return Err(failed("the namespaces could not be listed", output).into());
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let pids: BTreeSet<u32> = text
@@ -308,6 +307,11 @@ impl Namespaces {
         output.stdout = only_ours(&text, &names).into_bytes();
         Ok(Observation { running: Some(names.into_values().collect()), ..output.into() })
     }
+}
+
+/// The error for a command that failed. Its words are the kernel's.
+fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
+    CommandFailure::new(what, FailureKind::of(&output), output)
 }
 
 fn refused(why: &str) -> Observation {

@@ -8,7 +8,7 @@ use super::EngineError;
 use crate::engine::dist::Dist;
 use crate::engine::observation::{Identity, Observation};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::{Invocation, Output};
+use crate::process::invocation::Invocation;
 use crate::process::labels::RunId;
 use crate::process::ledger::Ledger;
 use crate::script::{Action, Mechanism, Objects, Step};

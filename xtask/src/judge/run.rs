@@ -77,14 +77,8 @@ pub fn run(
             let (observed, verdict) = match answer {
                 Answer::Skipped(why) => (None, Verdict::Skip(why)),
                 Answer::Observed(observed) if is_setback(planned, &observed) => {
-                    let what = match engine.info().name {
-                        EngineKind::Kubernetes => "the cluster refused; next step: have that \
-                                                   changed there, or give a namespace where it is \
-                                                   not so, --namespace NAME"
-                            .to_owned(),
-                        name => format!("{name} refused"),
-                    };
-                    let cause = EngineError::Refused { what, output: observed.output };
+                    let name = engine.info().name;
+                    let cause = EngineError::unexpected_refusal(name, observed.output);
                     return Err(Aborted::at(planned, engine, cause));
                 }
                 Answer::Observed(observed) => {

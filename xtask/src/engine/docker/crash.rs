@@ -6,7 +6,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Docker, LOOK_EVERY, PATIENCE};
-use crate::engine::observation::{Observation, State};
+use crate::engine::observation::State;
 use crate::engine::{Answer, EngineError};
 use crate::process::invocation::Output;
 use crate::script::Container;

@@ -1,14 +1,17 @@
 //! What a container is, after something was done with it.
 
+use std::collections::BTreeSet;
 use std::thread;
 use std::time::Instant;
 
 use shm_core::IpcNamespace;
 
+use crate::engine::docker::client::failed;
 use crate::engine::docker::inspect::{self, Looked};
 use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{EngineError, Kernels};
+use crate::process::labels::RUN_LABEL;
 use crate::process::proc_stat::ProcStat;
 use crate::script::Container;
 
@@ -86,5 +89,22 @@ impl Docker {
     pub(super) fn is_elsewhere(&self) -> bool {
         let elsewhere = Some(Identity::Foreign(inspect::ELSEWHERE.to_owned()));
         self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
+    }
+
+    /// Asks which containers of the run run.
+    pub(super) fn processes(&self) -> Result<Observation, EngineError> {
+        let filter = format!("label={RUN_LABEL}={}", self.run);
+        let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
+        let output = self.invoke(&args)?;
+        if !output.succeeded() {
+            return Err(failed("the containers could not be listed", output).into());
+        }
+        let text = output.text();
+        let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
+        let running = self.with_containers(|containers| {
+            let runs = |container: &Container| names.contains(&self.name(*container).into());
+            containers.keys().copied().filter(runs).collect()
+        });
+        Ok(Observation { running: Some(running), ..output.into() })
     }
 }

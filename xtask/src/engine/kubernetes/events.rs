@@ -10,9 +10,11 @@ use super::removal::{self, GOES_WITHIN};
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, Waited};
 use crate::engine::docker::inspect::reported_anywhere;
-use crate::engine::kubernetes::{Kubernetes, image_name, unsupported};
+use crate::engine::kubernetes::client::failed;
+use crate::engine::kubernetes::failure::classify;
+use crate::engine::kubernetes::{Kubernetes, image_name};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{Answer, EngineError};
+use crate::engine::{Answer, EngineError, FailureKind};
 use crate::process::invocation::Output;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
@@ -114,7 +116,7 @@ impl Kubernetes {
             return Ok(Output { exit_code: Some(0), ..ended });
         }
         let what = format!("the process of {container} could not be ended");
-        Err(EngineError::Refused { what, output: ended })
+        Err(failed(what, ended).into())
     }
 
     /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
@@ -211,16 +213,18 @@ impl Kubernetes {
             if !there.is_going() {
                 return Ok(deleted);
             }
-            let held = removal::held(there, &self.client.namespace).filter(|_| there.is_at_rest());
-            let late = || {
+            if there.is_at_rest()
+                && let Some(held) = removal::held(there, &self.client.namespace, &deleted)
+            {
+                return Err(held.into());
+            }
+            if took > patience {
                 let (name, patience) = (&pod.name, patience.as_secs());
-                format!(
-                    "pod {name} is still there after {patience} s; next step: see how its node is \
-                     (kubectl get nodes), and what the kubelet says there"
-                )
-            };
-            if let Some(what) = held.or_else(|| (took > patience).then(late)) {
-                return Err(EngineError::Refused { what, output: deleted });
+                let failure =
+                    failed(format!("pod {name} is still there after {patience} s"), deleted);
+                let next_step =
+                    "see how its node is (kubectl get nodes), and what the kubelet says there";
+                return Err(failure.with_next_step(next_step).into());
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -237,7 +241,7 @@ impl Kubernetes {
         let asked = ask()?;
         if !asked.succeeded() {
             let what = format!("{} was not replaced", home.name);
-            return Err(EngineError::Refused { what, output: asked });
+            return Err(failed(what, asked).into());
         }
         let members = home.workload.pods[0].containers;
         let is_new = |pod: &Pod| {
@@ -307,8 +311,10 @@ pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(
 
 /// What the cluster does not do: an answer, or no question for it.
 fn refused(observation: Observation) -> Answer {
-    match unsupported::of(&observation) {
-        Some(why) => Answer::Skipped(why),
-        None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
+    match classify(&observation.output) {
+        FailureKind::Unsupported(line) => {
+            Answer::Skipped(format!("it cannot be done here: {line}"))
+        }
+        _ => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
     }
 }

@@ -91,10 +91,12 @@ impl Kubernetes {
     fn stuck(&self, workload: &Workload, object: &str, why: &str) -> EngineError {
         let kind = manifest::kind(workload.controller);
         let namespace = &self.client.namespace;
-        EngineError::Script(format!(
-            "{kind} {object} does not run as it should: {why}\nnext step: kubectl --namespace \
-             {namespace} describe {kind} {object}, with --keep"
-        ))
+        EngineError::Diverged {
+            what: format!("{kind} {object} does not run as it should: {why}"),
+            next_step: format!(
+                "kubectl --namespace {namespace} describe {kind} {object}, with --keep"
+            ),
+        }
     }
 
     /// The pods must be what was asked for: what was changed is not what was predicted.
@@ -110,10 +112,11 @@ impl Kubernetes {
             Some((pod.metadata.name.clone(), spec_diff::first(&asked, &spec)?))
         };
         let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
-        Err(EngineError::Script(format!(
-            "the cluster changed pod {name}: {change}\nnext step: see what does it (kubectl get \
-             mutatingwebhookconfigurations), or give a namespace that it leaves alone, --namespace \
-             NAME"
-        )))
+        Err(EngineError::Diverged {
+            what: format!("the cluster changed pod {name}: {change}"),
+            next_step: "see what does it (kubectl get mutatingwebhookconfigurations), or give a \
+                        namespace that it leaves alone, --namespace NAME"
+                .to_owned(),
+        })
     }
 }

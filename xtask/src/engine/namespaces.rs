@@ -14,6 +14,7 @@ use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
 
@@ -26,6 +27,8 @@ const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
 /// See [`Namespaces::patience`].
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look whether a container has started, which takes a few milliseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How often to ask lsns again.
 const LSNS_TRIES: usize = 10;
@@ -97,9 +100,7 @@ impl Namespaces {
         let namespace = Identity::Unknown("starting".to_owned());
         let process = Process { background, namespace, own };
         with(&self.running, |running| running.insert(container, process));
-        while !process::is_watching(pid) {
-            self.still_starting(container, &invocation.command_line(), started)?;
-        }
+        self.wait_for_start(container, pid, &invocation.command_line(), started)?;
         let namespace = IpcNamespace::of_process(pid)
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
         with(&self.running, |running| {
@@ -172,32 +173,37 @@ impl Namespaces {
         self.tools.interrupt.limit_or(PATIENCE)
     }
 
-    /// Waits a moment for a container that has not started yet.
-    fn still_starting(
+    /// Waits until a container that was started at this time has its namespaces and mounts.
+    fn wait_for_start(
         &self,
         container: Container,
+        pid: u32,
         command: &Untrusted,
         started: Instant,
     ) -> Result<(), EngineError> {
-        let ended = with(&self.running, |running| {
-            let Some(process) = running.get(&container) else { return Ok(None) };
-            process.background.wait(Duration::from_millis(1))
-        })?;
-        let limit = self.patience();
-        match ended {
-            Some(output) => {
-                let what = format!("container {container} did not start");
-                Err(failed(what, output).into())
+        let (interrupt, limit) = (&self.tools.interrupt, self.patience());
+        let watches = poll_until(LOOK_EVERY, started + limit, interrupt, || {
+            if process::is_watching(pid) {
+                return Ok(Some(()));
             }
-            None if started.elapsed() > limit => Err(EngineError::Unexpected {
+            let ended = with(&self.running, |running| {
+                let Some(process) = running.get(&container) else { return Ok(None) };
+                process.background.wait(Duration::ZERO)
+            })?;
+            match ended {
+                Some(output) => {
+                    Err(failed(format!("container {container} did not start"), output).into())
+                }
+                None => Ok::<_, EngineError>(None),
+            }
+        })?;
+        watches.ok_or_else(|| match interrupt.name() {
+            Some(signal) => EngineError::Script(format!("interrupted by {signal}")),
+            None => EngineError::Unexpected {
                 command: command.clone(),
                 answer: format!("no container after {} s", limit.as_secs()).into(),
-            }),
-            None => match self.tools.interrupt.name() {
-                Some(signal) => Err(EngineError::Script(format!("interrupted by {signal}"))),
-                None => Ok(()),
             },
-        }
+        })
     }
 
     /// Ends a container's process, by asking it or without.

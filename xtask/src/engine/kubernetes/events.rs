@@ -1,8 +1,8 @@
 //! What happens to pods: how they are made, how they end, and what takes their place.
 
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use std::{slice, thread};
 
 use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
@@ -16,6 +16,7 @@ use crate::engine::kubernetes::{Kubernetes, image_name};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{Answer, EngineError, FailureKind};
 use crate::process::invocation::Output;
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
 
@@ -198,36 +199,35 @@ impl Kubernetes {
     /// Has an object deleted that a pod is or belongs to, and waits until that very pod is gone: one
     /// of its name may be there again. What the cluster refuses is an answer.
     fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Output, EngineError> {
-        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        let interrupt = &self.client.interrupt;
+        let (asked, patience) = (Instant::now(), interrupt.limit_or(PATIENCE));
         let deleted = self.client.invoke(&["delete", kind, name, "--timeout", GOES_WITHIN])?;
         if deleted.succeeded() {
             return Ok(deleted);
         }
-        loop {
+        let gone = poll_until(LOOK_EVERY, asked + patience, interrupt, || {
             let pods = self.now(pod)?;
-            let took = asked.elapsed();
             let Some(there) = pod.among(&pods) else {
                 // After kubectl has looked for the last time.
-                return Ok(Output { exit_code: Some(0), duration: took, ..deleted });
+                let (exit_code, duration) = (Some(0), asked.elapsed());
+                return Ok(Some(Output { exit_code, duration, ..deleted.clone() }));
             };
             if !there.is_going() {
-                return Ok(deleted);
+                return Ok(Some(deleted.clone()));
             }
             if there.is_at_rest()
                 && let Some(held) = removal::held(there, &self.client.namespace, &deleted)
             {
                 return Err(held.into());
             }
-            if took > patience {
-                let (name, patience) = (&pod.name, patience.as_secs());
-                let failure =
-                    failed(format!("pod {name} is still there after {patience} s"), deleted);
-                let next_step =
-                    "see how its node is (kubectl get nodes), and what the kubelet says there";
-                return Err(failure.with_next_step(next_step).into());
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+            Ok::<_, EngineError>(None)
+        })?;
+        gone.ok_or_else(|| {
+            let what = format!("pod {} is still there after {} s", pod.name, patience.as_secs());
+            let next_step =
+                "see how its node is (kubectl get nodes), and what the kubelet says there";
+            failed(what, deleted).with_next_step(next_step).into()
+        })
     }
 
     /// Waits until other pods run in the place of `old` ones.

@@ -13,6 +13,7 @@ use crate::engine::kubernetes::wait::{LOOK_EVERY, PATIENCE};
 use crate::engine::{Answer, EngineError, FailureKind};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, Output};
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Container;
 
@@ -84,19 +85,19 @@ impl Kubernetes {
         is_as_wanted: impl Fn(&Output) -> bool,
         ask: impl Fn() -> Result<Output, EngineError>,
     ) -> Result<(), EngineError> {
-        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
-        loop {
-            let output = ask()?;
-            if is_as_wanted(&output) {
-                return Ok(());
-            } else if asked.elapsed() > patience {
-                let (node, patience) = (self.node(), patience.as_secs());
-                let what = format!("the kubelet of {node} {what} within {patience} s");
-                let next_step = "see what it says on its node, and whether the command restarts it";
-                return Err(failed(what, output).with_next_step(next_step).into());
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+        let interrupt = &self.client.interrupt;
+        let patience = interrupt.limit_or(PATIENCE);
+        let mut last = Output::default();
+        let answer = poll_until(LOOK_EVERY, Instant::now() + patience, interrupt, || {
+            last = ask()?;
+            Ok::<_, EngineError>(is_as_wanted(&last).then_some(()))
+        })?;
+        answer.ok_or_else(|| {
+            let (node, patience) = (self.node(), patience.as_secs());
+            let what = format!("the kubelet of {node} {what} within {patience} s");
+            let next_step = "see what it says on its node, and whether the command restarts it";
+            failed(what, last).with_next_step(next_step).into()
+        })
     }
 
     /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.

@@ -9,6 +9,7 @@ use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Step};
 
 pub use self::error::EngineError;
+pub use self::failure::{CommandFailure, FailureKind};
 pub use self::policy::{Kernels, Policy, Rules};
 pub use crate::process::ledger::EngineKind;
 
@@ -17,6 +18,7 @@ pub mod discover;
 pub mod dist;
 pub mod docker;
 mod error;
+mod failure;
 pub(crate) mod hints;
 pub mod host;
 pub mod image;
@@ -45,7 +47,8 @@ pub trait Engine: Sync {
 
     /// The error that ends a run after a refusal that was not predicted.
     fn refused(&self, output: Output) -> EngineError {
-        EngineError::Refused { what: format!("{} refused", self.info().name), output }
+        let what = format!("{} refused", self.info().name);
+        CommandFailure::new(what, FailureKind::Rejected, output).into()
     }
 
     /// Carries out a step. Steps of one stage are carried out at the same time.

@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod message;
 pub mod name;
 pub mod parallel;
+pub(crate) mod poll;
 pub mod proc_stat;
 pub mod untrusted;
 pub mod volume;

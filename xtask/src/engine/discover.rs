@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::image::SCRATCH;
-use super::kubernetes::Cluster;
-use super::{EngineError, EngineInfo, EngineKind, Kernels, kernel_release};
+use super::kubernetes::{self, Cluster};
+use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, InvocationError};
 use crate::process::name::{Name, Runtime};
@@ -154,15 +154,14 @@ fn container_engine(
         answer => answer?,
     };
     if !output.succeeded() {
-        let said = output.last_words();
-        let next_step = if said.contains("permission denied") {
+        let next_step = if docker::failure::classify(&output) == FailureKind::NotPermitted {
             "join the group that may use its socket (usermod -aG docker $USER, then log in \
              again), or run this as root"
         } else {
             "start its daemon (systemctl start docker), see whether DOCKER_HOST or the context \
              names the right one, or take --engine namespaces, which needs none"
         };
-        return Err(unusable(said, next_step));
+        return Err(unusable(output.last_words(), next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.last_words();
@@ -229,13 +228,12 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
     };
     let versions: Option<ClusterVersions> = serde_json::from_slice(&output.stdout).ok();
     let Some(version) = versions.and_then(|it| it.server_version) else {
-        let said = output.last_words();
-        let next_step = if said.contains("Unauthorized") || said.contains("provide credentials") {
+        let next_step = if kubernetes::failure::classify(&output) == FailureKind::NotLoggedIn {
             "log in to the cluster again: its token is missing or has expired"
         } else {
             "start the cluster, or name another one: --context NAME, --kubeconfig FILE"
         };
-        return Err(unusable(said, next_step));
+        return Err(unusable(output.last_words(), next_step));
     };
     let kernel = match &cluster.node {
         None => "the nodes'".into(),

@@ -1,6 +1,6 @@
 //! Docker and Podman, through their command line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use shm_core::IpcNamespace;
 
-use self::client::client;
+use self::client::{client, failed};
+use self::failure::classify;
 use self::remove::{Kind, Remover};
 use super::image::Image;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo, EngineKind, Kernels, ONLY_CLUSTERS};
+use super::{
+    Answer, Engine, EngineError, EngineInfo, EngineKind, FailureKind, Kernels, ONLY_CLUSTERS,
+};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Output;
@@ -25,13 +28,12 @@ use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharin
 pub(crate) mod client;
 mod conmon_oom;
 mod crash;
+pub(super) mod failure;
 pub(super) mod inspect;
 pub(crate) mod probe;
-mod rejection;
 pub(crate) mod remove;
 pub(crate) mod run_options;
 mod state;
-mod unsupported;
 
 /// How long an engine may go on with what a client asked for that is gone.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
@@ -122,12 +124,13 @@ impl Docker {
     /// What a command that failed shows: that the engine refuses what it was asked for, if that is
     /// what it says.
     fn refused(&self, output: Output) -> Result<Observation, EngineError> {
-        let observed = Observation { state: Some(State::Refused), ..output.into() };
-        if rejection::is_one(&observed) {
-            return Ok(observed);
+        let failure = failed(format!("{} refused", self.info.name), output);
+        match failure.kind {
+            FailureKind::Rejected | FailureKind::Unsupported(_) => {
+                Ok(Observation { state: Some(State::Refused), ..failure.output.into() })
+            }
+            _ => Err(failure.into()),
         }
-        let what = format!("{} refused", self.info.name);
-        Err(EngineError::Refused { what, output: observed.output })
     }
 
     fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
@@ -228,14 +231,16 @@ impl Docker {
             },
         };
         // What a command in a container prints is not the engine's word.
-        if let Some(why) = unsupported::of(&observation).filter(|_| is_of_engine(action)) {
-            return Ok(Answer::Skipped(why));
+        if is_of_engine(action)
+            && let FailureKind::Unsupported(line) = classify(&observation.output)
+        {
+            return Ok(Answer::Skipped(format!("it cannot be done here: {line}")));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
         if starts && observation.state == Some(State::Exited) {
             let end = self.inspect(&name)?.end();
             let what = format!("container {name} does not run after its start: {end}");
-            return Err(EngineError::Refused { what, output: observation.output });
+            return Err(failed(what, observation.output).into());
         }
         Ok(Answer::Observed(observation))
     }
@@ -258,23 +263,6 @@ impl Docker {
         Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
-    fn processes(&self) -> Result<Observation, EngineError> {
-        let filter = format!("label={RUN_LABEL}={}", self.run);
-        let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
-        let output = self.invoke(&args)?;
-        if !output.succeeded() {
-            let what = "the containers could not be listed".to_owned();
-            return Err(EngineError::Refused { what, output });
-        }
-        let text = output.text();
-        let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
-        let running = self.with_containers(|containers| {
-            let runs = |container: &Container| names.contains(&self.name(*container).into());
-            containers.keys().copied().filter(runs).collect()
-        });
-        Ok(Observation { running: Some(running), ..output.into() })
-    }
-
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let name = self.name(container);
         let (tool, args) = self.tools.command(action, Path::new(run_options::VOLUME))?;
@@ -290,7 +278,7 @@ impl Docker {
             let (state, looked) = self.settled(&name)?;
             if state == State::Exited {
                 let what = format!("container {name} no longer runs: {}", looked.end());
-                return Err(EngineError::Refused { what, output: observed.output });
+                return Err(failed(what, observed.output).into());
             }
         }
         match self.know(container, |known| known.namespace.clone()) {

@@ -3,8 +3,9 @@
 use shm_core::Key;
 
 use super::EngineKind;
+use super::failure::{CommandFailure, escaped};
 use super::kubernetes::pod::Hopeless;
-use crate::process::invocation::{InvocationError, Output};
+use crate::process::invocation::InvocationError;
 use crate::process::labels::RunId;
 use crate::process::ledger::LedgerError;
 use crate::process::name::InvalidName;
@@ -17,14 +18,9 @@ pub enum EngineError {
     /// A command could not be run to its end.
     #[error(transparent)]
     Invocation(#[from] InvocationError),
-    /// The engine refused.
-    #[error("{}\n  command: {}\n  exit status: {}\n  {}", escaped(.what), .output.command_line(), .output.status(), .output.last_words())]
-    Refused {
-        /// What was being done, and what to do about it.
-        what: String,
-        /// The command and its answer.
-        output: Output,
-    },
+    /// A command of the engine failed.
+    #[error(transparent)]
+    Failed(Box<CommandFailure>),
     /// The ledger could not be written, so the thing was not made.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -58,6 +54,14 @@ pub enum EngineError {
         pod: String,
         /// Why not, in the cluster's words.
         why: Hopeless,
+    },
+    /// The cluster did something else than it was asked for.
+    #[error("{}\nnext step: {}", escaped(.what), escaped(.next_step))]
+    Diverged {
+        /// What it did.
+        what: String,
+        /// What to do.
+        next_step: String,
     },
     /// No engine of this kind can be used here.
     #[error("{kind} cannot be used: {why}\nnext step: {}", escaped(.next_step))]
@@ -93,7 +97,8 @@ pub enum EngineError {
     },
 }
 
-/// A message of ours that may quote others.
-fn escaped(message: &str) -> String {
-    shm_core::text::escape(message.as_bytes())
+impl From<CommandFailure> for EngineError {
+    fn from(failure: CommandFailure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
 }

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 use shm_core::Checksum;
 
 use super::EngineError;
-use super::docker::client::client;
+use super::docker::client::{client, failed};
 use crate::engine::dist::{Dist, TOOLS};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Output;
@@ -86,7 +86,7 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Refused`] where the build fails.
+    /// [`EngineError::Failed`] where the build fails.
     pub fn ensure(
         &self,
         at: &EngineAt,
@@ -106,12 +106,12 @@ impl Image {
             if labels.get(BASE_LABEL) == Some(&self.base) {
                 return Ok(there);
             }
-            let what = format!(
-                "there is an image {tag} that is not ours\nnext step: give it another name, \
-                 {program} tag {tag} NAME && {program} image rm {tag}",
-                tag = self.tag
+            let tag = &self.tag;
+            let rename = format!(
+                "give it another name, {program} tag {tag} NAME && {program} image rm {tag}"
             );
-            return Err(EngineError::Refused { what, output: there });
+            let failure = failed(format!("there is an image {tag} that is not ours"), there);
+            return Err(failure.with_next_step(rename).into());
         }
         let base = format!("BASE={}", self.base);
         let base_label = format!("{BASE_LABEL}={}", self.base);
@@ -125,7 +125,7 @@ impl Image {
                 return Ok(built);
             }
             let what = format!("{program} says that it has built the image, and does not have it");
-            return Err(EngineError::Refused { what, output: there });
+            return Err(failed(what, there).into());
         }
         let what = if self.is_bare() {
             "the image could not be built".to_owned()
@@ -136,7 +136,7 @@ impl Image {
                 self.base
             )
         };
-        Err(EngineError::Refused { what, output: built })
+        Err(failed(what, built).into())
     }
 }
 

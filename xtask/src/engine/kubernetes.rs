@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use self::client::Client;
+use self::client::{Client, failed};
 use self::manifest::Metadata;
 use self::nodes::Node;
 use self::removal::Removal;
 use self::state::Known;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo};
+use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind};
 use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
@@ -25,6 +25,7 @@ use crate::script::{Action, Container, Launch, Member, Place, Pod, Sharing, Step
 pub(crate) mod client;
 pub(crate) mod cluster;
 mod events;
+pub(super) mod failure;
 mod image_name;
 mod manifest;
 mod node_hooks;
@@ -34,7 +35,6 @@ pub(crate) mod pod;
 pub(crate) mod removal;
 mod spec_diff;
 mod state;
-mod unsupported;
 mod wait;
 
 pub use cluster::Cluster;
@@ -165,7 +165,7 @@ impl Kubernetes {
     ///
     /// # Errors
     ///
-    /// [`EngineError::Refused`] where the cluster does not let one be made.
+    /// [`EngineError::Failed`] where the cluster does not let one be made.
     pub fn make_namespace(&self) -> Result<Answer, EngineError> {
         let namespace = self.client.namespace.clone();
         if self.ground != Ground::Own {
@@ -176,10 +176,8 @@ impl Kubernetes {
         self.used.store(true, Ordering::SeqCst);
         let output = self.client.create(&manifest::namespace(metadata))?;
         if !output.succeeded() {
-            let what = "the cluster does not let a namespace be made; next step: give one that is \
-                        there, --namespace NAME"
-                .to_owned();
-            return Err(EngineError::Refused { what, output });
+            let failure = failed("the cluster does not let a namespace be made", output);
+            return Err(failure.with_next_step("give one that is there, --namespace NAME").into());
         }
         Ok(Answer::Observed(output.into()))
     }
@@ -248,13 +246,13 @@ impl Kubernetes {
         let output = self.exec(container, tool, &args, self.tools.stdin(action))?;
         // That is kubectl's own, for no tool ends by it: the tool was not run, so nothing was seen.
         if output.exit_code == Some(1) {
-            let what = format!(
-                "{tool} could not be run in {container}; next step: see what became of its pod \
-                 (kubectl describe, with --keep), and whether you may (kubectl --namespace {} auth \
-                 can-i create pods/exec)",
+            let next_step = format!(
+                "see what became of its pod (kubectl describe, with --keep), and whether you may \
+                 (kubectl --namespace {} auth can-i create pods/exec)",
                 self.client.namespace
             );
-            return Err(EngineError::Refused { what, output });
+            let failure = failed(format!("{tool} could not be run in {container}"), output);
+            return Err(failure.with_next_step(next_step).into());
         }
         if let Action::Write(mechanism, text) | Action::Control(mechanism, text) = action {
             self.know(|known| known.wrote(container, *mechanism, text));
@@ -303,9 +301,10 @@ impl Engine for Kubernetes {
     }
 
     fn refused(&self, output: Output) -> EngineError {
-        let what = "the cluster refused; next step: have that changed there, or give a namespace where it is not \
-                    so, --namespace NAME";
-        EngineError::Refused { what: what.to_owned(), output }
+        let what = "the cluster refused".to_owned();
+        let next_step =
+            "have that changed there, or give a namespace where it is not so, --namespace NAME";
+        CommandFailure::new(what, FailureKind::Rejected, output).with_next_step(next_step).into()
     }
 
     fn lacks(&self, action: &Action) -> Option<&'static str> {

@@ -10,10 +10,11 @@ use shm_core::IpcNamespace;
 
 use self::process::Process;
 use super::tool::Tools;
-use super::{Answer, Engine, EngineError, EngineInfo, ONLY_CLUSTERS};
+use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
 
@@ -26,6 +27,8 @@ const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
 /// See [`Namespaces::patience`].
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often to look whether a container has started, which takes a few milliseconds.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How often to ask lsns again.
 const LSNS_TRIES: usize = 10;
@@ -97,9 +100,7 @@ impl Namespaces {
         let namespace = Identity::Unknown("starting".to_owned());
         let process = Process { background, namespace, own };
         with(&self.running, |running| running.insert(container, process));
-        while !process::is_watching(pid) {
-            self.still_starting(container, &invocation.command_line(), started)?;
-        }
+        self.wait_for_start(container, pid, &invocation.command_line(), started)?;
         let namespace = IpcNamespace::of_process(pid)
             .map_or_else(|error| Identity::Unknown(error.to_string()), Identity::Kernel);
         with(&self.running, |running| {
@@ -172,32 +173,37 @@ impl Namespaces {
         self.tools.interrupt.limit_or(PATIENCE)
     }
 
-    /// Waits a moment for a container that has not started yet.
-    fn still_starting(
+    /// Waits until a container that was started at this time has its namespaces and mounts.
+    fn wait_for_start(
         &self,
         container: Container,
+        pid: u32,
         command: &Untrusted,
         started: Instant,
     ) -> Result<(), EngineError> {
-        let ended = with(&self.running, |running| {
-            let Some(process) = running.get(&container) else { return Ok(None) };
-            process.background.wait(Duration::from_millis(1))
-        })?;
-        let limit = self.patience();
-        match ended {
-            Some(output) => {
-                let what = format!("container {container} did not start");
-                Err(EngineError::Refused { what, output })
+        let (interrupt, limit) = (&self.tools.interrupt, self.patience());
+        let watches = poll_until(LOOK_EVERY, started + limit, interrupt, || {
+            if process::is_watching(pid) {
+                return Ok(Some(()));
             }
-            None if started.elapsed() > limit => Err(EngineError::Unexpected {
+            let ended = with(&self.running, |running| {
+                let Some(process) = running.get(&container) else { return Ok(None) };
+                process.background.wait(Duration::ZERO)
+            })?;
+            match ended {
+                Some(output) => {
+                    Err(failed(format!("container {container} did not start"), output).into())
+                }
+                None => Ok::<_, EngineError>(None),
+            }
+        })?;
+        watches.ok_or_else(|| match interrupt.name() {
+            Some(signal) => EngineError::Script(format!("interrupted by {signal}")),
+            None => EngineError::Unexpected {
                 command: command.clone(),
                 answer: format!("no container after {} s", limit.as_secs()).into(),
-            }),
-            None => match self.tools.interrupt.name() {
-                Some(signal) => Err(EngineError::Script(format!("interrupted by {signal}"))),
-                None => Ok(()),
             },
-        }
+        })
     }
 
     /// Ends a container's process, by asking it or without.
@@ -292,8 +298,7 @@ impl Namespaces {
             output = list()?;
         }
         if !output.succeeded() {
-            let what = "the namespaces could not be listed".to_owned();
-            return Err(EngineError::Refused { what, output });
+            return Err(failed("the namespaces could not be listed", output).into());
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let pids: BTreeSet<u32> = text
@@ -308,6 +313,11 @@ impl Namespaces {
         output.stdout = only_ours(&text, &names).into_bytes();
         Ok(Observation { running: Some(names.into_values().collect()), ..output.into() })
     }
+}
+
+/// The error for a command that failed. Its words are the kernel's.
+fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
+    CommandFailure::new(what, FailureKind::of(&output), output)
 }
 
 fn refused(why: &str) -> Observation {

@@ -56,7 +56,7 @@ fn no_exec() -> Result<(), Failed> {
     ensure(status == Some(2) && stdout.is_empty(), || format!("{status:?} {stderr}\n{stdout}"))?;
     // At the first tool, not at the first step that is no observation.
     for why in
-        ["writing", "could not be run in A; next step", "cannot create resource \"pods/exec\""]
+        ["writing", "could not be run in A", "next step:", "cannot create resource \"pods/exec\""]
     {
         ensure(stderr.contains(why), || format!("not a word of {why}: {stderr}"))?;
     }

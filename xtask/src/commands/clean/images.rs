@@ -4,7 +4,7 @@ use crate::commands::clean::engines::Engines;
 use crate::commands::clean::summary::Summary;
 use crate::engine::EngineError;
 use crate::engine::dist::Dist;
-use crate::engine::docker::client::client;
+use crate::engine::docker::client::{client, failed};
 use crate::engine::image::{self, Image};
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{EngineAt, Entry};
@@ -64,7 +64,7 @@ fn has(
     let is_it = |line: Untrusted| line.strip_prefix("localhost/").unwrap_or(line) == *tag;
     if !listed.succeeded() || listed.text().lines().any(is_it) {
         let what = format!("whether image {tag} is there is not known");
-        return Err(EngineError::Refused { what, output: there });
+        return Err(failed(what, there).into());
     }
     Ok(None)
 }
@@ -75,6 +75,5 @@ fn remove(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<(), Eng
     if removed.succeeded() {
         return Ok(());
     }
-    let what = "it is out of date, and could not be removed".to_owned();
-    Err(EngineError::Refused { what, output: removed })
+    Err(failed("it is out of date, and could not be removed", removed).into())
 }

@@ -1,8 +1,9 @@
 //! The client's commands, for the very engine that the ledger names.
 
-use crate::engine::{EngineError, EngineKind};
+use crate::engine::docker::failure::classify;
+use crate::engine::{CommandFailure, EngineError, EngineKind};
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Invocation;
+use crate::process::invocation::{Invocation, Output};
 use crate::process::ledger::EngineAt;
 use crate::process::untrusted::Untrusted;
 
@@ -15,11 +16,16 @@ pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>)
     })
 }
 
+/// The error for a command of the client that failed.
+pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
+    CommandFailure::new(what, classify(&output), output)
+}
+
 /// The engine that `program` talks to now.
 ///
 /// # Errors
 ///
-/// [`EngineError::Refused`] where it does not say what it is.
+/// [`EngineError::Failed`] where it does not say what it is.
 pub(crate) fn current(
     kind: EngineKind,
     program: &str,
@@ -34,7 +40,7 @@ pub(crate) fn current(
 ///
 /// # Errors
 ///
-/// [`EngineError::Refused`] where it does not say so.
+/// [`EngineError::Failed`] where it does not say so.
 pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let format = match at.kind {
         EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",
@@ -43,7 +49,7 @@ pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted
     let output = client(at, ["info", "--format", format]).run(interrupt)?;
     if !output.succeeded() || output.text().is_empty() {
         let what = format!("{} does not say what it is", at.program);
-        return Err(EngineError::Refused { what, output });
+        return Err(failed(what, output).into());
     }
     Ok(output.text())
 }

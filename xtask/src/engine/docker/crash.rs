@@ -1,6 +1,5 @@
 //! A container's process that is killed behind the engine's back.
 
-use std::thread;
 use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -9,6 +8,7 @@ use super::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::State;
 use crate::engine::{Answer, EngineError};
 use crate::process::invocation::Output;
+use crate::process::poll::poll_until;
 use crate::script::Container;
 
 impl Docker {
@@ -26,13 +26,13 @@ impl Docker {
             return Ok(Answer::Skipped(format!("the container's process was not killed: {error}")));
         }
         let killed = Instant::now();
-        while killed.elapsed() < self.tools.interrupt.limit_or(PATIENCE) {
+        let interrupt = &self.tools.interrupt;
+        let deadline = killed + interrupt.limit_or(PATIENCE);
+        poll_until(LOOK_EVERY, deadline, interrupt, || {
             let now = self.inspect(&name)?;
-            if now.state == Some(State::Running) && now.pid != before.pid {
-                break;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+            let is_another = now.state == Some(State::Running) && now.pid != before.pid;
+            Ok::<_, EngineError>(is_another.then_some(()))
+        })?;
         let command = ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec();
         let output = Output::success(command, killed.elapsed());
         Ok(Answer::Observed(self.look(container, output.into())?))

@@ -8,6 +8,7 @@ use shm_core::IpcNamespace;
 use shm_core::namespace::boot_id;
 
 use crate::engine::EngineError;
+use crate::engine::docker::client::failed;
 use crate::engine::observation::{Identity, ReportedNamespace, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{RUN_VARIABLE, RunId};
@@ -62,8 +63,8 @@ pub(super) struct Report {
 /// Reads what `inspect` answered.
 pub(super) fn read(output: &Output) -> Result<Looked, EngineError> {
     if !output.succeeded() {
-        let what = "the container is gone, or cannot be looked at".to_owned();
-        return Err(EngineError::Refused { what, output: output.clone() });
+        let what = "the container is gone, or cannot be looked at";
+        return Err(failed(what, output.clone()).into());
     }
     let answer = output.text();
     let parse = || {
@@ -85,7 +86,7 @@ impl Looked {
     pub(super) fn unsettled(&self, name: &str, limit: Duration) -> EngineError {
         let seconds = limit.as_secs();
         let what = format!("container {name} was still {} after {seconds} s", self.status);
-        EngineError::Refused { what, output: self.output.clone() }
+        failed(what, self.output.clone()).into()
     }
 
     /// How its process ended, in words.

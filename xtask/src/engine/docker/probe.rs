@@ -1,6 +1,6 @@
 //! What a runtime turns out to be: one that shares the host's kernel, or one that brings its own.
 
-use super::client::client;
+use super::client::{client, failed};
 use super::inspect::Report;
 use super::remove::Remover;
 use crate::engine::docker::run_options::{HARDENED, runtime};
@@ -46,7 +46,7 @@ fn boot_id(
     let output = asked?;
     if !output.succeeded() {
         let what = format!("{} does not run containers", info.title());
-        return Err(EngineError::Refused { what, output });
+        return Err(failed(what, output).into());
     }
     let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.last_words();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 
-use super::client::client;
+use super::client::{client, failed};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{InvocationError, Output};
@@ -125,7 +125,7 @@ impl Remover<'_> {
                 let names = left.join(", ");
                 let what = format!("{names} could not be removed");
                 return Err(match last {
-                    Some(output) => EngineError::Refused { what, output },
+                    Some(output) => failed(what, output).into(),
                     None => EngineError::Unexpected {
                         command: format!("{} inspect", self.at.program).into(),
                         answer: format!("nothing about {names}, which a listing has").into(),
@@ -174,8 +174,7 @@ impl Remover<'_> {
             output = self.invoke(&list)?;
         }
         if !output.succeeded() {
-            let what = "what is left could not be listed".to_owned();
-            return Err(EngineError::Refused { what, output });
+            return Err(failed("what is left could not be listed", output).into());
         }
         let text = output.text();
         let listed: Vec<_> =

@@ -1,14 +1,18 @@
 //! What a container is, after something was done with it.
 
-use std::thread;
+use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::time::Instant;
 
 use shm_core::IpcNamespace;
 
+use crate::engine::docker::client::failed;
 use crate::engine::docker::inspect::{self, Looked};
 use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{EngineError, Kernels};
+use crate::process::labels::RUN_LABEL;
+use crate::process::poll::poll_until;
 use crate::process::proc_stat::ProcStat;
 use crate::script::Container;
 
@@ -39,14 +43,15 @@ impl Docker {
         let Some((pid, stat)) = self.know(container, |known| known.process) else {
             return State::Exited;
         };
-        let asked = Instant::now();
-        while ProcStat::of(pid).is_some_and(|now| now.started == stat.started && now.runs) {
-            if asked.elapsed() > self.tools.interrupt.limit_or(PATIENCE) {
-                return State::Running;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        State::Exited
+        // A signal does not end this wait: the process would pass for one that goes on.
+        let interrupt = self.tools.interrupt.for_cleaning();
+        let deadline = Instant::now() + interrupt.limit_or(PATIENCE);
+        let ended = poll_until(LOOK_EVERY, deadline, &interrupt, || {
+            let runs = ProcStat::of(pid).is_some_and(|it| it.started == stat.started && it.runs);
+            Ok::<_, Infallible>((!runs).then_some(State::Exited))
+        });
+        let Ok(ended) = ended;
+        ended.unwrap_or(State::Running)
     }
 
     pub(super) fn inspect(&self, name: &str) -> Result<Looked, EngineError> {
@@ -55,14 +60,19 @@ impl Docker {
 
     /// A container once it is no longer between two states.
     pub(super) fn settled(&self, name: &str) -> Result<(State, Looked), EngineError> {
-        let (started, limit) = (Instant::now(), self.tools.interrupt.limit_or(PATIENCE));
-        loop {
-            let looked = self.inspect(name)?;
-            match looked.state {
-                Some(state) => return Ok((state, looked)),
-                None if started.elapsed() > limit => return Err(looked.unsettled(name, limit)),
-                None => thread::sleep(LOOK_EVERY),
+        let interrupt = &self.tools.interrupt;
+        let limit = interrupt.limit_or(PATIENCE);
+        let deadline = Instant::now() + limit;
+        let mut looked = self.inspect(name)?;
+        let settled = poll_until(LOOK_EVERY, deadline, interrupt, || {
+            if looked.state.is_none() {
+                looked = self.inspect(name)?;
             }
+            Ok::<_, EngineError>(looked.state)
+        })?;
+        match settled {
+            Some(state) => Ok((state, looked)),
+            None => Err(looked.unsettled(name, limit)),
         }
     }
 
@@ -86,5 +96,22 @@ impl Docker {
     pub(super) fn is_elsewhere(&self) -> bool {
         let elsewhere = Some(Identity::Foreign(inspect::ELSEWHERE.to_owned()));
         self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
+    }
+
+    /// Asks which containers of the run run.
+    pub(super) fn processes(&self) -> Result<Observation, EngineError> {
+        let filter = format!("label={RUN_LABEL}={}", self.run);
+        let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
+        let output = self.invoke(&args)?;
+        if !output.succeeded() {
+            return Err(failed("the containers could not be listed", output).into());
+        }
+        let text = output.text();
+        let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
+        let running = self.with_containers(|containers| {
+            let runs = |container: &Container| names.contains(&self.name(*container).into());
+            containers.keys().copied().filter(runs).collect()
+        });
+        Ok(Observation { running: Some(running), ..output.into() })
     }
 }

@@ -3,7 +3,8 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::EngineError;
+use crate::engine::kubernetes::failure::classify;
+use crate::engine::{CommandFailure, EngineError};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, Output};
 
@@ -50,12 +51,16 @@ impl Client {
         let get = ["get", kind, "--output", "json", "--selector", selector];
         let output = self.invoke(&get)?;
         if !output.succeeded() {
-            let what = "the cluster does not answer".to_owned();
-            return Err(EngineError::Refused { what, output });
+            return Err(failed("the cluster does not answer", output).into());
         }
         let list: List<T> = parse(&output)?;
         Ok(list.items)
     }
+}
+
+/// The error for a command of kubectl's that failed.
+pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
+    CommandFailure::new(what, classify(&output), output)
 }
 
 /// What kubectl printed, which must be JSON.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::HOST_POD;
+use super::client::failed;
 use super::manifest::{self, Metadata};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
@@ -67,14 +68,14 @@ impl Cluster {
 ///
 /// # Errors
 ///
-/// [`EngineError::Refused`] where it finds none.
+/// [`EngineError::Failed`] where it finds none.
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
     let args = access.iter().map(String::as_str).chain(view);
     let output = Invocation::new("kubectl", args).run(interrupt)?;
     if !output.succeeded() {
-        let what = "kubectl does not say which cluster it is configured for".to_owned();
-        return Err(EngineError::Refused { what, output });
+        let what = "kubectl does not say which cluster it is configured for";
+        return Err(failed(what, output).into());
     }
     Ok(output.text())
 }

@@ -1,8 +1,8 @@
 //! What happens to pods: how they are made, how they end, and what takes their place.
 
+use std::slice;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use std::{slice, thread};
 
 use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
@@ -10,10 +10,13 @@ use super::removal::{self, GOES_WITHIN};
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, Waited};
 use crate::engine::docker::inspect::reported_anywhere;
-use crate::engine::kubernetes::{Kubernetes, image_name, unsupported};
+use crate::engine::kubernetes::client::failed;
+use crate::engine::kubernetes::failure::classify;
+use crate::engine::kubernetes::{Kubernetes, image_name};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{Answer, EngineError};
+use crate::engine::{Answer, EngineError, FailureKind};
 use crate::process::invocation::Output;
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
 
@@ -114,7 +117,7 @@ impl Kubernetes {
             return Ok(Output { exit_code: Some(0), ..ended });
         }
         let what = format!("the process of {container} could not be ended");
-        Err(EngineError::Refused { what, output: ended })
+        Err(failed(what, ended).into())
     }
 
     /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
@@ -196,34 +199,35 @@ impl Kubernetes {
     /// Has an object deleted that a pod is or belongs to, and waits until that very pod is gone: one
     /// of its name may be there again. What the cluster refuses is an answer.
     fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Output, EngineError> {
-        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        let interrupt = &self.client.interrupt;
+        let (asked, patience) = (Instant::now(), interrupt.limit_or(PATIENCE));
         let deleted = self.client.invoke(&["delete", kind, name, "--timeout", GOES_WITHIN])?;
         if deleted.succeeded() {
             return Ok(deleted);
         }
-        loop {
+        let gone = poll_until(LOOK_EVERY, asked + patience, interrupt, || {
             let pods = self.now(pod)?;
-            let took = asked.elapsed();
             let Some(there) = pod.among(&pods) else {
                 // After kubectl has looked for the last time.
-                return Ok(Output { exit_code: Some(0), duration: took, ..deleted });
+                let (exit_code, duration) = (Some(0), asked.elapsed());
+                return Ok(Some(Output { exit_code, duration, ..deleted.clone() }));
             };
             if !there.is_going() {
-                return Ok(deleted);
+                return Ok(Some(deleted.clone()));
             }
-            let held = removal::held(there, &self.client.namespace).filter(|_| there.is_at_rest());
-            let late = || {
-                let (name, patience) = (&pod.name, patience.as_secs());
-                format!(
-                    "pod {name} is still there after {patience} s; next step: see how its node is \
-                     (kubectl get nodes), and what the kubelet says there"
-                )
-            };
-            if let Some(what) = held.or_else(|| (took > patience).then(late)) {
-                return Err(EngineError::Refused { what, output: deleted });
+            if there.is_at_rest()
+                && let Some(held) = removal::held(there, &self.client.namespace, &deleted)
+            {
+                return Err(held.into());
             }
-            thread::sleep(LOOK_EVERY);
-        }
+            Ok::<_, EngineError>(None)
+        })?;
+        gone.ok_or_else(|| {
+            let what = format!("pod {} is still there after {} s", pod.name, patience.as_secs());
+            let next_step =
+                "see how its node is (kubectl get nodes), and what the kubelet says there";
+            failed(what, deleted).with_next_step(next_step).into()
+        })
     }
 
     /// Waits until other pods run in the place of `old` ones.
@@ -237,7 +241,7 @@ impl Kubernetes {
         let asked = ask()?;
         if !asked.succeeded() {
             let what = format!("{} was not replaced", home.name);
-            return Err(EngineError::Refused { what, output: asked });
+            return Err(failed(what, asked).into());
         }
         let members = home.workload.pods[0].containers;
         let is_new = |pod: &Pod| {
@@ -307,8 +311,10 @@ pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(
 
 /// What the cluster does not do: an answer, or no question for it.
 fn refused(observation: Observation) -> Answer {
-    match unsupported::of(&observation) {
-        Some(why) => Answer::Skipped(why),
-        None => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
+    match classify(&observation.output) {
+        FailureKind::Unsupported(line) => {
+            Answer::Skipped(format!("it cannot be done here: {line}"))
+        }
+        _ => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
     }
 }

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::engine::kubernetes::client::Client;
+use crate::engine::kubernetes::Kubernetes;
+use crate::engine::kubernetes::client::{Client, failed};
 use crate::engine::kubernetes::events::restarted;
 use crate::engine::kubernetes::pod::Pod;
 use crate::engine::kubernetes::state::Deployed;
 use crate::engine::kubernetes::wait::{LOOK_EVERY, PATIENCE};
-use crate::engine::kubernetes::{Kubernetes, unsupported};
-use crate::engine::{Answer, EngineError};
+use crate::engine::{Answer, EngineError, FailureKind};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, Output};
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Container;
 
@@ -46,9 +47,13 @@ impl Kubernetes {
         let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
         let told = self.kubelet_starts()?;
         if !told.succeeded() {
-            let what = "the cluster does not answer".to_owned();
-            let unable = unsupported::of(&told.clone().into()).map(Answer::Skipped);
-            return unable.ok_or(EngineError::Refused { what, output: told });
+            let failure = failed("the cluster does not answer", told);
+            return match &failure.kind {
+                FailureKind::Unsupported(line) => {
+                    Ok(Answer::Skipped(format!("it cannot be done here: {line}")))
+                }
+                _ => Err(failure.into()),
+            };
         }
         let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
         // Neither a signal nor the limit of a step ends it: half of it would be a node without a kubelet.
@@ -64,12 +69,11 @@ impl Kubernetes {
         let took = asked.elapsed();
         thread::sleep(FIRST_LOOK);
         if states(&home, &self.now(&home)?) != before {
-            return Err(EngineError::Script(format!(
-                "with the kubelet of {}, containers of {} were restarted\nnext step: give a command \
-                 that restarts the kubelet as it is",
-                self.node(),
-                home.name
-            )));
+            let (node, pod) = (self.node(), &home.name);
+            return Err(EngineError::Diverged {
+                what: format!("with the kubelet of {node}, containers of {pod} were restarted"),
+                next_step: "give a command that restarts the kubelet as it is".to_owned(),
+            });
         }
         Ok(Answer::Observed(self.observe(first, restarted, took)?))
     }
@@ -81,22 +85,19 @@ impl Kubernetes {
         is_as_wanted: impl Fn(&Output) -> bool,
         ask: impl Fn() -> Result<Output, EngineError>,
     ) -> Result<(), EngineError> {
-        let (asked, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
-        loop {
-            let output = ask()?;
-            if is_as_wanted(&output) {
-                return Ok(());
-            } else if asked.elapsed() > patience {
-                let what = format!(
-                    "the kubelet of {} {what} within {} s; next step: see what it says on its node, \
-                     and whether the command restarts it",
-                    self.node(),
-                    patience.as_secs()
-                );
-                return Err(EngineError::Refused { what, output });
-            }
-            thread::sleep(LOOK_EVERY);
-        }
+        let interrupt = &self.client.interrupt;
+        let patience = interrupt.limit_or(PATIENCE);
+        let mut last = Output::default();
+        let answer = poll_until(LOOK_EVERY, Instant::now() + patience, interrupt, || {
+            last = ask()?;
+            Ok::<_, EngineError>(is_as_wanted(&last).then_some(()))
+        })?;
+        answer.ok_or_else(|| {
+            let (node, patience) = (self.node(), patience.as_secs());
+            let what = format!("the kubelet of {node} {what} within {patience} s");
+            let next_step = "see what it says on its node, and whether the command restarts it";
+            failed(what, last).with_next_step(next_step).into()
+        })
     }
 
     /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.
@@ -131,7 +132,7 @@ impl Kubernetes {
         let output = call.run(interrupt)?;
         if !output.succeeded() {
             let what = format!("{}: the command to {to} failed", home.name);
-            return Err(EngineError::Refused { what, output });
+            return Err(failed(what, output).into());
         }
         Ok(output)
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Cluster;
-use super::client::{List, parse};
+use super::client::{List, failed, parse};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
@@ -95,8 +95,8 @@ impl Cluster {
         let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
         let output = Invocation::new("kubectl", get).run(interrupt)?;
         if !output.succeeded() {
-            let what = "the cluster does not tell of its nodes; next step: see kubectl get nodes";
-            return Err(EngineError::Refused { what: what.to_owned(), output });
+            let failure = failed("the cluster does not tell of its nodes", output);
+            return Err(failure.with_next_step("see kubectl get nodes").into());
         }
         parse(&output)
     }

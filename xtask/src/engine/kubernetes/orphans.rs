@@ -5,7 +5,7 @@ use std::path::Path;
 use shm_core::{Key, text};
 
 use crate::engine::EngineError;
-use crate::engine::kubernetes::client::Client;
+use crate::engine::kubernetes::client::{Client, failed};
 use crate::engine::kubernetes::{HOST, Kubernetes};
 use crate::engine::tool::address;
 use crate::process::ledger::LeftoverManifest;
@@ -63,13 +63,13 @@ fn remove(
         Some(0 | 255) => return Ok(false),
         _ => {
             let what = format!("{} {} may be left on the node", mechanism.word(), objects.key);
-            return Err(EngineError::Refused { what, output: read });
+            return Err(failed(what, read).into());
         }
     }
     let removed = client.invoke(&[&exec[..], &["shm_wr", "--remove"], &address].concat())?;
     if !removed.succeeded() {
         let what = format!("{} {} is left on the node", mechanism.word(), objects.key);
-        return Err(EngineError::Refused { what, output: removed });
+        return Err(failed(what, removed).into());
     }
     Ok(true)
 }

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::engine::failure::FailureKind;
+use crate::engine::kubernetes::failure::classify_reason;
 use crate::process::name::{InvalidName, Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 
@@ -74,17 +76,10 @@ struct Waiting {
     message: Option<Untrusted>,
 }
 
-/// Reasons to wait from which no waiting helps.
-const HOPELESS: [&str; 4] =
-    ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"];
-
-/// Those that are about its image.
-const NO_IMAGE: [&str; 4] =
-    ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
-
 /// Why a pod will never run.
 #[derive(Debug)]
 pub struct Hopeless {
+    kind: FailureKind,
     reason: Untrusted,
     message: Option<Untrusted>,
 }
@@ -92,18 +87,18 @@ pub struct Hopeless {
 impl Hopeless {
     /// Whether the kubelet does not want the pod as it was asked for.
     pub(super) fn is_refusal(&self) -> bool {
-        self.reason == "SysctlForbidden"
+        self.kind == FailureKind::Rejected
     }
 
     /// Whether an image is not to be had.
     pub(super) fn is_about_an_image(&self) -> bool {
-        is_one_of(&self.reason, &NO_IMAGE)
+        self.kind == FailureKind::NoImage
     }
 
     /// Whether the node has no room for it.
     #[must_use]
     pub fn is_want_of_room(&self) -> bool {
-        self.reason.starts_with("OutOf")
+        self.kind == FailureKind::OutOfCapacity
     }
 }
 
@@ -158,17 +153,17 @@ impl Pod {
     /// Why it will never run, as far as can be told.
     pub(super) fn hopeless(&self) -> Option<Hopeless> {
         for waiting in self.statuses().filter_map(|it| it.state.waiting.as_ref()) {
-            if let Some(reason) = waiting
-                .reason
-                .clone()
-                .filter(|it| is_one_of(it, &HOPELESS) || is_one_of(it, &NO_IMAGE))
+            if let Some(reason) = &waiting.reason
+                && let Some(kind) = classify_reason(reason)
             {
-                return Some(Hopeless { reason, message: waiting.message.clone() });
+                let (reason, message) = (reason.clone(), waiting.message.clone());
+                return Some(Hopeless { kind, reason, message });
             }
         }
         let Status { phase, reason, message, .. } = &self.status;
         let reason = reason.clone().unwrap_or_else(|| "Failed".into());
-        (*phase == "Failed").then(|| Hopeless { reason, message: message.clone() })
+        let kind = classify_reason(&reason).unwrap_or(FailureKind::Other);
+        (*phase == "Failed").then(|| Hopeless { kind, reason, message: message.clone() })
     }
 
     /// Why no node takes it, as long as that is so.
@@ -187,10 +182,6 @@ impl Pod {
         let first = init_container_statuses.iter().chain(container_statuses);
         first.chain(&self.status.ephemeral_container_statuses)
     }
-}
-
-fn is_one_of(reason: &Untrusted, reasons: &[&str]) -> bool {
-    reasons.iter().any(|it| reason == it)
 }
 
 fn said(reason: &Untrusted, message: Option<&Untrusted>) -> String {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::client::{Client, parse};
+use super::client::{Client, failed, parse};
 use super::manifest::WORKLOAD_LABEL;
 use super::pod::Pod;
-use crate::engine::EngineError;
+use crate::engine::{CommandFailure, EngineError};
 use crate::process::invocation::Output;
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::Entry;
@@ -102,7 +102,7 @@ impl<'a> Removal<'a> {
             let got = self.client.invoke(&get)?;
             if !got.succeeded() {
                 let what = format!("namespace {name} may be left");
-                return Err(EngineError::Refused { what, output: got });
+                return Err(failed(what, got).into());
             }
             if !got.text().is_empty() {
                 let it: Object = parse(&got)?;
@@ -161,22 +161,20 @@ impl<'a> Removal<'a> {
     fn left(&self, output: Output) -> EngineError {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let pods: Vec<Pod> = self.client.list("pods", &selector).unwrap_or_default();
-        let held = pods.iter().find_map(|pod| held(pod, &self.client.namespace));
-        let what = held.unwrap_or_else(|| {
-            format!("objects labelled {selector} may be left: cargo xtask clean")
-        });
-        EngineError::Refused { what, output }
+        let held = pods.iter().find_map(|pod| held(pod, &self.client.namespace, &output));
+        let what = || format!("objects labelled {selector} may be left: cargo xtask clean");
+        held.unwrap_or_else(|| failed(what(), output)).into()
     }
 }
 
-/// What holds a pod that is going, and what to do about it.
-pub(super) fn held(pod: &Pod, namespace: &str) -> Option<String> {
+/// The error for a pod that finalizers keep after `deleted`, with what to do about it; `None` where none does.
+pub(super) fn held(pod: &Pod, namespace: &str, deleted: &Output) -> Option<CommandFailure> {
     let finalizers: Vec<_> = pod.held_by()?.iter().map(Untrusted::to_string).collect();
     let finalizers = finalizers.join(", ");
     let name = &pod.metadata.name;
-    Some(format!(
-        "pod {name} does not go: it waits for {finalizers}; next step: find out who is to remove \
-         that, or kubectl --namespace {namespace} patch pod {name} --type merge --patch \
-         '{{\"metadata\":{{\"finalizers\":null}}}}', then cargo xtask clean"
-    ))
+    let what = format!("pod {name} does not go: it waits for {finalizers}");
+    Some(failed(what, deleted.clone()).with_next_step(format!(
+        "find out who is to remove that, or kubectl --namespace {namespace} patch pod {name} --type \
+         merge --patch '{{\"metadata\":{{\"finalizers\":null}}}}', then cargo xtask clean"
+    )))
 }

@@ -1,6 +1,5 @@
 //! Waiting until the pods of a workload are as they should be.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use super::manifest::{self, workload_selector};
 use super::pod::{Hopeless, Pod};
 use crate::engine::EngineError;
 use crate::engine::kubernetes::{Kubernetes, spec_diff};
+use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Workload;
 
@@ -52,9 +52,10 @@ impl Kubernetes {
         object: &str,
         are_as_wanted: impl Fn(&[Pod]) -> bool,
     ) -> Result<Waited, EngineError> {
-        let (started, patience) = (Instant::now(), self.client.interrupt.limit_or(PATIENCE));
+        let interrupt = &self.client.interrupt;
+        let (started, patience) = (Instant::now(), interrupt.limit_or(PATIENCE));
         let selector = workload_selector(object);
-        loop {
+        let waited = poll_until(LOOK_EVERY, started + patience, interrupt, || {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
             // Before all else: it may be why they do not run.
             self.demand_unchanged(workload, &all)?;
@@ -62,19 +63,21 @@ impl Kubernetes {
             let mut pods: Vec<_> = all.into_iter().filter(Pod::counts).collect();
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             if pods.len() == workload.pods.len() && are_as_wanted(&pods) {
-                return Ok(Waited::Pods(pods, started.elapsed()));
+                return Ok(Some(Waited::Pods(pods, started.elapsed())));
             }
             let unschedulable = pods.iter().find_map(Pod::unschedulable);
             // The pods of a job that fail come back as others.
             if let Some(never) = never.filter(|_| !workload.controller.is_job()) {
-                return Ok(Waited::Never(never));
-            } else if let Some(why) = unschedulable.filter(|_| started.elapsed() > UNSCHEDULABLE) {
-                return Err(self.stuck(workload, object, &why));
-            } else if started.elapsed() > patience {
-                let why = self.last_warning(object, patience)?;
-                return Err(self.stuck(workload, object, &why));
+                return Ok(Some(Waited::Never(never)));
             }
-            thread::sleep(LOOK_EVERY);
+            match unschedulable.filter(|_| started.elapsed() > UNSCHEDULABLE) {
+                Some(why) => Err(self.stuck(workload, object, &why)),
+                None => Ok(None),
+            }
+        })?;
+        match waited {
+            Some(waited) => Ok(waited),
+            None => Err(self.stuck(workload, object, &self.last_warning(object, patience)?)),
         }
     }
 
@@ -91,10 +94,12 @@ impl Kubernetes {
     fn stuck(&self, workload: &Workload, object: &str, why: &str) -> EngineError {
         let kind = manifest::kind(workload.controller);
         let namespace = &self.client.namespace;
-        EngineError::Script(format!(
-            "{kind} {object} does not run as it should: {why}\nnext step: kubectl --namespace \
-             {namespace} describe {kind} {object}, with --keep"
-        ))
+        EngineError::Diverged {
+            what: format!("{kind} {object} does not run as it should: {why}"),
+            next_step: format!(
+                "kubectl --namespace {namespace} describe {kind} {object}, with --keep"
+            ),
+        }
     }
 
     /// The pods must be what was asked for: what was changed is not what was predicted.
@@ -110,10 +115,11 @@ impl Kubernetes {
             Some((pod.metadata.name.clone(), spec_diff::first(&asked, &spec)?))
         };
         let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
-        Err(EngineError::Script(format!(
-            "the cluster changed pod {name}: {change}\nnext step: see what does it (kubectl get \
-             mutatingwebhookconfigurations), or give a namespace that it leaves alone, --namespace \
-             NAME"
-        )))
+        Err(EngineError::Diverged {
+            what: format!("the cluster changed pod {name}: {change}"),
+            next_step: "see what does it (kubectl get mutatingwebhookconfigurations), or give a \
+                        namespace that it leaves alone, --namespace NAME"
+                .to_owned(),
+        })
     }
 }

@@ -1,19 +1,21 @@
 //! Where ledgers are, and how they are read and written.
 
+use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{env, thread};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::process::interrupt::Interrupt;
 use crate::process::labels::RunId;
 use crate::process::ledger::Entry;
+use crate::process::poll::poll_until;
 use crate::process::proc_stat::ProcStat;
 use crate::process::untrusted::Untrusted;
 
@@ -299,18 +301,17 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
         return Err(unreadable("it is not a regular file".to_owned()));
     }
     demand_private(path, &metadata)?;
-    let asked = Instant::now();
-    let is_past = loop {
+    let settled = Instant::now() + LOCK_SETTLES;
+    let is_past = poll_until(LOOK_EVERY, settled, &Interrupt::default(), || {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => break true,
+            Ok(()) => Ok(Some(true)),
             // A child that has not become its program yet holds the lock a moment longer than its parent.
-            Err(Errno::WOULDBLOCK) if asked.elapsed() < LOCK_SETTLES && is_orphan(&file) => {
-                thread::sleep(LOOK_EVERY);
-            }
-            Err(Errno::WOULDBLOCK) => break false,
-            Err(errno) => return Err(io(errno.into())),
+            Err(Errno::WOULDBLOCK) if is_orphan(&file) => Ok(None),
+            Err(Errno::WOULDBLOCK) => Ok(Some(false)),
+            Err(errno) => Err(io(errno.into())),
         }
-    };
+    })?
+    .unwrap_or(false);
     // Its run may have removed it, or left another in its place, before it gave up the lock.
     if is_past && fs::symlink_metadata(path).map_or(0, |it| it.ino()) != metadata.ino() {
         return Ok(None);

@@ -1,0 +1,209 @@
+//! Why a command of docker or podman failed, by the words that engines and runtimes have for it.
+//!
+//! They are written in lower case here, and as far as they stay the same from one version to the next. Comments name
+//! their source, and the versions where versions differ.
+
+use crate::engine::failure::{FailureKind, message};
+use crate::process::invocation::Output;
+
+/// What they say of things that they refuse by design. All words of an entry are in the message.
+const REJECTED: [&[&str]; 12] = [
+    // Joining a container that does not run: docker 20.10 (moby daemon/container_operations_unix.go, getIpcContainer) ...
+    &["can't join ipc of container"],
+    // ... and docker 26.1 and 28.5 (the same file, setupIPCDirs, with errNotRunning and errContainerIsRestarting of
+    // daemon/errors.go).
+    &["failed to join ipc namespace", "is not running"],
+    &["failed to join ipc namespace", "is restarting"],
+    // Joining one that is private (the same file, and podman pkg/specgen/generate/namespaces.go).
+    &["non-shareable ipc"],
+    // Joining one that is not there, because it was refused itself (moby daemon/errors.go, podman
+    // libpod/define/errors.go).
+    &["no such container"],
+    // Joining a container of a pod from outside: podman 4.3 (libpod/boltdb_state_internal.go), and 5.4 and 5.8 with a
+    // sqlite database (libpod/sqlite_state_internal.go).
+    &["containers not in pods cannot depend on containers in pods"],
+    &["container dependency", "is part of a pod, but container is not"],
+    // Removing one that others have joined (podman libpod/runtime_ctr.go).
+    &["has dependent containers which must be removed before it"],
+    // A name that another container has (moby daemon/names.go, containers/storage).
+    &["is already in use by"],
+    // Limits of the host's (runc libcontainer/configs/validate/validator.go, crun src/libcrun/linux.c), and a size of
+    // its /dev/shm (podman pkg/specgen/container_validate.go).
+    &["is not allowed in the hosts ipc namespace"],
+    &["requires a new ipc namespace"],
+    &["cannot set shmsize when running in the"],
+];
+
+/// What they say, each in one line, of things that they can do elsewhere or for another user.
+const UNSUPPORTED: [&str; 3] = [
+    // Podman without root on cgroups v1. It warns, and the container runs without the limit (podman
+    // pkg/specgen/generate/validate.go).
+    "resource limits are not supported and ignored",
+    // The same podman (libpod/container_internal.go, pause).
+    "can not pause containers on rootless containers with cgroup v1",
+    // Podman binds the host's for --ipc=host, and not every machine has it.
+    "statfs /dev/mqueue: no such file or directory",
+];
+
+/// What docker's client says of a daemon that does not answer.
+const UNREACHABLE: [&str; 4] = [
+    // Before a command, docker 20.10 to 28.5 (moby client/errors.go, client/request.go) ...
+    "cannot connect to the docker daemon",
+    "error during connect",
+    // ... and during one (Go src/syscall/zerrors_linux_amd64.go, src/io/io.go).
+    "connection reset",
+    ": eof",
+];
+
+/// The end of what docker's client says of a socket that this user may not open (moby client/request.go: "permission
+/// denied while trying to connect to the Docker daemon socket").
+const NOT_PERMITTED: &str = "permission denied";
+
+/// The kind of a command's failure. A command that succeeded may have [`FailureKind::Unsupported`] too: podman only
+/// warns of limits that it ignores.
+pub(crate) fn classify(output: &Output) -> FailureKind {
+    let message = message(output);
+    // A client that a signal ended has not told the engine's answer.
+    let is_answer = output.exit_code.is_some();
+    let is_unsupported = |line: &&str| has_any(&line.to_lowercase(), &UNSUPPORTED);
+    if let Some(line) = message.lines().find(is_unsupported).filter(|_| is_answer) {
+        return FailureKind::Unsupported(line.trim().to_owned());
+    }
+    let message = message.to_lowercase();
+    let rejects = |words: &&[&str]| words.iter().all(|it| message.contains(it));
+    if is_answer && REJECTED.iter().any(rejects) {
+        return FailureKind::Rejected;
+    }
+    if let Some(kind) = FailureKind::quoted(&message) {
+        kind
+    } else if has_any(&message, &UNREACHABLE) {
+        FailureKind::Unreachable
+    } else if message.contains(NOT_PERMITTED) {
+        FailureKind::NotPermitted
+    } else {
+        FailureKind::Other
+    }
+}
+
+fn has_any(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|it| text.contains(it))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FailureKind, classify};
+    use crate::process::invocation::Output;
+
+    fn failed(stderr: &str, exit_code: Option<i32>) -> Output {
+        Output { stderr: stderr.into(), exit_code, ..Output::default() }
+    }
+
+    #[test]
+    fn a_refusal_is_known_in_the_words_of_each_version() {
+        for message in [
+            // docker 20.10
+            "docker: Error response from daemon: can't join IPC of container 1f2e: Container 1f2e is not running.",
+            "docker: Error response from daemon: can't join IPC of container 1f2e: non-shareable IPC (hint: use \
+             IpcMode:shareable for the donor container).",
+            "docker: Error response from daemon: can't join IPC of container a: No such container: a.",
+            "docker: Error response from daemon: Conflict. The container name \"/a\" is already in use by container \
+             \"1f2e\". You have to remove (or rename) that container to be able to reuse that name.",
+            // docker 26.1 and 28.5
+            "docker: Error response from daemon: failed to join IPC namespace: container 1f2e is not running",
+            "docker: Error response from daemon: failed to join IPC namespace: Container 1f2e is restarting, wait \
+             until the container is running",
+            "docker: Error response from daemon: failed to join IPC namespace: container 1f2e: non-shareable IPC \
+             (hint: use IpcMode:shareable for the donor container)",
+            "docker: Error response from daemon: failed to join IPC namespace: No such container: a",
+            // podman 4.3
+            "Error: joining IPC of container 1f2e is not allowed: non-shareable IPC (hint: use IpcMode:shareable for \
+             the donor container)",
+            "Error: container 1f2e depends on container 3d4c which is in a pod - containers not in pods cannot depend \
+             on containers in pods: invalid argument",
+            "Error: container 1f2e has dependent containers which must be removed before it: 3d4c: container already \
+             exists",
+            "Error: looking up container to share ipc namespace with: no container with name or ID \"a\" found: no \
+             such container",
+            "Error: creating container storage: the container name \"a\" is already in use by 1f2e. You have to \
+             remove that container to be able to reuse that name: that name is already in use",
+            "Error: invalid config provided: cannot set shmsize when running in the {host } IPC Namespace",
+            // podman 5.4 and 5.8
+            "Error: container dependency 3d4c is part of a pod, but container is not: invalid argument",
+            // runc and crun, behind both
+            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: sysctl \
+             \"kernel.shmmax\" is not allowed in the hosts ipc namespace: unknown.",
+            "Error: crun: the sysctl `kernel.shmmax` requires a new IPC namespace: OCI runtime error",
+        ] {
+            assert_eq!(classify(&failed(message, Some(125))), FailureKind::Rejected, "{message}");
+            // A signal that ended the client is no refusal.
+            assert_eq!(classify(&failed(message, None)), FailureKind::Other, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_done_here_is_told_by_its_line_even_where_the_command_succeeds() {
+        for (line, exit_code) in [
+            ("Resource limits are not supported and ignored on cgroups V1 rootless systems", 0),
+            (
+                "Error: can not pause containers on rootless containers with cgroup V1: this container does not \
+                 have a cgroup",
+                125,
+            ),
+            ("Error: statfs /dev/mqueue: no such file or directory", 125),
+        ] {
+            let output = failed(&format!("a warning\n {line}\n"), Some(exit_code));
+            assert_eq!(classify(&output), FailureKind::Unsupported(line.to_owned()));
+            let killed = Output { exit_code: None, ..output };
+            assert_eq!(classify(&killed), FailureKind::Other, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_failure_is_no_refusal() {
+        let socket = "unix:///var/run/docker.sock";
+        for (message, kind) in [
+            (
+                format!(
+                    "Cannot connect to the Docker daemon at {socket}. Is the docker daemon running?"
+                ),
+                FailureKind::Unreachable,
+            ),
+            (
+                "error during connect: Get \"http://h/v1.41/info\": EOF".to_owned(),
+                FailureKind::Unreachable,
+            ),
+            ("Post \"http://h/exec/1/start\": EOF".to_owned(), FailureKind::Unreachable),
+            (
+                format!(
+                    "Got permission denied while trying to connect to the Docker daemon socket at {socket}"
+                ),
+                FailureKind::NotPermitted,
+            ),
+            (
+                format!("permission denied while trying to connect to the docker API at {socket}"),
+                FailureKind::NotPermitted,
+            ),
+            ("Error: write /a: no space left on device".to_owned(), FailureKind::NoSpace),
+            (
+                "fork/exec runc: resource temporarily unavailable".to_owned(),
+                FailureKind::OutOfResources,
+            ),
+            (
+                "Error response from daemon: container 1f2e is not running".to_owned(),
+                FailureKind::Other,
+            ),
+            (String::new(), FailureKind::Other),
+        ] {
+            assert_eq!(classify(&failed(&message, Some(125))), kind, "{message}");
+        }
+    }
+
+    #[test]
+    fn standard_output_counts_where_standard_error_is_empty() {
+        let stdout = b"No space left on device".to_vec();
+        let output = Output { stdout, exit_code: Some(1), ..Output::default() };
+        assert_eq!(classify(&output), FailureKind::NoSpace);
+        let output = Output { stderr: b"why".to_vec(), ..output };
+        assert_eq!(classify(&output), FailureKind::Other);
+    }
+}

@@ -8,7 +8,8 @@ use shm_core::stat::SegmentId;
 use shm_core::{Address, Checksum, IpcNamespace};
 
 use crate::args::Args;
-use crate::read::{self, Interruption, JsonText};
+use crate::output::{Interruption, JsonText, print, print_checksum, print_text};
+use crate::wait::wait;
 
 /// What was read, as `--json` prints it.
 #[derive(Serialize)]
@@ -39,7 +40,7 @@ pub(crate) fn read(
         Ok((reader, generation, text))
     };
     let (reader, generation, text) =
-        read::wait(args, get, |_| Ok(false)).map_err(|error| Interruption::Memory(error.into()))?;
+        wait(args, get, |_| Ok(false)).map_err(|error| Interruption::Memory(error.into()))?;
     let writing = reader.writing(generation);
     let mut checksum = args.checksum.then(Checksum::default);
     if args.json {
@@ -57,10 +58,10 @@ pub(crate) fn read(
             checksum,
             ipc_namespace: IpcNamespace::current().ok(),
         };
-        return Ok(read::print(was_read, stdout)?);
+        return Ok(print(was_read, stdout)?);
     }
-    read::print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
-    read::print_checksum(args, checksum, stdout, stderr)?;
+    print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
+    print_checksum(args, checksum, stdout, stderr)?;
     let told = match writing {
         Writing::Idle | Writing::UnderWay => return Ok(()),
         Writing::Died => "a writer died while it wrote the next one",

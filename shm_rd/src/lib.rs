@@ -6,4 +6,7 @@
 
 pub mod args;
 mod framed;
-pub mod read;
+mod output;
+mod read;
+pub mod run;
+mod wait;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use shm_core::{Descriptor, program};
-use shm_rd::{args::Args, read};
+use shm_rd::{args::Args, run};
 
 shm_core::run_before_main!();
 
@@ -18,10 +18,10 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return program::print_parser_message(&message, asked_for, read::FAILED).into();
+            return program::print_parser_message(&message, asked_for, run::FAILED).into();
         }
     };
-    read::prepare_for_fault(&args);
+    run::prepare_for_fault(&args);
     let stdout = io::stdout();
-    read::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr()).into()
+    run::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr()).into()
 }

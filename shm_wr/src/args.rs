@@ -7,6 +7,11 @@ use clap::Parser;
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
 
+/// The size of new memory, in bytes, if no `--size` is given.
+pub(crate) const DEFAULT_SIZE: usize = 1024;
+/// The permission bits of new memory if no `--mode` is given.
+pub(crate) const DEFAULT_MODE: u32 = 0o666;
+
 /// Writes a text into shared memory, for `shm_rd` to read.
 #[derive(Debug, Parser)]
 #[command(

@@ -8,8 +8,9 @@ use shm_core::frame::{self, Writer};
 use shm_core::stat::SegmentId;
 use shm_core::{Address, Checksum, Descriptor, Error, Failure, IpcNamespace, Origin, Segment};
 
-use crate::args::Args;
-use crate::write::{self, DEFAULT_MODE, DEFAULT_SIZE};
+use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
+use crate::input::{checksum, text};
+use crate::report::success;
 
 /// How long another writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +32,7 @@ pub(crate) struct Written {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write::success(f, self.checksum.as_ref())
+        success(f, self.checksum.as_ref())
     }
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> 
         existing.max(size)
     });
     let capacity = frame::capacity(bytes);
-    let mut text = write::text(args, stdin, capacity as u64 + 1)?;
+    let mut text = text(args, stdin, capacity as u64 + 1)?;
     let truncated = args.truncate && text.len() > capacity;
     if truncated {
         text.truncate(capacity);
@@ -73,7 +74,7 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> 
         length: text.len(),
         truncated,
         generation,
-        checksum: write::checksum(args, &text),
+        checksum: checksum(args, &text),
         ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
     })
 }

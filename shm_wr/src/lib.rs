@@ -6,5 +6,8 @@
 
 pub mod args;
 mod framed;
+mod input;
+mod report;
+pub mod run;
 mod stream;
-pub mod write;
+mod write;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use shm_core::{Descriptor, program};
-use shm_wr::{args::Args, write};
+use shm_wr::{args::Args, run};
 
 shm_core::run_before_main!();
 
@@ -18,12 +18,12 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return program::print_parser_message(&message, asked_for, write::FAILED).into();
+            return program::print_parser_message(&message, asked_for, run::FAILED).into();
         }
     };
-    write::prepare_for_fault(&args);
+    run::prepare_for_fault(&args);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     // Not the standard library's, which reports success where the descriptor is closed.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));
-    write::run(&args, Descriptor(stdin.as_fd()), output, io::stderr()).into()
+    run::run(&args, Descriptor(stdin.as_fd()), output, io::stderr()).into()
 }

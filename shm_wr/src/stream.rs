@@ -5,7 +5,7 @@ use shm_core::progress::Progress;
 use shm_core::transfer::{self, Filled, Interruption, Stop};
 use shm_core::{Checksum, Descriptor, Error, Failure};
 
-use crate::write;
+use crate::input;
 
 /// How much of a text is read before anything is made or written, in bytes.
 pub(crate) const JUDGED: u64 = 1 << 20;
@@ -37,8 +37,8 @@ pub(crate) fn write(
     let filled = transfer::fill(memory, room, stdin, checksum, &mut progress);
     drop(progress);
     match filled.map_err(interrupted)? {
-        Filled { end, stop: Stop::Nul } if !cut => Err(write::has_nul(end, LEFT_EMPTY)),
-        Filled { stop: Stop::Room, .. } if !cut => Err(write::does_not_fit(capacity, LEFT_EMPTY)),
+        Filled { end, stop: Stop::Nul } if !cut => Err(input::has_nul(end, LEFT_EMPTY)),
+        Filled { stop: Stop::Room, .. } if !cut => Err(input::does_not_fit(capacity, LEFT_EMPTY)),
         Filled { end, stop } => {
             memory.write_at(end, &[0]).map_err(broken_off)?;
             memory.write_at(0, first).map_err(broken_off)?;
@@ -49,7 +49,7 @@ pub(crate) fn write(
 
 fn interrupted(interruption: Interruption) -> Failure {
     match interruption {
-        Interruption::Descriptor(error) => write::unreadable(&error, LEFT_EMPTY),
+        Interruption::Descriptor(error) => input::unreadable(&error, LEFT_EMPTY),
         Interruption::Memory(error) => broken_off(error),
     }
 }

@@ -6,9 +6,6 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 
-use crate::framed::Framed;
-use crate::{Mechanism, stream};
-
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// How long the other side may take, to be there or to answer.
@@ -28,34 +25,6 @@ pub(crate) trait Channel {
 
     /// Puts the next message into `message`; false where the other side is done.
     fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool>;
-}
-
-pub(crate) fn serve(
-    mechanism: Mechanism,
-    place: &str,
-    size: usize,
-    wait: Wait,
-) -> Result<Box<dyn Channel>> {
-    Ok(match mechanism {
-        Mechanism::Framed => Box::new(Framed::serve(place.parse()?, size, wait)?),
-        Mechanism::Pipe => Box::new(stream::serve_pipes(place, size, wait)?),
-        Mechanism::Unix => Box::new(stream::serve_unix(place, size, wait)?),
-        Mechanism::Tcp => Box::new(stream::serve_tcp(place, size, wait)?),
-    })
-}
-
-pub(crate) fn connect(
-    mechanism: Mechanism,
-    place: &str,
-    size: usize,
-    wait: Wait,
-) -> Result<Box<dyn Channel>> {
-    Ok(match mechanism {
-        Mechanism::Framed => Box::new(Framed::connect(place.parse()?, size, wait)?),
-        Mechanism::Pipe => Box::new(stream::connect_pipes(place, size, wait)?),
-        Mechanism::Unix => Box::new(stream::connect_unix(place, size, wait)?),
-        Mechanism::Tcp => Box::new(stream::connect_tcp(place, size, wait)?),
-    })
 }
 
 /// Tries until it works, or nobody has been there for too long.

@@ -11,28 +11,18 @@
 
 mod channel;
 mod framed;
+mod mechanism;
 mod peer;
 mod stream;
 
 use std::io::{self, Write};
 use std::time::Instant;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use serde_json::json;
 
 use crate::channel::{Channel, Result, Wait};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Mechanism {
-    /// Whole messages in two System V segments
-    Framed,
-    /// Two pipes that have names
-    Pipe,
-    /// A Unix socket
-    Unix,
-    /// TCP, as far as the loopback device
-    Tcp,
-}
+use crate::mechanism::{Mechanism, name};
 
 /// Times round trips between two processes.
 #[derive(Debug, Parser)]
@@ -74,7 +64,7 @@ fn main() -> Result<()> {
         return Err("framed memory has no way to wait in the kernel: --wait spin or sleep".into());
     }
     if let Some(place) = &args.serve {
-        return answer(&mut *channel::serve(args.mechanism, place, size, wait)?, size);
+        return answer(&mut *mechanism::serve(args.mechanism, place, size, wait)?, size);
     }
     let _peer;
     let place = if let Some(place) = args.connect {
@@ -84,7 +74,7 @@ fn main() -> Result<()> {
         _peer = peer;
         place
     };
-    let mut channel = channel::connect(args.mechanism, &place, size, wait)?;
+    let mut channel = mechanism::connect(args.mechanism, &place, size, wait)?;
     let count = args.count.unwrap_or(0).max(1);
     ask(&mut *channel, count / 10, size)?;
     let start = Instant::now();
@@ -106,10 +96,6 @@ fn main() -> Result<()> {
     });
     writeln!(io::stdout(), "{line}")?;
     Ok(())
-}
-
-fn name(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Sends each message back until the other side is done.

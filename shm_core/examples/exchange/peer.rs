@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::channel::{Result, Wait};
-use crate::{Mechanism, name};
+use crate::mechanism::{Mechanism, name};
 
 /// Always there, in containers without any files too, and small.
 const FOLDER: &str = "/dev/shm";

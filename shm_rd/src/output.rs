@@ -1,0 +1,142 @@
+//! What `shm_rd` prints.
+
+use std::io::{self, Read, Write};
+
+use serde::Serialize;
+use shm_core::progress::Progress;
+use shm_core::text::{Escaped, EscapedJson, Spaced};
+use shm_core::{Checksum, Error, Failure};
+
+use crate::args::Args;
+
+/// How much is read and written at once, in bytes: what stays in the processor's cache.
+pub(crate) const PIECE: usize = 64 * 1024;
+const FIRST_PIECE: usize = 4096;
+
+/// A string where the text is UTF-8, else an array of its bytes.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum JsonText {
+    Utf8(String),
+    Bytes(Vec<u8>),
+}
+
+impl From<Vec<u8>> for JsonText {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Outcome<T> {
+    ok: bool,
+    #[serde(flatten)]
+    result: Option<T>,
+    error: Option<Failure>,
+}
+
+impl Outcome<()> {
+    pub(crate) fn failed(failure: Failure) -> Self {
+        Self { ok: false, result: None, error: Some(failure) }
+    }
+}
+
+/// Why the text did not get from the memory to the output.
+pub(crate) enum Interruption {
+    Memory(Failure),
+    Output(io::Error),
+}
+
+impl From<io::Error> for Interruption {
+    /// A reader of shared memory wraps the crate's error; what is left comes from the output.
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Error>() {
+            Ok(error) => Self::Memory(error.into()),
+            Err(error) => Self::Output(error),
+        }
+    }
+}
+
+/// Prints the checksum behind the text, if one was asked for.
+pub(crate) fn print_checksum(
+    args: &Args,
+    checksum: Option<Checksum>,
+    stdout: &mut impl Write,
+    stderr: &mut impl Write,
+) -> Result<(), Interruption> {
+    match checksum {
+        // There standard output is the text alone, and it is there before it is vouched for.
+        Some(checksum) if args.raw => {
+            stdout.flush()?;
+            let _ = writeln!(stderr, "checksum {checksum}");
+        }
+        Some(checksum) => writeln!(stdout, "checksum {checksum}")?,
+        None => {}
+    }
+    Ok(stdout.flush()?)
+}
+
+pub(crate) fn print_text(
+    args: &Args,
+    terminal: bool,
+    text: &mut impl Read,
+    stdout: &mut impl Write,
+    checksum: &mut Option<Checksum>,
+) -> Result<(), Interruption> {
+    match (args.raw, terminal) {
+        (true, false) => copy(text, stdout, checksum, true)?,
+        (true, true) => {
+            let mut escaped = Escaped::new(&mut *stdout);
+            copy(text, &mut escaped, checksum, false)?;
+            escaped.finish()?;
+        }
+        (false, escape) => {
+            copy(text, &mut Spaced::new(&mut *stdout, escape), checksum, !terminal)?;
+            writeln!(stdout, "\nshm read success")?;
+        }
+    }
+    Ok(())
+}
+
+fn copy(
+    text: &mut impl Read,
+    output: &mut impl Write,
+    checksum: &mut Option<Checksum>,
+    tell: bool,
+) -> io::Result<()> {
+    let mut progress = tell.then(|| Progress::new(None));
+    // Most texts are short, and a large buffer takes more instructions than the rest of the program.
+    let mut buffer = vec![0; FIRST_PIECE];
+    let mut done = 0;
+    loop {
+        let length = text.read(&mut buffer)?;
+        if length == 0 {
+            return Ok(());
+        }
+        let piece = &buffer[..length];
+        if let Some(checksum) = checksum {
+            checksum.update(piece);
+        }
+        output.write_all(piece)?;
+        done += length as u64;
+        if let Some(progress) = &mut progress {
+            progress.reached(done);
+        }
+        if length == FIRST_PIECE {
+            buffer.resize(PIECE, 0);
+        }
+    }
+}
+
+pub(crate) fn print(read: impl Serialize, stdout: &mut impl Write) -> io::Result<()> {
+    print_json(&Outcome { ok: true, result: Some(read), error: None }, stdout)
+}
+
+pub(crate) fn print_json(
+    outcome: &Outcome<impl Serialize>,
+    stdout: &mut impl Write,
+) -> io::Result<()> {
+    serde_json::to_writer(EscapedJson(&mut *stdout), outcome)?;
+    writeln!(stdout)?;
+    stdout.flush()
+}

@@ -1,0 +1,65 @@
+//! What `shm_wr` is asked for, and how it ends.
+
+use std::fmt;
+use std::io::Write;
+
+use serde::Serialize;
+use shm_core::{Address, Descriptor, Failure, Target, fault};
+
+use crate::args::Args;
+use crate::framed;
+use crate::input::NO_TEXT;
+use crate::report::report;
+use crate::write::{self, Written};
+
+/// The status that a C program's `return -1` becomes.
+pub const FAILED: u8 = 255;
+
+#[derive(Serialize)]
+struct Removed {
+    address: Target,
+    removed: bool,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("shm remove success")
+    }
+}
+
+/// Does what `args` ask for, reports it on `stdout` and `stderr`, and returns the exit status.
+pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: impl Write) -> u8 {
+    let reported = if args.remove {
+        let address = args.target();
+        let removed = if args.framed { framed::remove(args) } else { address.remove() };
+        let removed = removed.map_err(Failure::from);
+        let removed = removed.map(|()| Removed { address, removed: true });
+        report(args, "remove", removed, &mut stdout, &mut stderr)
+    } else if args.text.is_none() && !args.stdin && !args.json {
+        writeln!(stderr, "{NO_TEXT}").map(|()| false)
+    } else if args.framed {
+        report(args, "write", framed::write(args, stdin), &mut stdout, &mut stderr)
+    } else {
+        let written = write::write(args, stdin);
+        report(args, "write", written, &mut stdout, &mut stderr)
+    };
+    match reported {
+        Ok(true) => 0,
+        Ok(false) => FAILED,
+        Err(error) => {
+            // With both outputs gone there is nobody left to tell.
+            let _ = writeln!(stderr, "standard output failed: {error}");
+            FAILED
+        }
+    }
+}
+
+/// Prepares the message for a missing page, whose access ends the process. For the start of the program.
+pub fn prepare_for_fault(args: &Args) {
+    let Target::Memory(Address::SysV(key)) = args.target() else { return };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let failed = Err::<Written, _>(fault::failure(key));
+    // Writing to memory does not fail.
+    let _ = report(args, "write", failed, &mut stdout, &mut stderr);
+    fault::end_with(stdout, stderr, FAILED);
+}

@@ -118,7 +118,7 @@ impl Pair {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let nothing = fs::File::open("/dev/null").unwrap();
         let stdin = Descriptor(nothing.as_fd());
-        let status = shm_wr::write::run(args, stdin, &mut stdout, &mut stderr);
+        let status = shm_wr::run::run(args, stdin, &mut stdout, &mut stderr);
         assert!(status == 0 || !must, "{args:?}: {}", String::from_utf8_lossy(&stderr));
     }
 
@@ -127,7 +127,7 @@ impl Pair {
         let (reader, writer) = io::pipe().unwrap();
         let mut stderr = Vec::new();
         let stdout = Descriptor(writer.as_fd());
-        let status = shm_rd::read::run(&self.reader, false, stdout, &mut stderr);
+        let status = shm_rd::run::run(&self.reader, false, stdout, &mut stderr);
         drop(writer);
         assert_eq!(status, 0, "{:?}: {}", self.reader, String::from_utf8_lossy(&stderr));
         io::read_to_string(reader).unwrap()

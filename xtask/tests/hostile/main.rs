@@ -89,7 +89,7 @@ fn write_from(args: &shm_wr::args::Args, feed: impl FnOnce(PipeWriter) + Send) -
         scope.spawn(|| feed(writer));
         // Dropped before the feeder is waited for: what nobody reads must not hold it.
         let reader = reader;
-        shm_wr::write::run(args, Descriptor(reader.as_fd()), &mut stdout, &mut stderr)
+        shm_wr::run::run(args, Descriptor(reader.as_fd()), &mut stdout, &mut stderr)
     });
     Did { status, stdout, stderr }
 }
@@ -112,7 +112,7 @@ fn read_to(
     let mut stderr = Vec::new();
     thread::scope(|scope| {
         let drained = scope.spawn(|| drain(reader));
-        let status = shm_rd::read::run(args, terminal, Descriptor(writer.as_fd()), &mut stderr);
+        let status = shm_rd::run::run(args, terminal, Descriptor(writer.as_fd()), &mut stderr);
         drop(writer);
         Did { status, stdout: drained.join().unwrap(), stderr }
     })

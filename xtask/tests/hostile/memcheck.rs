@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{MOUNTS, Need};
+use shm_testkit::tools;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{MOUNTS, Need, Trial, trials};
-use crate::{mount, tools};
+use crate::mount;
 
 const VALGRIND: Need = Need::new("valgrind", "valgrind --version");
 

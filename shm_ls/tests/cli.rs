@@ -9,6 +9,7 @@ use predicates::str::{contains, is_empty, starts_with};
 use serde_json::{Value, json};
 use shm_core::segment::RemoveOnDrop;
 use shm_core::{Key, Limits, Segment};
+use shm_testkit::programs::shell;
 
 fn shm_ls() -> Command {
     assert_cmd::cargo::cargo_bin_cmd!("shm_ls")
@@ -90,11 +91,9 @@ fn output_that_cannot_be_written_is_told() {
         (">&-", "Bad file descriptor (os error 9)"),
     ] {
         for option in ["", "--limits", "--json", "--watch", "--watch --json", "--help"] {
-            let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("exec \"$0\" $1 {output}")]);
-            shell.arg(env!("CARGO_BIN_EXE_shm_ls")).arg(option);
-            let told = format!("standard output failed: {reason}\n");
-            shell.assert().code(1).stderr(told);
+            let script = format!("exec \"$0\" $1 {output}");
+            let mut shell = shell(&script, env!("CARGO_BIN_EXE_shm_ls"), &[option]);
+            shell.assert().code(1).stderr(format!("standard output failed: {reason}\n"));
         }
     }
 }
@@ -104,7 +103,7 @@ fn a_closed_pipe_is_not_spoken_about() {
     let folder = tempfile::tempdir().unwrap();
     // A pipe that nobody reads.
     let closed = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{closed} \"$0\"; echo $? >&2")]).arg(env!("CARGO_BIN_EXE_shm_ls"));
+    let script = format!("{closed} \"$0\"; echo $? >&2");
+    let mut shell = shell(&script, env!("CARGO_BIN_EXE_shm_ls"), &[]);
     shell.env("FIFO", folder.path().join("fifo")).assert().stderr("141\n");
 }

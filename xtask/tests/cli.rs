@@ -7,6 +7,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
+use shm_testkit::programs;
 
 fn xtask() -> Command {
     Command::new(env!("CARGO_BIN_EXE_xtask"))
@@ -68,16 +69,14 @@ fn a_report_in_a_file_is_the_one_on_standard_output_without_colour() {
 
 #[test]
 fn a_report_on_a_full_disk_is_status_2() {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$0\" experiment --engine model >/dev/full"]);
-    let assert = shell.arg(env!("CARGO_BIN_EXE_xtask")).assert();
+    let assert = shell("exec \"$0\" experiment --engine model >/dev/full").assert();
     assert.code(2).stderr(contains("the report could not be written"));
 }
 
 /// A shell with `xtask` as `$0`, and a limit that no report of the model comes near.
 fn shell(script: &str) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_xtask")).timeout(Duration::from_secs(30));
+    let mut shell = programs::shell(script, env!("CARGO_BIN_EXE_xtask"), &[]);
+    shell.timeout(Duration::from_secs(30));
     shell
 }
 

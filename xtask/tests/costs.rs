@@ -7,6 +7,7 @@ use std::process::Output;
 
 use assert_cmd::Command;
 use libtest_mimic::{Arguments, Failed, Trial};
+use shm_testkit::programs::which;
 
 const MOST_BYTES: u64 = 18 * 1024 * 1024 / 10;
 /// No target: instructions are a small part of a start's time.
@@ -34,8 +35,7 @@ const MINUTES: std::time::Duration = std::time::Duration::from_mins(20);
 
 /// A trial that is ignored, with the reason in its name, where a program is missing.
 fn needs(program: &str, name: &str, trial: fn() -> Result<(), Failed>) -> Trial {
-    let there = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()));
+    let there = which(program).is_some();
     let namespaces = run("unshare --user --map-root-user --ipc true").status.success();
     match (there, namespaces) {
         (true, true) => Trial::test(name, trial),

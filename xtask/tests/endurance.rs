@@ -4,22 +4,16 @@
 //! `SHM_ROUNDS` says how many pairs of a write and a read there are; of real processes a fiftieth.
 #![forbid(unsafe_code)]
 
-#[path = "../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
-mod tools;
-
-use std::env;
-use std::fs;
-use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::thread;
+use std::{env, fs, io, thread};
 
 use assert_cmd::Command;
 use clap::Parser;
-use isolation::{LIMITS, MOUNTS, Trial, trials};
 use serde_json::Value;
 use shm_core::{Descriptor, Errno, Key, Segment, table};
+use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
+use shm_testkit::{Trial, tools, trials};
 
 const ROUNDS: usize = 2000;
 
@@ -65,10 +59,6 @@ fn nothing_is_left() {
         assert_eq!(listing.lines().count(), 1, "{listing}");
     }
     assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
-}
-
-fn mount() {
-    Command::new("mount").args(["-t", "tmpfs", "none", "/dev/shm"]).assert().success();
 }
 
 /// The two tools' command lines for one place, parsed once: that is not what is repeated.
@@ -151,7 +141,7 @@ fn pairs(worker: usize, rounds: usize) {
 }
 
 fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
-    mount();
+    mount_tmpfs("/dev/shm", "");
     pairs(0, 100);
     let before = Resources::now();
     pairs(0, rounds());
@@ -161,7 +151,7 @@ fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
 
 fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
     const WORKERS: usize = 8;
-    mount();
+    mount_tmpfs("/dev/shm", "");
     let all = |rounds: usize| {
         thread::scope(|scope| {
             for worker in 0..WORKERS {
@@ -269,7 +259,7 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
     let json: Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
     assert_eq!(json["segments"].as_array().unwrap().len(), listed.len());
     // The walk with shmctl finds the same ones.
-    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
 }
 

@@ -1,8 +1,7 @@
 use std::thread;
 
 use shm_core::{Error, Segment};
-
-use crate::scratch::ScratchKey;
+use shm_testkit::scratch::ScratchKey;
 
 #[test]
 fn the_length_of_an_attachment_is_the_segments_whatever_was_asked_for() {

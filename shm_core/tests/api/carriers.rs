@@ -1,8 +1,7 @@
 //! Semaphores and message queues as carriers of a text.
 
 use shm_core::{Carrier, Diagnosis, Errno, Error, Origin};
-
-use crate::scratch::ScratchKey;
+use shm_testkit::scratch::ScratchKey;
 
 /// A carrier of each kind, on names of its own; removed at the end.
 struct Scratch(Vec<Carrier>);

@@ -2,8 +2,7 @@
 
 use shm_core::posix::Object;
 use shm_core::{Diagnosis, Error, Failure, Key, Segment};
-
-use crate::scratch::{ScratchKey, ScratchName};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 fn told(error: Error) -> String {
     Failure::from(error).to_string()

@@ -7,8 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use shm_core::frame::{self, Flaw, Reader, Writer, Writing};
 use shm_core::{Carrier, Diagnosis, Errno, Error, Key, Origin, Segment};
-
-use crate::scratch::ScratchKey;
+use shm_testkit::scratch::ScratchKey;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 

@@ -6,8 +6,6 @@ mod carriers;
 mod diagnoses;
 mod frames;
 mod objects;
-#[path = "../scratch/mod.rs"]
-mod scratch;
 mod segments;
 mod texts;
 mod transfers;

@@ -6,8 +6,7 @@ use std::thread;
 
 use shm_core::posix::{Location, Object};
 use shm_core::{Errno, Error, Origin};
-
-use crate::scratch::ScratchName;
+use shm_testkit::scratch::ScratchName;
 
 fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().and_then(|error| error.errno())

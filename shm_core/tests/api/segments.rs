@@ -4,8 +4,7 @@ use std::thread;
 use shm_core::segment::RemoveOnDrop;
 use shm_core::table;
 use shm_core::{Errno, Error, Key, Origin, Segment};
-
-use crate::scratch::ScratchKey;
+use shm_testkit::scratch::ScratchKey;
 
 fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().and_then(|error| error.errno())

@@ -1,8 +1,7 @@
 use std::io::Read;
 
 use shm_core::{Address, Error, Segment};
-
-use crate::scratch::{ScratchKey, ScratchName};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 fn text(address: &Address) -> Vec<u8> {
     let mut text = Vec::new();

@@ -8,8 +8,7 @@ use std::thread;
 use shm_core::progress::Progress;
 use shm_core::transfer::{Filled, Interruption, Stop, drain, fill};
 use shm_core::{Address, Checksum, Descriptor, Error, Key, Segment};
-
-use crate::scratch::{ScratchKey, ScratchName};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 /// That of a file into a segment; all others are a part of it, 256 KiB.
 const PIECE: usize = 2 * 1024 * 1024;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use shm_core::frame::{self, Flaw, Writer, Writing};
 use shm_core::{Carrier, Errno, Key, Origin, Segment};
+use shm_testkit::scratch::ScratchKey;
 
 use crate::frames::{LIMIT, flaw, has_semaphore, put, read, writer};
-use crate::scratch::ScratchKey;
 
 const SHORT: Duration = Duration::from_millis(50);
 

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shm_core::stat::SegmentId;
 use shm_core::{Attachment, Errno, Segment};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{Trial, trials};
-use crate::{attached, errno, make};
+use crate::{attached, errno};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![

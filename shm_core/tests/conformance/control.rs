@@ -3,9 +3,8 @@
 use std::fs;
 
 use shm_core::{Limits, Usage, table};
-
-use crate::isolation::{Trial, trials};
-use crate::make;
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![

@@ -3,9 +3,11 @@
 use std::fs;
 
 use shm_core::{Errno, Limits, Segment, Usage, table};
+use shm_testkit::isolation::{LIMITS, Need};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{LIMITS, Need, Trial, trials};
-use crate::{errno, key, make};
+use crate::{errno, key};
 
 const RMID_FORCED: Need = Need::new(
     "writable kernel.shm_rmid_forced of a namespace of one's own",

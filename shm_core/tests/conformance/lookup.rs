@@ -1,9 +1,10 @@
 //! `shmget(2)`: keys, `IPC_EXCL`, sizes.
 
 use shm_core::{Errno, Origin, Segment, Usage, table};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{Trial, trials};
-use crate::{errno, key, make};
+use crate::{errno, key};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![

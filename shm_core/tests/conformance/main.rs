@@ -5,8 +5,6 @@
 
 mod attaching;
 mod control;
-#[path = "../isolation/mod.rs"]
-mod isolation;
 mod limits;
 mod lookup;
 mod permissions;
@@ -14,17 +12,12 @@ mod processes;
 mod removal;
 
 use std::process::ExitCode;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use shm_core::{Errno, Error, Key, Segment};
+use shm_testkit::isolation;
 
 fn key(raw: i32) -> Key {
     Key::new(raw).unwrap()
-}
-
-fn make(raw: i32, size: usize, mode: u32) -> Segment {
-    Segment::create_new(key(raw), size, mode).unwrap()
 }
 
 /// The errno of what must have failed.
@@ -35,16 +28,6 @@ fn errno<T: std::fmt::Debug>(result: Result<T, Error>) -> Errno {
 
 fn attached(segment: Segment) -> u64 {
     segment.stat().unwrap().nattch
-}
-
-/// Waits for what other processes do.
-#[track_caller]
-fn soon(what: &str, mut happened: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while !happened() {
-        assert!(Instant::now() < deadline, "not yet: {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
 
 fn main() -> ExitCode {

@@ -3,15 +3,15 @@
 //! The trials are root; this program is started again as other users, through `setpriv`.
 
 use std::env;
-use std::fs;
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
 
-use assert_cmd::Command;
 use shm_core::{Error, Segment, table};
+use shm_testkit::isolation::ANOTHER_USER;
+use shm_testkit::programs::{PublicFolder, run_as};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{ANOTHER_USER, Trial, trials};
-use crate::{key, make};
+use crate::key;
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -34,15 +34,9 @@ const BARE_ROOT: &str = "--reuid 0 --regid 0 --clear-groups --bounding-set=-all 
 
 /// Starts this program again as somebody, to do `what`; returns what that printed.
 fn send(somebody: &str, what: &str) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("conformance");
-    fs::copy(env::current_exe().unwrap(), &copy).unwrap();
-    for path in [folder.path(), &copy] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let mut command = Command::new("setpriv");
-    command.args(somebody.split(' ')).arg(copy).env(SENT, what);
-    let assert = command.assert().success();
+    let folder = PublicFolder::new();
+    let copy = folder.copy(env::current_exe().unwrap());
+    let assert = run_as(somebody, copy).env(SENT, what).assert().success();
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
 }
 

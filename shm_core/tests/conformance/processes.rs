@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::{Errno, Segment};
+use shm_testkit::isolation::COMPILER;
+use shm_testkit::programs::compile;
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials, wait};
 
-use crate::isolation::{COMPILER, Trial, trials};
-use crate::{attached, errno, make, soon};
+use crate::{attached, errno};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -19,6 +22,13 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_process_that_is_killed_is_detached,
             what_is_removed_lives_as_long_as_the_last_child_that_inherited_it;
     ]
+}
+
+/// Waits until a segment has so many attachments.
+#[track_caller]
+fn wait_for_attachments(segment: Segment, count: u64) {
+    let what = format!("{count} attachments");
+    wait::until(&what, || (attached(segment) == count).then_some(()));
 }
 
 /// The program of `inherit.c`, and the file for as long as which its processes live.
@@ -33,9 +43,7 @@ impl Other {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("inherit");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/inherit.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source);
-        compiler.assert().success();
+        compile(source, &program, &[]);
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         Self { program, file, _folder: folder }
@@ -58,8 +66,9 @@ impl Other {
 fn children_inherit_an_attachment_and_their_end_detaches_it() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     let own = segment.attach().unwrap();
-    other.run(segment, 4, &[], || soon("six attachments", || attached(segment) == 6));
-    soon("only our own is left", || attached(segment) == 1);
+    other.run(segment, 4, &[], || wait_for_attachments(segment, 6));
+    // Our own.
+    wait_for_attachments(segment, 1);
     drop(own);
     assert_eq!(attached(segment), 0);
 }
@@ -67,7 +76,7 @@ fn children_inherit_an_attachment_and_their_end_detaches_it() {
 fn a_process_that_becomes_another_program_keeps_no_attachment() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 0, &["execute"], || {
-        soon("another program", || other.file.with_extension("new").exists());
+        wait::until("another program", || other.file.with_extension("new").exists().then_some(()));
         let stat = segment.stat().unwrap();
         assert_eq!(stat.nattch, 0);
         assert!(stat.lpid > 0 && stat.dtime > 0, "it had attached it: {stat:?}");
@@ -77,11 +86,11 @@ fn a_process_that_becomes_another_program_keeps_no_attachment() {
 fn a_process_that_is_killed_is_detached() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 0, &[], || {
-        soon("an attachment", || attached(segment) == 1);
+        wait_for_attachments(segment, 1);
         let pid = segment.stat().unwrap().lpid;
         assert_ne!(pid, std::process::id());
         Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).assert().success();
-        soon("a detach", || attached(segment) == 0);
+        wait_for_attachments(segment, 0);
     });
     assert_eq!(Segment::find(crate::key(1)), Ok(segment), "nothing else happened to it");
 }
@@ -89,10 +98,10 @@ fn a_process_that_is_killed_is_detached() {
 fn what_is_removed_lives_as_long_as_the_last_child_that_inherited_it() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 2, &[], || {
-        soon("three attachments", || attached(segment) == 3);
+        wait_for_attachments(segment, 3);
         segment.remove().unwrap();
         assert_eq!(attached(segment), 3);
     });
-    soon("an end", || segment.stat().is_err());
+    wait::until("end of the segment", || segment.stat().err());
     assert_eq!(errno(segment.stat()), Errno::EINVAL);
 }

@@ -4,9 +4,11 @@ use std::fs;
 
 use shm_core::stat::SegmentId;
 use shm_core::{Errno, Origin, Segment, table};
+use shm_testkit::isolation::Need;
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{Need, Trial, trials};
-use crate::{attached, errno, key, make};
+use crate::{attached, errno, key};
 
 const NEXT_ID: Need = Need::new(
     "writable kernel.shm_next_id of a namespace of one's own (CONFIG_CHECKPOINT_RESTORE)",

@@ -1,9 +1,6 @@
 //! The example that times round trips, as two processes with each mechanism.
 #![forbid(unsafe_code)]
 
-#[path = "../scratch/mod.rs"]
-mod scratch;
-
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::thread;
@@ -12,9 +9,9 @@ use std::time::Duration;
 use assert_cmd::Command;
 use escargot::CargoBuild;
 use predicates::str::contains;
-use scratch::ScratchKey;
 use serde_json::Value;
 use shm_core::{Carrier, Key, Segment};
+use shm_testkit::scratch::ScratchKey;
 
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let build = CargoBuild::new()

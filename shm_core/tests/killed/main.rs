@@ -4,9 +4,6 @@
 //! `SHM_FRAMED_SECONDS` says for how long; the counts are printed.
 #![forbid(unsafe_code)]
 
-#[path = "../scratch/mod.rs"]
-mod scratch;
-
 use std::env;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -16,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use libtest_mimic::{Arguments, Failed, Trial};
-use scratch::ScratchKey;
 use shm_core::frame::{Flaw, Reader, Writer, Writing};
 use shm_core::{Error, Key};
+use shm_testkit::scratch::ScratchKey;
 
 /// The key of the frame, for the program as a writer.
 const WRITER: &str = "SHM_TEST_WRITER";

@@ -1,19 +1,17 @@
 //! The identity of IPC namespaces, and what each has of its own.
 #![forbid(unsafe_code)]
 
-#[path = "../isolation/mod.rs"]
-mod isolation;
-
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use assert_cmd::Command;
-use isolation::{LIMITS, MOUNTS, Trial, trials};
 use shm_core::posix::{Location, Object};
 use shm_core::{Errno, Error, IpcNamespace, Key, Limits, Segment, Usage, table};
+use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
+use shm_testkit::{Trial, trials, wait};
 
 /// Calls `look` with the id of a process that is alone in an IPC namespace of its own.
 fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
@@ -26,11 +24,8 @@ fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
     process.args(["--ipc", "sh", "-c", script]).arg(&file).timeout(Duration::from_secs(20));
     thread::scope(|scope| {
         scope.spawn(move || process.assert().success());
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while !file.exists() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
-        let answer = look(fs::read_to_string(&file).unwrap().trim().parse().unwrap());
+        let pid = wait::until("process id", || fs::read_to_string(&file).ok());
+        let answer = look(pid.trim().parse().unwrap());
         fs::remove_file(&file).unwrap();
         answer
     })
@@ -99,7 +94,7 @@ fn the_listing_is_the_same_with_and_without_proc() {
     segments[3].lock().unwrap();
     let with = table::list().unwrap();
     assert_eq!(with.len(), 4);
-    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    mount_tmpfs("/proc", "");
     assert_eq!(table::list().unwrap(), with);
     let error = IpcNamespace::current().unwrap_err();
     assert!(matches!(error, Error::Namespace { errno: Errno::ENOENT, .. }), "{error}");
@@ -108,7 +103,7 @@ fn the_listing_is_the_same_with_and_without_proc() {
 }
 
 fn a_full_file_system_leaves_no_object_and_no_growth() {
-    mount_small();
+    mount_tmpfs("/dev/shm", "size=64k");
     let location = Location::Posix("/full".parse().unwrap());
     let error = Object::create_new(&location, 100_000, 0o600).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::ENOSPC));
@@ -122,12 +117,6 @@ fn a_full_file_system_leaves_no_object_and_no_growth() {
     let answer = Object::open_or_create(&location, 100_000, 0o600);
     assert_eq!(answer.unwrap_err().errno(), Some(Errno::ENOSPC));
     assert_eq!(location.path().metadata().unwrap().len(), 4096);
-}
-
-/// Puts a tmpfs of 64 KiB on /dev/shm.
-fn mount_small() {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=64k", "none", "/dev/shm"]).assert().success();
 }
 
 fn main() -> ExitCode {

@@ -1,15 +1,16 @@
 //! `shm_ls` beside the `ipcs` of util-linux, byte for byte.
 #![forbid(unsafe_code)]
 
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
-
 use std::fs;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use isolation::{ANOTHER_USER, IPCS, LIMITS, MOUNTS, Need, Trial, trials};
-use shm_core::{Key, Segment};
+use shm_testkit::isolation::{
+    self, ANOTHER_USER, IPCS, LIMITS, MOUNTS, Need, mount_over, mount_tmpfs,
+};
+use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, trials};
 
 const MUCH_MEMORY: Need =
     Need::new("memory for a segment of 10 GiB, never touched", "ipcmk -M 10737418240");
@@ -38,10 +39,6 @@ fn the_same_listing(segments: usize) -> String {
     // An empty line, a title, a heading, the segments, an empty line.
     assert_eq!(listing.lines().count(), 4 + segments, "{listing}");
     listing
-}
-
-fn make(key: i32, size: usize, mode: u32) -> Segment {
-    Segment::create_new(Key::new(key).unwrap(), size, mode).unwrap()
 }
 
 fn no_segments_are_listed_as_ipcs_lists_them() {
@@ -114,13 +111,10 @@ fn owners_are_named_as_ipcs_names_them() {
     ];
     let lines = users.map(|(name, uid)| format!("{name}:x:{uid}:0::/:/bin/sh\n"));
     fs::write(&passwd, lines.concat()).unwrap();
-    Command::new("mount").arg("--bind").arg(&passwd).arg("/etc/passwd").assert().success();
+    mount_over("/etc/passwd", &passwd);
     for uid in ["0", "60001", "60002", "60003", "60004", "4000000000"] {
-        Command::new("setpriv")
-            .args(["--reuid", uid, "--regid", uid, "--clear-groups"])
-            .args(["ipcmk", "-M", "100", "-p", "0600"])
-            .assert()
-            .success();
+        let user = format!("--reuid {uid} --regid {uid} --clear-groups");
+        run_as(&user, "ipcmk").args(["-M", "100", "-p", "0600"]).assert().success();
     }
     let listing = the_same_listing(6);
     let owners: Vec<_> =
@@ -130,19 +124,14 @@ fn owners_are_named_as_ipcs_names_them() {
 
 fn without_a_passwd_file_owners_are_numbers() {
     let _ = make(1, 100, 0o600);
-    Command::new("mount").args(["--bind", "/dev/null", "/etc/passwd"]).assert().success();
+    mount_over("/etc/passwd", "/dev/null");
     assert!(shm_ls(&[]).contains(" 0          600 "));
 }
 
 fn segments_of_others_that_may_not_be_read_are_listed() {
     let _ = make(1, 100, 0o600);
-    let folder = tempfile::tempdir().unwrap();
-    let copy = folder.path().join("shm_ls");
-    fs::copy(env!("CARGO_BIN_EXE_shm_ls"), &copy).unwrap();
-    let mut chmod = Command::new("chmod");
-    chmod.arg("755").arg(folder.path()).arg(&copy).assert().success();
-    let mut another = Command::new("setpriv");
-    another.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    let folder = PublicFolder::new();
+    let another = run_as(NOBODY, folder.copy(env!("CARGO_BIN_EXE_shm_ls")));
     assert_eq!(output_of(another), the_same_listing(1));
 }
 
@@ -178,7 +167,7 @@ fn without_proc_the_same_is_listed() {
     segments[2].remove().unwrap();
     segments[0].remove().unwrap();
     let listing = the_same_listing(2);
-    Command::new("mount").args(["-t", "tmpfs", "none", "/proc"]).assert().success();
+    mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
     let json: serde_json::Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
     assert_eq!((&json["ok"], &json["ipc_namespace"]), (&true.into(), &serde_json::Value::Null));

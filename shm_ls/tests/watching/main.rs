@@ -1,11 +1,7 @@
 //! `shm_ls --watch`, in a namespace where nothing happens but what the trial does.
 #![forbid(unsafe_code)]
 
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
-
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
@@ -13,21 +9,11 @@ use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use isolation::{ANOTHER_USER, Trial, trials};
 use serde_json::{Value, json};
 use shm_core::{IpcNamespace, Key, Segment};
-
-/// Polls for something that takes a moment.
-fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "no {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
+use shm_testkit::isolation::{self, ANOTHER_USER};
+use shm_testkit::programs::{NOBODY, PublicFolder};
+use shm_testkit::{Trial, trials, wait};
 
 /// A `shm_ls --watch` that runs, and its log as far as it was looked at.
 struct Watch {
@@ -52,7 +38,7 @@ impl Watch {
         shell.arg(log.path()).timeout(Duration::from_secs(30));
         let runner = thread::spawn(move || shell.assert());
         // The private place has a pid namespace, in which there is no other one.
-        let pid = soon("process", || {
+        let pid = wait::until("process", || {
             let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
             let names = entries.map(|entry| entry.file_name().into_string().unwrap());
             let is_it = |pid: &String| {
@@ -67,7 +53,7 @@ impl Watch {
 
     /// The next line of the log.
     fn next(&mut self) -> String {
-        let line = soon("line", || {
+        let line = wait::until("line", || {
             let log = fs::read_to_string(&self.log).unwrap();
             log.split_inclusive('\n')
                 .nth(self.seen)
@@ -160,13 +146,11 @@ fn the_first_process_of_a_pid_namespace_ends_at_once_too() {
 }
 
 fn it_needs_no_thread() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let program = folder.path().join("shm_ls");
-    fs::copy(env!("CARGO_BIN_EXE_shm_ls"), &program).unwrap();
+    let folder = PublicFolder::new();
+    let program = folder.copy(env!("CARGO_BIN_EXE_shm_ls"));
     // Root may make as many as it likes.
-    let user = "setpriv --reuid 65534 --regid 65534 --clear-groups prlimit --nproc=1";
-    let (watch, first) = Watch::of(&program, user, "");
+    let user = format!("setpriv {NOBODY} prlimit --nproc=1");
+    let (watch, first) = Watch::of(&program, &user, "");
     assert!(first.starts_with("watching ipc:["), "{first}");
     watch.stop("TERM");
 }

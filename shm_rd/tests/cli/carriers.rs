@@ -1,7 +1,7 @@
 use predicates::str::starts_with;
 use shm_core::Carrier;
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
 use crate::shm_rd;
 
 #[test]

@@ -5,9 +5,9 @@ use predicates::str::{contains, starts_with};
 use serde_json::{Value, json};
 use shm_core::frame::Writer;
 use shm_core::{IpcNamespace, Key, Segment};
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
-use crate::{put, shm_rd};
+use crate::{put, shell, shm_rd};
 
 fn on(key: Key) -> assert_cmd::Command {
     let mut command = shm_rd();
@@ -128,12 +128,8 @@ fn waiting_ends_with_the_first_whole_message() {
 }
 
 /// The reader, as `exec "$0" "$@"` in a script.
-fn shell(key: Key, script: &str, options: &[&str]) -> assert_cmd::Command {
-    let tool = assert_cmd::cargo::cargo_bin!("shm_rd");
-    let mut command = assert_cmd::Command::new("sh");
-    command.args(["-c", script]).arg(tool).args(["--framed", "--key", &key.to_string()]);
-    command.args(options);
-    command
+fn on_in_shell(key: Key, script: &str, option: &str) -> assert_cmd::Command {
+    shell(script, &["--framed", "--key", &key.to_string(), option])
 }
 
 #[test]
@@ -145,11 +141,11 @@ fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
     // Everything but what is shared, in KiB.
     let script = "ulimit -d 32768; exec \"$0\" \"$@\"";
     let told = "the message does not fit into the memory of this process";
-    shell(*key, script, &["--raw"]).assert().code(255).stdout("").stderr(format!(
+    on_in_shell(*key, script, "--raw").assert().code(255).stdout("").stderr(format!(
         "{told}\ncause: a whole message is a copy of it, here of 62914560 bytes; a limit is met\n\
          hint: raise the limit: ulimit -v, ulimit -d\n"
     ));
-    let json = shell(*key, script, &["--json"]).assert().code(255).stderr("");
+    let json = on_in_shell(*key, script, "--json").assert().code(255).stderr("");
     let answer: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
     assert_eq!((&answer["ok"], &answer["error"]["message"]), (&json!(false), &json!(told)));
 }
@@ -160,5 +156,5 @@ fn a_message_was_read_even_where_a_note_about_it_cannot_be_printed() {
     write(*key, b"whole");
     die_of(*key, 2);
     let script = "exec \"$0\" \"$@\" 2>/dev/full";
-    shell(*key, script, &["--raw"]).assert().code(0).stdout("whole");
+    on_in_shell(*key, script, "--raw").assert().code(0).stdout("whole");
 }

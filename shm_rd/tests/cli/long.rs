@@ -7,34 +7,22 @@ use std::thread;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use shm_core::{Address, Checksum};
+use shm_testkit::scratch::{ScratchKey, ScratchName, long_text};
 
-use crate::scratch::{ScratchKey, ScratchName};
-use crate::shm_rd;
+use crate::{shell, shm_rd};
 
 const MIB: usize = 1 << 20;
-
-/// A text without a NUL whose parts are all different.
-fn text(length: usize) -> Vec<u8> {
-    (0_u32..).flat_map(|number| format!("{number} ").into_bytes()).take(length).collect()
-}
 
 fn put(address: &Address, text: &[u8]) {
     let (memory, _) = address.open_or_create(text.len() + 99, 0o600).unwrap();
     memory.write_text(text).unwrap();
 }
 
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
-fn shell(script: &str, arguments: &[&str]) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_rd")).args(arguments);
-    shell
-}
-
 #[test]
 fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
-    let text = text(2 * MIB + 12_345);
+    let text = long_text(2 * MIB + 12_345);
     let mut checksum = Checksum::default();
     checksum.update(&text);
     let spaced = shm_core::text::spaced(&text);
@@ -60,7 +48,7 @@ fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanis
 #[test]
 fn a_pipe_that_closes_early_ends_it_without_a_word() {
     let key = ScratchKey::new();
-    put(&(*key).into(), &text(2 * MIB));
+    put(&(*key).into(), &long_text(2 * MIB));
     let script = "{ \"$0\" \"$@\"; echo $? >&2; } | head -c 100000";
     let name = key.to_string();
     for options in [&["--raw"][..], &["--raw", "--checksum"], &[]] {
@@ -73,7 +61,7 @@ fn a_pipe_that_closes_early_ends_it_without_a_word() {
 #[test]
 fn a_full_output_is_told() {
     let key = ScratchKey::new();
-    put(&(*key).into(), &text(2 * MIB));
+    put(&(*key).into(), &long_text(2 * MIB));
     let name = key.to_string();
     for options in [&["--raw"][..], &["--raw", "--checksum"], &[]] {
         let arguments = [&["--key", &name], options].concat();
@@ -87,7 +75,7 @@ fn a_full_output_is_told() {
 #[test]
 fn an_object_that_is_shrunk_meanwhile_is_a_shorter_text_and_no_signal() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
-    let text = text(4 * MIB);
+    let text = long_text(4 * MIB);
     put(&Address::File(name.location()), &text);
     let fifo = folder.path().join("fifo");
     Command::new("mkfifo").arg(&fifo).assert().success();

@@ -7,8 +7,6 @@ mod framed;
 mod json;
 mod long;
 mod places;
-#[path = "../../../shm_core/tests/scratch/mod.rs"]
-mod scratch;
 mod streams;
 mod waiting;
 
@@ -16,6 +14,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::Address;
+use shm_testkit::programs;
 
 fn shm_rd() -> Command {
     let mut command = assert_cmd::cargo::cargo_bin_cmd!("shm_rd");
@@ -27,4 +26,9 @@ fn shm_rd() -> Command {
 fn put(address: impl Into<Address>, text: &[u8]) {
     let (memory, _) = address.into().open_or_create(1024, 0o600).unwrap();
     memory.write_text(text).unwrap();
+}
+
+/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+fn shell(script: &str, arguments: &[&str]) -> Command {
+    programs::shell(script, env!("CARGO_BIN_EXE_shm_rd"), arguments)
 }

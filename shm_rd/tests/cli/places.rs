@@ -7,8 +7,8 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use shm_core::Segment;
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-use crate::scratch::{ScratchKey, ScratchName};
 use crate::{put, shm_rd};
 
 #[test]

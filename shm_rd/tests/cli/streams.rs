@@ -2,18 +2,10 @@
 
 use std::fs;
 
-use assert_cmd::Command;
 use predicates::str::starts_with;
+use shm_testkit::scratch::ScratchKey;
 
-use crate::put;
-use crate::scratch::ScratchKey;
-
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
-fn shell(script: &str, arguments: &[&str]) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_rd")).args(arguments);
-    shell
-}
+use crate::{put, shell};
 
 #[test]
 fn a_closed_pipe_is_not_spoken_about() {

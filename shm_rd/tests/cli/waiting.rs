@@ -3,8 +3,8 @@ use std::time::{Duration, Instant};
 
 use predicates::str::starts_with;
 use shm_core::{Address, Segment};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-use crate::scratch::{ScratchKey, ScratchName};
 use crate::{put, shm_rd};
 
 /// Long enough for a reader to have looked at least once.

@@ -1,17 +1,14 @@
 //! What `shm_rd` shows on a terminal, which `script` of util-linux provides.
 #![forbid(unsafe_code)]
 
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
-#[path = "../../../shm_core/tests/scratch/mod.rs"]
-mod scratch;
-
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use isolation::{TERMINAL, Trial, trials};
-use scratch::ScratchKey;
 use shm_core::Address;
+use shm_testkit::isolation;
+use shm_testkit::isolation::TERMINAL;
+use shm_testkit::scratch::ScratchKey;
+use shm_testkit::{Trial, trials};
 
 /// What a terminal is sent while `shm_rd` shows `text` on it.
 fn shown(text: &[u8], options: &str) -> String {

@@ -1,7 +1,7 @@
 use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
 use crate::{shm_wr, text_at};
 
 #[test]

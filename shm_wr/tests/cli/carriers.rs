@@ -1,8 +1,8 @@
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use shm_core::{Carrier, Key};
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
 use crate::shm_wr;
 
 /// What stands for each kind on the command line, and the carrier it means.

@@ -7,7 +7,7 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 
-use crate::{shm_wr, text_at};
+use crate::{shell, shm_wr, text_at};
 
 fn on(path: &Path) -> Command {
     let mut command = shm_wr();
@@ -20,10 +20,7 @@ fn on(path: &Path) -> Command {
 fn a_file_is_made_with_its_size_and_exactly_its_mode() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    Command::new("sh")
-        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
-        .arg(env!("CARGO_BIN_EXE_shm_wr"))
-        .arg("--file")
+    shell("umask 077; exec \"$0\" \"$@\"", &["--file"])
         .arg(&path)
         .args(["--size", "2K", "--mode", "0664", "hello"])
         .assert()

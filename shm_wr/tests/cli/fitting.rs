@@ -5,9 +5,9 @@ use std::fs;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use shm_core::{Address, Errno, Segment};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-use crate::scratch::{ScratchKey, ScratchName};
-use crate::{shm_wr, text_at};
+use crate::{shell, shm_wr, text_at};
 
 const DOES_NOT_FIT: &str = "the text does not fit\ncause: ";
 
@@ -119,11 +119,8 @@ fn standard_input_is_written_byte_for_byte() {
 #[test]
 fn standard_input_that_does_not_fit_is_refused_without_reading_all_of_it() {
     let key = ScratchKey::new();
-    let mut command = assert_cmd::Command::new("sh");
-    command.args(["-c", "yes | \"$0\" \"$@\""]).arg(env!("CARGO_BIN_EXE_shm_wr"));
-    command
-        .args(["--key", &key.to_string(), "--stdin"])
-        .timeout(std::time::Duration::from_secs(20));
+    let mut command = shell("yes | \"$0\" \"$@\"", &["--key", &key.to_string(), "--stdin"]);
+    command.timeout(std::time::Duration::from_secs(20));
     command.assert().code(255).stderr(starts_with(DOES_NOT_FIT));
     assert!(Segment::find(*key).is_err());
 }

@@ -3,8 +3,8 @@ use predicates::str::{contains, starts_with};
 use serde_json::{Value, json};
 use shm_core::frame::{Reader, Writer};
 use shm_core::{Carrier, Errno, IpcNamespace, Key, Segment};
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
 use crate::shm_wr;
 
 fn on(key: Key) -> assert_cmd::Command {

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 use shm_core::{IpcNamespace, Segment};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-use crate::scratch::{ScratchKey, ScratchName};
 use crate::shm_wr;
 
 /// Runs with `--json`; returns the one line of standard output, which is all there is.

@@ -9,24 +9,12 @@ use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use shm_core::{Address, Checksum, Segment};
+use shm_testkit::scratch::{ScratchKey, ScratchName, long_text};
 
-use crate::scratch::{ScratchKey, ScratchName};
-use crate::{shm_wr, text_at};
+use crate::{shell, shm_wr, text_at};
 
 const MIB: usize = 1 << 20;
 const LEFT_EMPTY: &str = "and an empty text is left";
-
-/// A text without a NUL whose parts are all different.
-fn text(length: usize) -> Vec<u8> {
-    (0_u32..).flat_map(|number| format!("{number} ").into_bytes()).take(length).collect()
-}
-
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
-fn shell(script: &str, arguments: &[&str]) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_wr")).args(arguments);
-    shell
-}
 
 /// What the tool, which reads a FIFO in `folder`, does while `feed` writes to that.
 fn fed(
@@ -49,7 +37,7 @@ fn fed(
 fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
-    let text = text(3 * MIB + 12_345);
+    let text = long_text(3 * MIB + 12_345);
     let mut checksum = Checksum::default();
     checksum.update(&text);
     let said = format!("shm write success\nchecksum {checksum}\n");
@@ -69,7 +57,7 @@ fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
 fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("input");
-    fs::write(&path, text(2 * MIB)).unwrap();
+    fs::write(&path, long_text(2 * MIB)).unwrap();
     let input = path.to_str().unwrap();
     let script = format!("exec \"$0\" \"$@\" <'{input}'");
     let key_text = key.to_string();
@@ -83,7 +71,7 @@ fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
     // What was read of it before does not count.
     let script = format!("{{ head -c 1 >/dev/null; exec \"$0\" \"$@\"; }} <'{input}'");
     shell(&script, &arguments).assert().code(0);
-    assert!(text_at(*key) == text(2 * MIB)[1..]);
+    assert!(text_at(*key) == long_text(2 * MIB)[1..]);
 }
 
 #[test]
@@ -110,7 +98,7 @@ fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
 #[test]
 fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
-    let (whole, place) = (text(2 * MIB), MIB + 300_001);
+    let (whole, place) = (long_text(2 * MIB), MIB + 300_001);
     let mut with_nul = whole.clone();
     with_nul[place] = 0;
     for (option, value, address) in [
@@ -134,7 +122,7 @@ fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
 #[test]
 fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
-    let whole = text(3 * MIB);
+    let whole = long_text(3 * MIB);
     shm_wr().args(["--key", &key.to_string(), "--size", "4M", "before"]).assert().code(0);
     fed(folder.path(), &["--key", &key.to_string(), "--stdin"], |mut input| {
         // A pipe holds 64 KiB: the rest has been taken.
@@ -152,7 +140,7 @@ fn a_writer_that_is_killed_leaves_an_empty_text_and_no_part() {
     let kill = "kill -9 $(cat \"$0\")";
     let pid = folder.path().join("fifo.pid");
     fed(folder.path(), &["--key", &key.to_string(), "--size", "4M", "--stdin"], |mut input| {
-        input.write_all(&text(2 * MIB)).unwrap();
+        input.write_all(&long_text(2 * MIB)).unwrap();
         Command::new("sh").args(["-c", kill]).arg(&pid).assert().success();
     })
     .failure();
@@ -164,10 +152,10 @@ fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let path = name.location().path();
     fed(folder.path(), &["--posix", &name, "--size", "8M", "--stdin"], |mut input| {
-        input.write_all(&text(2 * MIB)).unwrap();
+        input.write_all(&long_text(2 * MIB)).unwrap();
         File::options().write(true).open(path).unwrap().set_len(MIB as u64).unwrap();
         // It may have noticed by now and be gone.
-        let _ = input.write_all(&text(2 * MIB));
+        let _ = input.write_all(&long_text(2 * MIB));
     })
     .code(255)
     .stdout("shm write failed\n")
@@ -181,17 +169,17 @@ fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
     let arguments = ["--key", &key.to_string(), "--size", "4M", "--stdin"];
     let mut reader = None;
     fed(folder.path(), &arguments, |mut input| {
-        input.write_all(&text(2 * MIB)).unwrap();
+        input.write_all(&long_text(2 * MIB)).unwrap();
         let segment = Segment::find(*key).unwrap();
         reader = Some(segment.attach().unwrap());
         segment.remove().unwrap();
-        input.write_all(&text(MIB)).unwrap();
+        input.write_all(&long_text(MIB)).unwrap();
     })
     .code(0)
     .stdout("shm write success\n");
     let mut bytes = vec![0; 3 * MIB];
     reader.unwrap().read_at(0, &mut bytes);
-    assert!(bytes == [text(2 * MIB), text(MIB)].concat());
+    assert!(bytes == [long_text(2 * MIB), long_text(MIB)].concat());
 }
 
 #[test]

@@ -9,8 +9,6 @@ mod framed;
 mod json;
 mod long;
 mod objects;
-#[path = "../../../shm_core/tests/scratch/mod.rs"]
-mod scratch;
 mod segments;
 mod streams;
 
@@ -18,6 +16,7 @@ use std::io::Read;
 
 use assert_cmd::Command;
 use shm_core::Address;
+use shm_testkit::programs;
 
 fn shm_wr() -> Command {
     assert_cmd::cargo::cargo_bin_cmd!("shm_wr")
@@ -28,4 +27,9 @@ fn text_at(address: impl Into<Address>) -> Vec<u8> {
     let mut text = Vec::new();
     address.into().open().unwrap().text().read_to_end(&mut text).unwrap();
     text
+}
+
+/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+fn shell(script: &str, arguments: &[&str]) -> Command {
+    programs::shell(script, env!("CARGO_BIN_EXE_shm_wr"), arguments)
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use shm_testkit::scratch::ScratchName;
 
-use crate::scratch::ScratchName;
-use crate::{shm_wr, text_at};
+use crate::{shell, shm_wr, text_at};
 
 fn on(name: &ScratchName) -> Command {
     let mut command = shm_wr();
@@ -17,9 +17,7 @@ fn on(name: &ScratchName) -> Command {
 #[test]
 fn a_posix_object_has_its_size_its_mode_and_memory_behind_it() {
     let name = ScratchName::new();
-    Command::new("sh")
-        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
-        .arg(env!("CARGO_BIN_EXE_shm_wr"))
+    shell("umask 077; exec \"$0\" \"$@\"", &[])
         .args(["--posix", &name, "--size", "8K", "--mode", "0622", "hello"])
         .assert()
         .code(0)

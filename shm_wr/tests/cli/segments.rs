@@ -6,9 +6,9 @@ use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use shm_core::Segment;
 use shm_core::segment::RemoveOnDrop;
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
-use crate::{shm_wr, text_at};
+use crate::{shell, shm_wr, text_at};
 
 fn on(key: &ScratchKey) -> Command {
     let mut command = shm_wr();
@@ -55,9 +55,7 @@ fn a_size_may_have_a_suffix_that_multiplies_by_1024() {
 #[test]
 fn a_mode_is_taken_as_it_is_whatever_the_umask() {
     let key = ScratchKey::new();
-    Command::new("sh")
-        .args(["-c", "umask 077; exec \"$0\" \"$@\""])
-        .arg(env!("CARGO_BIN_EXE_shm_wr"))
+    shell("umask 077; exec \"$0\" \"$@\"", &[])
         .args(["--key", &key.to_string(), "--mode", "0646", "x"])
         .assert()
         .code(0);

@@ -2,18 +2,10 @@
 
 use std::fs;
 
-use assert_cmd::Command;
 use predicates::str::starts_with;
+use shm_testkit::scratch::ScratchKey;
 
-use crate::scratch::ScratchKey;
-use crate::text_at;
-
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
-fn shell(script: &str, arguments: &[&str]) -> Command {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(env!("CARGO_BIN_EXE_shm_wr")).args(arguments);
-    shell
-}
+use crate::{shell, text_at};
 
 /// Standard output, from here on, is a pipe that nobody reads.
 const CLOSED_PIPE: &str = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";

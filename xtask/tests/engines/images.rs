@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
+use shm_testkit::programs::which;
 
-use crate::machine::{Engine, ensure, random_key, which, workspace};
+use crate::machine::{Engine, ensure, random_key, workspace};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let containers = engines.iter().filter(|engine| engine.has_containers());

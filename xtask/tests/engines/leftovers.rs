@@ -6,9 +6,10 @@ use std::path::Path;
 use assert_cmd::Command;
 use libtest_mimic::Failed;
 use shm_core::{Key, Segment};
+use shm_testkit::programs::which;
 
 use crate::ledgers;
-use crate::machine::{Engine, ensure, keys, which};
+use crate::machine::{Engine, ensure, keys};
 
 const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
+use shm_testkit::programs::which;
 
 use crate::{ledgers, own_world};
 
@@ -203,11 +204,6 @@ impl Wrappers {
     pub(crate) fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }
-}
-
-pub(crate) fn which(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| path.exists())
 }
 
 /// The names of the conclusions that failed.

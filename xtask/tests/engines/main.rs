@@ -13,8 +13,6 @@ mod full_folders;
 mod honest;
 mod images;
 mod interrupted;
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
 mod kills;
 mod ledgers;
 mod leftovers;

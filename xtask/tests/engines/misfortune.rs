@@ -6,8 +6,9 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use shm_core::segment::RemoveOnDrop;
 use shm_core::{Key, Segment};
+use shm_testkit::programs::which;
 
-use crate::machine::{Engine, Experiment, Wrappers, ensure, random_key, which, workspace, xtask};
+use crate::machine::{Engine, Experiment, Wrappers, ensure, random_key, workspace, xtask};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let mut trials =

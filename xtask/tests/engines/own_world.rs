@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use libtest_mimic::{Failed, Trial};
+use shm_testkit::isolation::private;
+use shm_testkit::programs::which;
 use xtask::engine::dist::{Dist, TOOLS};
 
-use crate::isolation::private;
-use crate::machine::{Body, Engine, Wrappers, ensure, which};
+use crate::machine::{Body, Engine, Wrappers, ensure};
 
 /// Set inside; holds the folder that has all of the world's.
 const INSIDE: &str = "SHM_TRIAL_INSIDE";

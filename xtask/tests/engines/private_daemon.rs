@@ -9,11 +9,12 @@ use std::{fs, thread};
 use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use shm_testkit::programs::which;
 use tempfile::TempDir;
 
 use crate::faults::all_are_wanted;
 use crate::interrupted::Running;
-use crate::machine::{Experiment, Wrappers, ensure, random_key, which, xtask};
+use crate::machine::{Experiment, Wrappers, ensure, random_key, xtask};
 
 /// How long a daemon may take to start, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -2,8 +2,9 @@
 
 use assert_cmd::Command;
 use libtest_mimic::{Failed, Trial};
+use shm_testkit::programs::which;
 
-use crate::machine::{ensure, trial_with, which, xtask};
+use crate::machine::{ensure, trial_with, xtask};
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/junit.xsd");
 

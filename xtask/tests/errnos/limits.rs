@@ -4,9 +4,11 @@ use std::fs;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{LIMITS, OVERCOMMIT};
+use shm_testkit::scratch::make;
+use shm_testkit::{Trial, tools, trials};
 
-use crate::isolation::{LIMITS, OVERCOMMIT, Trial, trials};
-use crate::{make, shm_rd, shm_wr, tells, tools};
+use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![

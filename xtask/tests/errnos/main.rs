@@ -2,21 +2,18 @@
 //! the cause, and the next step.
 #![forbid(unsafe_code)]
 
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
 mod limits;
 mod objects;
 mod permissions;
 mod refusals;
-#[path = "../tools/mod.rs"]
-mod tools;
 
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use isolation::{Trial, trials};
 use shm_core::{IpcNamespace, Key, Segment};
-use tools::tool;
+use shm_testkit::scratch::make;
+use shm_testkit::tools::{self, tool};
+use shm_testkit::{Trial, isolation, trials};
 
 /// Checks all that a failed tool says.
 #[track_caller]
@@ -35,16 +32,6 @@ fn shm_rd(arguments: &[&str]) -> Command {
     let mut command = tool("shm_rd");
     command.args(arguments);
     command
-}
-
-/// Covers a directory with a tmpfs.
-fn mount(options: &str, place: &str) {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", options, "none", place]).assert().success();
-}
-
-fn make(key: i32, size: usize, mode: u32) -> Segment {
-    Segment::create_new(Key::new(key).unwrap(), size, mode).unwrap()
 }
 
 const ENOENT: &str = "shmget failed, errno: 2 msg: No such file or directory";

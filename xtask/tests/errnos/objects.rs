@@ -4,9 +4,10 @@ use std::fs;
 
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use shm_testkit::isolation::{MOUNTS, mount_tmpfs};
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{MOUNTS, Trial, trials};
-use crate::{mount, shm_rd, shm_wr, tells};
+use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -32,7 +33,7 @@ fn enoent_of_shm_open_tells_the_path() {
 
 fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
     // What a container with --ipc=none has.
-    mount("size=64k", "/dev");
+    mount_tmpfs("/dev", "size=64k");
     for command in [&mut shm_rd(&["--posix", "name"]), &mut shm_wr(&["--posix", "name", "x"])] {
         tells(
             command,
@@ -44,7 +45,7 @@ fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
 }
 
 fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
-    mount("size=64k", "/dev/shm");
+    mount_tmpfs("/dev/shm", "size=64k");
     tells(
         &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
         "posix_fallocate failed, errno: 28 msg: No space left on device",
@@ -62,7 +63,7 @@ fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
 }
 
 fn a_full_dev_shm_never_kills_the_writer() {
-    mount("size=64k", "/dev/shm");
+    mount_tmpfs("/dev/shm", "size=64k");
     fs::write("/dev/shm/filler", vec![1; 65_536]).unwrap();
     let failed = shm_wr(&["--posix", "name", "x"]).assert().code(255);
     failed
@@ -71,7 +72,7 @@ fn a_full_dev_shm_never_kills_the_writer() {
 }
 
 fn erofs_tells_that_a_file_system_is_read_only() {
-    mount("ro", "/dev/shm");
+    mount_tmpfs("/dev/shm", "ro");
     let hint = "name a file on a volume that is writable";
     for (arguments, call) in
         [(["--posix", "name"], "shm_open"), (["--file", "/dev/shm/name"], "open")]

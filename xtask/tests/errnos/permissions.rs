@@ -1,16 +1,16 @@
 //! Other users: EACCES, EPERM.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::env;
 use std::process::ExitCode;
-use std::{env, fs};
 
 use assert_cmd::Command;
 use shm_core::stat::SegmentId;
 use shm_core::{Failure, Key, Segment};
+use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, mount_tmpfs};
+use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
+use shm_testkit::{Trial, tools, trials};
 
-use crate::isolation::{ANOTHER_USER, MOUNTS, Trial, trials};
-use crate::{mount, shm_rd, shm_wr, tells, tools};
+use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -27,58 +27,39 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// The shmid that this program, as another user, is to attach for writing.
 const ATTACH: &str = "SHM_TEST_ATTACH";
 
-/// Programs where another user finds and may run them.
-struct Public(tempfile::TempDir);
-
-impl Public {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self(folder)
-    }
-
-    /// Another user's run of a copy of `program`.
-    fn run(&self, program: &Path, arguments: &[&str]) -> Command {
-        let copy: PathBuf = self.0.path().join(program.file_name().unwrap());
-        fs::copy(program, &copy).unwrap();
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-        command.arg(copy).args(arguments);
-        command
-    }
-
-    fn tool(&self, name: &str, arguments: &[&str]) -> Command {
-        self.run(&tools::path(name), arguments)
-    }
+/// A run of a tool, copied into a folder, as another user.
+fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
+    let mut command = run_as(NOBODY, folder.copy(tools::path(name)));
+    command.args(arguments);
+    command
 }
 
 const AS_OWNER: &str = "run this as its owner, or have the writer give --mode 0666";
 
 fn eacces_of_shmget_tells_who_may_not_access_what() {
-    let public = Public::new();
+    let folder = PublicFolder::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
     let id = Segment::find(Key::DEFAULT).unwrap().id();
     let first = "shmget failed, errno: 13 msg: Permission denied";
     let cause = format!("user 65534 may not access segment {id} of user 0, mode 0600, 1024 bytes");
-    tells(&mut public.tool("shm_rd", &[]), first, &cause, AS_OWNER);
-    tells(&mut public.tool("shm_wr", &["x"]), first, &cause, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_rd", &[]), first, &cause, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &cause, AS_OWNER);
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
 fn a_user_who_may_read_alone_reads_and_does_not_write() {
-    let public = Public::new();
+    let folder = PublicFolder::new();
     shm_wr(&["--mode", "0644", "public"]).assert().code(0);
-    public.tool("shm_rd", &["--raw"]).assert().code(0).stdout("public");
-    public.tool("shm_wr", &["x"]).assert().code(255).stdout("shm write failed\n");
+    theirs(&folder, "shm_rd", &["--raw"]).assert().code(0).stdout("public");
+    theirs(&folder, "shm_wr", &["x"]).assert().code(255).stdout("shm write failed\n");
     shm_rd(&["--raw"]).assert().code(0).stdout("public");
 }
 
 fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
-    let public = Public::new();
+    let folder = PublicFolder::new();
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o644).unwrap();
     // No tool comes so far, for shmget has refused it already.
-    let mut attaching = public.run(&env::current_exe().unwrap(), &[]);
+    let mut attaching = run_as(NOBODY, folder.copy(env::current_exe().unwrap()));
     attaching.env(ATTACH, segment.id().to_string());
     let cause = format!(
         "user 65534 may not access segment {} of user 0, mode 0644, 100 bytes; it can be read",
@@ -100,11 +81,11 @@ pub(crate) fn attach_if_sent() -> Option<ExitCode> {
 }
 
 fn eperm_of_shmctl_tells_who_owns_the_segment() {
-    let public = Public::new();
+    let folder = PublicFolder::new();
     shm_wr(&["x"]).assert().code(0);
     let segment = Segment::find(Key::DEFAULT).unwrap();
     tells(
-        &mut public.tool("shm_wr", &["--remove"]),
+        &mut theirs(&folder, "shm_wr", &["--remove"]),
         "shmctl failed, errno: 1 msg: Operation not permitted",
         &format!(
             "user 65534 is neither owner nor creator of segment {} of user 0, mode 0666, 1024 \
@@ -116,20 +97,20 @@ fn eperm_of_shmctl_tells_who_owns_the_segment() {
     assert_eq!(Segment::find(Key::DEFAULT), Ok(segment));
     // Its own it may remove.
     segment.remove().unwrap();
-    public.tool("shm_wr", &["--mode", "0600", "x"]).assert().code(0);
-    public.tool("shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
+    theirs(&folder, "shm_wr", &["--mode", "0600", "x"]).assert().code(0);
+    theirs(&folder, "shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
 }
 
 fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
-    let public = Public::new();
+    let folder = PublicFolder::new();
     // The sticky bit keeps others from removing what they may write to.
-    mount("mode=1777", "/dev/shm");
+    mount_tmpfs("/dev/shm", "mode=1777");
     shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
     let cause = "user 65534 may not access /dev/shm/name";
     let first = "shm_open failed, errno: 13 msg: Permission denied";
-    tells(&mut public.tool("shm_rd", &["--posix", "name"]), first, cause, AS_OWNER);
-    tells(&mut public.tool("shm_wr", &["--posix", "name", "x"]), first, cause, AS_OWNER);
-    let remove = public.tool("shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
+    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, cause, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, cause, AS_OWNER);
+    let remove = theirs(&folder, "shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
     let said = String::from_utf8(remove.stderr).unwrap();
     // The C libraries differ in the number: EPERM is the kernel's.
     assert!(

@@ -6,9 +6,11 @@ use std::time::Duration;
 use assert_cmd::Command;
 use predicates::str::{contains, starts_with};
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{COMPILER, MOUNTS, mount_tmpfs};
+use shm_testkit::programs::compile;
+use shm_testkit::{Trial, tools, trials};
 
-use crate::isolation::{COMPILER, MOUNTS, Trial, trials};
-use crate::{mount, tells, tools};
+use crate::tells;
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -27,9 +29,7 @@ impl Filter {
     fn compile() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errnos/refuse.c");
-        let mut compiler = Command::new("cc");
-        compiler.args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(folder.path().join("refuse"));
-        compiler.arg(source).assert().success();
+        compile(source, folder.path().join("refuse"), &[]);
         Self(folder)
     }
 
@@ -81,7 +81,7 @@ fn a_refused_shmget_is_no_missing_segment() {
 }
 
 fn without_system_v_calls_the_other_mechanisms_work() {
-    mount("mode=1777", "/dev/shm");
+    mount_tmpfs("/dev/shm", "mode=1777");
     let filter = Filter::compile();
     for address in [["--posix", "name"], ["--file", "/dev/shm/file"]] {
         for (tool, argument) in [("shm_wr", "x"), ("shm_rd", "--raw"), ("shm_wr", "--remove")] {

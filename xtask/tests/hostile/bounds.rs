@@ -6,8 +6,9 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 use shm_core::{Key, Segment, Usage};
+use shm_testkit::isolation::{MOUNTS, Need};
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{MOUNTS, Need, Trial, trials};
 use crate::{limited, mount, static_path};
 
 const FOUR_GIB: Need =

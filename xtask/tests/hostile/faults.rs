@@ -5,9 +5,10 @@ use predicates::str::starts_with;
 use shm_core::progress::Progress;
 use shm_core::transfer::{self, Interruption};
 use shm_core::{Address, Descriptor, Error, Key, Segment};
-
-use crate::isolation::{Need, Trial, trials};
-use crate::tools::tool;
+use shm_testkit::isolation::Need;
+use shm_testkit::programs::shell;
+use shm_testkit::tools::{self, tool};
+use shm_testkit::{Trial, trials};
 
 /// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that no pool backs.
 const MAKE: &str = "perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'";
@@ -73,7 +74,5 @@ fn a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input() {
 
 fn a_sigbus_of_another_process_still_ends_a_tool() {
     let script = "\"$0\" --wait & sleep 0.2; kill -BUS $!; wait $!";
-    let mut shell = Command::new("sh");
-    let assert = shell.args(["-c", script]).arg(crate::tools::path("shm_rd")).assert();
-    assert.code(135).stdout("");
+    shell(script, tools::path("shm_rd"), &[]).assert().code(135).stdout("");
 }

@@ -7,10 +7,12 @@ use std::path::Path;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
+use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, Need, mount_tmpfs};
+use shm_testkit::programs::shell;
+use shm_testkit::tools::{path, tool};
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{ANOTHER_USER, MOUNTS, Need, Trial, trials};
 use crate::static_path;
-use crate::tools::{path, tool};
 
 const DISKS: Need = Need::new(
     "file systems in a file of one's own (mkfs.ext4, mkfs.ext2, loop devices)",
@@ -40,12 +42,6 @@ pub(crate) fn trials() -> Vec<Trial> {
             files_of_others_in_a_sticky_directory_are_read_and_not_written,
             links_that_no_other_user_could_have_set_are_followed;
     ]
-}
-
-/// A tmpfs at /mnt.
-fn mount(options: &str) {
-    let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", options, "none", "/mnt"]).assert().success();
 }
 
 fn sh(script: &str) -> String {
@@ -80,7 +76,7 @@ fn does_not_grow(size: &str, existing: &str, new: &str) {
 }
 
 fn a_growth_that_fails_gives_back_what_it_took_on_a_disk() {
-    mount("size=64m");
+    mount_tmpfs("/mnt", "size=64m");
     // ext2 has no fallocate(2): the C library writes instead.
     for kind in ["ext4", "ext2"] {
         sh(&format!(
@@ -98,7 +94,7 @@ fn a_growth_that_fails_gives_back_what_it_took_on_a_disk() {
 }
 
 fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
-    mount("size=1m");
+    mount_tmpfs("/mnt", "size=1m");
     does_not_grow("1T", "/mnt/existing", "/mnt/new");
     // The last page of all, for a file that has a part of the page before it.
     fs::write("/mnt/existing", "kept").unwrap();
@@ -109,7 +105,7 @@ fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
 }
 
 fn a_growth_that_there_is_no_room_for_is_not_tried() {
-    mount("size=1m");
+    mount_tmpfs("/mnt", "size=1m");
     let traced = |size: &str| {
         let mut strace = Command::new("strace");
         strace.args(["-e", "trace=fallocate"]).arg(path("shm_wr"));
@@ -120,7 +116,7 @@ fn a_growth_that_there_is_no_room_for_is_not_tried() {
 }
 
 fn a_limit_on_files_is_an_error_that_leaves_nothing() {
-    mount("size=1m");
+    mount_tmpfs("/mnt", "size=1m");
     let limited = |name: &str, script: &str| {
         let mut shell = Command::new("prlimit");
         shell.args(["--fsize=0", "sh", "-c", &format!("exec \"$0\" {script}")]).arg(path(name));
@@ -144,7 +140,7 @@ fn a_limit_on_files_is_an_error_that_leaves_nothing() {
 }
 
 fn links_of_others_in_a_sticky_directory_are_not_followed() {
-    mount("size=1m,mode=1777");
+    mount_tmpfs("/mnt", "size=1m,mode=1777");
     sh("mkdir -m 700 /mnt/own; echo secret >/mnt/own/file; cd /mnt; ln -s own/file trap; \
         ln -s own/new dangling; ln -s trap second; chown -h 65534:65534 trap dangling");
     for (name, named) in [("trap", "trap"), ("second", "trap"), ("dangling", "dangling")] {
@@ -164,7 +160,7 @@ fn links_of_others_in_a_sticky_directory_are_not_followed() {
 }
 
 fn links_that_no_other_user_could_have_set_are_followed() {
-    mount("size=1m,mode=1777");
+    mount_tmpfs("/mnt", "size=1m,mode=1777");
     fs::create_dir("/mnt/own").unwrap();
     fs::write("/mnt/own/file", "text").unwrap();
     symlink("own/file", "/mnt/ours").unwrap();
@@ -180,12 +176,11 @@ fn links_that_no_other_user_could_have_set_are_followed() {
     }
     // An open file by the link that the kernel keeps of it.
     let script = "exec 3</mnt/own/file; rm /mnt/own/file; exec \"$0\" --raw --file /proc/self/fd/3";
-    let mut shell = Command::new("sh");
-    shell.args(["-c", script]).arg(path("shm_rd")).assert().code(0).stdout("text");
+    shell(script, path("shm_rd"), &[]).assert().code(0).stdout("text");
 }
 
 fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
-    mount("size=1m,mode=1777");
+    mount_tmpfs("/mnt", "size=1m,mode=1777");
     fs::write("/mnt/theirs", "text").unwrap();
     sh("chown 65534 /mnt/theirs; chmod 666 /mnt/theirs; mkfifo /mnt/fifo; chown 65534 /mnt/fifo");
     tool("shm_rd").args(["--raw", "--file", "/mnt/theirs"]).assert().code(0).stdout("text");
@@ -223,7 +218,7 @@ fn files_of_virtual_file_systems_are_refused_by_name() {
 }
 
 fn a_path_that_is_too_long_is_measured_and_not_printed() {
-    mount("size=1m");
+    mount_tmpfs("/mnt", "size=1m");
     let deep = format!("/mnt/{}x", "d/".repeat(100_000 / 2));
     for (place, length) in [(deep.as_str(), 100_006), (&format!("/mnt/{}", "x".repeat(256)), 261)] {
         for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
@@ -238,13 +233,12 @@ fn a_path_that_is_too_long_is_measured_and_not_printed() {
     // A file further down than any path can say.
     let script = "cd /mnt; i=0; n=$(printf %0200d 0); while [ $i -lt 30 ]; do mkdir $n; cd -P $n; i=$((i + 1)); done; \
                   \"$0\" --file x here && exec \"$1\" --raw --file x";
-    let mut shell = Command::new("sh");
-    let assert = shell.args(["-c", script]).args([path("shm_wr"), path("shm_rd")]).assert();
+    let assert = shell(script, path("shm_wr"), &[]).arg(path("shm_rd")).assert();
     assert.code(0).stdout("shm write success\nhere");
 }
 
 fn no_descriptor_left_is_told_as_that() {
-    mount("size=1m");
+    mount_tmpfs("/mnt", "size=1m");
     fs::write("/mnt/file", "text").unwrap();
     let limited = |limit: &str, name: &str, arguments: &[&str]| {
         let mut command = Command::new("prlimit");
@@ -270,7 +264,7 @@ fn no_descriptor_left_is_told_as_that() {
 }
 
 fn a_report_that_does_not_fit_leaves_the_one_before() {
-    mount("size=8k");
+    mount_tmpfs("/mnt", "size=8k");
     fs::write("/mnt/report", "good").unwrap();
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.args(["experiment", "--engine", "model", "--format", "html", "--output", "/mnt/report"]);

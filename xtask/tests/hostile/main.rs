@@ -6,29 +6,26 @@
 mod bounds;
 mod faults;
 mod files;
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
 mod meanwhile;
 mod memcheck;
 mod random;
 mod segments;
-#[path = "../tools/mod.rs"]
-mod tools;
 
-use std::env;
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::thread;
 use std::time::Duration;
+use std::{env, thread};
 
 use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
 use shm_core::Descriptor;
+use shm_testkit::isolation::{self, mount_tmpfs};
+use shm_testkit::tools;
 use xtask::engine::dist::Dist;
 
 /// Set for trials: the static tools are built.
@@ -138,9 +135,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
 
 /// Covers /dev/shm with a tmpfs of a size such as `64k`.
 fn mount(size: &str) {
-    let mut mount = Command::new("mount");
-    let option = format!("size={size},mode=1777");
-    mount.args(["-t", "tmpfs", "-o", &option, "none", "/dev/shm"]).assert().success();
+    mount_tmpfs("/dev/shm", &format!("size={size},mode=1777"));
 }
 
 fn main() -> ExitCode {

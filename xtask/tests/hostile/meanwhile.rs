@@ -8,8 +8,9 @@ use std::{fs, thread};
 
 use clap::Parser;
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::MOUNTS;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{MOUNTS, Trial, trials};
 use crate::{Did, mount, read_to, rest, write_from};
 
 pub(crate) fn trials() -> Vec<Trial> {

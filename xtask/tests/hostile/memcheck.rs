@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{MOUNTS, Need};
+use shm_testkit::{Trial, tools, trials};
 
-use crate::isolation::{MOUNTS, Need, Trial, trials};
-use crate::{mount, tools};
+use crate::mount;
 
 const VALGRIND: Need = Need::new("valgrind", "valgrind --version");
 

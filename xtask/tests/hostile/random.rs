@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::MOUNTS;
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{MOUNTS, Trial, trials};
 use crate::{mount, read, static_path, words, write};
 
 pub(crate) fn trials() -> Vec<Trial> {

@@ -1,12 +1,13 @@
 //! Segments and objects of every shape: full, empty, of odd sizes, of other users.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, mount_over};
+use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
+use shm_testkit::{Trial, trials};
 
-use crate::isolation::{ANOTHER_USER, MOUNTS, Trial, trials};
 use crate::{mount, read, read_to, rest, static_path, words, write};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -122,7 +123,7 @@ fn names_of_users_do_not_drive_a_terminal() {
     let folder = tempfile::tempdir().unwrap();
     let passwd = folder.path().join("passwd");
     fs::write(&passwd, b"\x1b[2Jroot:x:0:0::/:/bin/sh\n\xc2\x9b2J:x:1:1::/:\n").unwrap();
-    Command::new("mount").arg("--bind").arg(&passwd).arg("/etc/passwd").assert().success();
+    mount_over("/etc/passwd", &passwd);
     let output = Command::new(static_path("shm_ls")).output().unwrap();
     let listing = String::from_utf8(output.stdout).unwrap();
     assert!(!listing.contains(|c: char| c.is_control() && c != '\n'), "{listing:?}");
@@ -130,18 +131,14 @@ fn names_of_users_do_not_drive_a_terminal() {
 }
 
 /// A run of a static tool as a user who owns nothing.
-fn as_another(folder: &tempfile::TempDir, name: &str, arguments: &[&str]) -> Command {
-    let copy = folder.path().join(name);
-    fs::copy(static_path(name), &copy).unwrap();
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    command.arg(copy).args(arguments);
+fn as_another(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
+    let mut command = run_as(NOBODY, folder.copy(static_path(name)));
+    command.args(arguments);
     command
 }
 
 fn a_mode_is_kept_to_and_what_it_forbids_is_said() {
-    let folder = tempfile::tempdir().unwrap();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let folder = PublicFolder::new();
     for (mode, reads, writes) in [
         (0o000, false, false),
         (0o200, false, false),

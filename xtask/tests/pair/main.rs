@@ -2,19 +2,16 @@
 //! the pair with the other side of its own kind and with a C program's.
 #![forbid(unsafe_code)]
 
-#[path = "../../../shm_core/tests/isolation/mod.rs"]
-mod isolation;
-#[path = "../tools/mod.rs"]
-mod tools;
-
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{ExitCode, Output};
 
 use assert_cmd::Command;
-use isolation::{COMPILER, Trial, trials};
 use shm_core::{Key, Segment};
+use shm_testkit::isolation::{self, COMPILER};
+use shm_testkit::programs::compile;
+use shm_testkit::{Trial, tools, trials};
 
 const WRITTEN: &str = "shm write success\n";
 const NO_SEGMENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
@@ -38,9 +35,7 @@ impl Pair {
             [("writer", "-DWRITER"), ("reader", "-UWRITER")].map(|(name, define)| {
                 let program = folder.path().join(name);
                 let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pair/original.c");
-                let mut compiler = Command::new("cc");
-                compiler.args(["-Wall", "-Wextra", "-Werror", define, "-o"]);
-                compiler.arg(&program).arg(source).assert().success();
+                compile(source, &program, &[define]);
                 program
             });
         Self { writer, reader, _folder: Some(folder) }

@@ -4,14 +4,6 @@
 //! its own, so that its body may use the default key, set limits and mount things: all of it, and
 //! whatever the trial started, is gone when it ends. Where a need is not met the trial is reported
 //! as ignored with the reason, or as failed if `SHM_REQUIRE_ENGINES` has `namespaces` in it.
-//!
-//! Included with `#[path]` by the programs that use it, in this package and in others.
-#![allow(
-    dead_code,
-    unused_imports,
-    unused_macros,
-    reason = "each program needs another part of it"
-)]
 
 use std::env;
 use std::ffi::OsString;
@@ -27,40 +19,50 @@ use libtest_mimic::{Arguments, Completion, Failed};
 const INSIDE: &str = "SHM_TRIAL_INSIDE";
 
 /// Something that a trial needs, found out by a shell command that succeeds where it is there.
-#[derive(Clone, Copy)]
-pub(crate) struct Need {
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
     what: &'static str,
     probe: &'static str,
 }
 
 impl Need {
-    pub(crate) const fn new(what: &'static str, probe: &'static str) -> Self {
+    /// What is needed, and the command that looks for it.
+    #[must_use]
+    pub const fn new(what: &'static str, probe: &'static str) -> Self {
         Self { what, probe }
     }
 }
 
-pub(crate) const LIMITS: Need = Need {
+/// Limits that can be set.
+pub const LIMITS: Need = Need {
     what: "writable kernel.shm* of a namespace of one's own",
     probe: "cat /proc/sys/kernel/shmmni > /proc/sys/kernel/shmmni",
 };
-pub(crate) const MOUNTS: Need =
+/// Mounts.
+pub const MOUNTS: Need =
     Need { what: "mounts in a namespace of one's own", probe: "mount -t tmpfs none /dev/shm" };
-pub(crate) const ANOTHER_USER: Need = Need {
+/// Programs that run as another user.
+pub const ANOTHER_USER: Need = Need {
     what: "another user id (root and setpriv)",
     probe: "setpriv --reuid 65534 --regid 65534 --clear-groups true",
 };
-pub(crate) const IPCS: Need = Need { what: "ipcs of util-linux", probe: "ipcs --version" };
-pub(crate) const COMPILER: Need = Need { what: "a C compiler", probe: "cc --version" };
-pub(crate) const TERMINAL: Need =
+/// `ipcs(1)`.
+pub const IPCS: Need = Need { what: "ipcs of util-linux", probe: "ipcs --version" };
+/// `cc`.
+pub const COMPILER: Need = Need { what: "a C compiler", probe: "cc --version" };
+/// `script(1)`.
+pub const TERMINAL: Need =
     Need { what: "script of util-linux", probe: "script -qec true /dev/null" };
-pub(crate) const OVERCOMMIT: Need = Need {
+/// A kernel that may refuse memory.
+pub const OVERCOMMIT: Need = Need {
     what: "a kernel that refuses to overcommit memory without bounds (vm.overcommit_memory)",
     probe: "test $(cat /proc/sys/vm/overcommit_memory) != 1",
 };
 const PRIVATE_PLACE: Need = Need { what: "private IPC, mount and pid namespaces", probe: "true" };
 
 /// A trial by its name, with what it needs and what it does.
-pub(crate) struct Trial {
+#[derive(Debug)]
+pub struct Trial {
     name: &'static str,
     needs: &'static [Need],
     /// Whether its body runs in namespaces of its own.
@@ -69,11 +71,15 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    pub(crate) const fn here(name: &'static str, needs: &'static [Need], body: fn()) -> Self {
+    /// A trial whose body runs in this program.
+    #[must_use]
+    pub const fn here(name: &'static str, needs: &'static [Need], body: fn()) -> Self {
         Self { name, needs, private: false, body }
     }
 
-    pub(crate) const fn private(name: &'static str, needs: &'static [Need], body: fn()) -> Self {
+    /// A trial whose body runs in namespaces of its own.
+    #[must_use]
+    pub const fn private(name: &'static str, needs: &'static [Need], body: fn()) -> Self {
         Self { name, needs, private: true, body }
     }
 
@@ -120,7 +126,7 @@ impl Trial {
 }
 
 /// A program in IPC, mount and pid namespaces of its own, as root of them.
-pub(crate) fn private(program: impl Into<OsString>) -> Command {
+pub fn private(program: impl Into<OsString>) -> Command {
     let mut command = Command::new("unshare");
     if Path::new("/proc/self").metadata().is_ok_and(|own| own.uid() != 0) {
         command.args(["--user", "--map-root-user"]);
@@ -132,10 +138,11 @@ pub(crate) fn private(program: impl Into<OsString>) -> Command {
 
 /// Runs the trials that the command line asks for, or the body of one that was sent inside, with
 /// the variables that all of them get there.
-pub(crate) fn main(
-    trials: Vec<Trial>,
-    environment: fn() -> Vec<(&'static str, OsString)>,
-) -> ExitCode {
+///
+/// # Panics
+///
+/// If this program has no trial of the name that it was sent inside for.
+pub fn main(trials: Vec<Trial>, environment: fn() -> Vec<(&'static str, OsString)>) -> ExitCode {
     if let Ok(name) = env::var(INSIDE) {
         let trial =
             trials.iter().find(|trial| trial.name == name).expect("a trial of this program");
@@ -151,10 +158,35 @@ pub(crate) fn main(
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Trials named after their functions: `trials![Trial::private, &[LIMITS]: one, two; ...]`.
+/// Covers a folder with an empty tmpfs that has these options, of which there may be none.
+///
+/// # Panics
+///
+/// If that fails.
+#[track_caller]
+pub fn mount_tmpfs(folder: &str, options: &str) {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs"]);
+    if !options.is_empty() {
+        mount.args(["-o", options]);
+    }
+    mount.args(["none", folder]).assert().success();
+}
+
+/// Covers a file with another one.
+///
+/// # Panics
+///
+/// If that fails.
+#[track_caller]
+pub fn mount_over(file: &str, other: impl AsRef<Path>) {
+    Command::new("mount").arg("--bind").arg(other.as_ref()).arg(file).assert().success();
+}
+
+/// Trials named after their functions: `trials![Trial::private, &[LIMITS] => one, two; ...]`.
+#[macro_export]
 macro_rules! trials {
     ($($place:path, $needs:expr => $($name:ident),+ $(,)?;)+) => {
         vec![$($($place(stringify!($name), $needs, $name),)+)+]
     };
 }
-pub(crate) use trials;

@@ -1,7 +1,6 @@
-//! The three tools, built by cargo for the tests of the package that has none of them.
+//! The three tools, built by cargo for the tests of packages that do not have them.
 //!
 //! They are built once, by the program that starts the trials; those find them by a variable.
-#![allow(dead_code, reason = "each program needs another part of it")]
 
 use std::env;
 use std::ffi::OsString;
@@ -18,8 +17,8 @@ const VARIABLE: &str = "SHM_TEST_TOOLS";
 
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
 
-/// What the trials need to find the tools.
-pub(crate) fn environment() -> Vec<(&'static str, OsString)> {
+/// The variables by which trials find the tools; builds them first.
+pub fn environment() -> Vec<(&'static str, OsString)> {
     vec![(VARIABLE, DIRECTORY.get_or_init(build).clone().into())]
 }
 
@@ -43,12 +42,18 @@ fn build() -> PathBuf {
 }
 
 /// Where a tool is.
-pub(crate) fn path(name: &str) -> PathBuf {
+///
+/// # Panics
+///
+/// Outside of trials, which have the variables of [`environment`].
+#[must_use]
+pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env::var_os(VARIABLE).expect("set for trials")).join(name)
 }
 
 /// A tool, which hangs in no trial.
-pub(crate) fn tool(name: &str) -> Command {
+#[must_use]
+pub fn tool(name: &str) -> Command {
     let mut command = Command::new(path(name));
     command.timeout(Duration::from_secs(20));
     command

@@ -1,7 +1,4 @@
-//! Names for shared memory that no other test uses, and that leave nothing behind.
-//!
-//! Included with `#[path]` by the programs that use it, in this package and in others.
-#![allow(dead_code, reason = "each program needs another part of it")]
+//! Names for shared memory that no other test uses, and that leave nothing behind; and what is put there.
 
 use std::fs;
 use std::ops::Deref;
@@ -14,10 +11,18 @@ use shm_core::{Carrier, Key, Segment};
 static COUNT: AtomicI32 = AtomicI32::new(0);
 
 /// A key; the segment and the semaphores that have it at the end are removed.
-pub(crate) struct ScratchKey(Key);
+#[derive(Debug)]
+pub struct ScratchKey(Key);
 
 impl ScratchKey {
-    pub(crate) fn new() -> Self {
+    /// A key that no other test has, in this program or another.
+    ///
+    /// # Panics
+    ///
+    /// After 256 keys and names in one program.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
         // Process ids have at most 22 bits; bit 30 keeps the default key out of the range.
         let pid = process::id().cast_signed() & 0x3f_ffff;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -45,15 +50,25 @@ impl Drop for ScratchKey {
 }
 
 /// A name of a POSIX object; whatever has it at the end is removed.
-pub(crate) struct ScratchName(String);
+#[derive(Debug)]
+pub struct ScratchName(String);
 
 impl ScratchName {
-    pub(crate) fn new() -> Self {
+    /// A name that no other test has, in this program or another.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(format!("/shm_tools_test.{}.{count}", process::id()))
     }
 
-    pub(crate) fn location(&self) -> Location {
+    /// The object with this name.
+    ///
+    /// # Panics
+    ///
+    /// Never: the name is valid.
+    #[must_use]
+    pub fn location(&self) -> Location {
         Location::Posix(self.0.parse::<Name>().unwrap())
     }
 }
@@ -71,4 +86,21 @@ impl Drop for ScratchName {
         // Some tests have it gone by now, others have put there what is no object.
         let _ = fs::remove_file(self.location().path());
     }
+}
+
+/// Makes a segment under a key that nothing has yet.
+///
+/// # Panics
+///
+/// If that fails.
+#[must_use]
+#[track_caller]
+pub fn make(key: i32, size: usize, mode: u32) -> Segment {
+    Segment::create_new(Key::new(key).unwrap(), size, mode).unwrap()
+}
+
+/// A text of so many bytes without a NUL, whose parts are all different.
+#[must_use]
+pub fn long_text(length: usize) -> Vec<u8> {
+    (0_u32..).flat_map(|number| format!("{number} ").into_bytes()).take(length).collect()
 }

@@ -1,0 +1,10 @@
+//! What the test programs of this workspace share. The other packages depend on it for their tests alone.
+#![forbid(unsafe_code)]
+
+pub mod isolation;
+pub mod programs;
+pub mod scratch;
+pub mod tools;
+pub mod wait;
+
+pub use isolation::Trial;

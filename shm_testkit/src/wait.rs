@@ -1,0 +1,24 @@
+//! Waiting for what other processes do.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long [`until`] waits.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks again and again until there is something, and returns it.
+///
+/// # Panics
+///
+/// If there is nothing after ten seconds.
+#[track_caller]
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "still no {what} after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}

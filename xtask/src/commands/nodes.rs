@@ -130,5 +130,5 @@ impl Runs<'_> {
 fn is_full(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<RunError>());
     let mut causes = causes.map(|aborted| &*aborted.cause);
-    causes.any(|it| matches!(it, EngineError::Hopeless { why, .. } if why.is_want_of_room()))
+    causes.any(|it| matches!(it, EngineError::PodFailed { why, .. } if why.is_out_of_capacity()))
 }

@@ -53,14 +53,14 @@ pub struct Docker {
     image: Image,
     tools: Tools,
     /// Those that were made.
-    containers: Mutex<BTreeMap<Container, Known>>,
+    containers: Mutex<BTreeMap<Container, ContainerRecord>>,
     /// Set where a command was given up on that may still make a container.
     in_doubt: AtomicBool,
 }
 
 /// What is known of a container.
 #[derive(Clone, Debug, Default)]
-struct Known {
+struct ContainerRecord {
     /// Whether it was made, and not removed since.
     exists: bool,
     /// Whether it is the sandbox of a pod.
@@ -288,12 +288,15 @@ impl Docker {
         }
     }
 
-    fn with_containers<T>(&self, access: impl FnOnce(&mut BTreeMap<Container, Known>) -> T) -> T {
+    fn with_containers<T>(
+        &self,
+        access: impl FnOnce(&mut BTreeMap<Container, ContainerRecord>) -> T,
+    ) -> T {
         // A map stays whole whatever panicked while it was locked.
         access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn know<T>(&self, container: Container, access: impl FnOnce(&mut Known) -> T) -> T {
+    fn know<T>(&self, container: Container, access: impl FnOnce(&mut ContainerRecord) -> T) -> T {
         self.with_containers(|all| access(all.entry(container).or_default()))
     }
 }

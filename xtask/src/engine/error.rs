@@ -4,7 +4,7 @@ use shm_core::Key;
 
 use super::EngineKind;
 use super::failure::{CommandFailure, escaped};
-use super::kubernetes::pod::Hopeless;
+use super::kubernetes::pod::PodFailure;
 use crate::process::invocation::InvocationError;
 use crate::process::labels::RunId;
 use crate::process::ledger::LedgerError;
@@ -49,11 +49,11 @@ pub enum EngineError {
     },
     /// A pod will never run.
     #[error("pod {} does not run: {why}", escaped(.pod))]
-    Hopeless {
+    PodFailed {
         /// Its name.
         pod: String,
         /// Why not, in the cluster's words.
-        why: Hopeless,
+        why: PodFailure,
     },
     /// The cluster did something else than it was asked for.
     #[error("{}\nnext step: {}", escaped(.what), escaped(.next_step))]

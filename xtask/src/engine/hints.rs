@@ -12,31 +12,29 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
         EngineKind::Kubernetes | EngineKind::Model => return None,
     };
     let failure = match error {
-        // Their messages end with a next step.
+        EngineError::Failed(failure) if failure.next_step.is_some() => return None,
+        // Their messages end with a next step ...
         EngineError::Ledger(_)
-        | EngineError::Invocation(InvocationError::Ledger(_))
         | EngineError::Left { .. }
         | EngineError::Disturbed { .. }
         | EngineError::Diverged { .. }
-        | EngineError::Unusable { .. } => return None,
-        EngineError::Failed(failure) if failure.next_step.is_some() => return None,
-        // A signal, a mistake in the script, and what only clusters have.
-        EngineError::Invocation(InvocationError::Interrupted { .. })
+        | EngineError::Unusable { .. }
+        // ... or there is none: a mistake in the script, and what only clusters have.
         | EngineError::Script(_)
-        | EngineError::Hopeless { .. } => return None,
-        EngineError::Invocation(InvocationError::TimedOut { .. }) => {
-            let slow = "see what keeps the command from its end; where it is only slow, give it \
-                        --timeout SECONDS. `cargo xtask clean` removes what is made of it later";
-            return Some(slow.to_owned());
-        }
-        EngineError::Invocation(InvocationError::Io { source, .. })
-        | EngineError::File { source, .. } => FailureKind::from(source),
+        | EngineError::PodFailed { .. } => return None,
+        EngineError::Invocation(cause) => match cause {
+            InvocationError::Ledger(_) | InvocationError::Interrupted { .. } => return None,
+            InvocationError::TimedOut { .. } => {
+                let slow = "see what keeps the command from its end; where it is only slow, give it \
+                            --timeout SECONDS. `cargo xtask clean` removes what is made of it later";
+                return Some(slow.to_owned());
+            }
+            InvocationError::Io { source, .. } => FailureKind::from(source),
+            InvocationError::NotFound { .. } | InvocationError::TooMuch { .. } => FailureKind::Other,
+        },
         EngineError::Failed(failure) => failure.kind.clone(),
-        EngineError::Invocation(
-            InvocationError::NotFound { .. } | InvocationError::TooMuch { .. },
-        )
-        | EngineError::Unexpected { .. }
-        | EngineError::Name(_) => FailureKind::Other,
+        EngineError::File { source, .. } => FailureKind::from(source),
+        EngineError::Unexpected { .. } | EngineError::Name(_) => FailureKind::Other,
     };
     Some(match failure {
         // What unshare(2) says where there may be no more namespaces.

@@ -12,7 +12,7 @@ use self::client::{Client, failed};
 use self::manifest::Metadata;
 use self::nodes::Node;
 use self::removal::Removal;
-use self::state::Known;
+use self::state::ClusterRecord;
 use super::tool::Tools;
 use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind};
 use crate::engine::observation::{Observation, State};
@@ -38,20 +38,20 @@ mod state;
 mod wait;
 
 pub use cluster::Cluster;
-pub use pod::Hopeless;
+pub use pod::PodFailure;
 
 /// The pod that sees what the node sees, and its container.
 const HOST: Container = Container("host");
 const HOST_POD: &[Pod] = &[Pod { name: Container("host-pod"), containers: &[Member::main(HOST)] }];
 
-/// Whose the namespace of a run is.
+/// Who owns the namespace of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ground {
-    /// The run's: it makes it, and deletes it.
+enum NamespaceOwner {
+    /// The run, which makes it and deletes it.
     Own,
-    /// That of a run that has made it for several, and deletes it after them.
+    /// A run that makes it for several and deletes it after them.
     Shared,
-    /// Somebody's: it was there before, and stays.
+    /// The user: it was there before, and stays.
     Given,
 }
 
@@ -67,11 +67,11 @@ pub struct Kubernetes {
     /// Its namespace, by which the client calls kubectl.
     client: Client,
     /// What the run made there, by its names in the script.
-    known: Mutex<Known>,
+    known: Mutex<ClusterRecord>,
     /// Held while the pod is made that sees what the node sees: steps side by side share it.
     host: Mutex<()>,
-    /// Whose the namespace is.
-    ground: Ground,
+    /// Who owns the namespace.
+    owner: NamespaceOwner,
     /// Set before the first object is made.
     used: AtomicBool,
 }
@@ -88,8 +88,12 @@ impl Kubernetes {
             info,
             run,
             client: Client { access, namespace, interrupt },
-            known: Mutex::new(Known::on(cluster.node.clone())),
-            ground: if cluster.namespace.is_some() { Ground::Given } else { Ground::Own },
+            known: Mutex::new(ClusterRecord::on(cluster.node.clone())),
+            owner: if cluster.namespace.is_some() {
+                NamespaceOwner::Given
+            } else {
+                NamespaceOwner::Own
+            },
             cluster,
             at: OnceLock::new(),
             tools,
@@ -115,13 +119,17 @@ impl Kubernetes {
 
     fn share(&self, node: Option<Name<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
         let made = self.used.load(Ordering::SeqCst);
-        let ground = if made && self.ground == Ground::Own { Ground::Shared } else { self.ground };
+        let owner = if made && self.owner == NamespaceOwner::Own {
+            NamespaceOwner::Shared
+        } else {
+            self.owner
+        };
         // A namespace that a run has made is named by its id.
         let namespace = made.then(|| self.client.namespace.parse().ok()).flatten();
         let namespace = self.cluster.namespace.clone().or(namespace);
         let node = node.or(self.cluster.node.clone());
         Self {
-            ground,
+            owner,
             at: self.at.clone(),
             ..Self::new(info, Cluster { namespace, node, ..self.cluster.clone() }, tools)
         }
@@ -168,7 +176,7 @@ impl Kubernetes {
     /// [`EngineError::Failed`] where the cluster does not let one be made.
     pub fn make_namespace(&self) -> Result<Answer, EngineError> {
         let namespace = self.client.namespace.clone();
-        if self.ground != Ground::Own {
+        if self.owner != NamespaceOwner::Own {
             return Ok(Answer::Skipped(format!("the namespace {namespace} is there")));
         }
         self.record("namespace", &namespace)?;
@@ -273,7 +281,7 @@ impl Kubernetes {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let output = self.client.invoke(&["get", "pods", "--selector", &selector])?;
         let pods: Vec<pod::Pod> = self.client.list("pods", &selector)?;
-        let running = |known: &Known| -> BTreeSet<_> {
+        let running = |known: &ClusterRecord| -> BTreeSet<_> {
             let runs = |container: &Container| {
                 let (pod, name) = (known.pod_of(*container), known.name_of(*container));
                 let found = pods.iter().find(|it| Some(&it.metadata.name) == pod.as_ref());
@@ -285,7 +293,7 @@ impl Kubernetes {
         Ok(Observation { running: Some(running), ..output.into() })
     }
 
-    fn know<T>(&self, access: impl FnOnce(&mut Known) -> T) -> T {
+    fn know<T>(&self, access: impl FnOnce(&mut ClusterRecord) -> T) -> T {
         // What is known stays whole whatever panicked while it was locked.
         access(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -365,7 +373,7 @@ impl Engine for Kubernetes {
         let count = self.know(|known| known.pods().count());
         let entries = self.tools.ledger.of_run(&self.run);
         let removal = Removal::new(&client, &self.run, &entries);
-        removal.remove(&removal.find()?, self.ground == Ground::Shared)?;
+        removal.remove(&removal.find()?, self.owner == NamespaceOwner::Shared)?;
         stray?;
         self.tools.ledger.forget(|entry| entry.run() == Some(&self.run));
         Ok(count)

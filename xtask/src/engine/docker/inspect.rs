@@ -37,7 +37,7 @@ const STATES: [(&str, Option<State>); 11] = [
 
 /// A container at one moment.
 #[derive(Debug)]
-pub(super) struct Looked {
+pub(super) struct Inspected {
     /// What it is; `None` while it is between two states.
     pub(super) state: Option<State>,
     /// The id of its process, on the engine's host.
@@ -61,7 +61,7 @@ pub(super) struct Report {
 }
 
 /// Reads what `inspect` answered.
-pub(super) fn read(output: &Output) -> Result<Looked, EngineError> {
+pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
     if !output.succeeded() {
         let what = "the container is gone, or cannot be looked at";
         return Err(failed(what, output.clone()).into());
@@ -73,7 +73,7 @@ pub(super) fn read(output: &Output) -> Result<Looked, EngineError> {
         let (_, state) = STATES.into_iter().find(|(word, _)| status == *word)?;
         let (pid, id) = (pid.parse().ok()?, id.parse().ok()?);
         let (out_of_memory, output) = (killed == "true", output.clone());
-        Some(Looked { state, pid, id, status, exit_code, out_of_memory, output })
+        Some(Inspected { state, pid, id, status, exit_code, out_of_memory, output })
     };
     parse().ok_or_else(|| EngineError::Unexpected {
         command: output.command_line(),
@@ -81,7 +81,7 @@ pub(super) fn read(output: &Output) -> Result<Looked, EngineError> {
     })
 }
 
-impl Looked {
+impl Inspected {
     /// The error for a container that stays between two states.
     pub(super) fn unsettled(&self, name: &str, limit: Duration) -> EngineError {
         let seconds = limit.as_secs();

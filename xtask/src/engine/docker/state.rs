@@ -7,7 +7,7 @@ use std::time::Instant;
 use shm_core::IpcNamespace;
 
 use crate::engine::docker::client::failed;
-use crate::engine::docker::inspect::{self, Looked};
+use crate::engine::docker::inspect::{self, Inspected};
 use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::engine::{EngineError, Kernels};
@@ -54,12 +54,12 @@ impl Docker {
         ended.unwrap_or(State::Running)
     }
 
-    pub(super) fn inspect(&self, name: &str) -> Result<Looked, EngineError> {
+    pub(super) fn inspect(&self, name: &str) -> Result<Inspected, EngineError> {
         inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
     }
 
     /// A container once it is no longer between two states.
-    pub(super) fn settled(&self, name: &str) -> Result<(State, Looked), EngineError> {
+    pub(super) fn settled(&self, name: &str) -> Result<(State, Inspected), EngineError> {
         let interrupt = &self.tools.interrupt;
         let limit = interrupt.limit_or(PATIENCE);
         let deadline = Instant::now() + limit;
@@ -77,7 +77,7 @@ impl Docker {
     }
 
     /// The namespace of a container that runs: by its process, or else by its own word.
-    pub(super) fn identify(&self, name: &str, looked: &Looked) -> Identity {
+    pub(super) fn identify(&self, name: &str, looked: &Inspected) -> Identity {
         if self.info.kernels == Kernels::Own {
             return Identity::Foreign("it is that of the sandbox's own kernel".to_owned());
         }

@@ -46,7 +46,7 @@ impl Kubernetes {
                 let stderr = never.to_string().into_bytes();
                 Ok(refused(Output { stderr, ..created }.into()))
             }
-            Waited::Never(never) => Err(EngineError::Hopeless { pod: object, why: never }),
+            Waited::Never(never) => Err(EngineError::PodFailed { pod: object, why: never }),
             Waited::Pods(pods, took) => {
                 self.assign(workload, &object, &pods)?;
                 Ok(Answer::Observed(self.observe(first[0], created, took)?))
@@ -164,7 +164,7 @@ impl Kubernetes {
         let again = restarted(&home, &name, &before);
         match self.come_back(container, &home, set, again) {
             // The runtime reads names otherwise, which tells nothing about shared memory.
-            Err(EngineError::Hopeless { why, .. }) if why.is_about_an_image() => {
+            Err(EngineError::PodFailed { why, .. }) if why.is_about_an_image() => {
                 Ok(Answer::Skipped(format!("{other} is not the image by another name: {why}")))
             }
             answer => answer,
@@ -265,7 +265,7 @@ impl Kubernetes {
                 self.assign(&home.workload, &home.object, &pods)?;
                 Ok(Answer::Observed(self.observe(first, done, took)?))
             }
-            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.to_string(), why }),
+            Waited::Never(why) => Err(EngineError::PodFailed { pod: home.name.to_string(), why }),
         }
     }
 
@@ -289,7 +289,7 @@ impl Kubernetes {
             .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
         {
             Waited::Pods(_, took) => Ok(Answer::Observed(self.observe(container, added, took)?)),
-            Waited::Never(why) => Err(EngineError::Hopeless { pod: home.name.into(), why }),
+            Waited::Never(why) => Err(EngineError::PodFailed { pod: home.name.into(), why }),
         }
     }
 

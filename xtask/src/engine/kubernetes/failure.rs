@@ -20,22 +20,22 @@ const UNSUPPORTED: [&[&str]; 5] = [
     &["forbidden sysctl: \"kernel.shm", "listed"],
 ];
 
-/// What kubectl says where its token is missing or has expired (apimachinery pkg/api/errors/errors.go).
+/// What kubectl says where its token is missing or has expired (apimachinery `pkg/api/errors/errors.go`).
 const NOT_LOGGED_IN: [&str; 2] = ["Unauthorized", "provide credentials"];
 
-/// The reason of a pod that a kubelet does not take with its limits (Kubernetes pkg/kubelet/sysctl/allowlist.go).
+/// The reason of a pod that a kubelet does not take with its limits (Kubernetes `pkg/kubelet/sysctl/allowlist.go`).
 const SYSCTL_FORBIDDEN: &str = "SysctlForbidden";
 
-/// How the reason begins where a node has no capacity: "OutOfcpu", "OutOfmemory", "OutOfpods" (Kubernetes
-/// pkg/kubelet/lifecycle/predicate.go).
+/// How the reason begins where a node has no capacity: `OutOfcpu`, `OutOfmemory`, `OutOfpods` (Kubernetes
+/// `pkg/kubelet/lifecycle/predicate.go`).
 const OUT_OF: &str = "OutOf";
 
-/// Reasons to wait that are about the image (Kubernetes pkg/kubelet/images/types.go).
+/// Reasons to wait that are about the image (Kubernetes `pkg/kubelet/images/types.go`).
 const NO_IMAGE: [&str; 4] =
     ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
 
-/// Other reasons to wait from which no waiting helps (Kubernetes pkg/kubelet/kuberuntime/kuberuntime_container.go,
-/// pkg/kubelet/container/sync_result.go).
+/// Other reasons to wait from which no waiting helps (Kubernetes
+/// `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/container/sync_result.go`).
 const NEVER_RUNS: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"];
 

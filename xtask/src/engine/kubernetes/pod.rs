@@ -78,13 +78,13 @@ struct Waiting {
 
 /// Why a pod will never run.
 #[derive(Debug)]
-pub struct Hopeless {
+pub struct PodFailure {
     kind: FailureKind,
     reason: Untrusted,
     message: Option<Untrusted>,
 }
 
-impl Hopeless {
+impl PodFailure {
     /// Whether the kubelet does not want the pod as it was asked for.
     pub(super) fn is_refusal(&self) -> bool {
         self.kind == FailureKind::Rejected
@@ -97,12 +97,12 @@ impl Hopeless {
 
     /// Whether the node has no room for it.
     #[must_use]
-    pub fn is_want_of_room(&self) -> bool {
+    pub fn is_out_of_capacity(&self) -> bool {
         self.kind == FailureKind::OutOfCapacity
     }
 }
 
-impl fmt::Display for Hopeless {
+impl fmt::Display for PodFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&said(&self.reason, self.message.as_ref()))
     }
@@ -151,19 +151,19 @@ impl Pod {
     }
 
     /// Why it will never run, as far as can be told.
-    pub(super) fn hopeless(&self) -> Option<Hopeless> {
+    pub(super) fn failure(&self) -> Option<PodFailure> {
         for waiting in self.statuses().filter_map(|it| it.state.waiting.as_ref()) {
             if let Some(reason) = &waiting.reason
                 && let Some(kind) = classify_reason(reason)
             {
                 let (reason, message) = (reason.clone(), waiting.message.clone());
-                return Some(Hopeless { kind, reason, message });
+                return Some(PodFailure { kind, reason, message });
             }
         }
         let Status { phase, reason, message, .. } = &self.status;
         let reason = reason.clone().unwrap_or_else(|| "Failed".into());
         let kind = classify_reason(&reason).unwrap_or(FailureKind::Other);
-        (*phase == "Failed").then(|| Hopeless { kind, reason, message: message.clone() })
+        (*phase == "Failed").then(|| PodFailure { kind, reason, message: message.clone() })
     }
 
     /// Why no node takes it, as long as that is so.
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn why_a_pod_does_not_run_is_told_escaped() {
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "a\u{9b}2J" } });
-        let why = pod("a", "b", &waiting).unwrap().hopeless().unwrap();
+        let why = pod("a", "b", &waiting).unwrap().failure().unwrap();
         assert_eq!(why.to_string(), "ErrImagePull: a\\xc2\\x9b2J");
         assert!(why.is_about_an_image());
     }

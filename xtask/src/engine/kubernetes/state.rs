@@ -11,7 +11,7 @@ use crate::script::{Container, Mechanism, Sharing, Workload};
 
 /// What a run has made.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct ClusterRecord {
     /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
     pub(super) node: Option<Name<Subdomain>>,
     /// Another name of the image that all containers were asked for, once one has it instead.
@@ -53,7 +53,7 @@ struct Member {
     namespace: Option<Identity>,
 }
 
-impl Known {
+impl ClusterRecord {
     /// For a run whose pods are all on one node, if that is known already.
     pub(super) fn on(node: Option<Name<Subdomain>>) -> Self {
         Self { node, ..Self::default() }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::manifest::{self, workload_selector};
-use super::pod::{Hopeless, Pod};
+use super::pod::{Pod, PodFailure};
 use crate::engine::EngineError;
 use crate::engine::kubernetes::{Kubernetes, spec_diff};
 use crate::process::poll::poll_until;
@@ -41,7 +41,7 @@ pub(super) enum Waited {
     /// The pods, in the order of their names, and how long it took.
     Pods(Vec<Pod>, Duration),
     /// One that will never run.
-    Never(Hopeless),
+    Never(PodFailure),
 }
 
 impl Kubernetes {
@@ -59,7 +59,7 @@ impl Kubernetes {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
             // Before all else: it may be why they do not run.
             self.demand_unchanged(workload, &all)?;
-            let never = all.iter().find_map(Pod::hopeless);
+            let never = all.iter().find_map(Pod::failure);
             let mut pods: Vec<_> = all.into_iter().filter(Pod::counts).collect();
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             if pods.len() == workload.pods.len() && are_as_wanted(&pods) {

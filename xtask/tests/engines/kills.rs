@@ -23,12 +23,12 @@ use xtask::plan::Plan;
 use xtask::run;
 use xtask::script::{Step, article};
 
+use crate::fault_points::{Calls, Fault, FaultPoint, Tally, faults, name_of, spread};
 use crate::interrupted::{Running, SOON};
+use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
 use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
-use crate::moments::{Calls, Fault, Moment, Tally, faults, name_of, spread};
-use crate::own_world::{self, Inventory};
 
 /// How long a run may take that nothing happens to.
 const WHOLE_RUN: Duration = Duration::from_mins(2);
@@ -52,11 +52,11 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             trials.push(if engine.has_containers() {
                 engine.trial(name, body)
             } else {
-                own_world::trial(engine, name, body)
+                isolated_env::trial(engine, name, body)
             });
         }
         if !engine.has_containers() {
-            trials.extend(namespaces.map(|(name, body)| own_world::trial(engine, name, body)));
+            trials.extend(namespaces.map(|(name, body)| isolated_env::trial(engine, name, body)));
         }
     }
     trials
@@ -64,19 +64,23 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 
 /// What can be seen of what runs leave: on namespaces everything, on an engine what has a run's label.
 enum Before<'a> {
-    World(Inventory),
+    Environment(Inventory),
     Engine(&'a Engine),
 }
 
 impl<'a> Before<'a> {
     fn look(engine: &'a Engine) -> Self {
-        if engine.has_containers() { Self::Engine(engine) } else { Self::World(Inventory::take()) }
+        if engine.has_containers() {
+            Self::Engine(engine)
+        } else {
+            Self::Environment(Inventory::take())
+        }
     }
 
     /// Fails where the run has left something.
     fn compare(&self) -> Result<(), Failed> {
         match self {
-            Self::World(inventory) => inventory.compare(),
+            Self::Environment(inventory) => inventory.compare(),
             Self::Engine(engine) => nothing_left(engine),
         }
     }
@@ -91,22 +95,25 @@ fn calls(engine: &Engine) -> Result<usize, Failed> {
 
 fn signals(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
-    let moments = spread(faults(engine), calls(engine)?);
-    for (moment, signal) in
-        moments.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
+    let points = spread(faults(engine), calls(engine)?);
+    for (point, signal) in points.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
     {
-        tally.add(&format!("{signal:?} at {moment:?}"), signal_at(engine, signal, moment));
+        tally.add(&format!("{signal:?} at {point:?}"), signal_at(engine, signal, point));
     }
     tally.tell(engine, "SIGINT, SIGTERM and SIGHUP at steps")
 }
 
-fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<Duration>, Failed> {
+fn signal_at(
+    engine: &Engine,
+    signal: Signal,
+    point: FaultPoint,
+) -> Result<Option<Duration>, Failed> {
     let before = Before::look(engine);
-    let calls = Calls::new(engine, Some((Fault::Signal(signal), moment)));
+    let calls = Calls::new(engine, Some((Fault::Signal(signal), point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let output = running.output(WHOLE_RUN)?;
-    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    let Some(time) = calls.since(point.call) else { return Ok(None) };
     let stderr = String::from_utf8_lossy(&output.stderr);
     ensure(output.status.signal() == Some(signal.as_raw()), || {
         format!("{:?}: {stderr}", output.status)
@@ -123,20 +130,20 @@ fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<D
 fn failures(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
     // A call that fails does so at its beginning.
-    for moment in spread(faults(engine), calls(engine)?.div_ceil(2)) {
-        let call = moment.call * 2 - usize::from(moment.end);
-        tally.add(&format!("call {call}"), failure_at(engine, Moment { call, end: false }));
+    for point in spread(faults(engine), calls(engine)?.div_ceil(2)) {
+        let call = point.call * 2 - usize::from(point.end);
+        tally.add(&format!("call {call}"), failure_at(engine, FaultPoint { call, end: false }));
     }
     tally.tell(engine, "calls that fail")
 }
 
-fn failure_at(engine: &Engine, moment: Moment) -> Result<Option<Duration>, Failed> {
+fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Failed> {
     let before = Before::look(engine);
-    let calls = Calls::new(engine, Some((Fault::Failure, moment)));
+    let calls = Calls::new(engine, Some((Fault::Failure, point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let output = running.output(WHOLE_RUN)?;
-    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    let Some(time) = calls.since(point.call) else { return Ok(None) };
     // Some calls are made again, and where an image is asked for in vain it is built.
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = matches!(output.status.code(), Some(0..=2));
@@ -149,12 +156,12 @@ fn failure_at(engine: &Engine, moment: Moment) -> Result<Option<Duration>, Faile
 
 fn kills_at_steps(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
-    for moment in spread(faults(engine), calls(engine)?) {
-        let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), moment)));
+    for point in spread(faults(engine), calls(engine)?) {
+        let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
         let experiment = engine.experiment().with(&calls.wrappers);
         let kill = |_: &Running| Ok(());
         let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
-        tally.add(&format!("{moment:?}"), outcome);
+        tally.add(&format!("{point:?}"), outcome);
     }
     tally.tell(engine, "SIGKILL at steps")
 }

@@ -11,8 +11,8 @@ use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 use shm_testkit::programs::which;
 
+use crate::isolated_env;
 use crate::ledgers;
-use crate::own_world;
 
 /// An engine, and why it cannot be used here, if so.
 #[derive(Clone, Debug)]
@@ -178,7 +178,7 @@ pub(crate) struct Wrappers {
 
 impl Wrappers {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir_in(own_world::aside()).unwrap() }
+        Self { folder: tempfile::tempdir_in(isolated_env::aside()).unwrap() }
     }
 
     /// A shell script under the name of `program`. In it `$real` is the real one, and it ends by

@@ -4,27 +4,27 @@
 //! `SHM_REQUIRE_ENGINES` names it. README.md has a table of the variables that say what is run.
 #![forbid(unsafe_code)]
 
-mod accidents_on_a_cluster;
 mod cluster;
+mod cluster_errors;
+mod cluster_faults;
+mod conformance;
 mod disturbed;
 mod doubted;
+mod errors;
+mod fault_points;
 mod faults;
+mod foreign_resources;
+mod foreign_resources_in_engines;
 mod full_folders;
-mod honest;
 mod images;
 mod interrupted;
+mod isolated_env;
 mod kills;
 mod ledgers;
 mod leftovers;
 mod liars;
 mod machine;
 mod matrices;
-mod misfortune;
-mod misfortune_on_a_cluster;
-mod moments;
-mod not_ours;
-mod not_ours_in_engines;
-mod own_world;
 mod pods;
 mod private_daemon;
 mod random;
@@ -38,7 +38,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     // Most of their time they wait for an engine.
     arguments.test_threads.get_or_insert(4);
-    if arguments.list || own_world::is_inside() {
+    if arguments.list || isolated_env::is_inside() {
         libtest_mimic::run(&arguments, trials()).exit();
     }
     // Built once; each run then finds it up to date.
@@ -58,18 +58,18 @@ fn main() {
 
 fn trials() -> Vec<Trial> {
     let engines = machine::engines();
-    let mut trials = honest::trials(&engines);
+    let mut trials = conformance::trials(&engines);
     trials.extend(liars::trials(&engines));
     trials.extend(disturbed::trials(&engines));
     trials.extend(doubted::trials(&engines));
-    trials.extend(misfortune::trials(&engines));
+    trials.extend(errors::trials(&engines));
     trials.extend(interrupted::trials(&engines));
     trials.extend(faults::trials(&engines));
     trials.extend(full_folders::trials(&engines));
     trials.extend(private_daemon::trials());
     trials.extend(kills::trials(&engines));
-    trials.extend(not_ours::trials(&engines));
-    trials.extend(not_ours_in_engines::trials(&engines));
+    trials.extend(foreign_resources::trials(&engines));
+    trials.extend(foreign_resources_in_engines::trials(&engines));
     trials.extend(side_by_side::trials(&engines));
     trials.extend(images::trials(&engines));
     trials.extend(matrices::trials(&engines));
@@ -77,8 +77,8 @@ fn trials() -> Vec<Trial> {
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
-    trials.extend(misfortune_on_a_cluster::trials());
-    trials.extend(accidents_on_a_cluster::trials());
+    trials.extend(cluster_errors::trials());
+    trials.extend(cluster_faults::trials());
     trials.extend(pods::trials());
     trials
 }

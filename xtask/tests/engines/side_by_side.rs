@@ -8,9 +8,9 @@ use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 
 use crate::interrupted::Running;
+use crate::isolated_env::{self, Inventory};
 use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, ensure, xtask};
-use crate::own_world::{self, Inventory};
 
 /// How long eight runs may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -27,7 +27,7 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             all.push(if engine.has_containers() {
                 engine.trial(name, body)
             } else {
-                own_world::trial(engine, name, body)
+                isolated_env::trial(engine, name, body)
             });
         }
     }
@@ -36,7 +36,7 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 
 /// Each run reports all as predicted, and 34 steps of it.
 fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
-    let before = own_world::is_inside().then(Inventory::take);
+    let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
     thread::scope(|scope| {
         let runs: Vec<_> = (0..count).map(|_| scope.spawn(|| experiment.report(0))).collect();
@@ -51,7 +51,7 @@ fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
 
 /// Of eight runs four are killed, one after the other, and it is cleaned up after each.
 fn among_killed(engine: &Engine) -> Result<(), Failed> {
-    let before = own_world::is_inside().then(Inventory::take);
+    let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
     let start = || Running::start(experiment.args(), &experiment.path());
     let mut runs = (0..8).map(|_| start()).collect::<Result<Vec<_>, _>>()?;

@@ -1,5 +1,5 @@
-//! What cannot be carried out: status 2, an error that names the thing and the next step, and
-//! nothing on standard output.
+//! Runs that cannot be carried out: status 2, an error that names the cause and the next step, and nothing on
+//! standard output.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Engines as they are.
+//! The experiment on engines that do what they are asked.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

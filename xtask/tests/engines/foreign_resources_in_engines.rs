@@ -1,4 +1,4 @@
-//! Things of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
+//! Resources of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
 //! listing has what the engine's client likes.
 
 use std::fs;
@@ -14,21 +14,33 @@ use xtask::engine::image::Image;
 use xtask::labels::RunId;
 use xtask::ledger::{EngineAt, Entry};
 
+use crate::foreign_resources::{clean, forge};
 use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, Wrappers, ensure, random_key};
-use crate::not_ours::{clean, forge};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let bodies: [(&str, Body); 9] = [
-        ("not_ours::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
-        ("not_ours::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
-        ("not_ours::what_was_committed_from_our_container_stays_when_that_goes", committed),
-        ("not_ours::a_container_that_only_looks_like_ours_is_told_and_stays", looks_like_ours),
-        ("not_ours::a_client_that_ignores_filters_has_no_stranger_removed", ignored_filter),
-        ("not_ours::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
-        ("not_ours::a_checkout_of_pipes_and_endless_files_does_not_hold_clean", hostile_checkout),
-        ("not_ours::what_is_on_another_engine_stays_in_the_ledger", another_engine),
-        ("not_ours::an_image_in_no_ledger_is_told_and_stays", unknown_image),
+        ("foreign_resources::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
+        ("foreign_resources::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
+        (
+            "foreign_resources::what_was_committed_from_our_container_stays_when_that_goes",
+            committed,
+        ),
+        (
+            "foreign_resources::a_container_that_only_looks_like_ours_is_told_and_stays",
+            looks_like_ours,
+        ),
+        (
+            "foreign_resources::a_client_that_ignores_filters_has_no_stranger_removed",
+            ignored_filter,
+        ),
+        ("foreign_resources::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
+        (
+            "foreign_resources::a_checkout_of_pipes_and_endless_files_does_not_hold_clean",
+            hostile_checkout,
+        ),
+        ("foreign_resources::what_is_on_another_engine_stays_in_the_ledger", another_engine),
+        ("foreign_resources::an_image_in_no_ledger_is_told_and_stays", unknown_image),
     ];
     let engines = engines.iter().filter(|engine| engine.has_containers());
     engines.flat_map(|it| bodies.map(|(name, body)| it.trial(name, body))).collect()

@@ -1,4 +1,4 @@
-//! The moments of a run: it calls other programs, and each call has a beginning and an end.
+//! The points of a run at which a fault is injected: the beginning and the end of each call of another program.
 //!
 //! Wrappers in PATH number the calls, and at one of them they do something to the run that calls:
 //! so it happens exactly there, however fast or slow the machine is.
@@ -10,8 +10,8 @@ use libtest_mimic::Failed;
 use rustix::process::Signal;
 use xtask::labels::random_number;
 
+use crate::isolated_env::count;
 use crate::machine::{Engine, Wrappers};
-use crate::own_world::count;
 
 /// The number of kills on namespaces; a tenth of it is done to an engine, where each takes seconds.
 const VARIABLE: &str = "SHM_KILLS";
@@ -33,23 +33,23 @@ pub(crate) enum Fault {
     Failure,
 }
 
-/// When it happens.
+/// Where in a run it happens.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct FaultPoint {
     /// The number of the call, from 1.
     pub(crate) call: usize,
     /// At its end and not at its beginning.
     pub(crate) end: bool,
 }
 
-/// So many moments of a run of so many calls, evenly spread; all of them where there are enough.
-pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = Moment> {
-    let moments = 2 * calls;
+/// So many points of a run of so many calls, evenly spread; all of them where there are enough.
+pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = FaultPoint> {
+    let points = 2 * calls;
     let start = usize::try_from(random_number() & 0xffff).unwrap();
     // With an odd stride both beginnings and ends are met.
-    let stride = (moments / number).max(1) | 1;
-    let moment = move |index| (start + index * stride) % moments;
-    (0..number).map(moment).map(|at| Moment { call: at / 2 + 1, end: at % 2 == 1 })
+    let stride = (points / number).max(1) | 1;
+    let point = move |index| (start + index * stride) % points;
+    (0..number).map(point).map(|at| FaultPoint { call: at / 2 + 1, end: at % 2 == 1 })
 }
 
 /// Wrappers that number the calls of a run on an engine.
@@ -58,8 +58,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// With a fault at a moment, or none.
-    pub(crate) fn new(engine: &Engine, fault: Option<(Fault, Moment)>) -> Self {
+    /// With a fault at a point, or with none.
+    pub(crate) fn new(engine: &Engine, fault: Option<(Fault, FaultPoint)>) -> Self {
         let programs: &[&str] =
             if engine.has_containers() { &[engine.name] } else { &["unshare", "nsenter", "lsns"] };
         let mut wrappers = Wrappers::new();
@@ -70,8 +70,8 @@ impl Calls {
             );
             // A container of namespaces is the process that unshare becomes: it has no end. What is
             // called in it is no call of the run.
-            let fault = fault.map_or_else(String::new, |(fault, moment)| {
-                script(fault, Moment { end: moment.end && *program != "unshare", ..moment })
+            let fault = fault.map_or_else(String::new, |(fault, point)| {
+                script(fault, FaultPoint { end: point.end && *program != "unshare", ..point })
             });
             wrappers = wrappers.wrap(program, &format!("{number}\n{fault}"));
         }
@@ -94,12 +94,12 @@ impl Calls {
     }
 }
 
-fn script(fault: Fault, moment: Moment) -> String {
+fn script(fault: Fault, point: FaultPoint) -> String {
     let action = match fault {
         Fault::Signal(signal) => format!("kill -s {} $PPID", name_of(signal)),
         Fault::Failure => "echo 'no more today' >&2; exit 1".to_owned(),
     };
-    let (call, end) = (moment.call, moment.end);
+    let (call, end) = (point.call, point.end);
     let to_its_end = if end { "\"$real\" \"$@\"; status=$?;" } else { "" };
     let exit = if end { "; exit $status" } else { "" };
     format!("[ $n = {call} ] && {{ {to_its_end} {action}{exit}; }}")

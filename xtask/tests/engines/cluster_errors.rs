@@ -1,5 +1,5 @@
-//! A cluster that is not there, does not let us, changes what it is asked for, or does not let go:
-//! each ends with a message that names it, and leaves nothing.
+//! Runs that a cluster does not let begin or end: no cluster, a missing right, a quota, a webhook, no node, a lost
+//! node. Each ends with an error that names the cause, and leaves nothing.
 
 use std::fs;
 use std::thread;

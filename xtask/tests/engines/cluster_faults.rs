@@ -1,5 +1,5 @@
-//! More that can befall a run on a cluster: pods that others change or hold, rights that are missing
-//! in part, and the end in the middle.
+//! Faults in the middle of a run on a cluster: pods that others change or hold, a right that is missing, and
+//! signals.
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
@@ -10,10 +10,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::cluster::{image, kubectl, objects, refused, run, trial};
+use crate::cluster_errors::{Namespace, configuration, first_pod, let_work_in, start_in};
 use crate::interrupted::Running;
 use crate::ledgers;
 use crate::machine::{ensure, xtask};
-use crate::misfortune_on_a_cluster::{Namespace, configuration, first_pod, let_work_in, start_in};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![

@@ -1,4 +1,4 @@
-//! Things of others on the host are not touched: objects of others under our keys and names are left alone, and
+//! Resources of others on the host are not touched: objects of others under our keys and names are left alone, and
 //! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
 
 use std::env;
@@ -21,25 +21,33 @@ use xtask::labels::RunId;
 use xtask::ledger::{Entry, LeftoverManifest};
 use xtask::volume;
 
+use crate::fault_points::{Calls, Fault, FaultPoint};
 use crate::interrupted::{Running, SOON};
+use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
 use crate::machine::{Body, Engine, ensure, random_key, xtask};
-use crate::moments::{Calls, Fault, Moment};
-use crate::own_world::{self, Inventory};
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let bodies: [(&str, Body); 8] = [
-        ("not_ours::what_others_have_under_our_keys_is_left_alone", others_objects),
-        ("not_ours::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
-        ("not_ours::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
-        ("not_ours::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
-        ("not_ours::a_run_that_nobody_waited_for_is_gone", zombie),
-        ("not_ours::a_dry_run_tells_and_removes_nothing", dry_run),
-        ("not_ours::a_ledger_that_others_could_have_written_proves_nothing", others_ledgers),
-        ("not_ours::a_volume_of_a_hundred_thousand_folders_in_each_other_goes", deep_volume),
+        ("foreign_resources::what_others_have_under_our_keys_is_left_alone", others_objects),
+        ("foreign_resources::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
+        ("foreign_resources::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
+        ("foreign_resources::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
+        ("foreign_resources::a_run_that_nobody_waited_for_is_gone", zombie),
+        ("foreign_resources::a_dry_run_tells_and_removes_nothing", dry_run),
+        (
+            "foreign_resources::a_ledger_that_others_could_have_written_proves_nothing",
+            others_ledgers,
+        ),
+        (
+            "foreign_resources::a_volume_of_a_hundred_thousand_folders_in_each_other_goes",
+            deep_volume,
+        ),
     ];
     let namespaces = engines.iter().filter(|engine| !engine.has_containers());
-    namespaces.flat_map(|it| bodies.map(|(name, body)| own_world::trial(it, name, body))).collect()
+    namespaces
+        .flat_map(|it| bodies.map(|(name, body)| isolated_env::trial(it, name, body)))
+        .collect()
 }
 
 /// Cleans up and says what that told.
@@ -195,8 +203,8 @@ fn ancestors(_: &Engine) -> Result<(), Failed> {
 
 /// Starts a run and has it killed at its tenth call, when there are containers.
 fn killed(engine: &Engine) -> Result<Running, Failed> {
-    let moment = Moment { call: 10, end: false };
-    let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), moment)));
+    let point = FaultPoint { call: 10, end: false };
+    let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let stat = || fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! Trials in a world of their own: IPC, mount and pid namespaces, a temporary folder, and a PATH with
-//! few programs. What is there before and after is all there is, so that the two can be compared
-//! exactly, whatever else the machine does meanwhile.
+//! Trials in an isolated environment: IPC, mount and pid namespaces, a temporary folder, and a PATH with few
+//! programs. The trial sees all that is there before and after a run, so that it can compare the two exactly,
+//! whatever else the machine does meanwhile.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -19,7 +19,7 @@ use xtask::dist::{Dist, TOOLS};
 
 use crate::machine::{Body, Engine, Wrappers, ensure};
 
-/// Set inside; holds the folder that has all of the world's.
+/// Set inside; the folder that holds the environment's own folders.
 const INSIDE: &str = "SHM_TRIAL_INSIDE";
 /// The folders there: the runs' temporary one, the POSIX message queues, and what is a trial's own.
 const TEMPORARY: &str = "tmp";
@@ -42,29 +42,29 @@ pub(crate) fn is_inside() -> bool {
 
 /// Where a trial keeps what is not a run's.
 pub(crate) fn aside() -> PathBuf {
-    env::var_os(INSIDE).map_or_else(env::temp_dir, |world| PathBuf::from(world).join(ASIDE))
+    env::var_os(INSIDE).map_or_else(env::temp_dir, |folder| PathBuf::from(folder).join(ASIDE))
 }
 
-/// A trial in a world of its own, which is this program started again.
+/// A trial in an isolated environment, for which this program is started again.
 pub(crate) fn trial(engine: &Arc<Engine>, name: &'static str, body: Body) -> Trial {
     engine.trial(name, move |engine| if is_inside() { body(engine) } else { outside(engine, name) })
 }
 
 fn outside(engine: &Engine, name: &str) -> Result<(), Failed> {
-    let world = tempfile::tempdir()?;
+    let environment = tempfile::tempdir()?;
     for folder in [TEMPORARY, QUEUES, ASIDE] {
-        fs::create_dir(world.path().join(folder))?;
+        fs::create_dir(environment.path().join(folder))?;
     }
     let programs = programs();
     // Where queues cannot be mounted there are none.
     let enter = "mount -t tmpfs shm /dev/shm && { mount -t mqueue queues \"$0\"; exec \"$@\"; }";
     let output = private("sh")
         .args(["-c", enter])
-        .arg(world.path().join(QUEUES))
+        .arg(environment.path().join(QUEUES))
         .arg(env::current_exe()?)
         .args(["--exact", &format!("{}::{name}", engine.name), "--test-threads", "1"])
-        .env(INSIDE, world.path())
-        .env("TMPDIR", world.path().join(TEMPORARY))
+        .env(INSIDE, environment.path())
+        .env("TMPDIR", environment.path().join(TEMPORARY))
         .env("PATH", programs.path())
         .env("CARGO", programs.path().join("cargo"))
         .timeout(PATIENCE)
@@ -95,7 +95,7 @@ fn programs() -> Wrappers {
     programs.wrap("cargo", &format!("{tools}\nexit 0")).wrap("rustc", "echo /nonexistent; exit 0")
 }
 
-/// All that is in this world.
+/// All that is in this environment.
 #[derive(Debug)]
 pub(crate) struct Inventory(BTreeSet<String>);
 
@@ -110,8 +110,8 @@ impl Inventory {
                 .map(|line| line.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" id "));
             things.extend(ids.map(|line| format!("{kind}: key {line}")));
         }
-        let world = PathBuf::from(env::var_os(INSIDE).unwrap());
-        for folder in ["/dev/shm".into(), world.join(QUEUES), world.join(TEMPORARY)] {
+        let own = PathBuf::from(env::var_os(INSIDE).unwrap());
+        for folder in ["/dev/shm".into(), own.join(QUEUES), own.join(TEMPORARY)] {
             files(&folder, &mut things);
         }
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();

@@ -1,10 +1,7 @@
 //! The same many times over, one after another and side by side, and as many segments as there may be:
 //! nothing is left behind, and nothing grows. Each trial in namespaces of its own.
-//!
-//! `SHM_ROUNDS` says how many pairs of a write and a read there are; of real processes a fiftieth.
 #![forbid(unsafe_code)]
 
-use std::env;
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
@@ -16,13 +13,7 @@ use clap::Parser;
 use serde_json::Value;
 use shm_core::{Descriptor, Errno, Key, Segment, table};
 use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
-use shm_testkit::{Trial, tools, trials};
-
-const ROUNDS: usize = 2000;
-
-fn rounds() -> usize {
-    env::var("SHM_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("SHM_ROUNDS is a number"))
-}
+use shm_testkit::{Effort, Trial, tools, trials};
 
 /// What this process has of what could leak.
 #[derive(Debug)]
@@ -147,7 +138,7 @@ fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
     mount_tmpfs("/dev/shm", "");
     pairs(0, 100);
     let before = Resources::now();
-    pairs(0, rounds());
+    pairs(0, Effort::current().rounds);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -164,7 +155,7 @@ fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
     };
     all(100);
     let before = Resources::now();
-    all(rounds() / WORKERS);
+    all(Effort::current().rounds / WORKERS);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -174,7 +165,7 @@ fn writers_and_readers_of_one_key_see_whole_letters_and_no_errors() {
     let mut first = pair();
     first.write(&"a".repeat(500));
     let before = Resources::now();
-    let each = rounds() / 4;
+    let each = Effort::current().rounds / 4;
     thread::scope(|scope| {
         for letter in ["b", "c"] {
             scope.spawn(move || {
@@ -215,7 +206,7 @@ fn pairs_of_processes(worker: usize, rounds: usize) {
 
 fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
     const WORKERS: usize = 4;
-    let rounds = (rounds() / 50).next_multiple_of(10);
+    let rounds = Effort::current().rounds_of_processes;
     // Whoever waits for processes keeps some descriptors.
     pairs_of_processes(0, 10);
     let before = Resources::now();

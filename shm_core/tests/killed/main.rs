@@ -1,7 +1,7 @@
 //! Writers of a frame that are killed at random, while readers read it as fast as they can.
 //!
-//! The writers are this program started again, one message after the other, until SIGKILL ends them.
-//! `SHM_FRAMED_SECONDS` says for how long; the counts are printed.
+//! The writers are this program started again, one message after the other, until SIGKILL ends them. The counts are
+//! printed.
 #![forbid(unsafe_code)]
 
 use std::env;
@@ -15,12 +15,11 @@ use assert_cmd::Command;
 use libtest_mimic::{Arguments, Failed, Trial};
 use shm_core::frame::{Flaw, Reader, Writer, Writing};
 use shm_core::{Error, Key};
+use shm_testkit::Effort;
 use shm_testkit::scratch::ScratchKey;
 
 /// The key of the frame, for the program as a writer.
 const WRITER: &str = "SHM_TEST_WRITER";
-const SECONDS: &str = "SHM_FRAMED_SECONDS";
-const DEFAULT_SECONDS: u64 = 3;
 
 /// Messages so large that a writer spends its time writing them: that is where it is to be killed.
 const SIZE: usize = 1 << 20;
@@ -141,10 +140,7 @@ fn watch(key: Key, counts: &Counts, over: &AtomicBool) {
 }
 
 fn no_message_is_torn() -> Result<(), Failed> {
-    let seconds = match env::var(SECONDS) {
-        Ok(seconds) => seconds.parse()?,
-        Err(_) => DEFAULT_SECONDS,
-    };
+    let time = Effort::current().killing;
     let (key, counts, over) = (ScratchKey::new(), Counts::default(), AtomicBool::new(false));
     let mut first = open(*key);
     first.write(&message(1, first.capacity()))?;
@@ -157,8 +153,8 @@ fn no_message_is_torn() -> Result<(), Failed> {
             scope.spawn(move || kill(key, seed, counts, over));
         }
         scope.spawn(|| watch(*key, &counts, &over));
-        while start.elapsed() < Duration::from_secs(seconds) || counts.deaths.load(Relaxed) == 0 {
-            if start.elapsed() > Duration::from_secs(seconds) + LIMIT {
+        while start.elapsed() < time || counts.deaths.load(Relaxed) == 0 {
+            if start.elapsed() > time + LIMIT {
                 break;
             }
             thread::sleep(Duration::from_millis(20));

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::Effort;
 
 use crate::machine::{Engine, ensure, xtask};
 
@@ -74,10 +75,9 @@ fn check_namespaces(report: &Value) -> Result<(), Failed> {
     ensure(namespace("a-read-after") == namespace("start-a-again"), || "A moved".to_owned())
 }
 
-/// As many as `SHM_CONTAINERS` says; each reads once when all have written.
+/// Each reads once, when all have written.
 fn many(engine: &Engine) -> Result<(), Failed> {
-    let wanted = std::env::var("SHM_CONTAINERS").ok().and_then(|count| count.parse().ok());
-    let count: usize = wanted.unwrap_or(8);
+    let count = Effort::current().containers;
     let report = engine.experiment().arg("--containers").arg(&count.to_string()).report(0)?;
     let steps = report["steps"].as_array().unwrap();
     let among_all = |step: &&Value| step["id"].as_str().unwrap().ends_with("-read-among-all");

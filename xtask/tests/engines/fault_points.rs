@@ -8,20 +8,16 @@ use std::time::{Duration, SystemTime};
 
 use libtest_mimic::Failed;
 use rustix::process::Signal;
+use shm_testkit::Effort;
 use xtask::labels::random_number;
 
 use crate::isolated_env::count;
 use crate::machine::{Engine, Wrappers};
 
-/// The number of kills on namespaces; a tenth of it is done to an engine, where each takes seconds.
-const VARIABLE: &str = "SHM_KILLS";
-const DEFAULT: usize = 20;
-
 /// How many faults a trial injects.
 pub(crate) fn faults(engine: &Engine) -> usize {
-    let number = std::env::var(VARIABLE).ok().and_then(|number| number.parse().ok());
-    let number = number.unwrap_or(DEFAULT);
-    if engine.has_containers() { number.div_ceil(10) } else { number }
+    let effort = Effort::current();
+    if engine.has_containers() { effort.kills_on_engines } else { effort.kills }
 }
 
 /// What happens to a run.

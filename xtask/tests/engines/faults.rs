@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
+use shm_testkit::Effort;
 
 use crate::interrupted::Running;
 use crate::leftovers::of_runs_that_are_gone;
@@ -257,7 +258,7 @@ const OF_NAMESPACES: &[Fault] = &[
 ];
 
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let (every_fault, mut trials) = (Effort::current().every_fault, Vec::new());
     for engine in engines {
         let table = if engine.has_containers() { OF_ENGINES } else { OF_NAMESPACES };
         for fault in table {
@@ -266,10 +267,10 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
                 let name = format!("{}_at_{call_in_name}_ends_as_it_should", fault.name);
                 let run = move |engine: &Engine| ends(engine, fault.script, call, end);
                 // The first of a row is enough between two commits.
-                trials.push(if index == 0 || all_are_wanted(engine.name) {
+                trials.push(if index == 0 || every_fault.contains(&engine.name) {
                     engine.trial(&name, run)
                 } else {
-                    let why = "it is slow: SHM_EVERY_FAULT with the engine's name makes it run";
+                    let why = "it is slow; a soak (SHM_SOAK=1) tries it on namespaces and docker";
                     Trial::ignorable_test(format!("{}::{name}", engine.name), move || {
                         Ok(Completion::ignored_with(why))
                     })
@@ -282,11 +283,6 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         }
     }
     trials
-}
-
-pub(crate) fn all_are_wanted(engine: &str) -> bool {
-    let wanted = std::env::var("SHM_EVERY_FAULT").unwrap_or_default();
-    wanted.split(',').any(|name| name == engine)
 }
 
 /// Wraps what is called, so that the call does something else.

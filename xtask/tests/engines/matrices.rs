@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
+use shm_testkit::Effort;
 
 use crate::machine::{Engine, Wrappers, ensure, xtask};
 
@@ -15,7 +16,7 @@ const OF_PODMAN: [&str; 3] =
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in engines {
-        if whole_matrix(engine) || !engine.has_containers() {
+        if Effort::current().whole_matrix.contains(&engine.name) {
             trials.push(engine.trial("the_whole_matrix_is_as_predicted", |engine| {
                 as_predicted(engine, "*", 1690)
             }));
@@ -50,11 +51,6 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         }
     }
     trials
-}
-
-fn whole_matrix(engine: &Engine) -> bool {
-    let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
-    wanted.split(',').any(|name| name == engine.name)
 }
 
 fn matrix(engine: &Engine, args: &[&str], path: &str, status: i32) -> Result<Vec<Value>, Failed> {

@@ -8,6 +8,7 @@ use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::Effort;
 
 use crate::cluster::{alone, image, kubectl, trial};
 use crate::interrupted::Running;
@@ -52,8 +53,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Some(_) => kubelet,
         None => kubelet.with_ignored_flag(true).with_kind("SHM_RESTART_KUBELET names no command"),
     });
-    let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
-    if wanted.split(',').any(|name| name == "kubernetes") {
+    if Effort::current().whole_matrix.contains(&"kubernetes") {
         trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || {
             // Other trials run beside it: the kubelet has one of its own.
             as_predicted("*", 573, Some(SANDBOX_KILLED))

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use libtest_mimic::{Completion, Failed, Trial};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
+use shm_testkit::Effort;
 use shm_testkit::programs::which;
 use tempfile::TempDir;
 
-use crate::faults::all_are_wanted;
 use crate::interrupted::Running;
 use crate::machine::{Experiment, Wrappers, ensure, random_key, xtask};
 
@@ -37,8 +37,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn missing() -> Option<String> {
-    if !all_are_wanted("docker") {
-        return Some("it is slow: SHM_EVERY_FAULT=docker makes it run".to_owned());
+    if !Effort::current().every_fault.contains(&"docker") {
+        return Some("it is slow; a soak (SHM_SOAK=1) tries it".to_owned());
     }
     if which("dockerd").is_none() {
         return Some("dockerd is not installed".to_owned());

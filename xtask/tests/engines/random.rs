@@ -1,5 +1,5 @@
 //! Random scripts on an engine and on the model: where the two differ, proptest looks for the
-//! shortest script that shows it. `SHM_RANDOM_SCRIPTS` says how many.
+//! shortest script that shows it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
+use shm_testkit::Effort;
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
 use xtask::engine::image::SCRATCH;
@@ -33,17 +34,18 @@ const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
 pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     let trial = |engine: &Arc<Engine>| {
         engine.trial("random_scripts_show_what_the_model_says", |engine| {
-            // Starting a container takes an engine a hundred times as long.
-            let scripts = if engine.has_containers() { count() / 50 } else { count() };
-            agree(engine, scripts)
+            let effort = Effort::current();
+            agree(
+                engine,
+                if engine.has_containers() {
+                    effort.random_scripts_on_engines
+                } else {
+                    effort.random_scripts
+                },
+            )
         })
     };
     engines.iter().map(trial).collect()
-}
-
-fn count() -> u32 {
-    let wanted = std::env::var("SHM_RANDOM_SCRIPTS").ok();
-    wanted.and_then(|number| number.parse().ok()).unwrap_or(500)
 }
 
 fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {

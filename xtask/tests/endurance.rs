@@ -12,8 +12,9 @@ use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
 use shm_core::{Descriptor, Errno, Key, Segment, table};
-use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
-use shm_testkit::{Effort, Trial, tools, trials};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{LIMITS, MOUNTS};
+use shm_testkit::{Effort, Suite, Trial, count, tools, trials};
 
 /// What this process has of what could leak.
 #[derive(Debug)]
@@ -138,7 +139,9 @@ fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
     mount_tmpfs("/dev/shm", "");
     pairs(0, 100);
     let before = Resources::now();
-    pairs(0, Effort::current().rounds);
+    let rounds = Effort::current().rounds;
+    pairs(0, rounds);
+    count("pairs of a write and a read", &[(rounds, "in a row")]);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -155,7 +158,9 @@ fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
     };
     all(100);
     let before = Resources::now();
-    all(Effort::current().rounds / WORKERS);
+    let each = Effort::current().rounds / WORKERS;
+    all(each);
+    count("pairs of a write and a read", &[(each * WORKERS, "side by side")]);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -214,10 +219,10 @@ fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
     assert_eq!(table::list().unwrap(), []);
     thread::scope(|scope| {
         for worker in 0..WORKERS {
-            scope
-                .spawn(move || pairs_of_processes(worker, (rounds / WORKERS).next_multiple_of(10)));
+            scope.spawn(move || pairs_of_processes(worker, rounds / WORKERS));
         }
     });
+    count("pairs of a write and a read", &[(2 * rounds, "by processes")]);
     assert_eq!(table::list().unwrap(), []);
     assert_eq!(Resources::now().descriptors, before.descriptors);
 }
@@ -252,6 +257,7 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
     assert!(sizes.into_iter().eq((1..=MOST).map(|raw| (raw, u64::try_from(raw).unwrap()))));
     let json: Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
     assert_eq!(json["segments"].as_array().unwrap().len(), listed.len());
+    count("segments at once", &[(listed.len(), "listed")]);
     // The walk with shmctl finds the same ones.
     mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
@@ -259,14 +265,14 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             pairs_in_a_row_leave_nothing_and_nothing_grows,
             pairs_side_by_side_leave_nothing_and_nothing_grows;
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             writers_and_readers_of_one_key_see_whole_letters_and_no_errors,
             processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment;
-        Trial::private, &[LIMITS, MOUNTS] =>
+        Trial::isolated, &[LIMITS, MOUNTS] =>
             as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory;
     ];
-    isolation::main(trials, tools::environment)
+    Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -4,14 +4,13 @@
 //! so it happens exactly there, however fast or slow the machine is.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
-use libtest_mimic::Failed;
 use rustix::process::Signal;
-use shm_testkit::Effort;
+use shm_testkit::{Effort, Failed, count};
 use xtask::labels::random_number;
 
-use crate::isolated_env::count;
 use crate::machine::{Engine, Wrappers};
 
 /// How many faults a trial injects.
@@ -122,33 +121,51 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// One fault more: how long the run went on after it, or that it came too late, or what was wrong.
-    pub(crate) fn add(&mut self, what: &str, outcome: Result<Option<Duration>, Failed>) {
+    /// Counts one more fault; returns whether it was injected. `inject` returns how long the run went on after it, or
+    /// nothing if it came too late; a panic or an error says what was wrong.
+    pub(crate) fn add(
+        &mut self,
+        what: &str,
+        inject: impl FnOnce() -> Result<Option<Duration>, Failed>,
+    ) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(inject)).unwrap_or_else(|panic| {
+            let literal = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+            let message = panic.downcast_ref::<String>().cloned().or(literal);
+            Err(message.unwrap_or_default().into())
+        });
         match outcome {
-            Ok(None) => self.late += 1,
-            Ok(Some(time)) => {
-                self.injected += 1;
-                self.slowest = self.slowest.max(time);
+            Ok(None) => {
+                self.late += 1;
+                return false;
             }
+            Ok(Some(time)) => self.slowest = self.slowest.max(time),
             Err(failed) => {
-                self.injected += 1;
                 self.failures.push(format!("{what}: {}", failed.message().unwrap_or("failed")));
             }
         }
+        self.injected += 1;
+        true
     }
 
-    /// Tells the count; fails where a fault was not survived, or where there was none.
-    pub(crate) fn tell(self, engine: &Engine, what: &str) -> Result<(), Failed> {
+    /// Prints the counts.
+    ///
+    /// # Panics
+    ///
+    /// Where a fault was not survived, or where there was none.
+    pub(crate) fn finish(self, engine: &Engine, what: &str) {
         let Self { injected, late, slowest, failures } = self;
-        let bad = failures.len();
-        let (name, good, slowest) = (engine.name, injected - bad, slowest.as_millis());
-        count(&format!(
-            "{name}: {what}: {injected} injected, {good} survived, {bad} left something or failed; \
-             {late} too late; the slowest end after {slowest} ms"
-        ));
-        if injected == 0 {
-            return Err("no fault was injected".into());
-        }
-        if bad == 0 { Ok(()) } else { Err(failures.join("\n").into()) }
+        let failed = failures.len();
+        count(
+            &format!("{what} on {}", engine.name),
+            &[
+                (injected, "injected"),
+                (injected - failed, "survived"),
+                (failed, "left something or failed"),
+                (late, "too late"),
+                (usize::try_from(slowest.as_millis()).unwrap(), "ms to the slowest end"),
+            ],
+        );
+        assert_ne!(injected, 0, "no fault was injected");
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }

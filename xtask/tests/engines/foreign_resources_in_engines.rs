@@ -4,10 +4,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
+use shm_testkit::{Failed, Trial};
 use xtask::dist::Dist;
 use xtask::engine::EngineKind;
 use xtask::engine::image::Image;
@@ -16,9 +15,9 @@ use xtask::ledger::{EngineAt, Entry};
 
 use crate::foreign_resources::{clean, forge};
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, Wrappers, ensure, random_key};
+use crate::machine::{Body, Engine, Wrappers, random_key};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 9] = [
         ("foreign_resources::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
         ("foreign_resources::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
@@ -91,7 +90,9 @@ impl<'a> Theirs<'a> {
     fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
+        if !output.status.success() {
+            return Err(format!("{args:?}: {stderr}").into());
+        }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
@@ -134,7 +135,7 @@ fn same_name(engine: &Engine) -> Result<(), Failed> {
     let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
     theirs.containers.extend(names.iter().copied().map(str::to_owned));
     let told = names.iter().any(|name| stderr.contains(name));
-    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && told, "{stderr}");
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
     clean(&[])?;
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))
@@ -149,10 +150,11 @@ fn same_tag(engine: &Engine) -> Result<(), Failed> {
     let output = engine.experiment().arg("--base").arg(&theirs.image).command().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let refused = format!("there is an image {tag} that is not ours");
-    ensure(output.status.code() == Some(2) && stderr.contains(&refused), || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && stderr.contains(&refused), "{stderr}");
     clean(&[])?;
     let now = theirs.id("image", &tag)?;
-    ensure(now == id, || format!("{tag} is {now} and not {id}"))
+    assert_eq!(now, id, "{tag}");
+    Ok(())
 }
 
 /// The names of the containers of a run that is kept.
@@ -180,10 +182,10 @@ fn committed(engine: &Engine) -> Result<(), Failed> {
     theirs.engine(&[&run[..], &[&app, "/bin/shm_ls", "--watch"]].concat())?;
     let told = clean(&[])?;
     for name in &ours {
-        ensure(theirs.id("container", name).is_err(), || format!("{name} is left: {told}"))?;
+        assert!(theirs.id("container", name).is_err(), "{name} is left: {told}");
     }
     let running = theirs.engine(&["inspect", "--format", "{{.State.Running}}", &database])?;
-    ensure(running == "true" && told.contains(&database), || told.clone())?;
+    assert!(running == "true" && told.contains(&database), "{told}");
     theirs.id("image", &app)?;
     Ok(())
 }
@@ -197,15 +199,16 @@ fn looks_like_ours(engine: &Engine) -> Result<(), Failed> {
     let named = theirs.container("shm.experiment.run=00112233445566778899aabbccddeeff", &image)?;
     let ledger = forge(&[container(engine, &run, &named)?])?;
     let told = clean(&["--dry-run"])?;
-    ensure(!told.contains("would remove"), || told.clone())?;
+    assert!(!told.contains("would remove"), "{told}");
     let told = clean(&[])?;
     for name in [&labelled, &named] {
         theirs.id("container", name)?;
     }
     let command = format!("rm --force --volumes {}", &theirs.id("container", &labelled)?[..12]);
-    ensure(told.contains(&labelled) && told.contains(&command), || told.clone())?;
+    assert!(told.contains(&labelled) && told.contains(&command), "{told}");
     // What it names is gone, for what has the name is another's.
-    ensure(!ledger.exists(), || "the ledger is left".to_owned())
+    assert!(!ledger.exists(), "the ledger is left");
+    Ok(())
 }
 
 fn container(engine: &Engine, run: &RunId, name: &str) -> Result<Entry, Failed> {
@@ -233,12 +236,13 @@ fn old_image(engine: &Engine) -> Result<(), Failed> {
     theirs.tags.push(tag.clone());
     let id = theirs.id("image", &tag)?;
     let told = with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
-    ensure(theirs.id("image", &tag).is_err(), || format!("{tag} is left: {told}"))?;
-    ensure(theirs.id("image", &theirs.image)? == id, || told.clone())?;
+    assert!(theirs.id("image", &tag).is_err(), "{tag} is left: {told}");
+    assert_eq!(theirs.id("image", &theirs.image)?, id, "{told}");
     // The tag is another image's by now.
     let other = theirs.import(&[], &[&tag])?;
     with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
-    ensure(theirs.id("image", &tag)?.ends_with(&other), || format!("{tag} is gone"))
+    assert!(theirs.id("image", &tag)?.ends_with(&other), "{tag} is gone");
+    Ok(())
 }
 
 /// Cleans up after a run that has built an image in a checkout.
@@ -265,7 +269,7 @@ fn hostile_checkout(engine: &Engine) -> Result<(), Failed> {
     for _ in 0..2 {
         theirs.engine(&["tag", &theirs.image, &tag])?;
         let told = with_image(engine, &tag, &id, checkout.path())?;
-        ensure(told.contains(&format!("removed image {tag}")), || told.clone())?;
+        assert!(told.contains(&format!("removed image {tag}")), "{told}");
         fs::remove_file(&tool)?;
         symlink("/dev/zero", &tool)?;
     }
@@ -282,14 +286,15 @@ fn another_engine(engine: &Engine) -> Result<(), Failed> {
     let output = crate::machine::xtask().arg("clean").output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let told = ["of another machine", "next step:"].iter().all(|it| stderr.contains(it));
-    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && told, "{stderr}");
     theirs.id("container", &name)?;
-    ensure(ledger.exists(), || "the ledger is gone".to_owned())?;
+    assert!(ledger.exists(), "the ledger is gone");
     // And by the right engine it is removed.
     fs::remove_file(ledger)?;
     forge(&[container(engine, &run, &name)?])?;
     clean(&[])?;
-    ensure(theirs.id("container", &name).is_err(), || format!("{name} is left"))
+    assert!(theirs.id("container", &name).is_err(), "{name} is left");
+    Ok(())
 }
 
 fn unknown_image(engine: &Engine) -> Result<(), Failed> {
@@ -297,8 +302,6 @@ fn unknown_image(engine: &Engine) -> Result<(), Failed> {
     let id = theirs.import(&["--change", "LABEL shm.experiment.image=theirs"], &[])?;
     theirs.tags.push(id.clone());
     let told = clean(&[])?;
-    ensure(told.contains("image rm ") && told.contains(&id[..12]), || {
-        format!("no {id} in {told}")
-    })?;
+    assert!(told.contains("image rm ") && told.contains(&id[..12]), "no {id} in {told}");
     theirs.id("image", &id).map(drop)
 }

@@ -4,13 +4,12 @@
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use shm_core::Key;
+use shm_testkit::{Failed, Trial};
 use xtask::dist::Dist;
 use xtask::engine::clean_up::CleanUp;
 use xtask::engine::namespaces::Namespaces;
@@ -28,22 +27,21 @@ use crate::interrupted::{Running, SOON};
 use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
+use crate::machine::{Body, Engine, Wrappers, random_key, xtask};
 
 /// How long a run may take that nothing happens to.
 const WHOLE_RUN: Duration = Duration::from_mins(2);
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let everywhere: [(&str, Body); 4] = [
         ("kills::signals_at_every_step_leave_nothing", signals),
         ("kills::calls_that_fail_at_every_step_leave_nothing", failures),
         ("kills::what_kills_at_every_step_leave_is_cleaned", kills_at_steps),
         ("kills::what_kills_at_random_moments_leave_is_cleaned", kills_at_random),
     ];
-    let namespaces: [(&str, Body); 4] = [
+    let namespaces: [(&str, Body); 3] = [
         ("kills::what_kills_of_a_matrix_on_the_host_leave_is_cleaned", kills_of_a_matrix),
         ("kills::panics_at_every_step_leave_nothing", panics),
-        ("kills::closed_and_full_streams_leave_nothing", streams),
         ("kills::an_interruption_ends_a_start_that_hangs", hanging_start),
     ];
     let mut trials = Vec::new();
@@ -57,6 +55,8 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         }
         if !engine.has_containers() {
             trials.extend(namespaces.map(|(name, body)| isolated_env::trial(engine, name, body)));
+            let name = "kills::closed_and_full_streams_leave_nothing";
+            trials.push(isolated_env::trial(engine, name, streams));
         }
     }
     trials
@@ -81,8 +81,9 @@ impl<'a> Before<'a> {
     fn compare(&self) -> Result<(), Failed> {
         match self {
             Self::Environment(inventory) => inventory.compare(),
-            Self::Engine(engine) => nothing_left(engine),
+            Self::Engine(engine) => nothing_left(engine)?,
         }
+        Ok(())
     }
 }
 
@@ -98,9 +99,10 @@ fn signals(engine: &Engine) -> Result<(), Failed> {
     let points = spread(faults(engine), calls(engine)?);
     for (point, signal) in points.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
     {
-        tally.add(&format!("{signal:?} at {point:?}"), signal_at(engine, signal, point));
+        tally.add(&format!("{signal:?} at {point:?}"), || signal_at(engine, signal, point));
     }
-    tally.tell(engine, "SIGINT, SIGTERM and SIGHUP at steps")
+    tally.finish(engine, "SIGINT, SIGTERM and SIGHUP at steps");
+    Ok(())
 }
 
 fn signal_at(
@@ -115,14 +117,12 @@ fn signal_at(
     let output = running.output(WHOLE_RUN)?;
     let Some(time) = calls.since(point.call) else { return Ok(None) };
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.signal() == Some(signal.as_raw()), || {
-        format!("{:?}: {stderr}", output.status)
-    })?;
-    ensure(time < SOON, || format!("it went on for {time:?}"))?;
+    assert_eq!(output.status.signal(), Some(signal.as_raw()), "{:?}: {stderr}", output.status);
+    assert!(time < SOON, "it went on for {time:?}");
     let said = format!("interrupted by SIG{}", name_of(signal));
     // When all steps are done there may be nothing left to interrupt.
     let is_over = String::from_utf8_lossy(&output.stdout).contains("34 steps and 3 conclusions");
-    ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
+    assert!(is_over || stderr.contains(&said), "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }
@@ -132,9 +132,11 @@ fn failures(engine: &Engine) -> Result<(), Failed> {
     // A call that fails does so at its beginning.
     for point in spread(faults(engine), calls(engine)?.div_ceil(2)) {
         let call = point.call * 2 - usize::from(point.end);
-        tally.add(&format!("call {call}"), failure_at(engine, FaultPoint { call, end: false }));
+        let point = FaultPoint { call, end: false };
+        tally.add(&format!("call {call}"), || failure_at(engine, point));
     }
-    tally.tell(engine, "calls that fail")
+    tally.finish(engine, "calls that fail");
+    Ok(())
 }
 
 fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Failed> {
@@ -147,9 +149,9 @@ fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Fa
     // Some calls are made again, and where an image is asked for in vain it is built.
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = matches!(output.status.code(), Some(0..=2));
-    ensure(ended, || format!("{:?}: {stderr}", output.status))?;
+    assert!(ended, "{:?}: {stderr}", output.status);
     let told = output.status.code() != Some(2) || stderr.contains("no more today");
-    ensure(told, || stderr.to_string())?;
+    assert!(told, "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }
@@ -160,10 +162,12 @@ fn kills_at_steps(engine: &Engine) -> Result<(), Failed> {
         let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
         let experiment = engine.experiment().with(&calls.wrappers);
         let kill = |_: &Running| Ok(());
-        let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
-        tally.add(&format!("{point:?}"), outcome);
+        tally.add(&format!("{point:?}"), || {
+            killed(engine, experiment.args(), &experiment.path(), kill)
+        });
     }
-    tally.tell(engine, "SIGKILL at steps")
+    tally.finish(engine, "SIGKILL at steps");
+    Ok(())
 }
 
 fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
@@ -171,7 +175,8 @@ fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
     engine.experiment().report(0)?;
     let experiment = engine.experiment();
     let tally = kill_often(engine, &experiment.args(), &experiment.path(), started.elapsed());
-    tally.tell(engine, "SIGKILL at random moments")
+    tally.finish(engine, "SIGKILL at random moments");
+    Ok(())
 }
 
 /// Containers in the host's own namespace, with all that they can leave there.
@@ -181,7 +186,8 @@ fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
     let started = Instant::now();
     xtask().args(&matrix).output()?;
     let tally = kill_often(engine, &matrix, &path, started.elapsed());
-    tally.tell(engine, "SIGKILL of a matrix at random moments")
+    tally.finish(engine, "SIGKILL of a matrix at random moments");
+    Ok(())
 }
 
 /// Kills runs that take so long at random moments, until there were enough. One that had ended before is
@@ -193,13 +199,14 @@ fn kill_often(engine: &Engine, args: &[String], path: &str, mut whole: Duration)
             break;
         }
         let moment = random_part(whole);
-        let outcome = killed(engine, args.to_vec(), path, kill_after(moment));
-        if matches!(outcome, Ok(None)) {
-            whole = moment;
-        } else {
+        let injected = tally.add(&format!("after {moment:?}"), || {
+            killed(engine, args.to_vec(), path, kill_after(moment))
+        });
+        if injected {
             missing -= 1;
+        } else {
+            whole = moment;
         }
-        tally.add(&format!("after {moment:?}"), outcome);
     }
     tally
 }
@@ -232,14 +239,12 @@ fn killed(
     let cleaned = xtask().arg("clean").output()?;
     let time = started.elapsed();
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
-    ensure(cleaned.status.success(), || format!("clean: {stderr}"))?;
+    assert!(cleaned.status.success(), "clean: {stderr}");
     if engine.has_containers() {
         before.compare()?;
     }
     let output = next.output(WHOLE_RUN)?;
-    ensure(output.status.success(), || {
-        format!("the next run: {}", String::from_utf8_lossy(&output.stderr))
-    })?;
+    assert!(output.status.success(), "the next run: {}", String::from_utf8_lossy(&output.stderr));
     before.compare()?;
     Ok(was_killed.then_some(time))
 }
@@ -279,22 +284,26 @@ fn panics(engine: &Engine) -> Result<(), Failed> {
         let tools = Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger };
         let panicking =
             Panicking { engine: Namespaces::new(info.clone(), false, tools), steps: step.into() };
-        let before = Inventory::take();
-        let started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let clean_up = CleanUp::new(&panicking, true);
-            let done = run::run(&plan, &panicking, &Interrupt::default(), &mut vec![], &mut |_| {});
-            drop(clean_up);
-            done
-        }));
-        let panicked = ensure(outcome.is_err(), || format!("no panic: {outcome:?}"));
-        let outcome = panicked.and_then(|()| before.compare());
-        tally.add(&format!("step {step}"), outcome.map(|()| Some(started.elapsed())));
+        tally.add(&format!("step {step}"), || {
+            let before = Inventory::take();
+            let started = Instant::now();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let clean_up = CleanUp::new(&panicking, true);
+                let done =
+                    run::run(&plan, &panicking, &Interrupt::default(), &mut vec![], &mut |_| {});
+                drop(clean_up);
+                done
+            }));
+            assert!(outcome.is_err(), "no panic: {outcome:?}");
+            before.compare();
+            Ok(Some(started.elapsed()))
+        });
     }
-    tally.tell(engine, "panics")
+    tally.finish(engine, "panics");
+    Ok(())
 }
 
-fn streams(engine: &Engine) -> Result<(), Failed> {
+fn streams(engine: &Engine) {
     let args = engine.experiment().args().join(" ");
     let run = format!("{} {args}", env!("CARGO_BIN_EXE_xtask"));
     let cases = [
@@ -306,17 +315,17 @@ fn streams(engine: &Engine) -> Result<(), Failed> {
     ];
     let mut tally = Tally::default();
     for (what, script, status) in cases {
-        let before = Inventory::take();
-        let started = Instant::now();
-        let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let ended = ensure(output.status.code() == Some(status), || {
-            format!("{:?}: {stderr}", output.status)
+        tally.add(what, || {
+            let before = Inventory::take();
+            let started = Instant::now();
+            let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{:?}: {stderr}", output.status);
+            before.compare();
+            Ok(Some(started.elapsed()))
         });
-        let outcome = ended.and_then(|()| before.compare());
-        tally.add(what, outcome.map(|()| Some(started.elapsed())));
     }
-    tally.tell(engine, "closed and full streams")
+    tally.finish(engine, "closed and full streams");
 }
 
 /// A pipe into nowhere; the status is that of the program.
@@ -335,6 +344,7 @@ fn hanging_start(engine: &Engine) -> Result<(), Failed> {
     running.signal(Signal::INT)?;
     // An engine's container is given ten seconds to stop.
     let output = running.output(Duration::from_secs(6))?;
-    ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
-    before.compare()
+    assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
+    before.compare();
+    Ok(())
 }

@@ -32,48 +32,50 @@ mod runtimes;
 mod schema;
 mod side_by_side;
 
-use libtest_mimic::{Arguments, Trial};
+use std::fs;
+use std::process::ExitCode;
 
-fn main() {
-    let mut arguments = Arguments::from_args();
+use shm_testkit::trial::Environment;
+use shm_testkit::{Failed, Suite, Trial};
+
+fn main() -> ExitCode {
+    let last = Trial::here("nothing_is_left_behind", &[], nothing_left);
     // Most of their time they wait for an engine.
-    arguments.test_threads.get_or_insert(4);
-    if arguments.list || isolated_env::is_inside() {
-        libtest_mimic::run(&arguments, trials()).exit();
-    }
-    // Built once; each run then finds it up to date.
+    Suite::new(trials()).prepared_by(build).threads(4).last(last).run()
+}
+
+/// Builds the tools once; each run then finds them up to date.
+fn build() -> Environment {
     machine::xtask().arg("dist").assert().success();
-    let trials = libtest_mimic::run(&arguments, trials());
-    // After all others: what they left, if anything.
-    let last = Trial::test("nothing_is_left_behind", leftovers::none);
-    let last = libtest_mimic::run(&Arguments::default(), vec![last]);
-    if !last.has_failed() {
-        let _ = std::fs::remove_dir_all(ledgers::root());
-    }
-    if trials.has_failed() || last.has_failed() {
-        trials.exit_if_failed();
-        last.exit();
-    }
+    vec![]
+}
+
+/// After all other trials: what they left, if anything.
+fn nothing_left() -> Result<(), Failed> {
+    leftovers::none()?;
+    // No trial may have made it.
+    let _ = fs::remove_dir_all(ledgers::root());
+    Ok(())
 }
 
 fn trials() -> Vec<Trial> {
-    let engines = machine::engines();
-    let mut trials = conformance::trials(&engines);
-    trials.extend(liars::trials(&engines));
-    trials.extend(disturbed::trials(&engines));
-    trials.extend(doubted::trials(&engines));
-    trials.extend(errors::trials(&engines));
-    trials.extend(interrupted::trials(&engines));
-    trials.extend(faults::trials(&engines));
-    trials.extend(full_folders::trials(&engines));
+    let engines = &machine::ENGINES;
+    let mut trials = conformance::trials(engines);
+    trials.extend(liars::trials(engines));
+    trials.extend(disturbed::trials(engines));
+    trials.extend(doubted::trials(engines));
+    trials.extend(errors::trials(engines));
+    trials.extend(interrupted::trials(engines));
+    trials.extend(faults::trials(engines));
+    trials.extend(full_folders::trials(engines));
     trials.extend(private_daemon::trials());
-    trials.extend(kills::trials(&engines));
-    trials.extend(foreign_resources::trials(&engines));
-    trials.extend(foreign_resources_in_engines::trials(&engines));
-    trials.extend(side_by_side::trials(&engines));
-    trials.extend(images::trials(&engines));
-    trials.extend(matrices::trials(&engines));
-    trials.extend(random::trials(&engines));
+    trials.extend(kills::trials(engines));
+    trials.extend(foreign_resources::trials(engines));
+    trials.extend(foreign_resources_in_engines::trials(engines));
+    trials.extend(side_by_side::trials(engines));
+    trials.extend(images::trials(engines));
+    trials.extend(matrices::trials(engines));
+    trials.extend(random::trials(engines));
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());

@@ -2,15 +2,13 @@
 //! shortest script that shows it.
 
 use std::fmt;
-use std::sync::Arc;
 
-use libtest_mimic::{Failed, Trial};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
-use shm_testkit::Effort;
+use shm_testkit::{Effort, Failed, Trial, count};
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
 use xtask::engine::image::SCRATCH;
@@ -31,24 +29,18 @@ use crate::machine::{Engine, random_key};
 
 const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
-    let trial = |engine: &Arc<Engine>| {
-        engine.trial("random_scripts_show_what_the_model_says", |engine| {
-            let effort = Effort::current();
-            agree(
-                engine,
-                if engine.has_containers() {
-                    effort.random_scripts_on_engines
-                } else {
-                    effort.random_scripts
-                },
-            )
-        })
-    };
-    engines.iter().map(trial).collect()
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
+    let name = "random_scripts_show_what_the_model_says";
+    engines.iter().map(|engine| engine.trial(name, agree)).collect()
 }
 
-fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
+fn agree(engine: &Engine) -> Result<(), Failed> {
+    let effort = Effort::current();
+    let scripts = if engine.has_containers() {
+        effort.random_scripts_on_engines
+    } else {
+        effort.random_scripts
+    };
     let kind = match engine.name {
         "docker" => EngineKind::Docker,
         "podman" => EngineKind::Podman,
@@ -73,7 +65,13 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
     let result = TestRunner::new(config)
         .run(&script(kind), |drawn| carry_out(&workshop, &interrupt, &drawn.0));
     match result {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            count(
+                &format!("random scripts on {}", engine.name),
+                &[(usize::try_from(scripts)?, "scripts")],
+            );
+            Ok(())
+        }
         Err(TestError::Fail(reason, drawn)) => Err(format!("{reason}\nin:\n{drawn:?}").into()),
         Err(error) => Err(error.to_string().into()),
     }

@@ -1,25 +1,18 @@
 //! The same many times over, one after another and side by side, and as many segments as there may be:
 //! nothing is left behind, and nothing grows. Each trial in namespaces of its own.
-//!
-//! `SHM_ROUNDS` says how many pairs of a write and a read there are; of real processes a fiftieth.
 #![forbid(unsafe_code)]
 
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::{env, fs, io, thread};
+use std::{fs, io, thread};
 
 use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
 use shm_core::{Descriptor, Errno, Key, Segment, table};
-use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
-use shm_testkit::{Trial, tools, trials};
-
-const ROUNDS: usize = 2000;
-
-fn rounds() -> usize {
-    env::var("SHM_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("SHM_ROUNDS is a number"))
-}
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{LIMITS, MOUNTS};
+use shm_testkit::{Effort, Suite, Trial, count, tools, trials};
 
 /// What this process has of what could leak.
 #[derive(Debug)]
@@ -144,7 +137,9 @@ fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
     mount_tmpfs("/dev/shm", "");
     pairs(0, 100);
     let before = Resources::now();
-    pairs(0, rounds());
+    let rounds = Effort::current().rounds;
+    pairs(0, rounds);
+    count("pairs of a write and a read", &[(rounds, "in a row")]);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -161,7 +156,9 @@ fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
     };
     all(100);
     let before = Resources::now();
-    all(rounds() / WORKERS);
+    let each = Effort::current().rounds / WORKERS;
+    all(each);
+    count("pairs of a write and a read", &[(each * WORKERS, "side by side")]);
     nothing_is_left();
     before.have_not_grown();
 }
@@ -171,7 +168,7 @@ fn writers_and_readers_of_one_key_see_whole_letters_and_no_errors() {
     let mut first = pair();
     first.write(&"a".repeat(500));
     let before = Resources::now();
-    let each = rounds() / 4;
+    let each = Effort::current().rounds / 4;
     thread::scope(|scope| {
         for letter in ["b", "c"] {
             scope.spawn(move || {
@@ -212,7 +209,7 @@ fn pairs_of_processes(worker: usize, rounds: usize) {
 
 fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
     const WORKERS: usize = 4;
-    let rounds = (rounds() / 50).next_multiple_of(10);
+    let rounds = Effort::current().rounds_of_processes;
     // Whoever waits for processes keeps some descriptors.
     pairs_of_processes(0, 10);
     let before = Resources::now();
@@ -220,10 +217,10 @@ fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
     assert_eq!(table::list().unwrap(), []);
     thread::scope(|scope| {
         for worker in 0..WORKERS {
-            scope
-                .spawn(move || pairs_of_processes(worker, (rounds / WORKERS).next_multiple_of(10)));
+            scope.spawn(move || pairs_of_processes(worker, rounds / WORKERS));
         }
     });
+    count("pairs of a write and a read", &[(2 * rounds, "by processes")]);
     assert_eq!(table::list().unwrap(), []);
     assert_eq!(Resources::now().descriptors, before.descriptors);
 }
@@ -258,6 +255,7 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
     assert!(sizes.into_iter().eq((1..=MOST).map(|raw| (raw, u64::try_from(raw).unwrap()))));
     let json: Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
     assert_eq!(json["segments"].as_array().unwrap().len(), listed.len());
+    count("segments at once", &[(listed.len(), "listed")]);
     // The walk with shmctl finds the same ones.
     mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
@@ -265,14 +263,14 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             pairs_in_a_row_leave_nothing_and_nothing_grows,
             pairs_side_by_side_leave_nothing_and_nothing_grows;
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             writers_and_readers_of_one_key_see_whole_letters_and_no_errors,
             processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment;
-        Trial::private, &[LIMITS, MOUNTS] =>
+        Trial::isolated, &[LIMITS, MOUNTS] =>
             as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory;
     ];
-    isolation::main(trials, tools::environment)
+    Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
+use shm_testkit::count;
 
 /// A change of some bytes at a place.
 #[derive(Clone, Debug)]
@@ -77,6 +78,7 @@ fn fuzz(name: &str, inputs: u32, target: fn(&[u8])) {
         Ok(())
     });
     run.unwrap_or_else(|error| panic!("{error}"));
+    count("random input of the parsers", &[(usize::try_from(inputs).unwrap(), "cases")]);
 }
 
 #[test]

@@ -1,64 +1,227 @@
-//! What the README tells to type is what the programs take.
+//! README's commands are run, as far as that is cheap, and print what README shows; its options exist.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use assert_cmd::Command;
 use clap::{CommandFactory, Parser};
+use regex::Regex;
+use shm_core::frame::Writer;
+use shm_core::{Key, Segment};
+use shm_testkit::{Suite, Trial, tools, trials};
 use xtask::cli::Cli;
 
 const README: &str = include_str!("../../README.md");
 
-/// The commands in indented blocks, without their comments and prompts.
-fn commands() -> Vec<Vec<&'static str>> {
-    let lines = README.lines().filter_map(|line| line.strip_prefix("    "));
-    let commands = lines.map(|line| line.split('#').next().unwrap_or(line));
-    commands.map(|line| line.trim_start_matches("$ ").split_whitespace().collect()).collect()
-}
-
-/// What stands for a name, such as `NAME`, as a name.
-fn filled_in(word: &str) -> String {
-    let stands_for_one = word.bytes().all(|byte| byte.is_ascii_uppercase());
-    if stands_for_one { word.to_lowercase() } else { word.to_owned() }
-}
-
-#[test]
-fn every_xtask_command_is_one() {
-    let mut count = 0;
-    for command in commands().iter().filter(|words| words.starts_with(&["cargo", "xtask"])) {
-        let words = command[1..].iter().map(|word| filled_in(word));
-        Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        count += 1;
+/// The indented blocks, without their indentation.
+fn blocks() -> Vec<Vec<&'static str>> {
+    let mut blocks = vec![vec![]];
+    for line in README.lines() {
+        let block = blocks.last_mut().unwrap();
+        match line.strip_prefix("    ") {
+            Some(line) => block.push(line),
+            None if line.is_empty() && block.is_empty() => {}
+            None if line.is_empty() => block.push(""),
+            None => blocks.push(vec![]),
+        }
     }
-    assert!(count > 5, "{count} commands");
+    blocks.retain(|block| !block.is_empty());
+    blocks
 }
 
-#[test]
-fn every_option_of_a_tool_that_is_named_exists() {
-    let tools = [
-        shm_wr::args::Args::command(),
-        shm_rd::args::Args::command(),
-        shm_ls::args::Args::command(),
-    ];
-    let known = |option: &str| {
-        let mut options = tools.iter().flat_map(clap::Command::get_arguments);
-        options.any(|argument| argument.get_long() == Some(option))
+/// The commands of `cargo xtask`, as the words behind `cargo`. What stands for a name, such as `NAME`, is one.
+fn xtask_commands() -> Vec<Vec<String>> {
+    let lines = blocks().concat().into_iter();
+    let commands = lines.filter_map(|line| line.strip_prefix("cargo "));
+    let commands = commands.filter(|command| command.starts_with("xtask "));
+    let commands = commands.map(|command| command.split('#').next().unwrap());
+    let name = |word: &str| {
+        let stands_for_one = word.bytes().all(|byte| byte.is_ascii_uppercase());
+        if stands_for_one { word.to_lowercase() } else { word.to_owned() }
     };
-    let section = README.split("## The tools").nth(1).unwrap().split("### ").next().unwrap();
-    let items = section.lines().filter(|line| line.starts_with("- ") || line.starts_with("  `"));
-    for item in items {
-        for quoted in item.split('`').skip(1).step_by(2) {
-            for word in quoted.split([' ', '[', '=']).filter_map(|word| word.strip_prefix("--")) {
-                assert!(known(word), "--{word} in {item:?}");
+    commands.map(|command| command.split_whitespace().map(name).collect()).collect()
+}
+
+fn every_xtask_command_is_one() {
+    let commands = xtask_commands();
+    assert!(commands.len() > 20, "{} commands", commands.len());
+    for words in commands {
+        Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    }
+}
+
+/// The command as it is run here; `None` if it builds, measures, or needs an engine for itself.
+fn cheap(words: &[String]) -> Option<Vec<String>> {
+    let words = &words[1..];
+    let has = |option: &str| words.iter().any(|word| word == option);
+    match &*words[0] {
+        "clean" => Some(words.to_vec()),
+        "experiment" | "matrix" if has("--list") || has("--show-manifests") => Some(words.to_vec()),
+        "experiment" | "matrix" if has("--base") || has("--runtime") || has("--image") => None,
+        "experiment" | "matrix" => {
+            let mut words = words.to_vec();
+            while let Some(at) = words.iter().position(|word| word == "--engine") {
+                words.drain(at..at + 2);
             }
+            words.extend(["--engine", "model"].map(str::to_owned));
+            Some(words)
+        }
+        _ => None,
+    }
+}
+
+fn cheap_xtask_commands_run_on_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let commands: BTreeSet<_> = xtask_commands().iter().filter_map(|it| cheap(it)).collect();
+    assert!(commands.len() > 12, "{commands:?}");
+    for words in commands {
+        let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        // No engine of this machine, and no ledger of its user.
+        xtask.args(&words).current_dir(&folder).env("PATH", folder.path());
+        xtask.env("XDG_STATE_HOME", folder.path()).env("TMPDIR", folder.path());
+        let assert = xtask.timeout(Duration::from_mins(1)).assert().code(0);
+        let stdout = &assert.get_output().stdout;
+        let output = words.iter().skip_while(|word| *word != "--output").nth(1);
+        let file = output.map(|file| folder.path().join(file).metadata().unwrap().len() > 0);
+        assert_eq!(!stdout.is_empty(), file.is_none(), "{words:?}");
+        assert_ne!(file, Some(false), "{words:?}");
+    }
+}
+
+/// The lines of README's report of an experiment that are the same on every engine.
+fn the_report_of_an_experiment_has_the_lines_of_the_shown_one() {
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let assert = xtask.args(["experiment", "--engine", "model"]).assert().success();
+    let report = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
+    let lines: BTreeSet<_> = report.lines().map(str::trim).collect();
+    let blocks = blocks();
+    let shown = blocks.iter().find(|block| block[0].starts_with("The article's experiment"));
+    let shown = shown.unwrap();
+    let summary = shown.iter().rfind(|line| !line.is_empty()).unwrap();
+    let same = r"^\(\d\) |^Controls|^Conclusions|^pass  |^ +\| (\w )*\w ?$|^ +\| shm(get)? ";
+    let same = Regex::new(same).unwrap();
+    let shown: Vec<_> = shown.iter().filter(|line| same.is_match(line)).collect();
+    assert!(shown.len() > 10, "{shown:?}");
+    for line in shown {
+        assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
+    }
+    let (steps, _) = summary.split_once(" in ").unwrap();
+    assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
+}
+
+/// The commands of the tools in a block, and the lines that README shows that they print.
+fn transcript(block: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> {
+    let mut transcript: Vec<(_, Vec<_>)> = Vec::new();
+    for line in block {
+        match (line.strip_prefix("$ "), transcript.last_mut()) {
+            (Some(command), _) => transcript.push((command, Vec::new())),
+            (None, Some((_, output))) => output.push(*line),
+            (None, None) => {}
+        }
+    }
+    transcript
+}
+
+/// Makes what was there before the first command of a block.
+fn prepare(block: &[&str]) {
+    if let Ok(segment) = Segment::find(Key::DEFAULT) {
+        segment.remove().unwrap();
+    }
+    if block[0].contains("--framed") {
+        let limit = Duration::from_secs(1);
+        let mut writer = Writer::open_or_create(Key::DEFAULT, 1024, 0o600, limit).unwrap().0;
+        for _ in 0..7 {
+            writer.write(b"whole").unwrap();
+        }
+        // The generation that was begun: as a writer leaves it that dies of the next message.
+        writer.segment().attach_writable().unwrap().write_at(16, &8_u64.to_ne_bytes()).unwrap();
+    }
+}
+
+fn the_tools_print_what_is_shown() {
+    // Namespaces have other names each time, and older kernels have no ids of them.
+    let namespace = Regex::new(r"ipc:\[\d+\]( id \d+)?").unwrap();
+    let known =
+        |text: &str| namespace.replace_all(text.trim_matches('\n'), "NAMESPACE").into_owned();
+    let blocks = blocks();
+    let blocks = blocks.iter().filter(|block| block[0].starts_with("$ shm_"));
+    let mut count = 0;
+    for block in blocks {
+        prepare(block);
+        for (command, shown) in transcript(block) {
+            let (tool, arguments) = command.split_once(' ').unwrap_or((command, ""));
+            let script = format!("exec \"$0\" {arguments} 2>&1");
+            let output = shell(&script, &tools::path(tool)).output().unwrap();
+            let printed = String::from_utf8(output.stdout).unwrap();
+            assert_eq!(known(&printed), known(&shown.join("\n")), "{command}");
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count} commands");
+}
+
+fn shell(script: &str, tool: &Path) -> Command {
+    shm_testkit::programs::shell(script, tool, &[])
+}
+
+/// The options of a command and of its subcommands.
+fn options_of(command: &clap::Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|argument| argument.get_long());
+    let own = own.map(str::to_owned);
+    own.chain(command.get_subcommands().flat_map(options_of)).collect()
+}
+
+/// The long options in a text, without their values.
+fn options_in(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|it: char| !(it.is_ascii_alphanumeric() || it == '-'));
+    words
+        .filter_map(|word| word.strip_prefix("--"))
+        .filter(|option| option.starts_with(|first: char| first.is_ascii_lowercase()))
+}
+
+/// Options of docker; of cargo, the compiler and tests; of the kubelet; of the example `exchange`.
+const OF_OTHERS: [&[&str]; 4] = [
+    &["build-arg", "ipc", "name", "shm-size"],
+    &["cfg", "example", "include-ignored", "lib", "package", "release", "target-dir", "test"],
+    &["hostname-override"],
+    &["connect", "count", "serve"],
+];
+
+fn every_option_exists() {
+    let programs = [
+        ("cargo xtask", options_of(&Cli::command())),
+        ("shm_wr", options_of(&shm_wr::args::Args::command())),
+        ("shm_rd", options_of(&shm_rd::args::Args::command())),
+        ("shm_ls", options_of(&shm_ls::args::Args::command())),
+    ];
+    let quoted = README.split('`').skip(1).step_by(2);
+    let indented = README.lines().filter_map(|line| line.strip_prefix("    "));
+    let all: BTreeSet<_> = programs.iter().flat_map(|(_, options)| options.clone()).collect();
+    for text in quoted.chain(indented) {
+        let command = text.trim_start_matches("$ ");
+        let program = programs.iter().find(|(name, _)| command.starts_with(name));
+        let known = |option: &str| match program {
+            Some((_, options)) => options.contains(option),
+            None => all.contains(option) || OF_OTHERS.concat().contains(&option),
+        };
+        for option in options_in(text) {
+            assert!(known(option), "--{option} in {text:?}");
         }
     }
 }
 
-#[test]
-fn the_transcript_is_of_a_run_on_the_script_as_it_is() {
-    let script = xtask::script::article::script(shm_core::Key::DEFAULT, &[], "fresh");
-    for conclusion in &script.conclusions {
-        let line = format!("pass  {}: {}", conclusion.id, conclusion.statement);
-        assert!(README.contains(&line), "{line}");
-    }
-    let summary = format!("{} steps and 3 conclusions in ", script.steps().count());
-    assert!(README.contains(&summary), "{summary}");
+fn main() -> ExitCode {
+    let trials = trials![
+        Trial::here, &[] =>
+            every_xtask_command_is_one,
+            cheap_xtask_commands_run_on_the_model,
+            the_report_of_an_experiment_has_the_lines_of_the_shown_one,
+            every_option_exists;
+        Trial::isolated, &[] =>
+            the_tools_print_what_is_shown;
+    ];
+    Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -13,7 +13,7 @@ use crate::{attached, errno};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             each_attachment_counts_until_it_is_detached,
             a_segment_that_nobody_has_attached_keeps_its_bytes,
             each_attachment_has_the_whole_segment_and_the_same_bytes,

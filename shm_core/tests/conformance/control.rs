@@ -8,7 +8,7 @@ use shm_testkit::{Trial, trials};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             a_new_segment_is_told_as_it_was_made,
             a_segment_is_told_the_same_by_itself_and_in_the_listing,
             a_lock_is_told_until_it_is_taken_back_however_often_it_is_given,

@@ -3,9 +3,9 @@
 use std::fs;
 
 use shm_core::{Errno, Limits, Segment, Usage, table};
-use shm_testkit::isolation::{LIMITS, Need};
+use shm_testkit::need::LIMITS;
 use shm_testkit::scratch::make;
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Need, Trial, trials};
 
 use crate::{errno, key};
 
@@ -16,12 +16,12 @@ const RMID_FORCED: Need = Need::new(
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[LIMITS] =>
+        Trial::isolated, &[LIMITS] =>
             as_many_segments_as_shmmni_says_can_be_made_and_no_more,
             a_size_up_to_shmmax_can_be_made_and_no_more,
             as_many_pages_as_shmall_says_can_be_made_and_no_more,
             a_limit_that_is_lowered_leaves_what_is_there;
-        Trial::private, &[RMID_FORCED] =>
+        Trial::isolated, &[RMID_FORCED] =>
             where_removal_is_forced_the_last_detach_removes;
     ]
 }

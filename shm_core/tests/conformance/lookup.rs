@@ -8,7 +8,7 @@ use crate::{errno, key};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             a_key_finds_the_segment_that_was_made_with_it_and_no_other,
             every_number_but_zero_is_a_key_of_its_own,
             what_was_never_made_is_not_found,

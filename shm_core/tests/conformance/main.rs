@@ -14,7 +14,7 @@ mod removal;
 use std::process::ExitCode;
 
 use shm_core::{Errno, Error, Key, Segment};
-use shm_testkit::isolation;
+use shm_testkit::Suite;
 
 fn key(raw: i32) -> Key {
     Key::new(raw).unwrap()
@@ -44,5 +44,5 @@ fn main() -> ExitCode {
         processes::trials(),
         limits::trials(),
     ];
-    isolation::main(themes.into_iter().flatten().collect(), Vec::new)
+    Suite::new(themes.into_iter().flatten().collect()).run()
 }

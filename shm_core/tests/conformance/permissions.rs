@@ -6,16 +6,16 @@ use std::env;
 use std::io::{self, Write};
 
 use shm_core::{Error, Segment, table};
-use shm_testkit::isolation::ANOTHER_USER;
+use shm_testkit::need::ANOTHER_USER;
 use shm_testkit::programs::{PublicFolder, run_as};
 use shm_testkit::scratch::make;
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Trial, count, trials};
 
 use crate::key;
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[ANOTHER_USER] =>
+        Trial::isolated, &[ANOTHER_USER] =>
             each_of_the_512_modes_grants_each_kind_of_user_what_its_bits_say,
             an_owner_removes_and_locks_whatever_the_mode_and_nobody_else_does;
     ]
@@ -97,6 +97,7 @@ fn each_of_the_512_modes_grants_each_kind_of_user_what_its_bits_say() {
     ] {
         let answers = send(somebody, "access");
         assert_eq!(answers.lines().count(), 512);
+        count("calls by other users", &[(answers.split_whitespace().count(), "answers checked")]);
         for (mode, answer) in (0_u32..).zip(answers.lines()) {
             // Root may do everything.
             let bits = shift.map_or(7, |shift| mode >> shift & 7);

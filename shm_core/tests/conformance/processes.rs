@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::{Errno, Segment};
-use shm_testkit::isolation::COMPILER;
+use shm_testkit::need::COMPILER;
 use shm_testkit::programs::compile;
 use shm_testkit::scratch::make;
 use shm_testkit::{Trial, trials, wait};
@@ -16,7 +16,7 @@ use crate::{attached, errno};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[COMPILER] =>
+        Trial::isolated, &[COMPILER] =>
             children_inherit_an_attachment_and_their_end_detaches_it,
             a_process_that_becomes_another_program_keeps_no_attachment,
             a_process_that_is_killed_is_detached,

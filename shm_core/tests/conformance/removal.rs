@@ -4,9 +4,8 @@ use std::fs;
 
 use shm_core::stat::SegmentId;
 use shm_core::{Errno, Origin, Segment, table};
-use shm_testkit::isolation::Need;
 use shm_testkit::scratch::make;
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Need, Trial, trials};
 
 use crate::{attached, errno, key};
 
@@ -17,14 +16,14 @@ const NEXT_ID: Need = Need::new(
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             what_nobody_has_attached_is_gone_at_once,
             the_key_of_what_is_still_attached_is_free_for_another_segment,
             what_is_still_attached_can_be_attached_by_its_id,
             removing_again_takes_nothing_from_those_who_have_it_attached,
             a_removed_segment_is_told_as_one,
             an_id_is_not_given_to_the_very_next_segment;
-        Trial::private, &[NEXT_ID] =>
+        Trial::isolated, &[NEXT_ID] =>
             an_id_that_is_used_again_means_the_new_segment,
             the_id_of_what_is_still_attached_is_not_used_again;
     ]

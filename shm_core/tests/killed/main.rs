@@ -1,26 +1,23 @@
 //! Writers of a frame that are killed at random, while readers read it as fast as they can.
 //!
-//! The writers are this program started again, one message after the other, until SIGKILL ends them.
-//! `SHM_FRAMED_SECONDS` says for how long; the counts are printed.
+//! The writers are this program started again, one message after the other, until SIGKILL ends them. The counts are
+//! printed.
 #![forbid(unsafe_code)]
 
 use std::env;
-use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use libtest_mimic::{Arguments, Failed, Trial};
 use shm_core::frame::{Flaw, Reader, Writer, Writing};
 use shm_core::{Error, Key};
 use shm_testkit::scratch::ScratchKey;
+use shm_testkit::{Effort, Failed, Suite, Trial, count, trials};
 
 /// The key of the frame, for the program as a writer.
 const WRITER: &str = "SHM_TEST_WRITER";
-const SECONDS: &str = "SHM_FRAMED_SECONDS";
-const DEFAULT_SECONDS: u64 = 3;
 
 /// Messages so large that a writer spends its time writing them: that is where it is to be killed.
 const SIZE: usize = 1 << 20;
@@ -29,25 +26,43 @@ const LIMIT: Duration = Duration::from_mins(1);
 /// What the readers and those who kill have seen.
 #[derive(Debug, Default)]
 struct Counts {
-    reads: AtomicU64,
+    reads: AtomicUsize,
     /// Reads that gave up, with an error that says so.
-    unsteady: AtomicU64,
-    torn: AtomicU64,
+    unsteady: AtomicUsize,
+    torn: AtomicUsize,
     /// Messages that were older than one read before.
-    backwards: AtomicU64,
-    damaged: AtomicU64,
-    kills: AtomicU64,
+    backwards: AtomicUsize,
+    damaged: AtomicUsize,
+    kills: AtomicUsize,
     /// Writers that were seen to have died of a message.
-    deaths: AtomicU64,
+    deaths: AtomicUsize,
+}
+
+impl Counts {
+    fn print(&self, messages: usize) {
+        let counted = [
+            (&self.kills, "kills"),
+            (&self.deaths, "of them seen by a reader"),
+            (&self.reads, "reads"),
+            (&self.unsteady, "that gave up"),
+            (&self.torn, "torn"),
+            (&self.damaged, "damaged"),
+            (&self.backwards, "from before"),
+        ];
+        let counted = counted.map(|(counter, of)| (counter.load(Relaxed), of));
+        count("whole messages", &[&[(messages, "messages")], &counted[..]].concat());
+    }
 }
 
 fn main() -> ExitCode {
     if let Ok(key) = env::var(WRITER) {
         write_for_ever(key.parse().unwrap());
     }
-    let trial =
-        Trial::test("no_message_is_torn_however_many_writers_are_killed", no_message_is_torn);
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+    let trials = trials![
+        Trial::here, &[] =>
+            no_message_is_torn_however_many_writers_are_killed;
+    ];
+    Suite::new(trials).run()
 }
 
 fn open(key: Key) -> Writer {
@@ -140,11 +155,8 @@ fn watch(key: Key, counts: &Counts, over: &AtomicBool) {
     }
 }
 
-fn no_message_is_torn() -> Result<(), Failed> {
-    let seconds = match env::var(SECONDS) {
-        Ok(seconds) => seconds.parse()?,
-        Err(_) => DEFAULT_SECONDS,
-    };
+fn no_message_is_torn_however_many_writers_are_killed() -> Result<(), Failed> {
+    let time = Effort::current().killing;
     let (key, counts, over) = (ScratchKey::new(), Counts::default(), AtomicBool::new(false));
     let mut first = open(*key);
     first.write(&message(1, first.capacity()))?;
@@ -157,8 +169,8 @@ fn no_message_is_torn() -> Result<(), Failed> {
             scope.spawn(move || kill(key, seed, counts, over));
         }
         scope.spawn(|| watch(*key, &counts, &over));
-        while start.elapsed() < Duration::from_secs(seconds) || counts.deaths.load(Relaxed) == 0 {
-            if start.elapsed() > Duration::from_secs(seconds) + LIMIT {
+        while start.elapsed() < time || counts.deaths.load(Relaxed) == 0 {
+            if start.elapsed() > time + LIMIT {
                 break;
             }
             thread::sleep(Duration::from_millis(20));
@@ -169,13 +181,13 @@ fn no_message_is_torn() -> Result<(), Failed> {
     let mut bytes = Vec::new();
     let generation = open(*key).write(b"the last")?;
     let last = Reader::open(*key)?.read(&mut bytes)?;
-    writeln!(io::stdout(), "{generation} messages in {:.1?}: {counts:?}", start.elapsed())?;
+    counts.print(usize::try_from(generation)?);
 
-    let count = |counter: &AtomicU64| counter.load(Relaxed);
-    let wrong = [&counts.torn, &counts.backwards, &counts.damaged].map(count);
-    let happened = [&counts.reads, &counts.kills, &counts.deaths].map(count);
-    if wrong != [0; 3] || happened.contains(&0) || (last, &bytes[..]) != (generation, b"the last") {
-        return Err(format!("{counts:?}, then message {last} of {generation}").into());
-    }
+    let number = |counter: &AtomicUsize| counter.load(Relaxed);
+    let wrong = [&counts.torn, &counts.backwards, &counts.damaged].map(number);
+    let happened = [&counts.reads, &counts.kills, &counts.deaths].map(number);
+    assert_eq!(wrong, [0; 3], "{counts:?}");
+    assert!(!happened.contains(&0), "{counts:?}");
+    assert_eq!((last, &bytes[..]), (generation, &b"the last"[..]));
     Ok(())
 }

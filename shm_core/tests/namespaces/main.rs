@@ -10,8 +10,9 @@ use std::time::Duration;
 use assert_cmd::Command;
 use shm_core::posix::{Location, Object};
 use shm_core::{Errno, Error, IpcNamespace, Key, Limits, Segment, Usage, table};
-use shm_testkit::isolation::{self, LIMITS, MOUNTS, mount_tmpfs};
-use shm_testkit::{Trial, trials, wait};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{LIMITS, MOUNTS};
+use shm_testkit::{Suite, Trial, trials, wait};
 
 /// Calls `look` with the id of a process that is alone in an IPC namespace of its own.
 fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
@@ -121,17 +122,17 @@ fn a_full_file_system_leaves_no_object_and_no_growth() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             another_namespace_is_another_and_itself_however_often_it_is_looked_at,
             a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode,
             a_new_namespace_is_empty_and_has_the_default_key_for_itself;
         Trial::here, &[] =>
             a_process_that_is_not_there_has_no_namespace;
-        Trial::private, &[LIMITS] =>
+        Trial::isolated, &[LIMITS] =>
             limits_are_those_that_the_namespace_was_given;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             the_listing_is_the_same_with_and_without_proc,
             a_full_file_system_leaves_no_object_and_no_growth;
     ];
-    isolation::main(trials, Vec::new)
+    Suite::new(trials).run()
 }

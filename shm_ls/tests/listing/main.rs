@@ -5,12 +5,11 @@ use std::fs;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use shm_testkit::isolation::{
-    self, ANOTHER_USER, IPCS, LIMITS, MOUNTS, Need, mount_over, mount_tmpfs,
-};
+use shm_testkit::isolation::{mount_over, mount_tmpfs};
+use shm_testkit::need::{ANOTHER_USER, IPCS, LIMITS, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
 use shm_testkit::scratch::make;
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Need, Suite, Trial, trials};
 
 const MUCH_MEMORY: Need =
     Need::new("memory for a segment of 10 GiB, never touched", "ipcmk -M 10737418240");
@@ -175,23 +174,23 @@ fn without_proc_the_same_is_listed() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[IPCS] =>
+        Trial::isolated, &[IPCS] =>
             no_segments_are_listed_as_ipcs_lists_them,
             segments_are_listed_as_ipcs_lists_them,
             attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them,
             an_id_from_later_rounds_is_listed_as_ipcs_lists_it;
-        Trial::private, &[IPCS, MUCH_MEMORY] =>
+        Trial::isolated, &[IPCS, MUCH_MEMORY] =>
             a_size_wider_than_its_column_is_listed_as_ipcs_lists_it;
-        Trial::private, &[IPCS, ANOTHER_USER, MOUNTS] =>
+        Trial::isolated, &[IPCS, ANOTHER_USER, MOUNTS] =>
             owners_are_named_as_ipcs_names_them;
-        Trial::private, &[IPCS, ANOTHER_USER] =>
+        Trial::isolated, &[IPCS, ANOTHER_USER] =>
             segments_of_others_that_may_not_be_read_are_listed;
-        Trial::private, &[IPCS, LIMITS] =>
+        Trial::isolated, &[IPCS, LIMITS] =>
             limits_are_printed_as_ipcs_prints_them;
-        Trial::private, &[IPCS, MOUNTS] =>
+        Trial::isolated, &[IPCS, MOUNTS] =>
             without_proc_the_same_is_listed;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             without_a_passwd_file_owners_are_numbers;
     ];
-    isolation::main(trials, Vec::new)
+    Suite::new(trials).run()
 }

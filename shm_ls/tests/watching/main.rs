@@ -11,9 +11,9 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::{Value, json};
 use shm_core::{IpcNamespace, Key, Segment};
-use shm_testkit::isolation::{self, ANOTHER_USER};
+use shm_testkit::need::ANOTHER_USER;
 use shm_testkit::programs::{NOBODY, PublicFolder};
-use shm_testkit::{Trial, trials, wait};
+use shm_testkit::{Suite, Trial, trials, wait};
 
 /// A `shm_ls --watch` that runs, and its log as far as it was looked at.
 struct Watch {
@@ -175,7 +175,7 @@ fn a_reader_that_goes_ends_it_with_the_next_line() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             the_first_line_tells_the_namespace,
             a_segment_that_is_there_already_has_a_line,
             each_change_has_a_line_until_the_segment_is_gone,
@@ -183,8 +183,8 @@ fn main() -> ExitCode {
             an_interrupt_and_a_hangup_end_it_too,
             the_first_process_of_a_pid_namespace_ends_at_once_too,
             a_reader_that_goes_ends_it_with_the_next_line;
-        Trial::private, &[ANOTHER_USER] =>
+        Trial::isolated, &[ANOTHER_USER] =>
             it_needs_no_thread;
     ];
-    isolation::main(trials, Vec::new)
+    Suite::new(trials).run()
 }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 
 use assert_cmd::Command;
 use shm_core::Address;
-use shm_testkit::isolation;
-use shm_testkit::isolation::TERMINAL;
+use shm_testkit::need::TERMINAL;
 use shm_testkit::scratch::ScratchKey;
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Suite, Trial, trials};
 
 /// What a terminal is sent while `shm_rd` shows `text` on it.
 fn shown(text: &[u8], options: &str) -> String {
@@ -82,5 +81,5 @@ fn main() -> ExitCode {
             what_takes_over_a_second_shows_how_far_it_is_and_then_nothing,
             a_text_on_a_slow_terminal_has_no_such_line_in_it;
     ];
-    isolation::main(trials, Vec::new)
+    Suite::new(trials).run()
 }

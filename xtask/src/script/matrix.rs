@@ -148,15 +148,15 @@ impl<'a> Draft<'a> {
     fn write_and_look(&mut self, between: Vec<(Container, Action)>, observers: &[Observer]) {
         let (all, text) = (self.mechanisms, self.text);
         let write = |mechanism| Action::Write(mechanism, text.to_owned());
-        self.each(Role::Observe, all, "write", Place::In(WRITER), write);
+        self.each(&Role::Observe, all, "write", Place::In(WRITER), write);
         // The positive control: what is not there now says nothing about the event.
-        self.each(Role::Prepare, all, "control", Place::In(WRITER), Action::Read);
+        self.each(&Role::Prepare, all, "control", Place::In(WRITER), Action::Read);
         for (number, (container, action)) in between.into_iter().enumerate() {
             self.one(Role::Prepare, &format!("event-{number}"), Place::In(container), action);
         }
         for observer in observers {
             let (word, place) = (observer.word(), observer.place());
-            for (mechanism, step) in self.each(Role::Observe, all, word, place, Action::Read) {
+            for (mechanism, step) in self.each(&Role::Observe, all, word, place, Action::Read) {
                 self.question(mechanism, *observer, vec![step]);
             }
         }
@@ -169,8 +169,8 @@ impl<'a> Draft<'a> {
         for observer in observers {
             let (word, place) = (observer.word(), observer.place());
             let write = |mechanism| Action::Write(mechanism, text.to_owned());
-            let writes = self.each(Role::Observe, limited, &format!("write-{word}"), place, write);
-            let reads = self.each(Role::Observe, limited, word, place, Action::Read);
+            let writes = self.each(&Role::Observe, limited, &format!("write-{word}"), place, write);
+            let reads = self.each(&Role::Observe, limited, word, place, Action::Read);
             for ((mechanism, write), (_, read)) in writes.into_iter().zip(reads) {
                 self.question(mechanism, *observer, vec![write, read]);
             }
@@ -223,7 +223,7 @@ impl<'a> Draft<'a> {
     /// A step for each mechanism, side by side; returns their ids.
     fn each(
         &mut self,
-        role: Role,
+        role: &Role,
         mechanisms: &[Mechanism],
         what: &str,
         place: Place,

@@ -8,24 +8,32 @@ use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
+use shm_testkit::{Failed, Need, Trial};
 
-use crate::machine::{ensure, trial_with, xtask};
+use crate::machine::xtask;
 
 /// Held by a trial, for writing by one that does something to the nodes of all.
 pub(crate) static NODES: RwLock<()> = RwLock::new(());
 
+/// A cluster, and an image for it.
+pub(crate) const CLUSTER: Need = Need::engine(
+    "kubernetes",
+    "test -n \"$SHM_KUBERNETES_IMAGE\" || { echo SHM_KUBERNETES_IMAGE names no image >&2; exit 1; }
+    kubectl version --request-timeout 10s",
+);
+
 pub(crate) fn trial(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
-    trial_with("kubernetes", name, missing, move || {
+    Trial::here(format!("kubernetes::{name}"), &[CLUSTER], move || {
         let _beside_others = NODES.read();
         body()
     })
 }
 
 /// A trial that does something to the nodes of all.
-pub(crate) fn alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
-    trial_with("kubernetes", name, missing, move || {
+pub(crate) fn alone(name: &str, needs: &[Need], body: fn() -> Result<(), Failed>) -> Trial {
+    let needs = [&[CLUSTER][..], needs].concat();
+    Trial::here(format!("kubernetes::{name}"), &needs, move || {
         let _alone = NODES.write();
         body()
     })
@@ -34,7 +42,7 @@ pub(crate) fn alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("the_experiment_tells_a_container_restart_from_a_new_pod", as_predicted),
-        alone("every_node_has_a_row_and_a_cordoned_one_is_skipped", every_node),
+        alone("every_node_has_a_row_and_a_cordoned_one_is_skipped", &[], every_node),
         trial("a_node_that_is_not_there_has_no_row", no_row),
         trial("a_namespace_that_was_given_is_used_and_kept", given_namespace),
         trial("an_image_that_is_not_there_is_named_within_seconds", no_image),
@@ -45,14 +53,6 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 pub(crate) fn image() -> String {
     std::env::var("SHM_KUBERNETES_IMAGE").unwrap_or_default()
-}
-
-pub(crate) fn missing() -> Option<String> {
-    if image().is_empty() {
-        return Some("SHM_KUBERNETES_IMAGE names no image".to_owned());
-    }
-    let version = kubectl(&["version", "--request-timeout", "10s"]);
-    (!version.status.success()).then(|| String::from_utf8_lossy(&version.stderr).into_owned())
 }
 
 pub(crate) fn kubectl(args: &[&str]) -> Output {
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &[&str]) -> Result<(Option<i32>, String, String), Failed
 
 fn as_predicted() -> Result<(), Failed> {
     let (status, stdout, stderr) = run(&["--image", &image(), "--format", "json"])?;
-    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    assert_eq!(status, Some(0), "{stderr}\n{stdout}");
     let report: Value = serde_json::from_str(&stdout)?;
     let holds = |id: &str| {
         let conclusions = report["conclusions"].as_array()?.iter();
@@ -100,7 +100,7 @@ fn as_predicted() -> Result<(), Failed> {
         ("cleared_by_container_restart", false),
         ("cleared_by_pod_recreation", true),
     ] {
-        ensure(holds(id) == Some(expected), || format!("{id}: {stdout}"))?;
+        assert_eq!(holds(id), Some(expected), "{id}: {stdout}");
     }
     Ok(())
 }
@@ -111,22 +111,22 @@ fn every_node() -> Result<(), Failed> {
     let names: Vec<_> = names.split(' ').collect();
     let cordoned = names.last().filter(|_| names.len() > 1);
     if let Some(name) = cordoned {
-        ensure(kubectl(&["cordon", name]).status.success(), || format!("cordon {name}"))?;
+        assert!(kubectl(&["cordon", name]).status.success(), "cordon {name}");
     }
     let done = run(&["--image", &image(), "--nodes", "all", "--format", "json"]);
     if let Some(name) = cordoned {
-        ensure(kubectl(&["uncordon", name]).status.success(), || format!("uncordon {name}"))?;
+        assert!(kubectl(&["uncordon", name]).status.success(), "uncordon {name}");
     }
     let (status, stdout, stderr) = done?;
-    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    assert_eq!(status, Some(0), "{stderr}\n{stdout}");
     let report: Value = serde_json::from_str(&stdout)?;
     let rows = report["nodes"].as_array().ok_or("no rows")?;
-    ensure(rows.len() == names.len(), || stdout.clone())?;
+    assert_eq!(rows.len(), names.len(), "{stdout}");
     for row in rows {
         let is_cordoned = cordoned.is_some_and(|name| row["name"] == **name);
         let (verdict, reason) =
             if is_cordoned { ("skip", Value::from("cordoned")) } else { ("pass", Value::Null) };
-        ensure(row["verdict"] == verdict && row["reason"] == reason, || row.to_string())?;
+        assert!(row["verdict"] == verdict && row["reason"] == reason, "{row}");
     }
     Ok(())
 }
@@ -137,23 +137,25 @@ fn no_row() -> Result<(), Failed> {
 
 fn given_namespace() -> Result<(), Failed> {
     let name = format!("shm-test-{}", std::process::id());
-    ensure(kubectl(&["create", "namespace", &name]).status.success(), || name.clone())?;
+    assert!(kubectl(&["create", "namespace", &name]).status.success(), "{name}");
     let done = run(&["--image", &image(), "--namespace", &name]);
     let pods = kubectl(&["get", "pods", "--namespace", &name, "-o", "name"]);
     let deleted = kubectl(&["delete", "namespace", &name, "--wait=false"]);
     let (status, stdout, stderr) = done?;
-    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
-    ensure(pods.stdout.is_empty(), || String::from_utf8_lossy(&pods.stdout).into_owned())?;
-    ensure(deleted.status.success(), || "it was not there any more".to_owned())
+    assert_eq!(status, Some(0), "{stderr}\n{stdout}");
+    assert!(pods.stdout.is_empty(), "{}", String::from_utf8_lossy(&pods.stdout));
+    assert!(deleted.status.success(), "it was not there any more");
+    Ok(())
 }
 
 /// A failure before the first step is through is an error that says why, soon.
 pub(crate) fn refused(args: &[&str], why: &str) -> Result<(), Failed> {
     let started = Instant::now();
     let (status, stdout, stderr) = run(args)?;
-    ensure(status == Some(2) && stdout.is_empty(), || format!("{status:?} {stderr}\n{stdout}"))?;
-    ensure(stderr.contains(why), || stderr.clone())?;
-    ensure(started.elapsed() < Duration::from_mins(1), || "it took a minute".to_owned())
+    assert!(status == Some(2) && stdout.is_empty(), "{status:?} {stderr}\n{stdout}");
+    assert!(stderr.contains(why), "{stderr}");
+    assert!(started.elapsed() < Duration::from_mins(1), "it took a minute");
+    Ok(())
 }
 
 fn no_image() -> Result<(), Failed> {

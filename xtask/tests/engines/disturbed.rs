@@ -2,17 +2,16 @@
 //! engine.
 
 use std::io::Read;
-use std::sync::Arc;
 
-use libtest_mimic::{Failed, Trial};
 use shm_core::{Address, Key, Segment};
+use shm_testkit::{Failed, Trial};
 use xtask::script::article;
 
-use crate::machine::{Engine, Wrappers, ensure, workspace};
+use crate::machine::{Engine, Wrappers, workspace};
 
 const DISTURBING: &str = "somebody_elses";
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let trials = engines.iter().flat_map(|engine| {
         [
             engine.trial("a_text_that_the_run_did_not_write_ends_it_as_disturbed", disturbed),
@@ -46,9 +45,9 @@ fn beside_another(
     let mut there = Vec::new();
     address.open().map_err(|error| format!("{error}: {stderr}"))?.text().read_to_end(&mut there)?;
     address.remove()?;
-    ensure(there == text.as_bytes(), || String::from_utf8_lossy(&there).into_owned())?;
+    assert_eq!(there, text.as_bytes(), "{}", String::from_utf8_lossy(&there));
     for words in ["of user 0, made by process ", &key.to_string()] {
-        ensure(stderr.contains(words), || format!("no {words:?} in: {stderr}"))?;
+        assert!(stderr.contains(words), "no {words:?} in: {stderr}");
     }
     Ok((output.status.code(), stderr))
 }
@@ -57,16 +56,16 @@ fn disturbed(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
     let (status, stderr) = beside_another(engine, program, "shm_rd", DISTURBING)?;
     let told = stderr.contains("the run was disturbed") && stderr.contains("next step:");
-    ensure(status == Some(2) && told, || format!("{status:?}: {stderr}"))
+    assert!(status == Some(2) && told, "{status:?}: {stderr}");
+    Ok(())
 }
 
 /// Everybody knows what the article writes: it proves nothing.
 fn known_text(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
     let (status, stderr) = beside_another(engine, program, "shm_rd", article::TEXT_OF_B)?;
-    ensure(status == Some(2) && stderr.contains("the run was disturbed"), || {
-        format!("{status:?}: {stderr}")
-    })
+    assert!(status == Some(2) && stderr.contains("the run was disturbed"), "{status:?}: {stderr}");
+    Ok(())
 }
 
 /// A segment of huge pages that the machine does not have: who touches it gets SIGBUS.
@@ -81,9 +80,8 @@ fn without_pages(engine: &Engine) -> Result<(), Failed> {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Segment::find(Key::new(experiment.key).unwrap())?.remove()?;
     let disturbed = stderr.contains("the run was disturbed");
-    ensure(output.status.code() == Some(2) && disturbed, || {
-        format!("{:?}: {stderr}", output.status)
-    })
+    assert!(output.status.code() == Some(2) && disturbed, "{:?}: {stderr}", output.status);
+    Ok(())
 }
 
 /// The list of what runs comes after the host has looked.
@@ -92,5 +90,6 @@ fn too_late(engine: &Engine) -> Result<(), Failed> {
         if engine.has_containers() { (engine.name, "ps") } else { ("lsns", "ipc --noheadings") };
     let (status, stderr) = beside_another(engine, program, moment, DISTURBING)?;
     let told = stderr.contains("it was left there");
-    ensure(status == Some(0) && told, || format!("{status:?}: {stderr}"))
+    assert!(status == Some(0) && told, "{status:?}: {stderr}");
+    Ok(())
 }

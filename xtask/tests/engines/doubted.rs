@@ -1,14 +1,12 @@
 //! Engines whose lies look like honest answers: nothing differs but the controls, or the namespaces that
 //! the processes themselves name.
 
-use std::sync::Arc;
-
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
 use shm_core::{Key, Segment};
+use shm_testkit::{Failed, Trial};
 
 use crate::leftovers::of_runs_that_are_gone;
-use crate::machine::{Engine, Wrappers, ensure, failed_steps};
+use crate::machine::{Engine, Wrappers, failed_steps};
 
 /// A lie, told by the pieces of a wrapper in which `$1` is the engine's command.
 struct Lie {
@@ -163,7 +161,7 @@ const LIES: &[Lie] = &[
     },
 ];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let containers = engines.iter().filter(|engine| engine.has_containers());
     let trials = containers.flat_map(|engine| {
         LIES.iter().map(|lie| engine.trial(lie.name, |engine| doubted(engine, lie)))
@@ -196,14 +194,16 @@ fn doubted(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
     let report = experiment.report(1)?;
     let left = hidden.names()?;
     let is_ours = |name: &String| name.ends_with("-A") || name.ends_with("-B");
-    ensure(!left.iter().any(is_ours), || format!("left: {left:?}"))?;
+    assert!(!left.iter().any(is_ours), "left: {left:?}");
     let conclusions = report["conclusions"].as_array().unwrap();
     let conclusion = conclusions.iter().find(|it| it["id"] == lie.doubted).unwrap();
-    ensure(["fail", "unproven"].map(|it| conclusion["verdict"] == it).contains(&true), || {
-        conclusion.to_string()
-    })?;
+    assert!(
+        ["fail", "unproven"].map(|it| conclusion["verdict"] == it).contains(&true),
+        "{conclusion}"
+    );
     let failed = failed_steps(&report);
-    ensure(failed.contains(&lie.step), || format!("{} is not among {failed:?}", lie.step))?;
+    assert!(failed.contains(&lie.step), "{} is not among {failed:?}", lie.step);
     let key = Key::new(experiment.key).unwrap();
-    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+    assert!(Segment::find(key).is_err(), "segment {key} is left on the host");
+    Ok(())
 }

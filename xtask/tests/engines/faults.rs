@@ -1,15 +1,14 @@
 //! Faults in a table: what is wrong, at which call, and how the run must end. None may hang, pass for
 //! a good answer, or leave anything that `cargo xtask clean` does not remove.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
+use shm_testkit::{Effort, Failed, Trial, count};
 
 use crate::interrupted::Running;
 use crate::leftovers::of_runs_that_are_gone;
-use crate::machine::{Engine, Wrappers, ensure, xtask};
+use crate::machine::{Engine, Wrappers, xtask};
 
 /// How a run must end.
 #[derive(Clone, Copy, Debug)]
@@ -256,8 +255,8 @@ const OF_NAMESPACES: &[Fault] = &[
     },
 ];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
-    let mut trials = Vec::new();
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
+    let (every_fault, mut trials) = (Effort::current().every_fault, Vec::new());
     for engine in engines {
         let table = if engine.has_containers() { OF_ENGINES } else { OF_NAMESPACES };
         for fault in table {
@@ -265,14 +264,13 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
                 let call_in_name = call.replace([' ', '-', '*'], "_");
                 let name = format!("{}_at_{call_in_name}_ends_as_it_should", fault.name);
                 let run = move |engine: &Engine| ends(engine, fault.script, call, end);
+                let trial = engine.trial(&name, run);
                 // The first of a row is enough between two commits.
-                trials.push(if index == 0 || all_are_wanted(engine.name) {
-                    engine.trial(&name, run)
+                trials.push(if index == 0 || every_fault.contains(&engine.name) {
+                    trial
                 } else {
-                    let why = "it is slow: SHM_EVERY_FAULT with the engine's name makes it run";
-                    Trial::ignorable_test(format!("{}::{name}", engine.name), move || {
-                        Ok(Completion::ignored_with(why))
-                    })
+                    trial
+                        .left_out("it is slow: a soak (SHM_SOAK=1) has it on docker and namespaces")
                 });
             }
         }
@@ -282,11 +280,6 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
         }
     }
     trials
-}
-
-pub(crate) fn all_are_wanted(engine: &str) -> bool {
-    let wanted = std::env::var("SHM_EVERY_FAULT").unwrap_or_default();
-    wanted.split(',').any(|name| name == engine)
 }
 
 /// Wraps what is called, so that the call does something else.
@@ -311,8 +304,8 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
         // Only where removing was what failed, or where nobody can know.
         xtask().arg("clean").output()?;
         let left = of_runs_that_are_gone(engine)?;
-        ensure(left.is_empty(), || format!("clean leaves {left:?}"))?;
-        ensure(stderr.contains("cargo xtask clean"), || format!("it is not told of: {stderr}"))?;
+        assert!(left.is_empty(), "clean leaves {left:?}");
+        assert!(stderr.contains("cargo xtask clean"), "it is not told of: {stderr}");
     }
     let status = match end {
         Error(_) => 2,
@@ -321,21 +314,23 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
     };
     let text = String::from_utf8_lossy(stdout);
     let text: String = text.chars().take(3000).collect();
-    ensure(output.status.code() == Some(status), || {
-        format!("{:?}, not {status}\n{stderr}\n{text}", output.status)
-    })?;
+    assert_eq!(output.status.code(), Some(status), "{}\n{stderr}\n{text}", output.status);
     // Whatever an engine prints, a terminal is shown none of it raw.
-    ensure(!stderr.contains('\u{fffd}') && stderr.len() < 10_000, || stderr.clone())?;
+    assert!(!stderr.contains('\u{fffd}') && stderr.len() < 10_000, "{stderr}");
+    let counted = format!("faults of calls on {}", engine.name);
     if let Error(words) = end {
-        ensure(stdout.is_empty(), || format!("there is a report: {text}"))?;
+        assert!(stdout.is_empty(), "there is a report: {text}");
         for words in [words, "next step:"] {
-            ensure(stderr.contains(words), || format!("no {words:?} in: {stderr}"))?;
+            assert!(stderr.contains(words), "no {words:?} in: {stderr}");
         }
+        count(&counted, &[(1, "named errors")]);
         return Ok(());
     }
     let report: Value = serde_json::from_slice(stdout)?;
     let verdict = if status == 0 { "pass" } else { "fail" };
-    ensure(report["verdict"] == verdict, || report["verdict"].to_string())
+    assert_eq!(report["verdict"], verdict, "{report}");
+    count(&counted, &[(1, if status == 0 { "without effect" } else { "differences" })]);
+    Ok(())
 }
 
 fn path(wrappers: &Wrappers, engine: &Engine) -> String {
@@ -352,10 +347,11 @@ fn no_refusal(engine: &Engine) -> Result<(), Failed> {
     matrix.args(["--only", "sysv/private/pause/joiner"]);
     let output = matrix.env("PATH", path(&wrappers, engine)).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.code() == Some(1), || format!("{:?}: {stderr}", output.status))?;
+    assert_eq!(output.status.code(), Some(1), "{:?}: {stderr}", output.status);
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let cell = &report["engines"][0]["cells"][0];
-    ensure(cell["verdict"] == "differs", || cell.to_string())?;
+    assert_eq!(cell["verdict"], "differs", "{cell}");
     let reason = cell["reason"].as_str().unwrap_or_default();
-    ensure(reason.contains("no space left on device"), || reason.to_owned())
+    assert!(reason.contains("no space left on device"), "{reason}");
+    Ok(())
 }

@@ -1,15 +1,14 @@
 //! Images: by hand, and with a shell and `ipcs` of their own.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
 use shm_testkit::programs::which;
+use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, ensure, random_key, workspace};
+use crate::machine::{Engine, random_key, workspace};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let containers = engines.iter().filter(|engine| engine.has_containers());
     containers
         .flat_map(|engine| {
@@ -36,7 +35,9 @@ impl<'a> Image<'a> {
     fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
+        if !output.status.success() {
+            return Err(format!("{args:?}: {stderr}").into());
+        }
         Ok(String::from_utf8(output.stdout)?)
     }
 }
@@ -54,10 +55,11 @@ fn by_hand(engine: &Engine) -> Result<(), Failed> {
     image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
     let run = ["run", "--rm", "--network", "none", &image.name];
     let pair = image.engine(&[&run[..], &["shm_wr", "hello_world"]].concat())?;
-    ensure(pair == "shm write success\n", || pair.clone())?;
+    assert_eq!(pair, "shm write success\n");
     let list = image.engine(&[&run[..], &["shm_ls"]].concat())?;
     let empty = shm_core::table::Table(vec![]).to_string();
-    ensure(list == empty, || list.clone())
+    assert_eq!(list, empty);
+    Ok(())
 }
 
 fn no_dist(engine: &Engine) -> Result<(), Failed> {
@@ -70,7 +72,8 @@ fn no_dist(engine: &Engine) -> Result<(), Failed> {
     let output = build.output()?;
     let said = String::from_utf8([output.stdout, output.stderr].concat())?;
     let clear = said.contains("dist/shm_wr") && said.contains("cargo xtask dist");
-    ensure(!output.status.success() && clear, || said.clone())
+    assert!(!output.status.success() && clear, "{said}");
+    Ok(())
 }
 
 /// The article to the letter, on an image that is put together from this machine's own files.
@@ -94,10 +97,10 @@ fn with_shell(engine: &Engine) -> Result<(), Failed> {
     let steps = report["steps"].as_array().unwrap();
     let list = steps.iter().find(|step| step["id"] == "a-list").unwrap();
     let command = list["command"].as_array().unwrap();
-    ensure(command.ends_with(&["ipcs".into(), "-m".into()]), || format!("{command:?}"))?;
-    ensure(list["stdout"].as_str().unwrap().contains(" root "), || list["stdout"].to_string())?;
+    assert!(command.ends_with(&["ipcs".into(), "-m".into()]), "{command:?}");
+    assert!(list["stdout"].as_str().unwrap().contains(" root "), "{}", list["stdout"]);
     let start = steps.iter().find(|step| step["id"] == "start-a").unwrap();
-    ensure(start["command"].to_string().contains("/bin/bash"), || start.to_string())?;
+    assert!(start["command"].to_string().contains("/bin/bash"), "{start}");
     remove_built_on(&image)
 }
 

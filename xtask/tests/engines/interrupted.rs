@@ -3,23 +3,22 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Output;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::{Failed, Trial};
 
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Engine, Experiment, Wrappers, ensure, xtask};
+use crate::machine::{Engine, Experiment, Wrappers, xtask};
 
 /// Two seconds, and what the engine takes to remove two containers on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(12);
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in engines {
         // The calls of one run: version, the image, two of run, two of inspect, exec, ...
@@ -107,9 +106,10 @@ impl Running {
                 return Ok(running);
             }
             let ended = running.handle.try_wait()?.is_some();
-            ensure(!ended && started.elapsed() < Duration::from_mins(2), || {
-                format!("what was waited for is not in the log: {log}")
-            })?;
+            assert!(
+                !ended && started.elapsed() < Duration::from_mins(2),
+                "what was waited for is not in the log: {log}"
+            );
             thread::sleep(Duration::from_millis(2));
         }
     }
@@ -135,10 +135,10 @@ fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Faile
     running.signal(signal)?;
     let output = running.output(SOON)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.signal() == Some(signal.as_raw()), || format!("{:?}", output.status))?;
-    ensure(output.stdout.is_empty(), || "there is a report".to_owned())?;
+    assert_eq!(output.status.signal(), Some(signal.as_raw()), "{:?}", output.status);
+    assert!(output.stdout.is_empty(), "there is a report");
     let said = format!("interrupted by {}", name_of(signal).to_uppercase());
-    ensure(stderr.contains(&said), || stderr.to_string())?;
+    assert!(stderr.contains(&said), "{stderr}");
     nothing_left(engine)
 }
 
@@ -151,11 +151,12 @@ fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     running.output(SOON)?;
     let cleaned = xtask().arg("clean").output()?;
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
-    ensure(cleaned.status.success(), || stderr.to_string())?;
+    assert!(cleaned.status.success(), "{stderr}");
     nothing_left(engine)?;
     // A run that goes on meanwhile is not disturbed.
     let output = other.output(Duration::from_mins(2))?;
-    ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
 }
 
 /// A command that hangs, with a grandchild that holds its pipes.
@@ -172,7 +173,7 @@ fn hanging(engine: &Engine) -> Result<(), Failed> {
     running.signal(Signal::INT)?;
     let output = running.output(SOON)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(stderr.contains("interrupted by SIGINT at `"), || stderr.to_string())?;
+    assert!(stderr.contains("interrupted by SIGINT at `"), "{stderr}");
     nothing_left(engine)
 }
 
@@ -184,8 +185,8 @@ fn twice(engine: &Engine) -> Result<(), Failed> {
     running.signal(Signal::INT)?;
     let output = running.output(Duration::from_secs(1))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
-    ensure(stderr.contains("may remain") && stderr.contains("clean"), || stderr.to_string())?;
+    assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
+    assert!(stderr.contains("may remain") && stderr.contains("clean"), "{stderr}");
     xtask().arg("clean").assert().success();
     nothing_left(engine)
 }
@@ -200,13 +201,13 @@ fn killed_matrix(engine: &Engine) -> Result<(), Failed> {
         if let Some((keys, volume)) = written_down().filter(|(keys, _)| left(keys)) {
             break (keys, volume);
         }
-        ensure(started.elapsed() < Duration::from_mins(1), || "nothing was written".to_owned())?;
+        assert!(started.elapsed() < Duration::from_mins(1), "nothing was written");
     };
     running.signal(Signal::KILL)?;
     running.output(SOON)?;
-    ensure(left(&keys) && volume.is_dir(), || "nothing was left".to_owned())?;
+    assert!(left(&keys) && volume.is_dir(), "nothing was left");
     xtask().arg("clean").assert().success();
-    ensure(!left(&keys) && !volume.exists(), || "it is still there".to_owned())?;
+    assert!(!left(&keys) && !volume.exists(), "it is still there");
     nothing_left(engine)
 }
 

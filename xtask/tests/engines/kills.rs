@@ -3,13 +3,12 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use shm_core::Key;
+use shm_testkit::{Failed, Trial};
 use xtask::engine::cleanup::CleanUp;
 use xtask::engine::dist::Dist;
 use xtask::engine::namespaces::Namespaces;
@@ -22,27 +21,26 @@ use xtask::process::labels::random_number;
 use xtask::process::ledger::Ledger;
 use xtask::script::{Step, article};
 
+use crate::fault_points::{Calls, Fault, FaultPoint, Tally, faults, name_of, spread};
 use crate::interrupted::{Running, SOON};
+use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, Wrappers, ensure, random_key, xtask};
-use crate::moments::{Calls, Fault, Moment, Tally, faults, name_of, spread};
-use crate::own_world::{self, Inventory};
+use crate::machine::{Body, Engine, Wrappers, random_key, xtask};
 
 /// How long a run may take that nothing happens to.
 const WHOLE_RUN: Duration = Duration::from_mins(2);
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let everywhere: [(&str, Body); 4] = [
         ("kills::signals_at_every_step_leave_nothing", signals),
         ("kills::calls_that_fail_at_every_step_leave_nothing", failures),
         ("kills::what_kills_at_every_step_leave_is_cleaned", kills_at_steps),
         ("kills::what_kills_at_random_moments_leave_is_cleaned", kills_at_random),
     ];
-    let namespaces: [(&str, Body); 4] = [
+    let namespaces: [(&str, Body); 3] = [
         ("kills::what_kills_of_a_matrix_on_the_host_leave_is_cleaned", kills_of_a_matrix),
         ("kills::panics_at_every_step_leave_nothing", panics),
-        ("kills::closed_and_full_streams_leave_nothing", streams),
         ("kills::an_interruption_ends_a_start_that_hangs", hanging_start),
     ];
     let mut trials = Vec::new();
@@ -51,11 +49,13 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             trials.push(if engine.has_containers() {
                 engine.trial(name, body)
             } else {
-                own_world::trial(engine, name, body)
+                isolated_env::trial(engine, name, body)
             });
         }
         if !engine.has_containers() {
-            trials.extend(namespaces.map(|(name, body)| own_world::trial(engine, name, body)));
+            trials.extend(namespaces.map(|(name, body)| isolated_env::trial(engine, name, body)));
+            let name = "kills::closed_and_full_streams_leave_nothing";
+            trials.push(isolated_env::trial(engine, name, streams));
         }
     }
     trials
@@ -63,21 +63,26 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 
 /// What can be seen of what runs leave: on namespaces everything, on an engine what has a run's label.
 enum Before<'a> {
-    World(Inventory),
+    Environment(Inventory),
     Engine(&'a Engine),
 }
 
 impl<'a> Before<'a> {
     fn look(engine: &'a Engine) -> Self {
-        if engine.has_containers() { Self::Engine(engine) } else { Self::World(Inventory::take()) }
+        if engine.has_containers() {
+            Self::Engine(engine)
+        } else {
+            Self::Environment(Inventory::take())
+        }
     }
 
     /// Fails where the run has left something.
     fn compare(&self) -> Result<(), Failed> {
         match self {
-            Self::World(inventory) => inventory.compare(),
-            Self::Engine(engine) => nothing_left(engine),
+            Self::Environment(inventory) => inventory.compare(),
+            Self::Engine(engine) => nothing_left(engine)?,
         }
+        Ok(())
     }
 }
 
@@ -90,31 +95,33 @@ fn calls(engine: &Engine) -> Result<usize, Failed> {
 
 fn signals(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
-    let moments = spread(faults(engine), calls(engine)?);
-    for (moment, signal) in
-        moments.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
+    let points = spread(faults(engine), calls(engine)?);
+    for (point, signal) in points.zip([Signal::INT, Signal::TERM, Signal::HUP].into_iter().cycle())
     {
-        tally.add(&format!("{signal:?} at {moment:?}"), signal_at(engine, signal, moment));
+        tally.add(&format!("{signal:?} at {point:?}"), || signal_at(engine, signal, point));
     }
-    tally.tell(engine, "SIGINT, SIGTERM and SIGHUP at steps")
+    tally.finish(engine, "SIGINT, SIGTERM and SIGHUP at steps");
+    Ok(())
 }
 
-fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<Duration>, Failed> {
+fn signal_at(
+    engine: &Engine,
+    signal: Signal,
+    point: FaultPoint,
+) -> Result<Option<Duration>, Failed> {
     let before = Before::look(engine);
-    let calls = Calls::new(engine, Some((Fault::Signal(signal), moment)));
+    let calls = Calls::new(engine, Some((Fault::Signal(signal), point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let output = running.output(WHOLE_RUN)?;
-    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    let Some(time) = calls.since(point.call) else { return Ok(None) };
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.signal() == Some(signal.as_raw()), || {
-        format!("{:?}: {stderr}", output.status)
-    })?;
-    ensure(time < SOON, || format!("it went on for {time:?}"))?;
+    assert_eq!(output.status.signal(), Some(signal.as_raw()), "{:?}: {stderr}", output.status);
+    assert!(time < SOON, "it went on for {time:?}");
     let said = format!("interrupted by SIG{}", name_of(signal));
     // When all steps are done there may be nothing left to interrupt.
     let is_over = String::from_utf8_lossy(&output.stdout).contains("34 steps and 3 conclusions");
-    ensure(is_over || stderr.contains(&said), || stderr.to_string())?;
+    assert!(is_over || stderr.contains(&said), "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }
@@ -122,40 +129,44 @@ fn signal_at(engine: &Engine, signal: Signal, moment: Moment) -> Result<Option<D
 fn failures(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
     // A call that fails does so at its beginning.
-    for moment in spread(faults(engine), calls(engine)?.div_ceil(2)) {
-        let call = moment.call * 2 - usize::from(moment.end);
-        tally.add(&format!("call {call}"), failure_at(engine, Moment { call, end: false }));
+    for point in spread(faults(engine), calls(engine)?.div_ceil(2)) {
+        let call = point.call * 2 - usize::from(point.end);
+        let point = FaultPoint { call, end: false };
+        tally.add(&format!("call {call}"), || failure_at(engine, point));
     }
-    tally.tell(engine, "calls that fail")
+    tally.finish(engine, "calls that fail");
+    Ok(())
 }
 
-fn failure_at(engine: &Engine, moment: Moment) -> Result<Option<Duration>, Failed> {
+fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Failed> {
     let before = Before::look(engine);
-    let calls = Calls::new(engine, Some((Fault::Failure, moment)));
+    let calls = Calls::new(engine, Some((Fault::Failure, point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let output = running.output(WHOLE_RUN)?;
-    let Some(time) = calls.since(moment.call) else { return Ok(None) };
+    let Some(time) = calls.since(point.call) else { return Ok(None) };
     // Some calls are made again, and where an image is asked for in vain it is built.
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = matches!(output.status.code(), Some(0..=2));
-    ensure(ended, || format!("{:?}: {stderr}", output.status))?;
+    assert!(ended, "{:?}: {stderr}", output.status);
     let told = output.status.code() != Some(2) || stderr.contains("no more today");
-    ensure(told, || stderr.to_string())?;
+    assert!(told, "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }
 
 fn kills_at_steps(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
-    for moment in spread(faults(engine), calls(engine)?) {
-        let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), moment)));
+    for point in spread(faults(engine), calls(engine)?) {
+        let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
         let experiment = engine.experiment().with(&calls.wrappers);
         let kill = |_: &Running| Ok(());
-        let outcome = killed(engine, experiment.args(), &experiment.path(), kill);
-        tally.add(&format!("{moment:?}"), outcome);
+        tally.add(&format!("{point:?}"), || {
+            killed(engine, experiment.args(), &experiment.path(), kill)
+        });
     }
-    tally.tell(engine, "SIGKILL at steps")
+    tally.finish(engine, "SIGKILL at steps");
+    Ok(())
 }
 
 fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
@@ -163,7 +174,8 @@ fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
     engine.experiment().report(0)?;
     let experiment = engine.experiment();
     let tally = kill_often(engine, &experiment.args(), &experiment.path(), started.elapsed());
-    tally.tell(engine, "SIGKILL at random moments")
+    tally.finish(engine, "SIGKILL at random moments");
+    Ok(())
 }
 
 /// Containers in the host's own namespace, with all that they can leave there.
@@ -173,7 +185,8 @@ fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
     let started = Instant::now();
     xtask().args(&matrix).output()?;
     let tally = kill_often(engine, &matrix, &path, started.elapsed());
-    tally.tell(engine, "SIGKILL of a matrix at random moments")
+    tally.finish(engine, "SIGKILL of a matrix at random moments");
+    Ok(())
 }
 
 /// Kills runs that take so long at random moments, until there were enough. One that had ended before is
@@ -185,13 +198,14 @@ fn kill_often(engine: &Engine, args: &[String], path: &str, mut whole: Duration)
             break;
         }
         let moment = random_part(whole);
-        let outcome = killed(engine, args.to_vec(), path, kill_after(moment));
-        if matches!(outcome, Ok(None)) {
-            whole = moment;
-        } else {
+        let injected = tally.add(&format!("after {moment:?}"), || {
+            killed(engine, args.to_vec(), path, kill_after(moment))
+        });
+        if injected {
             missing -= 1;
+        } else {
+            whole = moment;
         }
-        tally.add(&format!("after {moment:?}"), outcome);
     }
     tally
 }
@@ -224,14 +238,12 @@ fn killed(
     let cleaned = xtask().arg("clean").output()?;
     let time = started.elapsed();
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
-    ensure(cleaned.status.success(), || format!("clean: {stderr}"))?;
+    assert!(cleaned.status.success(), "clean: {stderr}");
     if engine.has_containers() {
         before.compare()?;
     }
     let output = next.output(WHOLE_RUN)?;
-    ensure(output.status.success(), || {
-        format!("the next run: {}", String::from_utf8_lossy(&output.stderr))
-    })?;
+    assert!(output.status.success(), "the next run: {}", String::from_utf8_lossy(&output.stderr));
     before.compare()?;
     Ok(was_killed.then_some(time))
 }
@@ -271,22 +283,26 @@ fn panics(engine: &Engine) -> Result<(), Failed> {
         let tools = Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger };
         let panicking =
             Panicking { engine: Namespaces::new(info.clone(), false, tools), steps: step.into() };
-        let before = Inventory::take();
-        let started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let clean_up = CleanUp::new(&panicking, true);
-            let done = run::run(&plan, &panicking, &Interrupt::default(), &mut vec![], &mut |_| {});
-            drop(clean_up);
-            done
-        }));
-        let panicked = ensure(outcome.is_err(), || format!("no panic: {outcome:?}"));
-        let outcome = panicked.and_then(|()| before.compare());
-        tally.add(&format!("step {step}"), outcome.map(|()| Some(started.elapsed())));
+        tally.add(&format!("step {step}"), || {
+            let before = Inventory::take();
+            let started = Instant::now();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                let clean_up = CleanUp::new(&panicking, true);
+                let done =
+                    run::run(&plan, &panicking, &Interrupt::default(), &mut vec![], &mut |_| {});
+                drop(clean_up);
+                done
+            }));
+            assert!(outcome.is_err(), "no panic: {outcome:?}");
+            before.compare();
+            Ok(Some(started.elapsed()))
+        });
     }
-    tally.tell(engine, "panics")
+    tally.finish(engine, "panics");
+    Ok(())
 }
 
-fn streams(engine: &Engine) -> Result<(), Failed> {
+fn streams(engine: &Engine) {
     let args = engine.experiment().args().join(" ");
     let run = format!("{} {args}", env!("CARGO_BIN_EXE_xtask"));
     let cases = [
@@ -298,17 +314,17 @@ fn streams(engine: &Engine) -> Result<(), Failed> {
     ];
     let mut tally = Tally::default();
     for (what, script, status) in cases {
-        let before = Inventory::take();
-        let started = Instant::now();
-        let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        let ended = ensure(output.status.code() == Some(status), || {
-            format!("{:?}: {stderr}", output.status)
+        tally.add(what, || {
+            let before = Inventory::take();
+            let started = Instant::now();
+            let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(status), "{:?}: {stderr}", output.status);
+            before.compare();
+            Ok(Some(started.elapsed()))
         });
-        let outcome = ended.and_then(|()| before.compare());
-        tally.add(what, outcome.map(|()| Some(started.elapsed())));
     }
-    tally.tell(engine, "closed and full streams")
+    tally.finish(engine, "closed and full streams");
 }
 
 /// A pipe into nowhere; the status is that of the program.
@@ -327,6 +343,7 @@ fn hanging_start(engine: &Engine) -> Result<(), Failed> {
     running.signal(Signal::INT)?;
     // An engine's container is given ten seconds to stop.
     let output = running.output(Duration::from_secs(6))?;
-    ensure(output.status.signal() == Some(2), || format!("{:?}", output.status))?;
-    before.compare()
+    assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
+    before.compare();
+    Ok(())
 }

@@ -6,7 +6,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::own_world;
+use crate::isolated_env;
 
 thread_local! {
     static FOLDER: OnceCell<PathBuf> = const { OnceCell::new() };
@@ -14,8 +14,8 @@ thread_local! {
 
 /// The folder of all threads' folders.
 pub(crate) fn root() -> PathBuf {
-    if own_world::is_inside() {
-        return own_world::aside().join("state");
+    if isolated_env::is_inside() {
+        return isolated_env::aside().join("state");
     }
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engines.{}", std::process::id()))
 }
@@ -36,7 +36,7 @@ pub(crate) fn state() -> PathBuf {
 /// What the program is told by its environment.
 pub(crate) fn environment() -> Vec<(&'static str, PathBuf)> {
     let mut environment = vec![("XDG_STATE_HOME", state())];
-    if !own_world::is_inside() {
+    if !isolated_env::is_inside() {
         // So that what runs leave there is told from what others do.
         environment.push(("TMPDIR", state().join("tmp")));
     }

@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
-use libtest_mimic::Failed;
 use shm_core::{Key, Segment};
+use shm_testkit::Failed;
 use shm_testkit::programs::which;
 
 use crate::ledgers;
-use crate::machine::{Engine, ensure, keys};
+use crate::machine::{Engine, keys};
 
 const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 
@@ -39,7 +39,8 @@ pub(crate) fn none() -> Result<(), Failed> {
         }
     }
     left.extend(crate::cluster::objects(&root));
-    ensure(left.is_empty(), || format!("left behind: {left:#?}"))
+    assert!(left.is_empty(), "left behind: {left:#?}");
+    Ok(())
 }
 
 /// Images are meant to stay for the next run. What else is in an engine or a cluster is looked for there; a
@@ -64,7 +65,9 @@ fn containers(program: &str, folder: &Path) -> Result<Vec<(String, String)>, Fai
     let format = format!("{ledger}\t{run}\t{{{{.Names}}}}");
     let ps = ["ps", "--all", "--filter", "label=shm.experiment.run", "--format", &format];
     let output = Command::new(program).args(ps).output()?;
-    ensure(output.status.success(), || String::from_utf8_lossy(&output.stderr).into_owned())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
     let text = String::from_utf8(output.stdout)?;
     let found = text.lines().filter_map(|line| {
         let mut parts = line.split('\t');
@@ -101,5 +104,6 @@ pub(crate) fn of_runs_that_are_gone(engine: &Engine) -> Result<Vec<String>, Fail
 
 pub(crate) fn nothing_left(engine: &Engine) -> Result<(), Failed> {
     let left = of_runs_that_are_gone(engine)?;
-    ensure(left.is_empty(), || format!("left: {left:?}"))
+    assert!(left.is_empty(), "left: {left:?}");
+    Ok(())
 }

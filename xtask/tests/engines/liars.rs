@@ -1,12 +1,10 @@
 //! Engines that lie: the run must fail, and say which conclusion broke.
 
-use std::sync::Arc;
-
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, Wrappers, broken, ensure, failed_steps};
+use crate::machine::{Engine, Wrappers, broken, failed_steps};
 
 const ALL: &[&str] = &["containers_isolated", "host_isolated", "cleared_by_restart"];
 
@@ -99,7 +97,7 @@ const LIES: &[Lie] = &[
     },
 ];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let containers = engines.iter().filter(|engine| engine.has_containers());
     let mut trials: Vec<_> = containers
         .flat_map(|engine| LIES.iter().map(|lie| engine.trial(lie.name, |it| found_out(it, lie))))
@@ -113,32 +111,34 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 
 fn found_out(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, lie.script);
-    check(&engine.experiment().with(&wrappers).report(1)?, lie.breaks, lie.step)?;
+    check(&engine.experiment().with(&wrappers).report(1)?, lie.breaks, lie.step);
     let experiment = engine.experiment().with(&wrappers);
     let output = experiment.command().output()?;
     let text = String::from_utf8(output.stdout)?;
-    ensure(output.status.code() == Some(1), || format!("{:?}\n{text}", output.status))?;
+    assert_eq!(output.status.code(), Some(1), "{:?}\n{text}", output.status);
     for conclusion in lie.breaks {
-        ensure(text.contains(&format!("FAIL  {conclusion}: ")), || text.clone())?;
+        assert!(text.contains(&format!("FAIL  {conclusion}: ")), "{text}");
     }
-    ensure(text.contains("FAIL"), || text.clone())?;
+    assert!(text.contains("FAIL"), "{text}");
     let key = Key::new(experiment.key).unwrap();
-    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+    assert!(Segment::find(key).is_err(), "segment {key} is left on the host");
+    Ok(())
 }
 
 fn sharing_unshare(engine: &Engine) -> Result<(), Failed> {
     let script = r#"[ "$1" = --ipc ] && shift"#;
     let wrappers = Wrappers::new().wrap("unshare", script);
     let experiment = engine.experiment().with(&wrappers);
-    check(&experiment.report(1)?, ALL, "start-a")?;
+    check(&experiment.report(1)?, ALL, "start-a");
     let key = Key::new(experiment.key).unwrap();
-    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+    assert!(Segment::find(key).is_err(), "segment {key} is left on the host");
+    Ok(())
 }
 
-fn check(report: &Value, breaks: &[&str], step: &str) -> Result<(), Failed> {
-    ensure(report["verdict"] == "fail", || report["verdict"].to_string())?;
-    let broken = broken(report);
-    ensure(broken == breaks, || format!("{broken:?} broke, not {breaks:?}"))?;
+#[track_caller]
+fn check(report: &Value, breaks: &[&str], step: &str) {
+    assert_eq!(report["verdict"], "fail");
+    assert_eq!(broken(report), breaks);
     let failed = failed_steps(report);
-    ensure(failed.contains(&step), || format!("{step} is not among {failed:?}"))
+    assert!(failed.contains(&step), "{step} is not among {failed:?}");
 }

@@ -3,59 +3,45 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use assert_cmd::Command;
-use libtest_mimic::{Completion, Failed, Trial};
 use serde_json::Value;
 use shm_testkit::programs::which;
+use shm_testkit::trial::Outcome;
+use shm_testkit::{Failed, Need, Trial};
 
-use crate::{ledgers, own_world};
+use crate::{isolated_env, ledgers};
 
-/// An engine, and why it cannot be used here, if so.
-#[derive(Clone, Debug)]
+/// An engine that this machine may have.
+#[derive(Debug)]
 pub(crate) struct Engine {
     pub(crate) name: &'static str,
-    missing: Option<String>,
+    need: Need,
 }
+
+/// All of them.
+pub(crate) static ENGINES: [Engine; 3] = [
+    Engine { name: "docker", need: Need::engine("docker", "docker version") },
+    Engine { name: "podman", need: Need::engine("podman", "podman info") },
+    Engine {
+        name: "namespaces",
+        need: Need::engine("namespaces", "unshare --user --map-root-user --ipc --mount true"),
+    },
+];
 
 /// What a trial does on an engine.
 pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
 
-pub(crate) fn engines() -> Vec<Arc<Engine>> {
-    let probes: [(&str, &[&str]); 3] = [
-        ("docker", &["docker", "version"]),
-        ("podman", &["podman", "info"]),
-        ("namespaces", &["unshare", "--user", "--map-root-user", "--ipc", "--mount", "true"]),
-    ];
-    let engine = |(name, command): (&'static str, &[&str])| {
-        let output =
-            Command::new(command[0]).args(&command[1..]).timeout(Duration::from_mins(1)).output();
-        let missing = match output {
-            Ok(output) if output.status.success() => None,
-            Ok(output) => Some(String::from_utf8_lossy(&output.stderr).trim().to_owned()),
-            Err(error) => Some(format!("{}: {error}", command[0])),
-        };
-        Arc::new(Engine { name, missing })
-    };
-    probes.into_iter().map(engine).collect()
-}
-
 impl Engine {
     /// A trial on this engine.
-    pub(crate) fn trial(
-        self: &Arc<Self>,
+    pub(crate) fn trial<O: Outcome>(
+        &'static self,
         name: &str,
-        body: impl FnOnce(&Self) -> Result<(), Failed> + Send + 'static,
+        body: impl FnOnce(&'static Self) -> O + Send + 'static,
     ) -> Trial {
-        let engine = Arc::clone(self);
-        let name = format!("{}::{name}", engine.name);
-        Trial::ignorable_test(name, move || match &engine.missing {
-            None => body(&engine).map(|()| Completion::Completed),
-            Some(why) if is_required(engine.name) => Err(format!("required, but {why}").into()),
-            Some(why) => Ok(Completion::ignored_with(format!("{} is missing: {why}", engine.name))),
-        })
+        Trial::here(format!("{}::{name}", self.name), &[self.need], move || body(self))
     }
 
     /// A run of the experiment on this engine, with a key of its own.
@@ -67,25 +53,6 @@ impl Engine {
     pub(crate) fn has_containers(&self) -> bool {
         self.name != "namespaces"
     }
-}
-
-/// A trial that needs something else; `missing` says why it cannot be had.
-pub(crate) fn trial_with(
-    what: &'static str,
-    name: &str,
-    missing: impl FnOnce() -> Option<String> + Send + 'static,
-    body: impl FnOnce() -> Result<(), Failed> + Send + 'static,
-) -> Trial {
-    Trial::ignorable_test(format!("{what}::{name}"), move || match missing() {
-        None => body().map(|()| Completion::Completed),
-        Some(why) if is_required(what) => Err(format!("required, but {why}").into()),
-        Some(why) => Ok(Completion::ignored_with(format!("{what} is missing: {why}"))),
-    })
-}
-
-fn is_required(engine: &str) -> bool {
-    let required = std::env::var("SHM_REQUIRE_ENGINES").unwrap_or_default();
-    required.split(',').any(|name| name == engine)
 }
 
 pub(crate) fn xtask() -> Command {
@@ -177,7 +144,7 @@ pub(crate) struct Wrappers {
 
 impl Wrappers {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir_in(own_world::aside()).unwrap() }
+        Self { folder: tempfile::tempdir_in(isolated_env::aside()).unwrap() }
     }
 
     /// A shell script under the name of `program`. In it `$real` is the real one, and it ends by
@@ -220,10 +187,6 @@ pub(crate) fn failed_steps(report: &Value) -> Vec<&str> {
         .filter(|step| step["verdict"] == "fail")
         .map(|step| step["id"].as_str().unwrap())
         .collect()
-}
-
-pub(crate) fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), Failed> {
-    if condition { Ok(()) } else { Err(message().into()) }
 }
 
 pub(crate) fn workspace() -> &'static Path {

@@ -4,27 +4,27 @@
 //! `SHM_REQUIRE_ENGINES` names it. README.md has a table of the variables that say what is run.
 #![forbid(unsafe_code)]
 
-mod accidents_on_a_cluster;
 mod cluster;
+mod cluster_errors;
+mod cluster_faults;
+mod conformance;
 mod disturbed;
 mod doubted;
+mod errors;
+mod fault_points;
 mod faults;
+mod foreign_resources;
+mod foreign_resources_in_engines;
 mod full_folders;
-mod honest;
 mod images;
 mod interrupted;
+mod isolated_env;
 mod kills;
 mod ledgers;
 mod leftovers;
 mod liars;
 mod machine;
 mod matrices;
-mod misfortune;
-mod misfortune_on_a_cluster;
-mod moments;
-mod not_ours;
-mod not_ours_in_engines;
-mod own_world;
 mod pods;
 mod private_daemon;
 mod random;
@@ -32,61 +32,62 @@ mod runtimes;
 mod schema;
 mod side_by_side;
 
+use std::fs;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use libtest_mimic::{Arguments, Trial};
+use shm_testkit::trial::Environment;
+use shm_testkit::{Failed, Suite, Trial};
 use signal_hook::consts::SIGINT;
 
-fn main() {
+fn main() -> ExitCode {
     // A shell starts commands in the background with SIGINT ignored, and the programs that they start ignore it too.
     // A signal that has a handler here has its default action there.
     signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::new(AtomicBool::new(true)))
         .expect("a handler for SIGINT");
-    let mut arguments = Arguments::from_args();
+    let last = Trial::here("nothing_is_left_behind", &[], nothing_left);
     // Most of their time they wait for an engine.
-    arguments.test_threads.get_or_insert(4);
-    if arguments.list || own_world::is_inside() {
-        libtest_mimic::run(&arguments, trials()).exit();
-    }
-    // Built once; each run then finds it up to date.
+    Suite::new(trials()).prepared_by(build).threads(4).last(last).run()
+}
+
+/// Builds the tools once; each run then finds them up to date.
+fn build() -> Environment {
     machine::xtask().arg("dist").assert().success();
-    let trials = libtest_mimic::run(&arguments, trials());
-    // After all others: what they left, if anything.
-    let last = Trial::test("nothing_is_left_behind", leftovers::none);
-    let last = libtest_mimic::run(&Arguments::default(), vec![last]);
-    if !last.has_failed() {
-        let _ = std::fs::remove_dir_all(ledgers::root());
-    }
-    if trials.has_failed() || last.has_failed() {
-        trials.exit_if_failed();
-        last.exit();
-    }
+    vec![]
+}
+
+/// After all other trials: what they left, if anything.
+fn nothing_left() -> Result<(), Failed> {
+    leftovers::none()?;
+    // No trial may have made it.
+    let _ = fs::remove_dir_all(ledgers::root());
+    Ok(())
 }
 
 fn trials() -> Vec<Trial> {
-    let engines = machine::engines();
-    let mut trials = honest::trials(&engines);
-    trials.extend(liars::trials(&engines));
-    trials.extend(disturbed::trials(&engines));
-    trials.extend(doubted::trials(&engines));
-    trials.extend(misfortune::trials(&engines));
-    trials.extend(interrupted::trials(&engines));
-    trials.extend(faults::trials(&engines));
-    trials.extend(full_folders::trials(&engines));
+    let engines = &machine::ENGINES;
+    let mut trials = conformance::trials(engines);
+    trials.extend(liars::trials(engines));
+    trials.extend(disturbed::trials(engines));
+    trials.extend(doubted::trials(engines));
+    trials.extend(errors::trials(engines));
+    trials.extend(interrupted::trials(engines));
+    trials.extend(faults::trials(engines));
+    trials.extend(full_folders::trials(engines));
     trials.extend(private_daemon::trials());
-    trials.extend(kills::trials(&engines));
-    trials.extend(not_ours::trials(&engines));
-    trials.extend(not_ours_in_engines::trials(&engines));
-    trials.extend(side_by_side::trials(&engines));
-    trials.extend(images::trials(&engines));
-    trials.extend(matrices::trials(&engines));
-    trials.extend(random::trials(&engines));
+    trials.extend(kills::trials(engines));
+    trials.extend(foreign_resources::trials(engines));
+    trials.extend(foreign_resources_in_engines::trials(engines));
+    trials.extend(side_by_side::trials(engines));
+    trials.extend(images::trials(engines));
+    trials.extend(matrices::trials(engines));
+    trials.extend(random::trials(engines));
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
-    trials.extend(misfortune_on_a_cluster::trials());
-    trials.extend(accidents_on_a_cluster::trials());
+    trials.extend(cluster_errors::trials());
+    trials.extend(cluster_faults::trials());
     trials.extend(pods::trials());
     trials
 }

@@ -1,21 +1,20 @@
 //! The matrix on real engines, and on engines that lie about a mode, an event or a limit.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
+use shm_testkit::{Effort, Failed, Trial};
 
-use crate::machine::{Engine, Wrappers, ensure, xtask};
+use crate::machine::{Engine, Wrappers, xtask};
 
 /// Where podman does something else than docker.
 const OF_PODMAN: [&str; 3] =
     ["*/pod/pod-restarts", "*/container/donor-restarts", "*/container/shmmax"];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in engines {
-        if whole_matrix(engine) || !engine.has_containers() {
+        if Effort::current().whole_matrix.contains(&engine.name) {
             trials.push(engine.trial("the_whole_matrix_is_as_predicted", |engine| {
                 as_predicted(engine, "*", 1690)
             }));
@@ -52,11 +51,6 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
     trials
 }
 
-fn whole_matrix(engine: &Engine) -> bool {
-    let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
-    wanted.split(',').any(|name| name == engine.name)
-}
-
 fn matrix(engine: &Engine, args: &[&str], path: &str, status: i32) -> Result<Vec<Value>, Failed> {
     let mut matrix = xtask();
     matrix.args(["matrix", "--engine", engine.name, "--format", "json"]).args(args);
@@ -65,23 +59,21 @@ fn matrix(engine: &Engine, args: &[&str], path: &str, status: i32) -> Result<Vec
     let report: Value = serde_json::from_slice(&output.stdout)
         .map_err(|_| format!("{:?}: {stderr}", output.status))?;
     let cells = report["engines"][0]["cells"].as_array().ok_or("no cells")?.clone();
-    ensure(output.status.code() == Some(status), || format!("{stderr}\n{:?}", bad(&cells)))?;
+    assert_eq!(output.status.code(), Some(status), "{stderr}\n{:?}", bad(&cells));
     Ok(cells)
 }
 
 fn as_predicted(engine: &Engine, only: &str, count: usize) -> Result<(), Failed> {
     let cells = matrix(engine, &["--only", only], &std::env::var("PATH")?, 0)?;
-    ensure(cells.len() == count, || format!("{} cells", cells.len()))?;
+    assert_eq!(cells.len(), count);
     let skipped = |cell: &&Value| cell["verdict"] == "skipped";
     let seen = cells.iter().any(|cell| cell["observed"][0] == "seen");
     let pods = only.contains("/pod/") && engine.name != "podman";
-    ensure(if pods { cells.iter().all(|it| skipped(&it)) } else { seen }, || {
-        "nobody sees anything".to_owned()
-    })?;
+    assert!(if pods { cells.iter().all(|it| skipped(&it)) } else { seen }, "nobody sees anything");
     if engine.has_containers() && !pods {
         // Nothing else is beyond an engine.
         let unexpected = cells.iter().filter(skipped).find(|cell| cell["sharing"] != "pod");
-        ensure(unexpected.is_none(), || format!("{unexpected:?}"))?;
+        assert!(unexpected.is_none(), "{unexpected:?}");
     }
     Ok(())
 }
@@ -90,7 +82,8 @@ fn repeated(engine: &Engine) -> Result<(), Failed> {
     let args = ["--only", "*/private/pause", "--repeat", "3"];
     let cells = matrix(engine, &args, &std::env::var("PATH")?, 0)?;
     let thrice = cells.iter().all(|cell| cell["observed"].as_array().unwrap().len() == 3);
-    ensure(thrice, || format!("{cells:?}"))
+    assert!(thrice, "{cells:?}");
+    Ok(())
 }
 
 fn name(cell: &Value) -> String {
@@ -119,7 +112,8 @@ fn caught(
     let path = engine.experiment().with(&wrappers).path();
     let differing = bad(&matrix(engine, &["--only", only], &path, 1)?);
     let right = differing.iter().all(|cell| cell.contains(part));
-    ensure(right && differing.iter().any(|cell| cell == surely), || format!("{differing:?}"))
+    assert!(right && differing.iter().any(|cell| cell == surely), "{differing:?}");
+    Ok(())
 }
 
 /// `none` that is quietly `host`: what must not be seen is, and what must not be there is.
@@ -151,10 +145,9 @@ fn replayed_absence(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, script);
     let path = engine.experiment().with(&wrappers).path();
     let cells = matrix(engine, &["--only", "*/private/pause"], &path, 1)?;
-    ensure(bad(&cells) == ["sysv/private/pause/other"], || format!("{:?}", bad(&cells)))?;
+    assert_eq!(bad(&cells), ["sysv/private/pause/other"]);
     let cell = cells.iter().find(|cell| name(cell) == "sysv/private/pause/other").unwrap();
     let reason = cell["reason"].as_str().unwrap_or_default();
-    ensure(cell["verdict"] == "unproven" && reason.contains("other-read-control-sysv"), || {
-        cell.to_string()
-    })
+    assert!(cell["verdict"] == "unproven" && reason.contains("other-read-control-sysv"), "{cell}");
+    Ok(())
 }

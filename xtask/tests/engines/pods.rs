@@ -4,15 +4,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::{Effort, Failed, Need, Trial};
 
 use crate::cluster::{alone, image, kubectl, trial};
 use crate::interrupted::Running;
 use crate::ledgers;
-use crate::machine::{ensure, xtask};
+use crate::machine::xtask;
 
 /// An event that takes a command.
 #[derive(Clone, Copy)]
@@ -44,16 +44,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_signal_does_not_leave_a_node_without_its_kubelet", kubelet_comes_back),
         trial("a_killed_matrix_leaves_nothing_on_the_node", killed),
     ];
-    let kubelet = alone("a_restarted_kubelet_is_as_predicted", || {
-        ensure(KUBELET_RESTARTED.command().is_some(), || "there is no command".to_owned())?;
+    let command = Need::new("SHM_RESTART_KUBELET", "test -n \"$SHM_RESTART_KUBELET\"").optional();
+    trials.push(alone("a_restarted_kubelet_is_as_predicted", &[command], || {
         as_predicted("*/*/kubelet-restarted", 40, Some(KUBELET_RESTARTED))
-    });
-    trials.push(match KUBELET_RESTARTED.command() {
-        Some(_) => kubelet,
-        None => kubelet.with_ignored_flag(true).with_kind("SHM_RESTART_KUBELET names no command"),
-    });
-    let wanted = std::env::var("SHM_WHOLE_MATRIX").unwrap_or_default();
-    if wanted.split(',').any(|name| name == "kubernetes") {
+    }));
+    if Effort::current().whole_matrix.contains(&"kubernetes") {
         trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || {
             // Other trials run beside it: the kubelet has one of its own.
             as_predicted("*", 573, Some(SANDBOX_KILLED))
@@ -101,8 +96,8 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
         let cells = cells.iter().filter(|cell| cell["verdict"] == verdict);
         cells.map(|cell| format!("{cell:#}")).collect::<Vec<_>>().join("\n")
     };
-    ensure(status == Some(0), || [is("differs"), is("unstable")].concat())?;
-    ensure(cells.len() == count, || format!("{} cells", cells.len()))?;
+    assert_eq!(status, Some(0), "{}", [is("differs"), is("unstable")].concat());
+    assert_eq!(cells.len(), count);
     // Not every cluster has debug containers, and none a word for what takes a command.
     let may_be_skipped = |cell: &Value| {
         let given = given.as_ref().map(|(by, _)| by.event);
@@ -111,27 +106,31 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
         without.any(|event| cell["event"] == event)
     };
     let skipped = |cell: &&Value| cell["verdict"] == "skipped" && !may_be_skipped(cell);
-    ensure(!cells.iter().any(|cell| skipped(&cell)), || is("skipped"))
+    assert!(!cells.iter().any(|cell| skipped(&cell)), "{}", is("skipped"));
+    Ok(())
 }
 
 /// A command that succeeds and does nothing: no container starts again.
 fn sandbox_stays() -> Result<(), Failed> {
     let (status, cells) = cells("sysv/pod/sandbox-killed", &["--kill-sandbox", "true"])?;
-    told(status, &cells, "does not run as it should")
+    differ(status, &cells, "does not run as it should");
+    Ok(())
 }
 
 /// A command that succeeds and does nothing: no kubelet has started.
 fn kubelet_stays() -> Result<(), Failed> {
     let options = ["--restart-kubelet", "true", "--timeout", "60"];
     let (status, cells) = cells("sysv/pod/kubelet-restarted", &options)?;
-    told(status, &cells, "has not started again")
+    differ(status, &cells, "has not started again");
+    Ok(())
 }
 
 /// Every cell differs, and says why in these words.
-fn told(status: Option<i32>, cells: &[Value], why: &str) -> Result<(), Failed> {
+#[track_caller]
+fn differ(status: Option<i32>, cells: &[Value], why: &str) {
     let told = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
     let differs = |cell: &Value| cell["verdict"] == "differs" && told(cell);
-    ensure(status == Some(1) && cells.iter().all(differs), || format!("{status:?} {cells:?}"))
+    assert!(status == Some(1) && cells.iter().all(differs), "{status:?} {cells:?}");
 }
 
 /// A signal while the kubelet's command is under way: the other half of it is done too.
@@ -148,7 +147,8 @@ fn kubelet_comes_back() -> Result<(), Failed> {
     running.signal(Signal::TERM)?;
     let output = running.output(Duration::from_mins(2))?;
     let by_signal = output.status.signal() == Some(Signal::TERM.as_raw());
-    ensure(by_signal && done.exists(), || format!("{:?}, {}", output.status, done.exists()))
+    assert!(by_signal && done.exists(), "{:?}, {}", output.status, done.exists());
+    Ok(())
 }
 
 /// The pod of a run that sees its node, by the run's ledger.
@@ -196,13 +196,14 @@ fn killed() -> Result<(), Failed> {
     }
     running.signal(Signal::KILL)?;
     running.output(Duration::from_mins(1))?;
-    ensure(!keys.is_empty(), || "nothing was written".to_owned())?;
+    assert!(!keys.is_empty(), "nothing was written");
     let here = |key: &Key| Segment::find(*key).ok();
     let before = keys.iter().filter_map(here).count();
     let cleaned = xtask().arg("clean").output()?;
     let stdout = String::from_utf8_lossy(&cleaned.stdout);
-    ensure(stdout.contains("objects on the node of"), || stdout.clone().into_owned())?;
+    assert!(stdout.contains("objects on the node of"), "{stdout}");
     // Where the node is this machine, see for ourselves.
     let after = keys.iter().filter_map(here).count();
-    ensure(before == 0 || after < before, || format!("{before} segments before, {after} after"))
+    assert!(before == 0 || after < before, "{before} segments before, {after} after");
+    Ok(())
 }

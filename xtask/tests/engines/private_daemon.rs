@@ -7,42 +7,32 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use assert_cmd::Command;
-use libtest_mimic::{Completion, Failed, Trial};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
-use shm_testkit::programs::which;
+use rustix::process::{Pid, Signal, kill_process};
+use shm_testkit::{Effort, Failed, Need, Trial, count};
 use tempfile::TempDir;
 
-use crate::faults::all_are_wanted;
 use crate::interrupted::Running;
-use crate::machine::{Experiment, Wrappers, ensure, random_key, xtask};
+use crate::machine::{Experiment, Wrappers, random_key, xtask};
 
 /// How long a daemon may take to start, and to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a command may take in these runs, in seconds.
 const LIMIT: &str = "8";
+/// Another dockerd than the machine's, which only root can start.
+const DOCKERD: Need =
+    Need::new("root and dockerd", "dockerd --version && test $(id -u) = 0").optional();
 
 pub(crate) fn trials() -> Vec<Trial> {
+    let soak = Effort::current().every_fault.contains(&"docker");
     let trial = |name: &str, body: fn() -> Result<(), Failed>| {
-        Trial::ignorable_test(format!("dockerd::{name}"), move || match missing() {
-            None => body().map(|()| Completion::Completed),
-            Some(why) => Ok(Completion::ignored_with(why)),
-        })
+        let trial = Trial::here(format!("dockerd::{name}"), &[DOCKERD], body);
+        if soak { trial } else { trial.left_out("it is slow: a soak (SHM_SOAK=1) has it") }
     };
     vec![
         trial("a_daemon_that_stops_answering_ends_the_run_and_is_cleaned_later", stopped),
         trial("a_daemon_that_is_killed_ends_the_run_and_is_cleaned_later", killed),
         trial("a_full_disk_is_named_wherever_it_is_met", full),
     ]
-}
-
-fn missing() -> Option<String> {
-    if !all_are_wanted("docker") {
-        return Some("it is slow: SHM_EVERY_FAULT=docker makes it run".to_owned());
-    }
-    if which("dockerd").is_none() {
-        return Some("dockerd is not installed".to_owned());
-    }
-    (!geteuid().is_root()).then(|| "only root can start a dockerd".to_owned())
 }
 
 /// A daemon, its folder, and the tmpfs that its data is on.
@@ -103,7 +93,7 @@ impl Daemon {
         let started = Instant::now();
         while !self.docker(&["version"])?.status.success() {
             let late = started.elapsed() > PATIENCE;
-            ensure(!late, || fs::read_to_string(&log).unwrap_or_default())?;
+            assert!(!late, "{}", fs::read_to_string(&log).unwrap_or_default());
             thread::sleep(Duration::from_millis(200));
         }
         Ok(())
@@ -124,9 +114,10 @@ impl Daemon {
         let output =
             experiment().with(wrappers).command().env("DOCKER_HOST", self.host()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        ensure(output.status.code() == Some(2), || format!("{:?}: {stderr}", output.status))?;
-        ensure(output.stdout.is_empty(), || "there is a report".to_owned())?;
-        ensure(stderr.contains("next step:"), || format!("no next step in: {stderr}"))?;
+        assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+        assert!(output.stdout.is_empty(), "there is a report");
+        assert!(stderr.contains("next step:"), "no next step in: {stderr}");
+        count("faults of a dockerd", &[(1, "named errors")]);
         Ok(stderr)
     }
 
@@ -148,16 +139,18 @@ impl Daemon {
     fn is_cleaned(&self) -> Result<(), Failed> {
         let cleaned = self.clean()?;
         let stderr = String::from_utf8_lossy(&cleaned.stderr);
-        ensure(cleaned.status.success(), || stderr.to_string())?;
+        assert!(cleaned.status.success(), "{stderr}");
         let left = self.docker(&["ps", "--all", "--quiet"])?;
-        ensure(left.status.success() && left.stdout.is_empty(), || format!("left: {left:?}"))
+        assert!(left.status.success() && left.stdout.is_empty(), "left: {left:?}");
+        Ok(())
     }
 
     /// And that it can be used as ever.
     fn works(&self) -> Result<(), Failed> {
         let output = experiment().command().env("DOCKER_HOST", self.host()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{:?}: {stderr}", output.status))
+        assert!(output.status.success(), "{:?}: {stderr}", output.status);
+        Ok(())
     }
 }
 
@@ -207,12 +200,12 @@ fn stopped() -> Result<(), Failed> {
         let said = format!("`docker {call}");
         let words = [&said, "did not finish within 8 s", "may be left", "cargo xtask clean"];
         for words in words {
-            ensure(stderr.contains(words), || format!("{call}: no {words:?} in: {stderr}"))?;
+            assert!(stderr.contains(words), "{call}: no {words:?} in: {stderr}");
         }
         let cleaned = daemon.clean()?;
         let stderr = String::from_utf8_lossy(&cleaned.stderr);
-        ensure(cleaned.status.code() == Some(2), || format!("clean: {:?}", cleaned.status))?;
-        ensure(stderr.contains("something may be left"), || stderr.to_string())?;
+        assert_eq!(cleaned.status.code(), Some(2), "clean: {:?}", cleaned.status);
+        assert!(stderr.contains("something may be left"), "{stderr}");
         daemon.signal(Signal::CONT)?;
         // What it was asked for before it stopped, it does now.
         thread::sleep(Duration::from_secs(3));
@@ -229,7 +222,7 @@ fn killed() -> Result<(), Failed> {
         let kill = format!("kill -KILL $(cat {})", daemon.pid_file().display());
         let stderr = daemon.fails(&at(call, &kill))?;
         for words in ["ocker daemon", "may be left", "cargo xtask clean"] {
-            ensure(stderr.contains(words), || format!("{call}: no {words:?} in: {stderr}"))?;
+            assert!(stderr.contains(words), "{call}: no {words:?} in: {stderr}");
         }
         daemon.running.as_ref().ok_or("no daemon runs")?.output(PATIENCE)?;
         daemon.end_containerd();
@@ -247,7 +240,7 @@ fn full() -> Result<(), Failed> {
     let full = |step: &str| -> Result<(), Failed> {
         let stderr = daemon.fails(&Wrappers::new())?;
         for words in [step, "no space left on device", "next step: free space"] {
-            ensure(stderr.contains(words), || format!("no {words:?} in: {stderr}"))?;
+            assert!(stderr.contains(words), "no {words:?} in: {stderr}");
         }
         Ok(())
     };
@@ -267,5 +260,6 @@ fn fill(path: &Path) -> Result<(), Failed> {
     let mut file = fs::File::create(path)?;
     let full = std::io::copy(&mut std::io::repeat(0), &mut file);
     let full = full.err().ok_or("it is never full")?;
-    ensure(full.kind() == std::io::ErrorKind::StorageFull, || full.to_string())
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+    Ok(())
 }

@@ -1,15 +1,14 @@
 //! Random scripts on an engine and on the model: where the two differ, proptest looks for the
-//! shortest script that shows it. `SHM_RANDOM_SCRIPTS` says how many.
+//! shortest script that shows it.
 
 use std::fmt;
-use std::sync::Arc;
 
-use libtest_mimic::{Failed, Trial};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
 use shm_core::{Address, Carrier, Key, Target};
+use shm_testkit::{Effort, Failed, Trial, count};
 use xtask::commands::session::Session;
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
@@ -30,29 +29,25 @@ use crate::machine::{Engine, random_key};
 
 const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
-    let trial = |engine: &Arc<Engine>| {
-        engine.trial("random_scripts_show_what_the_model_says", |engine| {
-            // Starting a container takes an engine a hundred times as long.
-            let scripts = if engine.has_containers() { count() / 50 } else { count() };
-            agree(engine, scripts)
-        })
-    };
-    let chains = |engine: &Arc<Engine>| {
-        engine.trial("a_joiner_of_a_joiner_gets_what_the_model_says", |engine| {
-            let (session, interrupt) = opened(engine)?;
-            for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
-                let drawn: Vec<_> =
-                    script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
-                carry_out(&session, &interrupt, &drawn)
-                    .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
-            }
-            Ok(())
-        })
-    };
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
+    let name = "random_scripts_show_what_the_model_says";
+    let chains = "a_joiner_of_a_joiner_gets_what_the_model_says";
     // Podman does not remove a container that others have joined.
     let with_chains = engines.iter().filter(|it| it.name != "podman");
-    engines.iter().map(trial).chain(with_chains.map(chains)).collect()
+    let random = engines.iter().map(|engine| engine.trial(name, agree));
+    random.chain(with_chains.map(|engine| engine.trial(chains, agree_on_chains))).collect()
+}
+
+/// The scripts with chains of joiners.
+fn agree_on_chains(engine: &Engine) -> Result<(), Failed> {
+    let (session, interrupt) = opened(engine)?;
+    for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
+        let drawn: Vec<_> =
+            script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
+        carry_out(&session, &interrupt, &drawn)
+            .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
+    }
+    Ok(())
 }
 
 const A: Container = NAMES[0];
@@ -112,11 +107,6 @@ const JOINS_AFTER_STOP: &[(Container, Written)] = &[
     (C, Written::Read),
 ];
 
-fn count() -> u32 {
-    let wanted = std::env::var("SHM_RANDOM_SCRIPTS").ok();
-    wanted.and_then(|number| number.parse().ok()).unwrap_or(500)
-}
-
 /// What the runs of one engine have in common.
 fn opened(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
     let kind = match engine.name {
@@ -137,7 +127,13 @@ fn opened(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
     Ok((session, interrupt))
 }
 
-fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
+fn agree(engine: &Engine) -> Result<(), Failed> {
+    let effort = Effort::current();
+    let scripts = if engine.has_containers() {
+        effort.random_scripts_on_engines
+    } else {
+        effort.random_scripts
+    };
     let (session, interrupt) = opened(engine)?;
     let config = Config {
         cases: scripts,
@@ -148,7 +144,13 @@ fn agree(engine: &Engine, scripts: u32) -> Result<(), Failed> {
     let result = TestRunner::new(config)
         .run(&script(session.info.name), |drawn| carry_out(&session, &interrupt, &drawn.0));
     match result {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            count(
+                &format!("random scripts on {}", engine.name),
+                &[(usize::try_from(scripts)?, "scripts")],
+            );
+            Ok(())
+        }
         Err(TestError::Fail(reason, drawn)) => Err(format!("{reason}\nin:\n{drawn:?}").into()),
         Err(error) => Err(error.to_string().into()),
     }

@@ -1,58 +1,44 @@
 //! Docker with another runtime: gVisor's, whose containers run on kernels of their own, and one
 //! that is not there.
 
-use libtest_mimic::{Failed, Trial};
+use assert_cmd::Command;
 use serde_json::Value;
+use shm_testkit::{Failed, Need, Trial};
 
-use crate::machine::{ensure, trial_with, xtask};
+use crate::machine::xtask;
+
+const DOCKER: Need = Need::engine("docker", "docker version");
+const RUNSC: Need = Need::engine_found_by("runsc", || {
+    let mut docker = Command::new("docker");
+    let output = docker.args(["info", "--format", "{{json .Runtimes}}"]).output();
+    match output {
+        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("runsc") => Ok(()),
+        Ok(output) => Err(format!("docker has {output:?}")),
+        Err(error) => Err(error.to_string()),
+    }
+});
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial_with("runsc", "the_experiment_is_as_predicted", missing_runsc, experiment),
-        trial_with("runsc", "what_is_shared_is_what_docker_mounts", missing_runsc, matrix),
-        trial_with("docker", "a_runtime_that_is_not_there_is_named", missing_docker, not_there),
+        Trial::here("runsc::the_experiment_is_as_predicted", &[RUNSC], experiment),
+        Trial::here("runsc::what_is_shared_is_what_docker_mounts", &[RUNSC], matrix),
+        Trial::here("docker::a_runtime_that_is_not_there_is_named", &[DOCKER], not_there),
     ]
-}
-
-/// Asks docker which runtimes it has.
-fn runtimes() -> Result<String, String> {
-    let mut docker = assert_cmd::Command::new("docker");
-    let output = docker.args(["info", "--format", "{{json .Runtimes}}"]).output();
-    match output {
-        Ok(output) if output.status.success() => {
-            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-        }
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn missing_docker() -> Option<String> {
-    runtimes().err()
-}
-
-fn missing_runsc() -> Option<String> {
-    match runtimes() {
-        Ok(runtimes) if runtimes.contains("runsc") => None,
-        Ok(runtimes) => Some(format!("docker has {runtimes}")),
-        Err(why) => Some(why),
-    }
 }
 
 fn report(args: &[&str]) -> Result<Value, Failed> {
     let common = ["--engine", "docker", "--runtime", "runsc", "--format", "json"];
     let output = xtask().args(args).args(common).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success(), || {
-        format!("{stderr}\n{}", String::from_utf8_lossy(&output.stdout))
-    })?;
+    assert!(output.status.success(), "{stderr}\n{}", String::from_utf8_lossy(&output.stdout));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 fn experiment() -> Result<(), Failed> {
     let report = report(&["experiment"])?;
-    ensure(report["engine"]["kernels"] == "own", || report["engine"].to_string())?;
-    ensure(report["verdict"] == "pass", || report.to_string())
+    assert_eq!(report["engine"]["kernels"], "own", "{}", report["engine"]);
+    assert_eq!(report["verdict"], "pass", "{report}");
+    Ok(())
 }
 
 /// Limits apart, which are taken and not heeded, nothing of System V crosses to another container.
@@ -67,11 +53,12 @@ fn matrix() -> Result<(), Failed> {
     ] {
         let report = report(&["matrix", "--only", only])?;
         let cell = &report["engines"][0]["cells"][0];
-        ensure(cell["observed"][0] == seen && cell["verdict"] == "agrees", || cell.to_string())?;
+        assert!(cell["observed"][0] == seen && cell["verdict"] == "agrees", "{cell}");
     }
     let report = report(&["matrix", "--only", "mqueue/private/pause/own"])?;
     let cell = &report["engines"][0]["cells"][0];
-    ensure(cell["verdict"] == "skipped", || cell.to_string())
+    assert_eq!(cell["verdict"], "skipped", "{cell}");
+    Ok(())
 }
 
 fn not_there() -> Result<(), Failed> {
@@ -79,8 +66,8 @@ fn not_there() -> Result<(), Failed> {
     for command in ["experiment", "matrix"] {
         let output = xtask().arg(command).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.code() == Some(2) && output.stdout.is_empty(), || stderr.to_string())?;
-        ensure(stderr.contains("no-such-runtime"), || stderr.to_string())?;
+        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{stderr}");
+        assert!(stderr.contains("no-such-runtime"), "{stderr}");
     }
     Ok(())
 }

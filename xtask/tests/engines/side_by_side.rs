@@ -1,21 +1,20 @@
 //! Runs at once: two, and eight, some of which are killed. None disturbs another.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
+use shm_testkit::{Failed, Trial};
 
 use crate::interrupted::Running;
+use crate::isolated_env::{self, Inventory};
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, ensure, xtask};
-use crate::own_world::{self, Inventory};
+use crate::machine::{Body, Engine, xtask};
 
 /// How long eight runs may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let trials: [(&str, Body); 3] = [
         ("side_by_side::two_runs_with_one_key_do_not_meet", |engine| at_once(engine, 2)),
         ("side_by_side::eight_runs_with_one_key_do_not_meet", |engine| at_once(engine, 8)),
@@ -27,7 +26,7 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
             all.push(if engine.has_containers() {
                 engine.trial(name, body)
             } else {
-                own_world::trial(engine, name, body)
+                isolated_env::trial(engine, name, body)
             });
         }
     }
@@ -36,22 +35,26 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 
 /// Each run reports all as predicted, and 34 steps of it.
 fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
-    let before = own_world::is_inside().then(Inventory::take);
+    let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
-    thread::scope(|scope| {
+    let reports = thread::scope(|scope| {
         let runs: Vec<_> = (0..count).map(|_| scope.spawn(|| experiment.report(0))).collect();
-        runs.into_iter().try_for_each(|run| {
-            let report = run.join().unwrap()?;
-            let steps = report["steps"].as_array().map_or(0, Vec::len);
-            ensure(report["verdict"] == "pass" && steps == 34, || report.to_string())
-        })
-    })?;
-    before.map_or(Ok(()), |before| before.compare())
+        runs.into_iter().map(|run| run.join().unwrap()).collect::<Vec<_>>()
+    });
+    for report in reports {
+        let report = report?;
+        let steps = report["steps"].as_array().map_or(0, Vec::len);
+        assert!(report["verdict"] == "pass" && steps == 34, "{report}");
+    }
+    if let Some(before) = before {
+        before.compare();
+    }
+    Ok(())
 }
 
 /// Of eight runs four are killed, one after the other, and it is cleaned up after each.
 fn among_killed(engine: &Engine) -> Result<(), Failed> {
-    let before = own_world::is_inside().then(Inventory::take);
+    let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
     let start = || Running::start(experiment.args(), &experiment.path());
     let mut runs = (0..8).map(|_| start()).collect::<Result<Vec<_>, _>>()?;
@@ -61,13 +64,16 @@ fn among_killed(engine: &Engine) -> Result<(), Failed> {
         run.signal(Signal::KILL)?;
         run.output(PATIENCE)?;
         let cleaned = xtask().arg("clean").output()?;
-        ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
+        assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
     }
     for run in &goes_on {
         let output = run.output(PATIENCE)?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{:?}: {stderr}", output.status))?;
+        assert!(output.status.success(), "{:?}: {stderr}", output.status);
     }
     nothing_left(engine)?;
-    before.map_or(Ok(()), |before| before.compare())
+    if let Some(before) = before {
+        before.compare();
+    }
+    Ok(())
 }

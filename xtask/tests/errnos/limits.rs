@@ -4,7 +4,7 @@ use std::fs;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::{LIMITS, OVERCOMMIT};
+use shm_testkit::need::{LIMITS, OVERCOMMIT};
 use shm_testkit::scratch::make;
 use shm_testkit::{Trial, tools, trials};
 
@@ -12,12 +12,12 @@ use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             einval_of_shmget_tells_the_size_of_a_smaller_segment,
             enomem_of_shmat_tells_the_segment_that_found_no_room;
-        Trial::private, &[OVERCOMMIT] =>
+        Trial::isolated, &[OVERCOMMIT] =>
             enomem_of_shmget_tells_what_was_not_granted;
-        Trial::private, &[LIMITS] =>
+        Trial::isolated, &[LIMITS] =>
             einval_of_shmget_tells_the_largest_size,
             enospc_of_shmget_tells_that_all_segments_are_in_use,
             enospc_of_shmget_tells_that_all_pages_are_in_use;

@@ -13,7 +13,7 @@ use assert_cmd::Command;
 use shm_core::{IpcNamespace, Key, Segment};
 use shm_testkit::scratch::make;
 use shm_testkit::tools::{self, tool};
-use shm_testkit::{Trial, isolation, trials};
+use shm_testkit::{Suite, Trial, trials};
 
 /// Checks all that a failed tool says.
 #[track_caller]
@@ -84,12 +84,12 @@ fn main() -> ExitCode {
         return status;
     }
     let trials = trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             enoent_of_shmget_tells_the_namespace_and_what_it_holds,
             enoent_of_shmget_tells_of_segments_that_are_marked_for_destruction,
             eexist_of_shmget_tells_who_has_the_key;
     ];
     let others = [limits::trials(), objects::trials(), permissions::trials(), refusals::trials()];
     let trials = trials.into_iter().chain(others.into_iter().flatten()).collect();
-    isolation::main(trials, tools::environment)
+    Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -4,16 +4,17 @@ use std::fs;
 
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use shm_testkit::isolation::{MOUNTS, mount_tmpfs};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::MOUNTS;
 use shm_testkit::{Trial, trials};
 
 use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             enoent_of_shm_open_tells_the_path;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             enoent_of_shm_open_tells_that_dev_shm_is_missing,
             enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing,
             a_full_dev_shm_never_kills_the_writer,

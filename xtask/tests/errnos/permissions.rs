@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use assert_cmd::Command;
 use shm_core::stat::SegmentId;
 use shm_core::{Failure, Key, Segment};
-use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, mount_tmpfs};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
 use shm_testkit::{Trial, tools, trials};
 
@@ -14,12 +15,12 @@ use crate::{shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[ANOTHER_USER] =>
+        Trial::isolated, &[ANOTHER_USER] =>
             eacces_of_shmget_tells_who_may_not_access_what,
             eacces_of_shmat_tells_that_a_segment_can_be_read,
             eperm_of_shmctl_tells_who_owns_the_segment,
             a_user_who_may_read_alone_reads_and_does_not_write;
-        Trial::private, &[ANOTHER_USER, MOUNTS] =>
+        Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
             eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not;
     ]
 }

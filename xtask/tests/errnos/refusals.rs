@@ -6,7 +6,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use predicates::str::{contains, starts_with};
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::{COMPILER, MOUNTS, mount_tmpfs};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{COMPILER, MOUNTS};
 use shm_testkit::programs::compile;
 use shm_testkit::{Trial, tools, trials};
 
@@ -14,10 +15,10 @@ use crate::tells;
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[COMPILER] =>
+        Trial::isolated, &[COMPILER] =>
             a_seccomp_filter_is_named_for_what_it_refuses,
             a_refused_shmget_is_no_missing_segment;
-        Trial::private, &[COMPILER, MOUNTS] =>
+        Trial::isolated, &[COMPILER, MOUNTS] =>
             without_system_v_calls_the_other_mechanisms_work;
     ]
 }

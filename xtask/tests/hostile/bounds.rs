@@ -6,8 +6,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 use shm_core::{Key, Segment, Usage};
-use shm_testkit::isolation::{MOUNTS, Need};
-use shm_testkit::{Trial, trials};
+use shm_testkit::need::MOUNTS;
+use shm_testkit::{Need, Trial, trials};
 
 use crate::{limited, mount, static_path};
 
@@ -18,17 +18,17 @@ const THREE_GIB: Need =
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             all_three_tools_run_in_an_address_space_of_4_mib,
             an_address_space_too_small_for_the_segment_is_said;
-        Trial::private, &[FOUR_GIB] =>
+        Trial::isolated, &[FOUR_GIB] =>
             a_segment_of_4_gib_is_read_and_written_where_it_was_touched_alone;
-        Trial::private, &[THREE_GIB] =>
+        Trial::isolated, &[THREE_GIB] =>
             a_text_of_1_gib_in_a_segment_is_printed_in_4_mib_of_memory;
-        Trial::private, &[MOUNTS, THREE_GIB] =>
+        Trial::isolated, &[MOUNTS, THREE_GIB] =>
             a_text_of_1_gib_in_a_file_is_printed_in_4_mib_of_memory,
             a_text_of_1_gib_is_printed_with_spaces_in_4_mib_of_memory;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             a_text_too_large_for_json_is_said_in_json;
     ]
 }

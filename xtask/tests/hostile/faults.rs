@@ -5,10 +5,9 @@ use predicates::str::starts_with;
 use shm_core::progress::Progress;
 use shm_core::transfer::{self, Interruption};
 use shm_core::{Address, Descriptor, Error, Key, Segment};
-use shm_testkit::isolation::Need;
 use shm_testkit::programs::shell;
 use shm_testkit::tools::{self, tool};
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Need, Trial, trials};
 
 /// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that no pool backs.
 const MAKE: &str = "perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'";
@@ -19,7 +18,7 @@ const HUGE_PAGES: Need = Need::new(
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[HUGE_PAGES] =>
+        Trial::isolated, &[HUGE_PAGES] =>
             a_missing_page_is_reported_by_both_tools_in_every_form,
             a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input,
             a_sigbus_of_another_process_still_ends_a_tool;

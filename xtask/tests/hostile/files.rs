@@ -7,10 +7,11 @@ use std::path::Path;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, Need, mount_tmpfs};
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::need::{ANOTHER_USER, MOUNTS, STRACE};
 use shm_testkit::programs::shell;
 use shm_testkit::tools::{path, tool};
-use shm_testkit::{Trial, trials};
+use shm_testkit::{Need, Trial, trials};
 
 use crate::static_path;
 
@@ -20,15 +21,13 @@ const DISKS: Need = Need::new(
      mkdir /mnt/on && mount -o loop /mnt/disk /mnt/on",
 );
 
-const STRACE: Need = Need::new("strace", "strace -V");
-
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[DISKS] =>
+        Trial::isolated, &[DISKS] =>
             a_growth_that_fails_gives_back_what_it_took_on_a_disk;
-        Trial::private, &[MOUNTS, STRACE] =>
+        Trial::isolated, &[MOUNTS, STRACE] =>
             a_growth_that_there_is_no_room_for_is_not_tried;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             a_growth_that_fails_leaves_a_tmpfs_as_it_was,
             a_limit_on_files_is_an_error_that_leaves_nothing,
             files_of_virtual_file_systems_are_refused_by_name,
@@ -37,7 +36,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_report_that_does_not_fit_leaves_the_one_before,
             a_path_in_a_cause_drives_no_terminal,
             closed_streams_are_errors_where_there_is_no_dev_null;
-        Trial::private, &[MOUNTS, ANOTHER_USER] =>
+        Trial::isolated, &[MOUNTS, ANOTHER_USER] =>
             links_of_others_in_a_sticky_directory_are_not_followed,
             files_of_others_in_a_sticky_directory_are_read_and_not_written,
             links_that_no_other_user_could_have_set_are_followed;

@@ -24,8 +24,8 @@ use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
 use shm_core::Descriptor;
-use shm_testkit::isolation::{self, mount_tmpfs};
-use shm_testkit::tools;
+use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::{Suite, tools};
 use xtask::engine::dist::Dist;
 
 /// Set for trials: the static tools are built.
@@ -148,5 +148,5 @@ fn main() -> ExitCode {
         random::trials(),
         memcheck::trials(),
     ];
-    isolation::main(themes.into_iter().flatten().collect(), environment)
+    Suite::new(themes.into_iter().flatten().collect()).prepared_by(environment).run()
 }

@@ -8,19 +8,19 @@ use std::{fs, thread};
 
 use clap::Parser;
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::MOUNTS;
+use shm_testkit::need::MOUNTS;
 use shm_testkit::{Trial, trials};
 
 use crate::{Did, mount, read_to, rest, write_from};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             a_segment_that_is_removed_is_read_to_its_end,
             a_segment_whose_key_means_another_one_by_now_is_read_to_its_end,
             a_segment_that_is_overwritten_is_read_as_old_and_new_bytes_and_no_further,
             a_text_that_gets_an_end_ends_there;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             an_object_that_is_removed_is_read_to_its_end,
             an_object_that_shrinks_is_read_as_far_as_it_goes,
             an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refused,

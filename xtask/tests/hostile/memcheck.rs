@@ -7,16 +7,14 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::{MOUNTS, Need};
+use shm_testkit::need::{MOUNTS, VALGRIND};
 use shm_testkit::{Trial, tools, trials};
 
 use crate::mount;
 
-const VALGRIND: Need = Need::new("valgrind", "valgrind --version");
-
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[VALGRIND, MOUNTS] =>
+        Trial::isolated, &[VALGRIND, MOUNTS] =>
             memcheck_finds_nothing_in_the_reader,
             memcheck_finds_nothing_in_the_writer,
             memcheck_finds_nothing_with_semaphores_and_queues,

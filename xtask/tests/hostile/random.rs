@@ -11,14 +11,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::MOUNTS;
-use shm_testkit::{Trial, trials};
+use shm_testkit::need::MOUNTS;
+use shm_testkit::{Trial, count, trials};
 
 use crate::{mount, read, static_path, words, write};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             a_random_text_is_given_back_or_refused_and_then_nothing_has_changed,
             a_random_segment_is_read_up_to_its_first_nul,
             a_random_command_line_ends_in_one_of_the_known_ways,
@@ -34,6 +34,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
             Ok(())
         })
         .unwrap_or_else(|error| panic!("{error}"));
+    count("random input of the tools", &[(usize::try_from(cases).unwrap(), "cases")]);
 }
 
 /// Texts as people write them, then bytes of all kinds, with a NUL now and then.

@@ -4,7 +4,8 @@ use std::fs;
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::{ANOTHER_USER, MOUNTS, mount_over};
+use shm_testkit::isolation::mount_over;
+use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
 use shm_testkit::{Trial, trials};
 
@@ -12,15 +13,15 @@ use crate::{mount, read, read_to, rest, static_path, words, write};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further,
             a_segment_of_one_byte_holds_an_empty_text_and_no_other,
             no_byte_reaches_a_terminal_that_could_drive_it;
-        Trial::private, &[MOUNTS] =>
+        Trial::isolated, &[MOUNTS] =>
             an_object_or_file_of_any_size_is_read_to_its_end,
             an_object_as_large_as_a_file_can_be_is_read_and_written,
             names_of_users_do_not_drive_a_terminal;
-        Trial::private, &[ANOTHER_USER] =>
+        Trial::isolated, &[ANOTHER_USER] =>
             a_mode_is_kept_to_and_what_it_forbids_is_said;
     ]
 }

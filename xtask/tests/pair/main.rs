@@ -9,9 +9,9 @@ use std::process::{ExitCode, Output};
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
-use shm_testkit::isolation::{self, COMPILER};
+use shm_testkit::need::COMPILER;
 use shm_testkit::programs::compile;
-use shm_testkit::{Trial, tools, trials};
+use shm_testkit::{Suite, Trial, tools, trials};
 
 const WRITTEN: &str = "shm write success\n";
 const NO_SEGMENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
@@ -208,7 +208,7 @@ fn the_listing_does_not_tell_who_made_the_segment() {
 
 fn main() -> ExitCode {
     let trials = trials![
-        Trial::private, &[] =>
+        Trial::isolated, &[] =>
             a_text_is_written,
             a_text_is_read,
             without_a_segment_reading_fails,
@@ -216,7 +216,7 @@ fn main() -> ExitCode {
             a_write_that_fails_in_shmget_says_so,
             a_write_or_a_read_that_fails_in_shmat_says_so,
             the_tool_reads_what_the_tool_wrote;
-        Trial::private, &[COMPILER] =>
+        Trial::isolated, &[COMPILER] =>
             the_original_has_the_same_rows_but_for_the_status_of_a_failed_write,
             the_original_reads_what_the_original_wrote,
             the_original_reads_what_the_tool_wrote,
@@ -225,5 +225,5 @@ fn main() -> ExitCode {
             what_does_not_fit_is_refused_where_the_original_cuts_it,
             the_listing_does_not_tell_who_made_the_segment;
     ];
-    isolation::main(trials, tools::environment)
+    Suite::new(trials).prepared_by(tools::environment).run()
 }

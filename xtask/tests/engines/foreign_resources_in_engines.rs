@@ -1,34 +1,45 @@
-//! Things of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
+//! Resources of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
 //! listing has what the engine's client likes.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::Arc;
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
+use shm_testkit::{Failed, Trial};
 use xtask::engine::EngineKind;
 use xtask::engine::dist::Dist;
 use xtask::engine::image::Image;
 use xtask::process::labels::RunId;
 use xtask::process::ledger::{EngineAt, Entry};
 
+use crate::foreign_resources::{clean, forge};
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, Wrappers, ensure, random_key};
-use crate::not_ours::{clean, forge};
+use crate::machine::{Body, Engine, Wrappers, random_key};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 9] = [
-        ("not_ours::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
-        ("not_ours::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
-        ("not_ours::what_was_committed_from_our_container_stays_when_that_goes", committed),
-        ("not_ours::a_container_that_only_looks_like_ours_is_told_and_stays", looks_like_ours),
-        ("not_ours::a_client_that_ignores_filters_has_no_stranger_removed", ignored_filter),
-        ("not_ours::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
-        ("not_ours::a_checkout_of_pipes_and_endless_files_does_not_hold_clean", hostile_checkout),
-        ("not_ours::what_is_on_another_engine_stays_in_the_ledger", another_engine),
-        ("not_ours::an_image_in_no_ledger_is_told_and_stays", unknown_image),
+        ("foreign_resources::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
+        ("foreign_resources::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
+        (
+            "foreign_resources::what_was_committed_from_our_container_stays_when_that_goes",
+            committed,
+        ),
+        (
+            "foreign_resources::a_container_that_only_looks_like_ours_is_told_and_stays",
+            looks_like_ours,
+        ),
+        (
+            "foreign_resources::a_client_that_ignores_filters_has_no_stranger_removed",
+            ignored_filter,
+        ),
+        ("foreign_resources::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
+        (
+            "foreign_resources::a_checkout_of_pipes_and_endless_files_does_not_hold_clean",
+            hostile_checkout,
+        ),
+        ("foreign_resources::what_is_on_another_engine_stays_in_the_ledger", another_engine),
+        ("foreign_resources::an_image_in_no_ledger_is_told_and_stays", unknown_image),
     ];
     let engines = engines.iter().filter(|engine| engine.has_containers());
     engines.flat_map(|it| bodies.map(|(name, body)| it.trial(name, body))).collect()
@@ -79,7 +90,9 @@ impl<'a> Theirs<'a> {
     fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
-        ensure(output.status.success(), || format!("{args:?}: {stderr}"))?;
+        if !output.status.success() {
+            return Err(format!("{args:?}: {stderr}").into());
+        }
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
@@ -122,7 +135,7 @@ fn same_name(engine: &Engine) -> Result<(), Failed> {
     let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
     theirs.containers.extend(names.iter().copied().map(str::to_owned));
     let told = names.iter().any(|name| stderr.contains(name));
-    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && told, "{stderr}");
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
     clean(&[])?;
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))
@@ -137,10 +150,11 @@ fn same_tag(engine: &Engine) -> Result<(), Failed> {
     let output = engine.experiment().arg("--base").arg(&theirs.image).command().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let refused = format!("there is an image {tag} that is not ours");
-    ensure(output.status.code() == Some(2) && stderr.contains(&refused), || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && stderr.contains(&refused), "{stderr}");
     clean(&[])?;
     let now = theirs.id("image", &tag)?;
-    ensure(now == id, || format!("{tag} is {now} and not {id}"))
+    assert_eq!(now, id, "{tag}");
+    Ok(())
 }
 
 /// The names of the containers of a run that is kept.
@@ -168,10 +182,10 @@ fn committed(engine: &Engine) -> Result<(), Failed> {
     theirs.engine(&[&run[..], &[&app, "/bin/shm_ls", "--watch"]].concat())?;
     let told = clean(&[])?;
     for name in &ours {
-        ensure(theirs.id("container", name).is_err(), || format!("{name} is left: {told}"))?;
+        assert!(theirs.id("container", name).is_err(), "{name} is left: {told}");
     }
     let running = theirs.engine(&["inspect", "--format", "{{.State.Running}}", &database])?;
-    ensure(running == "true" && told.contains(&database), || told.clone())?;
+    assert!(running == "true" && told.contains(&database), "{told}");
     theirs.id("image", &app)?;
     Ok(())
 }
@@ -185,15 +199,16 @@ fn looks_like_ours(engine: &Engine) -> Result<(), Failed> {
     let named = theirs.container("shm.experiment.run=00112233445566778899aabbccddeeff", &image)?;
     let ledger = forge(&[container(engine, &run, &named)?])?;
     let told = clean(&["--dry-run"])?;
-    ensure(!told.contains("would remove"), || told.clone())?;
+    assert!(!told.contains("would remove"), "{told}");
     let told = clean(&[])?;
     for name in [&labelled, &named] {
         theirs.id("container", name)?;
     }
     let command = format!("rm --force --volumes {}", &theirs.id("container", &labelled)?[..12]);
-    ensure(told.contains(&labelled) && told.contains(&command), || told.clone())?;
+    assert!(told.contains(&labelled) && told.contains(&command), "{told}");
     // What it names is gone, for what has the name is another's.
-    ensure(!ledger.exists(), || "the ledger is left".to_owned())
+    assert!(!ledger.exists(), "the ledger is left");
+    Ok(())
 }
 
 fn container(engine: &Engine, run: &RunId, name: &str) -> Result<Entry, Failed> {
@@ -221,12 +236,13 @@ fn old_image(engine: &Engine) -> Result<(), Failed> {
     theirs.tags.push(tag.clone());
     let id = theirs.id("image", &tag)?;
     let told = with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
-    ensure(theirs.id("image", &tag).is_err(), || format!("{tag} is left: {told}"))?;
-    ensure(theirs.id("image", &theirs.image)? == id, || told.clone())?;
+    assert!(theirs.id("image", &tag).is_err(), "{tag} is left: {told}");
+    assert_eq!(theirs.id("image", &theirs.image)?, id, "{told}");
     // The tag is another image's by now.
     let other = theirs.import(&[], &[&tag])?;
     with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
-    ensure(theirs.id("image", &tag)?.ends_with(&other), || format!("{tag} is gone"))
+    assert!(theirs.id("image", &tag)?.ends_with(&other), "{tag} is gone");
+    Ok(())
 }
 
 /// Cleans up after a run that has built an image in a checkout.
@@ -253,7 +269,7 @@ fn hostile_checkout(engine: &Engine) -> Result<(), Failed> {
     for _ in 0..2 {
         theirs.engine(&["tag", &theirs.image, &tag])?;
         let told = with_image(engine, &tag, &id, checkout.path())?;
-        ensure(told.contains(&format!("removed image {tag}")), || told.clone())?;
+        assert!(told.contains(&format!("removed image {tag}")), "{told}");
         fs::remove_file(&tool)?;
         symlink("/dev/zero", &tool)?;
     }
@@ -270,14 +286,15 @@ fn another_engine(engine: &Engine) -> Result<(), Failed> {
     let output = crate::machine::xtask().arg("clean").output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let told = ["of another machine", "next step:"].iter().all(|it| stderr.contains(it));
-    ensure(output.status.code() == Some(2) && told, || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && told, "{stderr}");
     theirs.id("container", &name)?;
-    ensure(ledger.exists(), || "the ledger is gone".to_owned())?;
+    assert!(ledger.exists(), "the ledger is gone");
     // And by the right engine it is removed.
     fs::remove_file(ledger)?;
     forge(&[container(engine, &run, &name)?])?;
     clean(&[])?;
-    ensure(theirs.id("container", &name).is_err(), || format!("{name} is left"))
+    assert!(theirs.id("container", &name).is_err(), "{name} is left");
+    Ok(())
 }
 
 fn unknown_image(engine: &Engine) -> Result<(), Failed> {
@@ -285,8 +302,6 @@ fn unknown_image(engine: &Engine) -> Result<(), Failed> {
     let id = theirs.import(&["--change", "LABEL shm.experiment.image=theirs"], &[])?;
     theirs.tags.push(id.clone());
     let told = clean(&[])?;
-    ensure(told.contains("image rm ") && told.contains(&id[..12]), || {
-        format!("no {id} in {told}")
-    })?;
+    assert!(told.contains("image rm ") && told.contains(&id[..12]), "no {id} in {told}");
     theirs.id("image", &id).map(drop)
 }

@@ -1,19 +1,19 @@
-//! More that can befall a run on a cluster: pods that others change or hold, rights that are missing
-//! in part, and the end in the middle.
+//! Faults in the middle of a run on a cluster: pods that others change or hold, a right that is missing, and
+//! signals.
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Failed, Trial};
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use shm_testkit::{Failed, Trial};
 
 use crate::cluster::{image, kubectl, objects, refused, run, trial};
+use crate::cluster_errors::{Namespace, configuration, first_pod, let_work_in, start_in};
 use crate::interrupted::Running;
 use crate::ledgers;
-use crate::machine::{ensure, xtask};
-use crate::misfortune_on_a_cluster::{Namespace, configuration, first_pod, let_work_in, start_in};
+use crate::machine::xtask;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -31,36 +31,38 @@ pub(crate) fn trials() -> Vec<Trial> {
 /// Somebody changes a pod on its way, as an admission webhook would: such as a registry that is put
 /// in place of another, and does not have the image.
 fn changed() -> Result<(), Failed> {
-    let namespace = Namespace::new("changed")?;
+    let namespace = Namespace::new("changed");
     let running = start_in(&namespace, &[])?;
     let pod = first_pod(&namespace, "-pod-a")?;
     let other = "localhost/no-such-mirror:1";
     let change = kubectl(&["set", "image", &pod, "-n", &namespace.0, &format!("a={other}")]);
     let ended = running.output(Duration::from_mins(3))?;
-    ensure(change.status.success(), || format!("{change:?}"))?;
+    assert!(change.status.success(), "{change:?}");
     let stderr = String::from_utf8_lossy(&ended.stderr);
-    ensure(ended.status.code() == Some(2), || format!("{:?} {stderr}", ended.status))?;
+    assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
     let what = format!("spec.containers[a].image is \"{other}\", and \"{}\" was asked", image());
     for why in ["the cluster changed pod shm-", &what, "next step"] {
-        ensure(stderr.contains(why), || format!("not a word of {why}: {stderr}"))?;
+        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
     }
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }
 
 fn no_exec() -> Result<(), Failed> {
-    let namespace = Namespace::new("exec")?;
+    let namespace = Namespace::new("exec");
     let user = let_work_in(&namespace, &["pods", "events"])?;
     let (_folder, path) = configuration(None, Some(user))?;
     let args = ["--image", &image(), "--kubeconfig", &path, "--namespace", &namespace.0];
     let (status, stdout, stderr) = run(&args)?;
-    ensure(status == Some(2) && stdout.is_empty(), || format!("{status:?} {stderr}\n{stdout}"))?;
+    assert!(status == Some(2) && stdout.is_empty(), "{status:?} {stderr}\n{stdout}");
     // At the first tool, not at the first step that is no observation.
     for why in
         ["writing", "could not be run in A", "next step:", "cannot create resource \"pods/exec\""]
     {
-        ensure(stderr.contains(why), || format!("not a word of {why}: {stderr}"))?;
+        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
     }
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }
 
 fn no_namespace() -> Result<(), Failed> {
@@ -84,7 +86,7 @@ fn start() -> Result<(Running, String), Failed> {
         if let Some(pod) = found.into_iter().find(|it| it.ends_with("-pod-a")) {
             return Ok((running, pod));
         }
-        ensure(started.elapsed() < Duration::from_mins(1), || "no pod appeared".to_owned())?;
+        assert!(started.elapsed() < Duration::from_mins(1), "no pod appeared");
         thread::sleep(Duration::from_millis(200));
     }
 }
@@ -102,23 +104,25 @@ fn held() -> Result<(), Failed> {
     let took = started.elapsed();
     let left = left();
     let freed = patch(Value::Null);
-    ensure(hold.status.success() && freed.status.success(), || format!("{hold:?} {freed:?}"))?;
+    assert!(hold.status.success() && freed.status.success(), "{hold:?} {freed:?}");
     let ended = ended?;
     let stderr = String::from_utf8_lossy(&ended.stderr);
-    ensure(ended.status.code() == Some(2), || format!("{:?} {stderr}", ended.status))?;
+    assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
     for why in [name, "example.org/hold", "next step", "cargo xtask clean"] {
-        ensure(stderr.contains(why), || format!("not a word of {why}: {stderr}"))?;
+        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
     }
-    ensure(took < Duration::from_mins(3), || format!("it took {took:?}"))?;
-    ensure(left.contains(&pod), || format!("{left:?}"))?;
+    assert!(took < Duration::from_mins(3), "it took {took:?}");
+    assert!(left.contains(&pod), "{left:?}");
     let cleaned = xtask().arg("clean").output()?;
-    ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
-    nothing_left()
+    assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    nothing_left();
+    Ok(())
 }
 
-fn nothing_left() -> Result<(), Failed> {
+#[track_caller]
+fn nothing_left() {
     let left = left();
-    ensure(left.is_empty(), || format!("left: {left:?}"))
+    assert!(left.is_empty(), "left: {left:?}");
 }
 
 fn ended_by(signal: Signal) -> Result<(), Failed> {
@@ -127,9 +131,10 @@ fn ended_by(signal: Signal) -> Result<(), Failed> {
     let output = running.output(Duration::from_mins(1))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let is_signal = output.status.signal() == Some(signal.as_raw());
-    ensure(output.stdout.is_empty() && is_signal, || format!("{:?} {stderr}", output.status))?;
-    ensure(stderr.contains("interrupted by SIG"), || stderr.clone().into_owned())?;
-    nothing_left()
+    assert!(output.stdout.is_empty() && is_signal, "{:?} {stderr}", output.status);
+    assert!(stderr.contains("interrupted by SIG"), "{stderr}");
+    nothing_left();
+    Ok(())
 }
 
 fn killed() -> Result<(), Failed> {
@@ -137,8 +142,9 @@ fn killed() -> Result<(), Failed> {
     running.signal(Signal::KILL)?;
     running.output(Duration::from_secs(10))?;
     let left = left();
-    ensure(left.contains(&pod), || format!("{left:?}"))?;
+    assert!(left.contains(&pod), "{left:?}");
     let cleaned = xtask().arg("clean").output()?;
-    ensure(cleaned.status.success(), || String::from_utf8_lossy(&cleaned.stderr).into_owned())?;
-    nothing_left()
+    assert!(cleaned.status.success(), "{}", String::from_utf8_lossy(&cleaned.stderr));
+    nothing_left();
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Things of others on the host are not touched: objects of others under our keys and names are left alone, and
+//! Resources of others on the host are not touched: objects of others under our keys and names are left alone, and
 //! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -6,46 +6,53 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use std::{env, thread};
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::process::Signal;
 use serde_json::json;
+use shm_testkit::{Failed, Trial};
 use xtask::engine::dist::Dist;
 use xtask::process::labels::RunId;
 use xtask::process::ledger::{Entry, LeftoverManifest};
 use xtask::process::volume;
 
+use crate::fault_points::{Calls, Fault, FaultPoint};
 use crate::interrupted::{Running, SOON};
+use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
-use crate::machine::{Body, Engine, ensure, random_key, xtask};
-use crate::moments::{Calls, Fault, Moment};
-use crate::own_world::{self, Inventory};
+use crate::machine::{Body, Engine, random_key, xtask};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 8] = [
-        ("not_ours::what_others_have_under_our_keys_is_left_alone", others_objects),
-        ("not_ours::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
-        ("not_ours::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
-        ("not_ours::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
-        ("not_ours::a_run_that_nobody_waited_for_is_gone", zombie),
-        ("not_ours::a_dry_run_tells_and_removes_nothing", dry_run),
-        ("not_ours::a_ledger_that_others_could_have_written_proves_nothing", others_ledgers),
-        ("not_ours::a_volume_of_a_hundred_thousand_folders_in_each_other_goes", deep_volume),
+        ("foreign_resources::what_others_have_under_our_keys_is_left_alone", others_objects),
+        ("foreign_resources::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
+        ("foreign_resources::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
+        ("foreign_resources::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
+        ("foreign_resources::a_run_that_nobody_waited_for_is_gone", zombie),
+        ("foreign_resources::a_dry_run_tells_and_removes_nothing", dry_run),
+        (
+            "foreign_resources::a_ledger_that_others_could_have_written_proves_nothing",
+            others_ledgers,
+        ),
+        (
+            "foreign_resources::a_volume_of_a_hundred_thousand_folders_in_each_other_goes",
+            deep_volume,
+        ),
     ];
     let namespaces = engines.iter().filter(|engine| !engine.has_containers());
-    namespaces.flat_map(|it| bodies.map(|(name, body)| own_world::trial(it, name, body))).collect()
+    namespaces
+        .flat_map(|it| bodies.map(|(name, body)| isolated_env::trial(it, name, body)))
+        .collect()
 }
 
 /// Cleans up and says what that told.
 pub(crate) fn clean(args: &[&str]) -> Result<String, Failed> {
     let output = xtask().arg("clean").args(args).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success(), || stderr.to_string())?;
+    assert!(output.status.success(), "{stderr}");
     Ok(String::from_utf8(output.stdout)?)
 }
 
@@ -100,8 +107,9 @@ fn others_objects(_: &Engine) -> Result<(), Failed> {
     forge(&[memory("ours, for it is random", &[theirs, empty, ours]), memory("", &[empty])])?;
     let told = clean(&[])?;
     let key = shm_core::Key::new(ours).ok_or("no key")?.to_string();
-    ensure(told.contains(&key) && told.contains("left"), || told.clone())?;
-    before.compare()
+    assert!(told.contains(&key) && told.contains("left"), "{told}");
+    before.compare();
+    Ok(())
 }
 
 /// When a process was started, as `/proc/PID/stat` has it.
@@ -147,19 +155,19 @@ fn others_processes(_: &Engine) -> Result<(), Failed> {
     let output = xtask().arg("clean").output()?;
     let (told, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let ended = format!("host: removed process {}", ours.pid());
-    ensure(told.matches("process").count() == 1 && told.contains(&ended), || told.clone())?;
+    assert!(told.matches("process").count() == 1 && told.contains(&ended), "{told}");
     // That one may be the run's, for it has changed its user, and it cannot be told.
     let changed =
         stderr.contains("it is user 65534's now") && stderr.matches("process").count() == 1;
-    ensure(output.status.code() == Some(2) && changed, || stderr.clone())?;
-    ensure(ours.output(SOON)?.status.signal() == Some(9), || told.clone())?;
+    assert!(output.status.code() == Some(2) && changed, "{stderr}");
+    assert_eq!(ours.output(SOON)?.status.signal(), Some(9), "{told}");
     let after = Inventory::take();
     for seconds in 60..65 {
         let sleep = format!("sleep\0{seconds}");
-        ensure(after.has(&sleep) && before.has(&sleep), || format!("{seconds} is gone: {told}"))?;
+        assert!(after.has(&sleep) && before.has(&sleep), "{seconds} is gone: {told}");
     }
     let left = fs::read_to_string(&ledger)?.matches("process").count();
-    ensure(left == 1, || format!("{left} are left in the ledger"))?;
+    assert_eq!(left, 1, "so many are left in the ledger");
     fs::remove_file(ledger)?;
     for other in others {
         let other = other?;
@@ -185,17 +193,15 @@ fn ancestors(_: &Engine) -> Result<(), Failed> {
     let output =
         shell.env("SHM_EXPERIMENT_RUN", run.to_string()).env("PATH", "/usr/bin:/bin").output()?;
     let told = String::from_utf8(output.stdout)?;
-    ensure(told.contains("this program runs in it") && told.ends_with("status 0\n"), || {
-        told.clone()
-    })?;
+    assert!(told.contains("this program runs in it") && told.ends_with("status 0\n"), "{told}");
     fs::remove_file(path)?;
     Ok(())
 }
 
 /// Starts a run and has it killed at its tenth call, when there are containers.
 fn killed(engine: &Engine) -> Result<Running, Failed> {
-    let moment = Moment { call: 10, end: false };
-    let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), moment)));
+    let point = FaultPoint { call: 10, end: false };
+    let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let stat = || fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
@@ -212,25 +218,26 @@ fn reused_id(engine: &Engine) -> Result<(), Failed> {
     let before = Inventory::take();
     let running = killed(engine)?;
     let status = running.output(SOON)?.status;
-    ensure(status.signal() == Some(9), || format!("{status:?}"))?;
+    assert_eq!(status.signal(), Some(9), "{status:?}");
     fs::write("/proc/sys/kernel/ns_last_pid", (running.pid() - 1).to_string())?;
     let other = Running::start_program("sleep", vec!["60".to_owned()], &env::var("PATH")?)?;
-    ensure(other.pid() == running.pid(), || "another process got the id".to_owned())?;
+    assert_eq!(other.pid(), running.pid(), "another process got the id");
     let told = clean(&[])?;
-    ensure(told.contains("removed process"), || told.clone())?;
+    assert!(told.contains("removed process"), "{told}");
     // It lives: else it would hear no signal.
-    ensure(Inventory::take().has(&format!("process: {} sleep", other.pid())), || told.clone())?;
+    assert!(Inventory::take().has(&format!("process: {} sleep", other.pid())), "{told}");
     other.signal(Signal::KILL)?;
     other.output(SOON)?;
-    before.compare()
+    before.compare();
+    Ok(())
 }
 
 fn zombie(engine: &Engine) -> Result<(), Failed> {
     let before = Inventory::take();
     let running = killed(engine)?;
     let told = clean(&[])?;
-    ensure(told.contains("removed process"), || told.clone())?;
-    before.compare()?;
+    assert!(told.contains("removed process"), "{told}");
+    before.compare();
     running.output(SOON)?;
     Ok(())
 }
@@ -246,14 +253,27 @@ fn dry_run(engine: &Engine) -> Result<(), Failed> {
     thread::sleep(Duration::from_millis(500));
     let left = Inventory::take();
     let told = clean(&["--dry-run"])?;
-    left.compare()?;
+    left.compare();
     let told: Vec<_> = told.lines().collect();
-    ensure(told.iter().all(|line| line.contains("would remove")), || format!("{told:?}"))?;
+    assert!(told.iter().all(|line| line.contains("would remove")), "{told:?}");
     // What is done is what was told.
     let done = clean(&[])?;
     let done: Vec<_> = done.lines().map(|it| it.replace("removed", "would remove")).collect();
-    ensure(done == told && done.len() >= 2, || format!("{done:?}, but told was {told:?}"))?;
-    before.compare()
+    assert!(done == told && done.len() >= 2, "{done:?}, but told was {told:?}");
+    before.compare();
+    Ok(())
+}
+
+/// Checks that clean refuses what it finds, and names one of these reasons and a next step.
+fn refused_for_one_of(reasons: &[&str]) -> Result<(), Failed> {
+    for args in [&["clean"][..], &["clean", "--dry-run"]] {
+        let output = xtask().args(args).output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(reasons.iter().any(|why| stderr.contains(why)), "no {reasons:?} in: {stderr}");
+        assert!(stderr.contains("next step:"), "{stderr}");
+    }
+    Ok(())
 }
 
 fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
@@ -263,21 +283,13 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     let path = forge(&[memory("theirs", &[key])])?;
     let folder = path.parent().ok_or("no folder")?.to_owned();
     // Each refused with the reason: of the folder whatever is asked, of a file by clean alone.
-    let refused = |why: &str| {
-        for args in [&["clean"][..], &["clean", "--dry-run"]] {
-            let output = xtask().args(args).output()?;
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            let told = stderr.contains(why) && stderr.contains("next step:");
-            ensure(output.status.code() == Some(2) && told, || format!("no {why}: {stderr}"))?;
-        }
-        Ok::<_, Failed>(())
-    };
+    let refused = |why: &str| refused_for_one_of(&[why]);
     let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
     mode(&folder, 0o777)?;
     refused("is writable for others (mode 0777)")?;
     let output = engine.experiment().command().output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.code() == Some(2) && stderr.contains("mode 0777"), || stderr.to_string())?;
+    assert!(output.status.code() == Some(2) && stderr.contains("mode 0777"), "{stderr}");
     mode(&folder, 0o700)?;
     mode(&path, 0o666)?;
     refused("is writable for others (mode 0666)")?;
@@ -293,7 +305,7 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     let real = folder.join("real");
     fs::rename(&path, &real)?;
     symlink(&real, &path)?;
-    refused("cannot be read").or_else(|_| refused("symbolic link"))?;
+    refused_for_one_of(&["cannot be read", "symbolic link"])?;
     fs::remove_file(&path)?;
     Command::new("/usr/bin/mkfifo").arg(&path).assert().success();
     refused("not a regular file")?;
@@ -308,7 +320,8 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     refused("is a symbolic link")?;
     fs::remove_file(&folder)?;
     fs::remove_dir_all(aside)?;
-    before.compare()
+    before.compare();
+    Ok(())
 }
 
 fn deep_volume(_: &Engine) -> Result<(), Failed> {
@@ -326,5 +339,6 @@ fn deep_volume(_: &Engine) -> Result<(), Failed> {
     symlink("/", path.join("link"))?;
     forge(&[Entry::Folder { run, path }])?;
     clean(&[])?;
-    before.compare()
+    before.compare();
+    Ok(())
 }

@@ -1,27 +1,22 @@
-//! The moments of a run: it calls other programs, and each call has a beginning and an end.
+//! The points of a run at which a fault is injected: the beginning and the end of each call of another program.
 //!
 //! Wrappers in PATH number the calls, and at one of them they do something to the run that calls:
 //! so it happens exactly there, however fast or slow the machine is.
 
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
-use libtest_mimic::Failed;
 use rustix::process::Signal;
+use shm_testkit::{Effort, Failed, count};
 use xtask::process::labels::random_number;
 
 use crate::machine::{Engine, Wrappers};
-use crate::own_world::count;
-
-/// The number of kills on namespaces; a tenth of it is done to an engine, where each takes seconds.
-const VARIABLE: &str = "SHM_KILLS";
-const DEFAULT: usize = 20;
 
 /// How many faults a trial injects.
 pub(crate) fn faults(engine: &Engine) -> usize {
-    let number = std::env::var(VARIABLE).ok().and_then(|number| number.parse().ok());
-    let number = number.unwrap_or(DEFAULT);
-    if engine.has_containers() { number.div_ceil(10) } else { number }
+    let effort = Effort::current();
+    if engine.has_containers() { effort.kills_on_engines } else { effort.kills }
 }
 
 /// What happens to a run.
@@ -33,23 +28,23 @@ pub(crate) enum Fault {
     Failure,
 }
 
-/// When it happens.
+/// Where in a run it happens.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct FaultPoint {
     /// The number of the call, from 1.
     pub(crate) call: usize,
     /// At its end and not at its beginning.
     pub(crate) end: bool,
 }
 
-/// So many moments of a run of so many calls, evenly spread; all of them where there are enough.
-pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = Moment> {
-    let moments = 2 * calls;
+/// So many points of a run of so many calls, evenly spread; all of them where there are enough.
+pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = FaultPoint> {
+    let points = 2 * calls;
     let start = usize::try_from(random_number() & 0xffff).unwrap();
     // With an odd stride both beginnings and ends are met.
-    let stride = (moments / number).max(1) | 1;
-    let moment = move |index| (start + index * stride) % moments;
-    (0..number).map(moment).map(|at| Moment { call: at / 2 + 1, end: at % 2 == 1 })
+    let stride = (points / number).max(1) | 1;
+    let point = move |index| (start + index * stride) % points;
+    (0..number).map(point).map(|at| FaultPoint { call: at / 2 + 1, end: at % 2 == 1 })
 }
 
 /// Wrappers that number the calls of a run on an engine.
@@ -58,8 +53,8 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// With a fault at a moment, or none.
-    pub(crate) fn new(engine: &Engine, fault: Option<(Fault, Moment)>) -> Self {
+    /// With a fault at a point, or with none.
+    pub(crate) fn new(engine: &Engine, fault: Option<(Fault, FaultPoint)>) -> Self {
         let programs: &[&str] =
             if engine.has_containers() { &[engine.name] } else { &["unshare", "nsenter", "lsns"] };
         let mut wrappers = Wrappers::new();
@@ -70,8 +65,8 @@ impl Calls {
             );
             // A container of namespaces is the process that unshare becomes: it has no end. What is
             // called in it is no call of the run.
-            let fault = fault.map_or_else(String::new, |(fault, moment)| {
-                script(fault, Moment { end: moment.end && *program != "unshare", ..moment })
+            let fault = fault.map_or_else(String::new, |(fault, point)| {
+                script(fault, FaultPoint { end: point.end && *program != "unshare", ..point })
             });
             wrappers = wrappers.wrap(program, &format!("{number}\n{fault}"));
         }
@@ -94,12 +89,12 @@ impl Calls {
     }
 }
 
-fn script(fault: Fault, moment: Moment) -> String {
+fn script(fault: Fault, point: FaultPoint) -> String {
     let action = match fault {
         Fault::Signal(signal) => format!("kill -s {} $PPID", name_of(signal)),
         Fault::Failure => "echo 'no more today' >&2; exit 1".to_owned(),
     };
-    let (call, end) = (moment.call, moment.end);
+    let (call, end) = (point.call, point.end);
     let to_its_end = if end { "\"$real\" \"$@\"; status=$?;" } else { "" };
     let exit = if end { "; exit $status" } else { "" };
     format!("[ $n = {call} ] && {{ {to_its_end} {action}{exit}; }}")
@@ -126,33 +121,51 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// One fault more: how long the run went on after it, or that it came too late, or what was wrong.
-    pub(crate) fn add(&mut self, what: &str, outcome: Result<Option<Duration>, Failed>) {
+    /// Counts one more fault; returns whether it was injected. `inject` returns how long the run went on after it, or
+    /// nothing if it came too late; a panic or an error says what was wrong.
+    pub(crate) fn add(
+        &mut self,
+        what: &str,
+        inject: impl FnOnce() -> Result<Option<Duration>, Failed>,
+    ) -> bool {
+        let outcome = catch_unwind(AssertUnwindSafe(inject)).unwrap_or_else(|panic| {
+            let literal = panic.downcast_ref::<&str>().map(|message| (*message).to_owned());
+            let message = panic.downcast_ref::<String>().cloned().or(literal);
+            Err(message.unwrap_or_default().into())
+        });
         match outcome {
-            Ok(None) => self.late += 1,
-            Ok(Some(time)) => {
-                self.injected += 1;
-                self.slowest = self.slowest.max(time);
+            Ok(None) => {
+                self.late += 1;
+                return false;
             }
+            Ok(Some(time)) => self.slowest = self.slowest.max(time),
             Err(failed) => {
-                self.injected += 1;
                 self.failures.push(format!("{what}: {}", failed.message().unwrap_or("failed")));
             }
         }
+        self.injected += 1;
+        true
     }
 
-    /// Tells the count; fails where a fault was not survived, or where there was none.
-    pub(crate) fn tell(self, engine: &Engine, what: &str) -> Result<(), Failed> {
+    /// Prints the counts.
+    ///
+    /// # Panics
+    ///
+    /// Where a fault was not survived, or where there was none.
+    pub(crate) fn finish(self, engine: &Engine, what: &str) {
         let Self { injected, late, slowest, failures } = self;
-        let bad = failures.len();
-        let (name, good, slowest) = (engine.name, injected - bad, slowest.as_millis());
-        count(&format!(
-            "{name}: {what}: {injected} injected, {good} survived, {bad} left something or failed; \
-             {late} too late; the slowest end after {slowest} ms"
-        ));
-        if injected == 0 {
-            return Err("no fault was injected".into());
-        }
-        if bad == 0 { Ok(()) } else { Err(failures.join("\n").into()) }
+        let failed = failures.len();
+        count(
+            &format!("{what} on {}", engine.name),
+            &[
+                (injected, "injected"),
+                (injected - failed, "survived"),
+                (failed, "left something or failed"),
+                (late, "too late"),
+                (usize::try_from(slowest.as_millis()).unwrap(), "ms to the slowest end"),
+            ],
+        );
+        assert_ne!(injected, 0, "no fault was injected");
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
     }
 }

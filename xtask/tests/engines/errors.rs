@@ -1,18 +1,16 @@
-//! What cannot be carried out: status 2, an error that names the thing and the next step, and
-//! nothing on standard output.
+//! Runs that cannot be carried out: status 2, an error that names the cause and the next step, and nothing on
+//! standard output.
 
-use std::sync::Arc;
-
-use libtest_mimic::{Failed, Trial};
 use shm_core::segment::RemoveOnDrop;
 use shm_core::{Key, Segment};
 use shm_testkit::programs::which;
+use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, Experiment, Wrappers, ensure, random_key, workspace, xtask};
+use crate::machine::{Engine, Experiment, Wrappers, random_key, workspace, xtask};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials =
-        vec![Trial::test("auto_takes_the_first_that_can_be_used_and_says_why", automatic)];
+        vec![Trial::here("auto_takes_the_first_that_can_be_used_and_says_why", &[], automatic)];
     for engine in engines {
         trials.push(engine.trial("a_key_that_is_in_use_on_the_host_is_refused", key_in_use));
         if engine.has_containers() {
@@ -41,10 +39,10 @@ fn fails(experiment: &Experiment, words: &[&str]) -> Result<(), Failed> {
 fn fails_as(mut command: assert_cmd::Command, words: &[&str]) -> Result<(), Failed> {
     let output = command.output()?;
     let stderr = String::from_utf8(output.stderr)?;
-    ensure(output.status.code() == Some(2), || format!("{:?}: {stderr}", output.status))?;
-    ensure(output.stdout.is_empty(), || "there is something on standard output".to_owned())?;
+    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    assert!(output.stdout.is_empty(), "there is something on standard output");
     for word in words {
-        ensure(stderr.contains(word), || format!("no {word:?} in: {stderr}"))?;
+        assert!(stderr.contains(word), "no {word:?} in: {stderr}");
     }
     Ok(())
 }
@@ -113,7 +111,8 @@ fn key_in_use(engine: &Engine) -> Result<(), Failed> {
     let owner = format!("segment {} of user 0", segment.0.id());
     let next_step = format!("--key {}", Key::new(key.raw() + 1).unwrap());
     fails(&experiment, &[&key.to_string(), "in use on this host", &owner, &next_step])?;
-    ensure(segment.0.stat().is_ok(), || "the segment was touched".to_owned())
+    assert!(segment.0.stat().is_ok(), "the segment was touched");
+    Ok(())
 }
 
 fn base_without_images(engine: &Engine) -> Result<(), Failed> {
@@ -141,10 +140,11 @@ fn automatic() -> Result<(), Failed> {
     command.args(["experiment", "--format", "json", "--key", &key]).env("PATH", path.path());
     let output = command.output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success(), || stderr.to_string())?;
+    assert!(output.status.success(), "{stderr}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    ensure(report["engine"]["name"] == "namespaces", || report["engine"].to_string())?;
+    assert_eq!(report["engine"]["name"], "namespaces", "{}", report["engine"]);
     let chosen = report["engine"]["chosen"].as_str().unwrap();
     let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
-    ensure(reasons.iter().all(|reason| chosen.contains(reason)), || chosen.to_owned())
+    assert!(reasons.iter().all(|reason| chosen.contains(reason)), "{chosen}");
+    Ok(())
 }

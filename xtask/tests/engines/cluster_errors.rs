@@ -1,18 +1,18 @@
-//! A cluster that is not there, does not let us, changes what it is asked for, or does not let go:
-//! each ends with a message that names it, and leaves nothing.
+//! Runs that a cluster does not let begin or end: no cluster, a missing right, a quota, a webhook, no node, a lost
+//! node. Each ends with an error that names the cause, and leaves nothing.
 
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use assert_cmd::Command;
-use libtest_mimic::{Failed, Trial};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use shm_testkit::{Failed, Need, Trial};
 use tempfile::TempDir;
 
-use crate::cluster::{NODES, alone, image, kubectl, missing, refused, run, trial};
+use crate::cluster::{CLUSTER, NODES, alone, image, kubectl, refused, run, trial};
 use crate::interrupted::Running;
-use crate::machine::{ensure, trial_with, xtask};
+use crate::machine::xtask;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -23,48 +23,38 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_quota_is_told_in_the_clusters_words", quota),
         here("a_webhooks_no_is_told_in_its_words", denied),
         here("where_pods_may_not_see_the_node_what_it_sees_is_skipped", no_host_ipc),
-        alone("a_pod_that_no_node_takes_is_told_soon", pending),
-        here_alone("a_node_that_is_lost_in_the_middle_ends_the_run", node_lost),
+        alone("a_pod_that_no_node_takes_is_told_soon", &[], pending),
+        alone("a_node_that_is_lost_in_the_middle_ends_the_run", &[HERE], node_lost),
     ]
 }
 
+/// The cluster, on this machine.
+const HERE: Need = Need::engine_found_by("kubernetes", || {
+    // A kubelet that is being restarted is no kubelet of this machine.
+    let _beside_others = NODES.read();
+    let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
+    let server = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let is_here = server.starts_with("https://127.0.0.1") && kubelet("node2").is_some();
+    if is_here { Ok(()) } else { Err(format!("the cluster at {server} is not of this machine")) }
+});
+
 /// A trial with a part of the cluster that has to be on this machine.
 fn here(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
-    here_with(name, move || {
+    Trial::here(format!("kubernetes::{name}"), &[CLUSTER, HERE], move || {
         let _beside_others = NODES.read();
         body()
     })
-}
-
-/// One that does something to the nodes of all.
-fn here_alone(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
-    here_with(name, move || {
-        let _alone = NODES.write();
-        body()
-    })
-}
-
-fn here_with(name: &str, body: impl FnOnce() -> Result<(), Failed> + Send + 'static) -> Trial {
-    let elsewhere = || {
-        // A kubelet that is being restarted is no kubelet of this machine.
-        let _beside_others = NODES.read();
-        let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
-        let server = String::from_utf8_lossy(&shown.stdout).into_owned();
-        let is_here = server.starts_with("https://127.0.0.1") && kubelet("node2").is_some();
-        (!is_here).then(|| format!("the cluster at {server} is not one of this machine"))
-    };
-    trial_with("kubernetes", name, move || missing().or_else(elsewhere), body)
 }
 
 /// A namespace of this test alone; it goes with it.
 pub(crate) struct Namespace(pub(crate) String);
 
 impl Namespace {
-    pub(crate) fn new(what: &str) -> Result<Self, Failed> {
+    pub(crate) fn new(what: &str) -> Self {
         let name = format!("shm-test-{what}-{}", std::process::id());
         let made = kubectl(&["create", "namespace", &name]);
-        ensure(made.status.success(), || String::from_utf8_lossy(&made.stderr).into_owned())?;
-        Ok(Self(name))
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        Self(name)
     }
 
     /// The pods in it that go nowhere by themselves.
@@ -83,7 +73,8 @@ impl Namespace {
         let mut apply = Command::new("kubectl");
         apply.args(["apply", "-n", &self.0, "-f", "-"]).write_stdin(object.to_string());
         let applied = apply.output()?;
-        ensure(applied.status.success(), || String::from_utf8_lossy(&applied.stderr).into_owned())
+        assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+        Ok(())
     }
 }
 
@@ -118,10 +109,12 @@ fn no_kubectl() -> Result<(), Failed> {
     experiment.args(["experiment", "--engine", "kubernetes", "--image", &image()]);
     let output = experiment.env("PATH", empty.path()).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.code() == Some(2), || format!("{:?}", output.status))?;
-    ensure(stderr.contains("kubectl is not installed") && stderr.contains("next step"), || {
-        stderr.clone().into_owned()
-    })
+    assert_eq!(output.status.code(), Some(2), "{:?}", output.status);
+    assert!(
+        stderr.contains("kubectl is not installed") && stderr.contains("next step"),
+        "{stderr}"
+    );
+    Ok(())
 }
 
 fn no_cluster() -> Result<(), Failed> {
@@ -162,26 +155,28 @@ pub(crate) fn let_work_in(namespace: &Namespace, resources: &[&str]) -> Result<V
 }
 
 fn no_right() -> Result<(), Failed> {
-    let namespace = Namespace::new("right")?;
+    let namespace = Namespace::new("right");
     // All that the experiment needs.
     let user = let_work_in(&namespace, &["pods", "pods/exec", "events"])?;
     let (_folder, path) = configuration(None, Some(user))?;
     let args = ["--image", &image(), "--kubeconfig", &path];
     refused(&args, "give one that is there, --namespace NAME")?;
     let (status, stdout, stderr) = run(&[&args[..], &["--namespace", &namespace.0]].concat())?;
-    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
-    ensure(namespace.is_there(), || "the namespace is gone".to_owned())?;
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert_eq!(status, Some(0), "{stderr}\n{stdout}");
+    assert!(namespace.is_there(), "the namespace is gone");
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }
 
 fn quota() -> Result<(), Failed> {
-    let namespace = Namespace::new("quota")?;
+    let namespace = Namespace::new("quota");
     namespace.apply(&json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": "one-pod" },
         "spec": { "hard": { "pods": "1" } }
     }))?;
     refused(&["--image", &image(), "--namespace", &namespace.0], "exceeded quota: one-pod")?;
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }
 
 /// An admission webhook for the pods of one namespace, on this machine.
@@ -213,7 +208,7 @@ impl Webhook {
         let mut base64 = Command::new("base64");
         let bundle = base64.args(["-w", "0"]).arg(&certificate).output()?;
         let label = ["label", "namespace", &namespace.0, &format!("shm-test={}", namespace.0)];
-        ensure(kubectl(&label).status.success(), || "no label".to_owned())?;
+        assert!(kubectl(&label).status.success(), "no label");
         namespace.apply(&json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "MutatingWebhookConfiguration",
@@ -264,29 +259,30 @@ server.serve_forever()
 "#;
 
 fn denied() -> Result<(), Failed> {
-    let namespace = Namespace::new("denied")?;
+    let namespace = Namespace::new("denied");
     let _webhook = Webhook::new(&namespace, "all", "not on a Monday")?;
     refused(&["--image", &image(), "--namespace", &namespace.0], "not on a Monday")
 }
 
 /// As Pod Security's level `baseline` does it, which clusters have since 1.25.
 fn no_host_ipc() -> Result<(), Failed> {
-    let namespace = Namespace::new("baseline")?;
+    let namespace = Namespace::new("baseline");
     let words = "violates PodSecurity \"baseline:latest\": host namespaces (hostIPC=true)";
     let _webhook = Webhook::new(&namespace, "hostIPC", words)?;
     let args = ["--image", &image(), "--namespace", &namespace.0, "--format", "json"];
     let (status, stdout, stderr) = run(&args)?;
-    ensure(status == Some(0), || format!("{stderr}\n{stdout}"))?;
+    assert_eq!(status, Some(0), "{stderr}\n{stdout}");
     let report: Value = serde_json::from_str(&stdout)?;
     let steps = report["steps"].as_array().ok_or("no steps")?.iter();
     let skipped: Vec<_> = steps.filter(|step| step["verdict"] == "skip").collect();
     let is_told = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
     let of_host = skipped.iter().filter(|step| is_told(step)).count();
     // The list and the read, and the two of their control.
-    ensure(of_host == 4, || format!("{skipped:?}"))?;
+    assert_eq!(of_host, 4, "{skipped:?}");
     let conclusions = report["conclusions"].as_array().ok_or("no conclusions")?.iter();
     let verdicts: Vec<_> = conclusions.filter_map(|it| it["verdict"].as_str()).collect();
-    ensure(verdicts == ["pass", "skip", "pass", "pass"], || format!("{verdicts:?}"))
+    assert_eq!(verdicts, ["pass", "skip", "pass", "pass"]);
+    Ok(())
 }
 
 /// Lets pods go to all nodes again, whatever became of the test.
@@ -298,7 +294,7 @@ impl Cordoned {
         let names = String::from_utf8(listed.stdout)?.split(' ').map(str::to_owned).collect();
         let cordoned = Self(names);
         for name in &cordoned.0 {
-            ensure(kubectl(&["cordon", name]).status.success(), || format!("cordon {name}"))?;
+            assert!(kubectl(&["cordon", name]).status.success(), "cordon {name}");
         }
         Ok(cordoned)
     }
@@ -313,10 +309,11 @@ impl Drop for Cordoned {
 }
 
 fn pending() -> Result<(), Failed> {
-    let namespace = Namespace::new("pending")?;
+    let namespace = Namespace::new("pending");
     let _cordoned = Cordoned::all()?;
     refused(&["--image", &image(), "--namespace", &namespace.0], "nodes are available")?;
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }
 
 /// The first pod of a run in a namespace, once it is there.
@@ -355,7 +352,7 @@ impl Drop for Stopped {
 }
 
 fn node_lost() -> Result<(), Failed> {
-    let namespace = Namespace::new("lost")?;
+    let namespace = Namespace::new("lost");
     let kubelet = kubelet("node2").ok_or("it has no kubelet")?;
     let running = start_in(&namespace, &["--node", "node2"])?;
     first_pod(&namespace, "-pod-b")?;
@@ -365,9 +362,11 @@ fn node_lost() -> Result<(), Failed> {
     drop(stopped);
     let ended = ended?;
     let stderr = String::from_utf8_lossy(&ended.stderr);
-    ensure(ended.status.code() == Some(2), || format!("{:?} {stderr}", ended.status))?;
-    ensure(stderr.contains("did not finish within") || stderr.contains("does not run"), || {
-        stderr.clone().into_owned()
-    })?;
-    ensure(namespace.pods().is_empty(), || namespace.pods().join(", "))
+    assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
+    assert!(
+        stderr.contains("did not finish within") || stderr.contains("does not run"),
+        "{stderr}"
+    );
+    assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
+    Ok(())
 }

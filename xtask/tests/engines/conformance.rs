@@ -1,15 +1,14 @@
-//! Engines as they are.
+//! The experiment on engines that do what they are asked.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
-use libtest_mimic::{Failed, Trial};
 use serde_json::Value;
 use shm_core::{Key, Segment};
+use shm_testkit::{Effort, Failed, Trial};
 
-use crate::machine::{Engine, ensure, xtask};
+use crate::machine::{Engine, xtask};
 
-pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in engines {
         trials.push(engine.trial("the_article_comes_out_as_predicted", whole));
@@ -23,45 +22,49 @@ pub(crate) fn trials(engines: &[Arc<Engine>]) -> Vec<Trial> {
 fn whole(engine: &Engine) -> Result<(), Failed> {
     let experiment = engine.experiment();
     let report = experiment.report(0)?;
-    ensure(report["schema_version"] == 1, || "schema_version".to_owned())?;
-    ensure(report["engine"]["name"] == engine.name, || report["engine"].to_string())?;
-    ensure(report["verdict"] == "pass", || report["verdict"].to_string())?;
+    assert_eq!(report["schema_version"], 1);
+    assert_eq!(report["engine"]["name"], engine.name, "{}", report["engine"]);
+    assert_eq!(report["verdict"], "pass", "{report}");
     let steps = report["steps"].as_array().unwrap();
-    ensure(steps.len() == 34, || format!("{} steps", steps.len()))?;
+    assert_eq!(steps.len(), 34);
     for step in steps {
-        check_step(engine, step)?;
+        check_step(engine, step);
     }
     for conclusion in report["conclusions"].as_array().unwrap() {
         let holds = conclusion["predicted"] == true && conclusion["observed"] == true;
-        ensure(holds && conclusion["verdict"] == "pass", || conclusion.to_string())?;
+        assert!(holds && conclusion["verdict"] == "pass", "{conclusion}");
     }
-    check_namespaces(&report)?;
+    check_namespaces(&report);
     let key = Key::new(experiment.key).unwrap();
-    ensure(Segment::find(key).is_err(), || format!("segment {key} is left on the host"))
+    assert!(Segment::find(key).is_err(), "segment {key} is left on the host");
+    Ok(())
 }
 
-fn check_step(engine: &Engine, step: &Value) -> Result<(), Failed> {
+#[track_caller]
+fn check_step(engine: &Engine, step: &Value) {
     if step["id"] == "build" && !engine.has_containers() {
         // Without an engine there is no image to build.
-        return ensure(step["verdict"] == "skip", || step.to_string());
+        assert_eq!(step["verdict"], "skip", "{step}");
+        return;
     }
-    ensure(step["verdict"] == "pass" && step["reason"].is_null(), || step.to_string())?;
-    ensure(step["duration_ms"].is_u64() && step["exit_code"].is_i64(), || step.to_string())?;
+    assert!(step["verdict"] == "pass" && step["reason"].is_null(), "{step}");
+    assert!(step["duration_ms"].is_u64() && step["exit_code"].is_i64(), "{step}");
     let commanded = step["command"].as_array().is_some_and(|command| !command.is_empty());
-    ensure(commanded, || step.to_string())?;
+    assert!(commanded, "{step}");
     let expected = match step["id"].as_str().unwrap() {
         "a-write" | "b-write" => "shm write success\n",
         "a-read" | "a-read-again" => "h e l l o _ w o r l d \nshm read success\n",
         "b-read" => "n i h a o \nshm read success\n",
         "b-read-before" | "host-read" | "a-read-after" | "b-read-after" => "shm read failed\n",
-        _ => return Ok(()),
+        _ => return,
     };
-    ensure(step["stdout"] == expected, || step.to_string())?;
-    ensure(step["predicted"]["stdout"] == expected, || step.to_string())
+    assert_eq!(step["stdout"], expected, "{step}");
+    assert_eq!(step["predicted"]["stdout"], expected, "{step}");
 }
 
 /// Five namespaces, all different: the host's, and one for each start of each container.
-fn check_namespaces(report: &Value) -> Result<(), Failed> {
+#[track_caller]
+fn check_namespaces(report: &Value) {
     let steps = report["steps"].as_array().unwrap();
     let namespace = |id: &str| {
         let step = steps.iter().find(|step| step["id"] == id).unwrap();
@@ -69,32 +72,30 @@ fn check_namespaces(report: &Value) -> Result<(), Failed> {
     };
     let ids = ["host-read", "start-a", "start-b", "start-a-again", "start-b-again"];
     let seen: BTreeSet<_> = ids.iter().map(|id| namespace(id)).collect();
-    ensure(seen.len() == 5 && seen.iter().all(|it| it.contains("inode")), || format!("{seen:?}"))?;
-    ensure(namespace("a-read-again") == namespace("start-a"), || "A moved".to_owned())?;
-    ensure(namespace("a-read-after") == namespace("start-a-again"), || "A moved".to_owned())
+    assert!(seen.len() == 5 && seen.iter().all(|it| it.contains("inode")), "{seen:?}");
+    assert_eq!(namespace("a-read-again"), namespace("start-a"), "A moved");
+    assert_eq!(namespace("a-read-after"), namespace("start-a-again"), "A moved");
 }
 
-/// As many as `SHM_CONTAINERS` says; each reads once when all have written.
+/// Each reads once, when all have written.
 fn many(engine: &Engine) -> Result<(), Failed> {
-    let wanted = std::env::var("SHM_CONTAINERS").ok().and_then(|count| count.parse().ok());
-    let count: usize = wanted.unwrap_or(8);
+    let count = Effort::current().containers;
     let report = engine.experiment().arg("--containers").arg(&count.to_string()).report(0)?;
     let steps = report["steps"].as_array().unwrap();
     let among_all = |step: &&Value| step["id"].as_str().unwrap().ends_with("-read-among-all");
     let read: BTreeSet<_> =
         steps.iter().filter(among_all).map(|step| step["stdout"].to_string()).collect();
-    ensure(read.len() == count, || format!("{read:?}"))?;
+    assert_eq!(read.len(), count, "{read:?}");
     let isolated = &report["conclusions"][0];
-    ensure(isolated["id"] == "containers_isolated" && isolated["observed"] == true, || {
-        isolated.to_string()
-    })
+    assert!(isolated["id"] == "containers_isolated" && isolated["observed"] == true, "{isolated}");
+    Ok(())
 }
 
 fn kept(engine: &Engine) -> Result<(), Failed> {
     let experiment = engine.experiment().arg("--keep");
     let output = experiment.command().args(["--format", "json"]).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    ensure(output.status.success() && stderr.contains("are left"), || stderr.to_string())?;
+    assert!(output.status.success() && stderr.contains("are left"), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let start = report["steps"].as_array().unwrap().iter().find(|step| step["id"] == "start-a");
     let command = start.unwrap()["command"].as_array().unwrap();
@@ -105,7 +106,7 @@ fn kept(engine: &Engine) -> Result<(), Failed> {
         let name = command.iter().position(|word| word == "--name").unwrap() + 1;
         let name = command[name].as_str().unwrap();
         let found = assert_cmd::Command::new(engine.name).args(["inspect", name]).output()?;
-        ensure(!found.status.success(), || format!("{name} is left after {cleaned}"))?;
+        assert!(!found.status.success(), "{name} is left after {cleaned}");
     }
     Ok(())
 }
@@ -115,5 +116,6 @@ fn closed_pipe(engine: &Engine) -> Result<(), Failed> {
     let script = format!("{{ {} {args}; echo $? >&2; }} | true", env!("CARGO_BIN_EXE_xtask"));
     let output = assert_cmd::Command::new("sh").args(["-c", &script]).output()?;
     let stderr = String::from_utf8(output.stderr)?;
-    ensure(stderr.trim() == "0", || stderr.clone())
+    assert_eq!(stderr.trim(), "0");
+    Ok(())
 }

@@ -1,30 +1,26 @@
-//! Trials in a world of their own: IPC, mount and pid namespaces, a temporary folder, and a PATH with
-//! few programs. What is there before and after is all there is, so that the two can be compared
-//! exactly, whatever else the machine does meanwhile.
+//! Trials in an isolated environment: IPC, mount and pid namespaces, a temporary folder, and a PATH with few
+//! programs. The trial sees all that is there before and after a run, so that it can compare the two exactly,
+//! whatever else the machine does meanwhile.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use libtest_mimic::{Failed, Trial};
-use shm_testkit::isolation::private;
 use shm_testkit::programs::which;
+use shm_testkit::trial::Outcome;
+use shm_testkit::{Failed, Trial, isolation};
 use xtask::engine::dist::{Dist, TOOLS};
 
-use crate::machine::{Body, Engine, Wrappers, ensure};
+use crate::machine::{Engine, Wrappers};
 
-/// Set inside; holds the folder that has all of the world's.
-const INSIDE: &str = "SHM_TRIAL_INSIDE";
+/// Set inside; the folder that holds the environment's own folders.
+const INSIDE: &str = "SHM_TRIAL_FOLDER";
 /// The folders there: the runs' temporary one, the POSIX message queues, and what is a trial's own.
 const TEMPORARY: &str = "tmp";
 const QUEUES: &str = "mqueue";
 const ASIDE: &str = "aside";
-/// How lines begin that count what was done: they are told even where all went well.
-const COUNTED: &str = "counted: ";
 /// How long a whole trial may take.
 const PATIENCE: Duration = Duration::from_mins(15);
 /// How long what a run has started may take to end by itself.
@@ -40,45 +36,42 @@ pub(crate) fn is_inside() -> bool {
 
 /// Where a trial keeps what is not a run's.
 pub(crate) fn aside() -> PathBuf {
-    env::var_os(INSIDE).map_or_else(env::temp_dir, |world| PathBuf::from(world).join(ASIDE))
+    env::var_os(INSIDE).map_or_else(env::temp_dir, |folder| PathBuf::from(folder).join(ASIDE))
 }
 
-/// A trial in a world of its own, which is this program started again.
-pub(crate) fn trial(engine: &Arc<Engine>, name: &'static str, body: Body) -> Trial {
-    engine.trial(name, move |engine| if is_inside() { body(engine) } else { outside(engine, name) })
+/// A trial in an isolated environment, for which this program is started again.
+pub(crate) fn trial<O: Outcome + 'static>(
+    engine: &'static Engine,
+    name: &'static str,
+    body: fn(&Engine) -> O,
+) -> Trial {
+    engine.trial(
+        name,
+        move |engine| {
+            if is_inside() { body(engine).into_result() } else { start(engine, name) }
+        },
+    )
 }
 
-fn outside(engine: &Engine, name: &str) -> Result<(), Failed> {
-    let world = tempfile::tempdir()?;
+fn start(engine: &Engine, name: &str) -> Result<(), Failed> {
+    let environment = tempfile::tempdir()?;
     for folder in [TEMPORARY, QUEUES, ASIDE] {
-        fs::create_dir(world.path().join(folder))?;
+        fs::create_dir(environment.path().join(folder))?;
     }
     let programs = programs();
     // Where queues cannot be mounted there are none.
     let enter = "mount -t tmpfs shm /dev/shm && { mount -t mqueue queues \"$0\"; exec \"$@\"; }";
-    let output = private("sh")
+    let mut command = isolation::command("sh");
+    command
         .args(["-c", enter])
-        .arg(world.path().join(QUEUES))
+        .arg(environment.path().join(QUEUES))
         .arg(env::current_exe()?)
-        .args(["--exact", &format!("{}::{name}", engine.name), "--test-threads", "1"])
-        .env(INSIDE, world.path())
-        .env("TMPDIR", world.path().join(TEMPORARY))
+        .env(INSIDE, environment.path())
+        .env("TMPDIR", environment.path().join(TEMPORARY))
         .env("PATH", programs.path())
         .env("CARGO", programs.path().join("cargo"))
-        .timeout(PATIENCE)
-        .output()?;
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said);
-    for line in said.lines().filter_map(|line| line.strip_prefix(COUNTED)) {
-        count(line);
-    }
-    ensure(output.status.success(), || format!("{}\n{said}", output.status))
-}
-
-/// Tells a count, wherever this is.
-pub(crate) fn count(line: &str) {
-    let prefix = if is_inside() { COUNTED } else { "" };
-    let _ = writeln!(io::stderr(), "{prefix}{line}");
+        .timeout(PATIENCE);
+    isolation::run_body(command, &format!("{}::{name}", engine.name))
 }
 
 /// The programs that a run on namespaces needs. The tools are up to date, and cargo says so at once.
@@ -93,7 +86,7 @@ fn programs() -> Wrappers {
     programs.wrap("cargo", &format!("{tools}\nexit 0")).wrap("rustc", "echo /nonexistent; exit 0")
 }
 
-/// All that is in this world.
+/// All that is in this environment.
 #[derive(Debug)]
 pub(crate) struct Inventory(BTreeSet<String>);
 
@@ -108,8 +101,8 @@ impl Inventory {
                 .map(|line| line.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" id "));
             things.extend(ids.map(|line| format!("{kind}: key {line}")));
         }
-        let world = PathBuf::from(env::var_os(INSIDE).unwrap());
-        for folder in ["/dev/shm".into(), world.join(QUEUES), world.join(TEMPORARY)] {
+        let own = PathBuf::from(env::var_os(INSIDE).unwrap());
+        for folder in ["/dev/shm".into(), own.join(QUEUES), own.join(TEMPORARY)] {
             files(&folder, &mut things);
         }
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
@@ -118,9 +111,10 @@ impl Inventory {
         Self(things)
     }
 
-    /// Fails where something else is there now; what ends by itself may take its time. A mount of
+    /// Panics where something else is there now; what ends by itself may take its time. A mount of
     /// others, seen from here, goes when they remove its folder.
-    pub(crate) fn compare(&self) -> Result<(), Failed> {
+    #[track_caller]
+    pub(crate) fn compare(&self) {
         let started = Instant::now();
         loop {
             let now = Self::take();
@@ -128,11 +122,9 @@ impl Inventory {
             let gone = self.0.difference(&now.0);
             let gone: Vec<_> = gone.filter(|thing| !thing.starts_with("mount")).collect();
             if new.is_empty() && gone.is_empty() {
-                return Ok(());
+                return;
             }
-            if started.elapsed() > SETTLES {
-                return Err(format!("left: {new:?}, gone: {gone:?}").into());
-            }
+            assert!(started.elapsed() < SETTLES, "left: {new:?}, gone: {gone:?}");
             thread::sleep(Duration::from_millis(5));
         }
     }

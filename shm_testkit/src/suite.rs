@@ -1,0 +1,103 @@
+//! The trials of a test program.
+
+use std::env;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, LazyLock};
+
+use libtest_mimic::{Arguments, Conclusion};
+
+use crate::trial::{Environment, Prepared, Trial};
+use crate::{count, isolation, print_line};
+
+/// The trials of a test program, and what is done before and after them.
+pub struct Suite {
+    trials: Vec<Trial>,
+    prepare: fn() -> Environment,
+    threads: Option<usize>,
+    last: Option<Trial>,
+}
+
+impl Suite {
+    /// Trials that need no preparation.
+    #[must_use]
+    pub fn new(trials: Vec<Trial>) -> Self {
+        Self { trials, prepare: Vec::new, threads: None, last: None }
+    }
+
+    /// Has this called once, before the first trial that runs. Trials in namespaces of their own find the variables
+    /// that it returns.
+    #[must_use]
+    pub fn prepared_by(self, prepare: fn() -> Environment) -> Self {
+        Self { prepare, ..self }
+    }
+
+    /// Runs so many trials at a time, unless the command line says how many.
+    #[must_use]
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads: Some(threads), ..self }
+    }
+
+    /// Runs one more trial after all others, whichever of them the command line asks for.
+    #[must_use]
+    pub fn last(self, trial: Trial) -> Self {
+        Self { last: Some(trial), ..self }
+    }
+
+    /// Runs the trials that the command line asks for, or the body of the one that this program was started again for.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        if let Some(name) = isolation::trial() {
+            return run_body(self.trials, &name);
+        }
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads = arguments.test_threads.or(self.threads);
+        let prepared = Arc::new(LazyLock::new(self.prepare));
+        let mut conclusion = run(&arguments, self.trials, &prepared);
+        if let Some(last) = self.last.filter(|_| !arguments.list) {
+            let last = run(&Arguments::default(), vec![last], &prepared);
+            conclusion.num_passed += last.num_passed;
+            conclusion.num_failed += last.num_failed;
+        }
+        if !arguments.list {
+            tell(&conclusion);
+        }
+        conclusion.exit_code()
+    }
+}
+
+fn run(arguments: &Arguments, trials: Vec<Trial>, prepared: &Prepared) -> Conclusion {
+    let all = arguments.ignored || arguments.include_ignored;
+    let trials = trials.into_iter().map(|trial| trial.for_harness(prepared, all)).collect();
+    libtest_mimic::run(arguments, trials)
+}
+
+fn run_body(trials: Vec<Trial>, name: &str) -> ExitCode {
+    let Some(trial) = trials.into_iter().find(|trial| trial.name == name) else {
+        print_line(&format!("there is no trial {name}"));
+        return ExitCode::FAILURE;
+    };
+    match (trial.body)() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            print_line(failed.message().unwrap_or("failed"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Counts the trials of this program, whose file has a hash behind its name.
+fn tell(conclusion: &Conclusion) {
+    let program = env::args_os().next().unwrap_or_default();
+    let name = Path::new(&program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);
+    let number = |it: u64| usize::try_from(it).unwrap_or(usize::MAX);
+    count(
+        &format!("trials of {name}"),
+        &[
+            (number(conclusion.num_passed), "passed"),
+            (number(conclusion.num_failed), "failed"),
+            (number(conclusion.num_ignored), "ignored"),
+        ],
+    );
+}

@@ -10,7 +10,7 @@ use serde::ser::{SerializeStruct, Serializer};
 
 use crate::stat::SegmentId;
 use crate::{
-    Carrier, Errno, Error, IpcNamespace, Key, Limits, Segment, Stat, Usage, fault, sys, table,
+    Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, fault, sys, table,
 };
 
 /// What most likely made a call fail, and what to do about it.
@@ -37,7 +37,7 @@ impl Diagnosis {
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(files::failed(path, *size, *errno)),
-            Error::Carrier { carrier, errno, .. } => carrier_failed(*carrier, *errno),
+            Error::IpcObject { ipc_object, errno, .. } => carrier_failed(*ipc_object, *errno),
             Error::Fault { .. } => Some(fault::diagnosis("EFAULT")),
             Error::Frame { key, flaw } => Some(flaw.diagnosis(*key)),
             Error::Namespace { errno, .. } => {
@@ -106,16 +106,16 @@ fn no_such_key(key: Key) -> Diagnosis {
     Diagnosis::new(cause, WRITE_FIRST)
 }
 
-fn carrier_failed(carrier: Carrier, errno: Errno) -> Option<Diagnosis> {
-    let what = match carrier {
-        Carrier::Semaphores(key) => format!("set of semaphores has key {key}"),
-        Carrier::Queue(key) => format!("message queue has key {key}"),
-        Carrier::Mqueue(key) => format!("POSIX message queue belongs to key {key}"),
+fn carrier_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
+    let what = match ipc_object {
+        IpcObject::Semaphores(key) => format!("set of semaphores has key {key}"),
+        IpcObject::Queue(key) => format!("message queue has key {key}"),
+        IpcObject::Mqueue(key) => format!("POSIX message queue belongs to key {key}"),
     };
-    let limits = match carrier {
-        Carrier::Semaphores(_) => "kernel.sem",
-        Carrier::Queue(_) => "kernel.msgmax, kernel.msgmni or kernel.msgmnb",
-        Carrier::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
+    let limits = match ipc_object {
+        IpcObject::Semaphores(_) => "kernel.sem",
+        IpcObject::Queue(_) => "kernel.msgmax, kernel.msgmni or kernel.msgmnb",
+        IpcObject::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
     match errno {
         // A limit on queues gives the same errno.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::frame::Flaw;
+use crate::frame::FrameError;
 use crate::stat::SegmentId;
 use crate::text::escape_line;
-use crate::{Carrier, Errno, Key};
+use crate::{Errno, IpcObject, Key};
 
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -71,9 +71,9 @@ pub enum Error {
     },
     /// A call on semaphores or on a message queue: `semget(2)`, `msgget(2)`, `mq_open(3)`, ...
     #[error("{call} failed, errno: {} msg: {errno}", errno.raw())]
-    Carrier {
+    IpcObject {
         /// What it was made on.
-        carrier: Carrier,
+        ipc_object: IpcObject,
         /// The call's name.
         call: &'static str,
         /// What came back.
@@ -93,7 +93,7 @@ pub enum Error {
         /// The segment's key.
         key: Key,
         /// What is wrong.
-        flaw: Flaw,
+        flaw: FrameError,
     },
     /// A page of a segment that the kernel cannot provide to a system call; see
     /// [`fault`](crate::fault).
@@ -125,7 +125,7 @@ impl Error {
             Self::Get { .. } => Some("shmget"),
             Self::Attach { .. } => Some("shmat"),
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
-            Self::File { call, .. } | Self::Carrier { call, .. } => Some(call),
+            Self::File { call, .. } | Self::IpcObject { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
             Self::Frame { .. } | Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => {
                 None
@@ -142,7 +142,7 @@ impl Error {
             | Self::Control { errno, .. }
             | Self::Info { errno, .. }
             | Self::File { errno, .. }
-            | Self::Carrier { errno, .. }
+            | Self::IpcObject { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
             Self::Fault { .. } => Some(Errno::EFAULT),
             Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,

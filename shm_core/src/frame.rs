@@ -16,7 +16,7 @@
 //! use std::time::Duration;
 //!
 //! use shm_core::Key;
-//! use shm_core::frame::{Reader, Writer, Writing};
+//! use shm_core::frame::{Reader, Writer, WriteState};
 //!
 //! # fn main() -> shm_core::Result<()> {
 //! let key: Key = "0x5ca1ab1f".parse().unwrap();
@@ -27,29 +27,29 @@
 //! let mut message = Vec::new();
 //! assert_eq!(reader.read(&mut message)?, 1);
 //! assert_eq!(message, b"one");
-//! assert_eq!(reader.writing(1), Writing::Idle);
+//! assert_eq!(reader.writing(1), WriteState::Idle);
 //!
 //! writer.remove()?;
 //! # Ok(())
 //! # }
 //! ```
 
-mod flaw;
+mod error;
 mod layout;
 mod protocol;
 mod retry;
-mod turn;
+mod writer_lock;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde::Serialize;
 
-pub use self::flaw::Flaw;
+pub use self::error::FrameError;
 use self::layout::{MARK, VERSION_SHIFT, WORD};
-use self::protocol::{Load, Miss};
-use self::retry::{GivenUp, retry};
-use self::turn::Turn;
+use self::protocol::{Load, TryReadError};
+use self::retry::{RetriesExhausted, retry};
+use self::writer_lock::WriterLock;
 use crate::attachment::{Words, WritableWords};
 use crate::{Errno, Error, Key, Origin, Result, Segment};
 
@@ -61,7 +61,7 @@ const OWNER: u32 = 0o600;
 /// Whether a message is being written, besides the one that is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Writing {
+pub enum WriteState {
     /// None is, or it is published by now.
     Idle,
     /// A writer has begun one.
@@ -100,13 +100,13 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`Error::Frame`]: [`Flaw::Empty`] before the first message; [`Flaw::Unsteady`] after a second
+    /// [`Error::Frame`]: [`FrameError::Empty`] before the first message; [`FrameError::Unsteady`] after a second
     /// in which writers were always faster; what else is wrong with the memory. `message` is empty
     /// then.
     pub fn read(&self, message: &mut Vec<u8>) -> Result<u64> {
         let flaw = match protocol::read(&self.words, message) {
             Ok(generation) => return Ok(generation),
-            Err(Miss::Empty) => Flaw::Empty(self.writing(0)),
+            Err(TryReadError::Empty) => FrameError::Empty(self.writing(0)),
             Err(miss) => match self.read_again(miss, message) {
                 Ok(generation) => return Ok(generation),
                 Err(flaw) => flaw,
@@ -116,19 +116,24 @@ impl Reader {
         Err(Error::Frame { key: self.key, flaw })
     }
 
-    fn read_again(&self, miss: Miss, message: &mut Vec<u8>) -> Result<u64, Flaw> {
+    fn read_again(&self, miss: TryReadError, message: &mut Vec<u8>) -> Result<u64, FrameError> {
         let read = || protocol::read(&self.words, message);
         retry(miss, || self.generation(), read).map_err(|given_up| self.flaw(&given_up))
     }
 
-    fn flaw(&self, &GivenUp { miss, attempts, time, moved_on }: &GivenUp) -> Flaw {
+    fn flaw(
+        &self,
+        &RetriesExhausted { miss, attempts, time, moved_on }: &RetriesExhausted,
+    ) -> FrameError {
         match miss {
-            Miss::Empty => Flaw::Empty(self.writing(0)),
-            Miss::Overtaken if moved_on => Flaw::Unsteady { attempts, time },
-            Miss::Overtaken => Flaw::Generations,
-            Miss::OutOfMemory(length) => Flaw::OutOfMemory { length },
-            Miss::TooLong(length) => Flaw::TooLong { length, capacity: self.capacity() as u64 },
-            Miss::Checksum => Flaw::Checksum,
+            TryReadError::Empty => FrameError::Empty(self.writing(0)),
+            TryReadError::Overtaken if moved_on => FrameError::Unsteady { attempts, time },
+            TryReadError::Overtaken => FrameError::Generations,
+            TryReadError::OutOfMemory(length) => FrameError::OutOfMemory { length },
+            TryReadError::TooLong(length) => {
+                FrameError::TooLong { length, capacity: self.capacity() as u64 }
+            }
+            TryReadError::Checksum => FrameError::Checksum,
         }
     }
 
@@ -140,8 +145,8 @@ impl Reader {
 
     /// Whether the message after that of `generation` is being written, or a writer has died of it.
     #[must_use]
-    pub fn writing(&self, generation: u64) -> Writing {
-        protocol::writing(&self.words, generation, || Turn::is_taken(self.key))
+    pub fn writing(&self, generation: u64) -> WriteState {
+        protocol::writing(&self.words, generation, || WriterLock::is_taken(self.key))
     }
 
     /// How many bytes a message may have.
@@ -164,7 +169,7 @@ pub struct Writer {
     key: Key,
     segment: Segment,
     words: WritableWords,
-    turn: Turn,
+    turn: WriterLock,
 }
 
 impl Writer {
@@ -177,9 +182,9 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Flaw::Mode`] where the owner could not read and write; [`Error::Carrier`] where the semaphore cannot be had; those of [`Segment::open_or_create`] and
-    /// [`Segment::attach_writable`]; [`Error::Frame`]: [`Flaw::Busy`] where another writer keeps the
-    /// turn, [`Flaw::NotALock`], and those of [`Reader::open`].
+    /// [`FrameError::Mode`] where the owner could not read and write; [`Error::IpcObject`] where the semaphore cannot be had; those of [`Segment::open_or_create`] and
+    /// [`Segment::attach_writable`]; [`Error::Frame`]: [`FrameError::Busy`] where another writer keeps the
+    /// turn, [`FrameError::NotALock`], and those of [`Reader::open`].
     pub fn open_or_create(
         key: Key,
         size: usize,
@@ -212,12 +217,12 @@ impl Writer {
         get: impl FnOnce() -> Result<(Segment, Origin)>,
     ) -> Result<(Self, Origin)> {
         if layout::capacity(size / WORD) == 0 {
-            return Err(Error::Frame { key, flaw: Flaw::TooSmall { size: size as u64 } });
+            return Err(Error::Frame { key, flaw: FrameError::TooSmall { size: size as u64 } });
         }
         if mode & OWNER != OWNER {
-            return Err(Error::Frame { key, flaw: Flaw::Mode(mode) });
+            return Err(Error::Frame { key, flaw: FrameError::Mode(mode) });
         }
-        let turn = Turn::take(key, mode, limit)?;
+        let turn = WriterLock::take(key, mode, limit)?;
         let attached = get().and_then(|(segment, origin)| {
             let words = segment.attach_writable()?.into_words();
             if is_blank(key, &words)? {
@@ -247,7 +252,7 @@ impl Writer {
             return Err(Error::OutOfBounds { offset: 0, length, size });
         }
         let generation = protocol::begin(&self.words)
-            .ok_or(Error::Frame { key: self.key, flaw: Flaw::Generations })?;
+            .ok_or(Error::Frame { key: self.key, flaw: FrameError::Generations })?;
         protocol::fill(&self.words, generation, message);
         protocol::publish(&self.words, generation);
         Ok(generation)
@@ -269,7 +274,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// [`Error::Control`] or [`Error::Carrier`]: `EPERM` for whoever may not.
+    /// [`Error::Control`] or [`Error::IpcObject`]: `EPERM` for whoever may not.
     pub fn remove(self) -> Result<()> {
         self.segment.remove()?;
         self.turn.remove()
@@ -284,18 +289,18 @@ impl Writer {
 ///
 /// # Errors
 ///
-/// [`Error::Get`] with `ENOENT` where there is neither; [`Flaw::Busy`] and [`Flaw::NotALock`];
-/// [`Error::Control`] or [`Error::Carrier`]: `EPERM` for whoever may not.
+/// [`Error::Get`] with `ENOENT` where there is neither; [`FrameError::Busy`] and [`FrameError::NotALock`];
+/// [`Error::Control`] or [`Error::IpcObject`]: `EPERM` for whoever may not.
 pub fn remove(key: Key, limit: Duration) -> Result<()> {
-    let turn = match Turn::take_existing(key, limit) {
+    let turn = match WriterLock::take_existing(key, limit) {
         Err(error) if error.errno() == Some(Errno::EACCES) => {
-            Turn::remove_unusable(key)?;
-            Turn::take(key, OWNER, limit)?
+            WriterLock::remove_unusable(key)?;
+            WriterLock::take(key, OWNER, limit)?
         }
         Err(error) if error.errno() == Some(Errno::ENOENT) => {
             // Writers who may use the segment shall wait, and not be turned away.
             let mode = Segment::find(key)?.stat().map_or(OWNER, |stat| stat.mode | OWNER);
-            Turn::take(key, mode, limit)?
+            WriterLock::take(key, mode, limit)?
         }
         turn => turn?,
     };
@@ -337,9 +342,9 @@ fn look(key: Key) -> Result<()> {
 /// Whether it is to be made a frame; an error where it neither is one nor can be.
 fn is_blank<W: Load>(key: Key, words: &[W]) -> Result<bool> {
     match check(key, words) {
-        Err(Error::Frame { flaw: Flaw::Blank, .. }) if is_zero(words, BLANK) => Ok(true),
-        Err(Error::Frame { flaw: Flaw::Blank, .. }) => {
-            Err(Error::Frame { key, flaw: Flaw::NotFramed })
+        Err(Error::Frame { flaw: FrameError::Blank, .. }) if is_zero(words, BLANK) => Ok(true),
+        Err(Error::Frame { flaw: FrameError::Blank, .. }) => {
+            Err(Error::Frame { key, flaw: FrameError::NotFramed })
         }
         checked => checked.map(|()| false),
     }
@@ -354,15 +359,15 @@ fn check<W: Load>(key: Key, words: &[W]) -> Result<()> {
         if layout::capacity(words.len()) > 0 {
             return Ok(());
         }
-        Flaw::TooSmall { size: (words.len() * WORD) as u64 }
+        FrameError::TooSmall { size: (words.len() * WORD) as u64 }
     } else if mark.swap_bytes() == MARK {
-        Flaw::ByteOrder
+        FrameError::ByteOrder
     } else if (mark ^ MARK) << (u64::BITS - VERSION_SHIFT) == 0 {
-        Flaw::Version((mark >> VERSION_SHIFT) as u16)
+        FrameError::Version((mark >> VERSION_SHIFT) as u16)
     } else if is_zero(words, layout::HEADER) {
-        Flaw::Blank
+        FrameError::Blank
     } else {
-        Flaw::NotFramed
+        FrameError::NotFramed
     };
     Err(Error::Frame { key, flaw })
 }

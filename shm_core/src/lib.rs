@@ -35,7 +35,6 @@ compile_error!(
 );
 
 pub mod attachment;
-pub mod carrier;
 pub mod checksum;
 pub mod descriptor;
 pub mod diagnosis;
@@ -43,6 +42,7 @@ pub mod errno;
 pub mod error;
 pub mod fault;
 pub mod frame;
+pub mod ipc_object;
 pub mod key;
 pub mod limits;
 pub mod memory;
@@ -59,12 +59,12 @@ pub mod text;
 pub mod transfer;
 
 pub use attachment::{Attachment, WritableAttachment};
-pub use carrier::{Carrier, Target};
 pub use checksum::Checksum;
 pub use descriptor::Descriptor;
 pub use diagnosis::{Diagnosis, Failure};
 pub use errno::Errno;
 pub use error::{Error, Result};
+pub use ipc_object::{IpcObject, Target};
 pub use key::Key;
 pub use limits::{Limits, Usage};
 pub use memory::{Address, Memory, Origin};

@@ -11,13 +11,13 @@ use std::ptr::{self, NonNull};
 
 use crate::Errno;
 
-mod carriers;
 mod files;
+mod ipc_objects;
 mod signals;
 mod start;
 
-pub(crate) use carriers::*;
 pub(crate) use files::*;
+pub(crate) use ipc_objects::*;
 pub(crate) use signals::*;
 pub use start::before_main;
 pub(crate) use start::restore_broken_pipe_signal;

@@ -39,12 +39,12 @@ pub struct Filled {
     /// Where its last byte is, plus one.
     pub end: u64,
     /// What ended it there.
-    pub stop: Stop,
+    pub stop: EndReason,
 }
 
 /// What ends a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum EndReason {
     /// The input ended.
     Input,
     /// The input has a NUL there.
@@ -55,7 +55,7 @@ pub enum Stop {
 
 /// What failed on the way.
 #[derive(Debug)]
-pub enum Interruption {
+pub enum TransferError {
     /// The descriptor.
     Descriptor(io::Error),
     /// The shared memory.
@@ -71,7 +71,7 @@ pub enum Interruption {
 ///
 /// # Errors
 ///
-/// [`Interruption`], with a part of the input moved; with nothing moved where the room ends behind the
+/// [`TransferError`], with a part of the input moved; with nothing moved where the room ends behind the
 /// memory, or before it starts.
 pub fn fill(
     memory: &WritableMemory,
@@ -79,11 +79,11 @@ pub fn fill(
     source: Descriptor,
     mut checksum: Option<&mut Checksum>,
     progress: &mut Progress,
-) -> Result<Filled, Interruption> {
+) -> Result<Filled, TransferError> {
     let (offset, length) = (room.start, room.end.saturating_sub(room.start));
-    let size = memory.size().map_err(Interruption::Memory)?;
+    let size = memory.size().map_err(TransferError::Memory)?;
     if room.end > size || room.start > room.end {
-        return Err(Interruption::Memory(Error::OutOfBounds { offset, length, size }));
+        return Err(TransferError::Memory(Error::OutOfBounds { offset, length, size }));
     }
     let source = Source::new(source, room.start);
     let expected = source.length().map_or(length, |there_is| there_is.min(length));
@@ -127,7 +127,7 @@ impl Task<'_> {
         &self,
         mut checksum: Option<&mut Checksum>,
         progress: &mut Progress,
-    ) -> Result<Option<Filled>, Interruption> {
+    ) -> Result<Option<Filled>, TransferError> {
         let mut sink = Sink::of(self.memory);
         let mut start = self.room.start;
         while start < self.room.end {
@@ -148,26 +148,26 @@ impl Task<'_> {
         sink: &mut Sink,
         piece: &Range<u64>,
         checksum: Option<&mut Checksum>,
-    ) -> Result<Filled, Interruption> {
+    ) -> Result<Filled, TransferError> {
         sink.prepare(&(piece.start..piece.end.min(self.expected_end)));
         let (fd, at) = self.source.place(piece.start);
         let length = sink.read(fd, at, piece).map_err(|errno| self.interruption(errno))?;
         let read = piece.start..piece.start + length;
-        sink.store(&read).map_err(Interruption::Memory)?;
+        sink.store(&read).map_err(TransferError::Memory)?;
         let end = sink.text_end(&read, checksum);
         if !self.is_read_again {
             sink.release(piece);
         }
-        Ok(Filled { end, stop: if end < read.end { Stop::Nul } else { Stop::Input } })
+        Ok(Filled { end, stop: if end < read.end { EndReason::Nul } else { EndReason::Input } })
     }
 
     /// Whether the memory or the descriptor made a read fail.
-    fn interruption(&self, errno: Errno) -> Interruption {
+    fn interruption(&self, errno: Errno) -> TransferError {
         match self.memory.segment() {
             Some(segment) if errno == Errno::EFAULT => {
-                Interruption::Memory(Error::Fault { id: segment.id() })
+                TransferError::Memory(Error::Fault { id: segment.id() })
             }
-            _ => Interruption::Descriptor(errno.into()),
+            _ => TransferError::Descriptor(errno.into()),
         }
     }
 }

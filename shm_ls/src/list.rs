@@ -16,20 +16,20 @@ pub const FAILED: u8 = 1;
 
 /// Why there is no listing.
 #[derive(Debug)]
-pub enum Interruption {
+pub enum ListError {
     /// The kernel did not give it.
     Memory(Failure),
     /// It could not be printed.
     Output(io::Error),
 }
 
-impl From<shm_core::Error> for Interruption {
+impl From<shm_core::Error> for ListError {
     fn from(error: shm_core::Error) -> Self {
         Self::Memory(error.into())
     }
 }
 
-impl From<io::Error> for Interruption {
+impl From<io::Error> for ListError {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
     }
@@ -60,7 +60,7 @@ struct Failed<'a> {
 /// # Errors
 ///
 /// Where the kernel does not give them or the output does not take them.
-pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), Interruption> {
+pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ListError> {
     if args.json {
         let (segments, limits, usage) = if args.limits {
             (None, Some(Limits::current()?), Some(Usage::current()?))
@@ -103,7 +103,7 @@ pub(crate) fn print_json(value: &impl Serialize, stdout: &mut impl Write) -> io:
 
 /// Reports what went wrong, if anything did, and returns the exit status.
 pub fn exit_status(
-    done: Result<(), Interruption>,
+    done: Result<(), ListError>,
     json: bool,
     mut stdout: impl Write,
     mut stderr: impl Write,
@@ -111,11 +111,11 @@ pub fn exit_status(
     let Err(interruption) = done else { return 0 };
     // With both outputs gone there is nobody left to tell.
     let _ = match interruption {
-        Interruption::Output(error) => writeln!(stderr, "standard output failed: {error}"),
-        Interruption::Memory(error) if json => {
+        ListError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
+        ListError::Memory(error) if json => {
             print_json(&Failed { ok: false, error: &error }, &mut stdout)
         }
-        Interruption::Memory(error) => writeln!(stderr, "{error}"),
+        ListError::Memory(error) => writeln!(stderr, "{error}"),
     };
     FAILED
 }

@@ -14,7 +14,7 @@ use shm_core::stat::SegmentId;
 use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
 
-use crate::list::{Interruption, print_json};
+use crate::list::{ListError, print_json};
 
 /// The kernel tells nobody when a segment appears, so it is asked: a read of some 50 microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -64,7 +64,7 @@ struct Started {
 /// # Errors
 ///
 /// Where the kernel does not give the listing or the output does not take the lines.
-pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), Interruption> {
+pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ListError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
     if json {

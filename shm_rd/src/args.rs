@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Key, Target};
+use shm_core::{Address, IpcObject, Key, Target};
 
 /// Reads a text from shared memory, as `shm_wr` wrote it.
 #[derive(Debug, Parser)]
@@ -65,9 +65,9 @@ impl Args {
     /// What to read from.
     #[must_use]
     pub fn target(&self) -> Target {
-        let carrier = |name| Carrier::named(name, self.key.unwrap_or_default());
-        let carrier = self.object.as_deref().and_then(carrier);
-        carrier.map_or_else(|| Target::Memory(self.address()), Target::Carrier)
+        let ipc_object = |name| IpcObject::named(name, self.key.unwrap_or_default());
+        let ipc_object = self.object.as_deref().and_then(ipc_object);
+        ipc_object.map_or_else(|| Target::Memory(self.address()), Target::IpcObject)
     }
 
     fn address(&self) -> Address {

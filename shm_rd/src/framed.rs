@@ -3,24 +3,24 @@
 use std::io::Write;
 
 use serde::Serialize;
-use shm_core::frame::{Reader, Writing};
+use shm_core::frame::{Reader, WriteState};
 use shm_core::stat::SegmentId;
 use shm_core::{Address, Checksum, IpcNamespace};
 
 use crate::args::Args;
-use crate::output::{Interruption, JsonText, print, print_checksum, print_text};
+use crate::output::{JsonText, ReadError, print, print_checksum, print_text};
 use crate::wait::wait;
 
 /// What was read, as `--json` prints it.
 #[derive(Serialize)]
-struct WasRead {
+struct ReadMessage {
     address: Address,
     shmid: SegmentId,
     capacity: usize,
     length: usize,
     text: JsonText,
     generation: u64,
-    writing: Writing,
+    writing: WriteState,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<Checksum>,
     ipc_namespace: Option<IpcNamespace>,
@@ -31,7 +31,7 @@ pub(crate) fn read(
     terminal: bool,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
-) -> Result<(), Interruption> {
+) -> Result<(), ReadError> {
     let key = args.key.unwrap_or_default();
     let get = || {
         let reader = Reader::open(key)?;
@@ -40,14 +40,14 @@ pub(crate) fn read(
         Ok((reader, generation, text))
     };
     let (reader, generation, text) =
-        wait(args, get, |_| Ok(false)).map_err(|error| Interruption::Memory(error.into()))?;
+        wait(args, get, |_| Ok(false)).map_err(|error| ReadError::Memory(error.into()))?;
     let writing = reader.writing(generation);
     let mut checksum = args.checksum.then(Checksum::default);
     if args.json {
         if let Some(checksum) = &mut checksum {
             checksum.update(&text);
         }
-        let was_read = WasRead {
+        let was_read = ReadMessage {
             address: key.into(),
             shmid: reader.segment().id(),
             capacity: reader.capacity(),
@@ -63,9 +63,9 @@ pub(crate) fn read(
     print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
     print_checksum(args, checksum, stdout, stderr)?;
     let told = match writing {
-        Writing::Idle | Writing::UnderWay => return Ok(()),
-        Writing::Died => "a writer died while it wrote the next one",
-        Writing::Unknown => {
+        WriteState::Idle | WriteState::UnderWay => return Ok(()),
+        WriteState::Died => "a writer died while it wrote the next one",
+        WriteState::Unknown => {
             "the next one was begun, by nobody can tell whom: the semaphore is gone, \
                              or may not be read"
         }

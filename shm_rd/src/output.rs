@@ -42,12 +42,12 @@ impl Outcome<()> {
 }
 
 /// Why the text did not get from the memory to the output.
-pub(crate) enum Interruption {
+pub(crate) enum ReadError {
     Memory(Failure),
     Output(io::Error),
 }
 
-impl From<io::Error> for Interruption {
+impl From<io::Error> for ReadError {
     /// A reader of shared memory wraps the crate's error; what is left comes from the output.
     fn from(error: io::Error) -> Self {
         match error.downcast::<Error>() {
@@ -63,7 +63,7 @@ pub(crate) fn print_checksum(
     checksum: Option<Checksum>,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
-) -> Result<(), Interruption> {
+) -> Result<(), ReadError> {
     match checksum {
         // There standard output is the text alone, and it is there before it is vouched for.
         Some(checksum) if args.raw => {
@@ -82,7 +82,7 @@ pub(crate) fn print_text(
     text: &mut impl Read,
     stdout: &mut impl Write,
     checksum: &mut Option<Checksum>,
-) -> Result<(), Interruption> {
+) -> Result<(), ReadError> {
     match (args.raw, terminal) {
         (true, false) => copy(text, stdout, checksum, true)?,
         (true, true) => {

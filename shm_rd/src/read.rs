@@ -6,17 +6,17 @@ use serde::Serialize;
 use shm_core::progress::Progress;
 use shm_core::stat::SegmentId;
 use shm_core::{
-    Address, Carrier, Checksum, Descriptor, Error, Failure, IpcNamespace, Memory, Segment, Target,
-    transfer,
+    Address, Checksum, Descriptor, Error, Failure, IpcNamespace, IpcObject, Memory, Segment,
+    Target, transfer,
 };
 
 use crate::args::Args;
-use crate::output::{Interruption, JsonText, print, print_checksum, print_text};
+use crate::output::{JsonText, ReadError, print, print_checksum, print_text};
 use crate::wait::wait;
 
 /// What was read, as `--json` prints it.
 #[derive(Serialize)]
-struct WasRead {
+struct ReadText {
     address: Target,
     shmid: Option<SegmentId>,
     size: Option<u64>,
@@ -32,8 +32,8 @@ pub(crate) fn read(
     terminal: bool,
     stdout: &mut BufWriter<Descriptor>,
     stderr: &mut impl Write,
-) -> Result<(), Interruption> {
-    let failed = |error: Error| Interruption::Memory(error.into());
+) -> Result<(), ReadError> {
+    let failed = |error: Error| ReadError::Memory(error.into());
     let mut checksum = args.checksum.then(Checksum::default);
     match args.target() {
         Target::Memory(address) => {
@@ -50,11 +50,11 @@ pub(crate) fn read(
                 _ => print_text(args, terminal, &mut memory.text(), stdout, &mut checksum)?,
             }
         }
-        Target::Carrier(carrier) => {
-            let text = wait(args, || carrier.read_text(), |text| Ok(text.is_empty()));
+        Target::IpcObject(ipc_object) => {
+            let text = wait(args, || ipc_object.read_text(), |text| Ok(text.is_empty()));
             let text = text.map_err(failed)?;
             if args.json {
-                return Ok(print(describe_carrier(carrier, text, checksum), stdout)?);
+                return Ok(print(describe_carrier(ipc_object, text, checksum), stdout)?);
             }
             print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
         }
@@ -77,10 +77,10 @@ fn describe(
     address: Address,
     memory: &Memory,
     mut checksum: Option<Checksum>,
-) -> Result<WasRead, Interruption> {
+) -> Result<ReadText, ReadError> {
     let mut bytes = Vec::new();
     memory.text().read_to_end(&mut bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::OutOfMemory => Interruption::Memory(Failure::new(
+        io::ErrorKind::OutOfMemory => ReadError::Memory(Failure::new(
             "the text does not fit into the memory of this process",
             "--json takes as much memory as the text has bytes, and a limit is met",
             "print it with --raw, or raise the limit: ulimit -v, ulimit -d",
@@ -90,10 +90,10 @@ fn describe(
     if let Some(checksum) = &mut checksum {
         checksum.update(&bytes);
     }
-    Ok(WasRead {
+    Ok(ReadText {
         address: Target::Memory(address),
         shmid: memory.segment().map(Segment::id),
-        size: Some(memory.size().map_err(|error| Interruption::Memory(error.into()))?),
+        size: Some(memory.size().map_err(|error| ReadError::Memory(error.into()))?),
         length: bytes.len(),
         text: JsonText::from(bytes),
         checksum,
@@ -101,12 +101,16 @@ fn describe(
     })
 }
 
-fn describe_carrier(carrier: Carrier, text: Vec<u8>, mut checksum: Option<Checksum>) -> WasRead {
+fn describe_carrier(
+    ipc_object: IpcObject,
+    text: Vec<u8>,
+    mut checksum: Option<Checksum>,
+) -> ReadText {
     if let Some(checksum) = &mut checksum {
         checksum.update(&text);
     }
-    WasRead {
-        address: Target::Carrier(carrier),
+    ReadText {
+        address: Target::IpcObject(ipc_object),
         shmid: None,
         size: None,
         length: text.len(),

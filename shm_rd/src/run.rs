@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use shm_core::{Address, Descriptor, Target, fault};
 
 use crate::args::Args;
-use crate::output::{Interruption, Outcome, PIECE, print_json};
+use crate::output::{Outcome, PIECE, ReadError, print_json};
 use crate::{framed, read};
 
 /// The status that a C program's `return -1` becomes.
@@ -34,7 +34,7 @@ pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Wri
 pub fn prepare_for_fault(args: &Args) {
     let Target::Memory(Address::SysV(key)) = args.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failure = Interruption::Memory(fault::failure(key));
+    let failure = ReadError::Memory(fault::failure(key));
     // Writing to memory does not fail.
     let _ = report(args, failure, &mut stdout, &mut stderr);
     fault::end_with(stdout, stderr, FAILED);
@@ -42,14 +42,14 @@ pub fn prepare_for_fault(args: &Args) {
 
 fn report(
     args: &Args,
-    interruption: Interruption,
+    interruption: ReadError,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> io::Result<()> {
     match interruption {
-        Interruption::Output(error) => writeln!(stderr, "standard output failed: {error}"),
-        Interruption::Memory(failure) if args.json => print_json(&Outcome::failed(failure), stdout),
-        Interruption::Memory(failure) => {
+        ReadError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
+        ReadError::Memory(failure) if args.json => print_json(&Outcome::failed(failure), stdout),
+        ReadError::Memory(failure) => {
             writeln!(stderr, "{failure}")?;
             if !args.raw {
                 writeln!(stdout, "shm read failed")?;

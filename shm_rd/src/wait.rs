@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use shm_core::frame::Flaw;
+use shm_core::frame::FrameError;
 use shm_core::{Errno, Error};
 
 use crate::args::Args;
@@ -37,7 +37,7 @@ pub(crate) fn wait<T>(
 fn is_absence(error: &Error) -> bool {
     match error {
         Error::Attach { errno, .. } => matches!(*errno, Errno::EINVAL | Errno::EIDRM),
-        Error::Frame { flaw, .. } => matches!(flaw, Flaw::Blank | Flaw::Empty(_)),
+        Error::Frame { flaw, .. } => matches!(flaw, FrameError::Blank | FrameError::Empty(_)),
         _ => error.errno() == Some(Errno::ENOENT),
     }
 }

@@ -6,7 +6,7 @@ use std::process;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use shm_core::posix::{Location, Name};
-use shm_core::{Carrier, Key, Segment};
+use shm_core::{IpcObject, Key, Segment};
 
 static COUNT: AtomicI32 = AtomicI32::new(0);
 
@@ -45,7 +45,7 @@ impl Drop for ScratchKey {
             segment.remove().unwrap();
         }
         // That of a frame; most keys have none.
-        let _ = Carrier::Semaphores(self.0).remove();
+        let _ = IpcObject::Semaphores(self.0).remove();
     }
 }
 

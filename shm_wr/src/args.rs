@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Key, Target};
+use shm_core::{Address, IpcObject, Key, Target};
 
 /// The size of new memory, in bytes, if no `--size` is given.
 pub(crate) const DEFAULT_SIZE: usize = 1024;
@@ -85,9 +85,9 @@ impl Args {
     /// What to write to.
     #[must_use]
     pub fn target(&self) -> Target {
-        let carrier = |name| Carrier::named(name, self.key.unwrap_or_default());
-        let carrier = self.object.as_deref().and_then(carrier);
-        carrier.map_or_else(|| Target::Memory(self.address()), Target::Carrier)
+        let ipc_object = |name| IpcObject::named(name, self.key.unwrap_or_default());
+        let ipc_object = self.object.as_deref().and_then(ipc_object);
+        ipc_object.map_or_else(|| Target::Memory(self.address()), Target::IpcObject)
     }
 
     fn address(&self) -> Address {

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was written, as `--json` prints it.
 #[derive(Serialize)]
-pub(crate) struct Written {
+pub(crate) struct WrittenMessage {
     address: Address,
     shmid: SegmentId,
     origin: Origin,
@@ -30,13 +30,13 @@ pub(crate) struct Written {
     ipc_namespace: Option<IpcNamespace>,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for WrittenMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         success(f, self.checksum.as_ref())
     }
 }
 
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
+pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Failure> {
     let key = args.key.unwrap_or_default();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
@@ -66,7 +66,7 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> 
         Error::OutOfBounds { .. } => does_not_fit(bytes, writer.capacity()),
         error => error.into(),
     })?;
-    Ok(Written {
+    Ok(WrittenMessage {
         address: key.into(),
         shmid: writer.segment().id(),
         origin,

@@ -10,7 +10,7 @@ use crate::args::Args;
 use crate::framed;
 use crate::input::NO_TEXT;
 use crate::report::report;
-use crate::write::{self, Written};
+use crate::write::{self, WrittenText};
 
 /// The status that a C program's `return -1` becomes.
 pub const FAILED: u8 = 255;
@@ -58,7 +58,7 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
 pub fn prepare_for_fault(args: &Args) {
     let Target::Memory(Address::SysV(key)) = args.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failed = Err::<Written, _>(fault::failure(key));
+    let failed = Err::<WrittenText, _>(fault::failure(key));
     // Writing to memory does not fail.
     let _ = report(args, "write", failed, &mut stdout, &mut stderr);
     fault::end_with(stdout, stderr, FAILED);

@@ -2,7 +2,7 @@
 
 use shm_core::memory::WritableMemory;
 use shm_core::progress::Progress;
-use shm_core::transfer::{self, Filled, Interruption, Stop};
+use shm_core::transfer::{self, EndReason, Filled, TransferError};
 use shm_core::{Checksum, Descriptor, Error, Failure};
 
 use crate::input;
@@ -37,20 +37,22 @@ pub(crate) fn write(
     let filled = transfer::fill(memory, room, stdin, checksum, &mut progress);
     drop(progress);
     match filled.map_err(interrupted)? {
-        Filled { end, stop: Stop::Nul } if !cut => Err(input::has_nul(end, LEFT_EMPTY)),
-        Filled { stop: Stop::Room, .. } if !cut => Err(input::does_not_fit(capacity, LEFT_EMPTY)),
+        Filled { end, stop: EndReason::Nul } if !cut => Err(input::has_nul(end, LEFT_EMPTY)),
+        Filled { stop: EndReason::Room, .. } if !cut => {
+            Err(input::does_not_fit(capacity, LEFT_EMPTY))
+        }
         Filled { end, stop } => {
             memory.write_at(end, &[0]).map_err(broken_off)?;
             memory.write_at(0, first).map_err(broken_off)?;
-            Ok((end, stop != Stop::Input))
+            Ok((end, stop != EndReason::Input))
         }
     }
 }
 
-fn interrupted(interruption: Interruption) -> Failure {
+fn interrupted(interruption: TransferError) -> Failure {
     match interruption {
-        Interruption::Descriptor(error) => input::unreadable(&error, LEFT_EMPTY),
-        Interruption::Memory(error) => broken_off(error),
+        TransferError::Descriptor(error) => input::unreadable(&error, LEFT_EMPTY),
+        TransferError::Memory(error) => broken_off(error),
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use shm_core::memory::WritableMemory;
 use shm_core::stat::SegmentId;
 use shm_core::{
-    Address, Carrier, Checksum, Descriptor, Errno, Error, Failure, IpcNamespace, Origin, Segment,
+    Address, Checksum, Descriptor, Errno, Error, Failure, IpcNamespace, IpcObject, Origin, Segment,
     Target,
 };
 
@@ -17,7 +17,7 @@ use crate::stream::{self, JUDGED};
 
 /// What was written, as `--json` prints it.
 #[derive(Debug, Serialize)]
-pub(crate) struct Written {
+pub(crate) struct WrittenText {
     address: Target,
     shmid: Option<SegmentId>,
     origin: Origin,
@@ -29,33 +29,33 @@ pub(crate) struct Written {
     ipc_namespace: Option<IpcNamespace>,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for WrittenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         success(f, self.checksum.as_ref())
     }
 }
 
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
+pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenText, Failure> {
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
     match args.target() {
         Target::Memory(address) => write_memory(args, stdin, address, size, mode),
-        Target::Carrier(carrier) => write_carrier(args, stdin, carrier, size, mode),
+        Target::IpcObject(ipc_object) => write_carrier(args, stdin, ipc_object, size, mode),
     }
 }
 
 fn write_carrier(
     args: &Args,
     stdin: Descriptor,
-    carrier: Carrier,
+    ipc_object: IpcObject,
     size: usize,
     mode: u32,
-) -> Result<Written, Failure> {
+) -> Result<WrittenText, Failure> {
     let capacity = size as u64;
     let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
-    let origin = carrier.write_text(&text, size, mode, args.create_new)?;
-    Ok(Written {
-        address: Target::Carrier(carrier),
+    let origin = ipc_object.write_text(&text, size, mode, args.create_new)?;
+    Ok(WrittenText {
+        address: Target::IpcObject(ipc_object),
         shmid: None,
         origin,
         size: capacity,
@@ -72,7 +72,7 @@ fn write_memory(
     address: Address,
     size: usize,
     mode: u32,
-) -> Result<Written, Failure> {
+) -> Result<WrittenText, Failure> {
     // What is there decides how much fits, and must be known before anything is made or written.
     let existing = if args.create_new { None } else { find(&address, size)? };
     let capacity = match &existing {
@@ -102,7 +102,7 @@ fn write_memory(
         memory.write_text(&text)?;
         (text.len() as u64, cut)
     };
-    Ok(Written {
+    Ok(WrittenText {
         shmid: memory.segment().map(Segment::id),
         origin,
         size: memory.size()?,

@@ -40,7 +40,7 @@ pub trait Engine: Sync {
     }
 
     /// Why the engine has no word for an action, whatever the machine; `None` where it has.
-    fn lacks(&self, action: &Action) -> Option<&'static str> {
+    fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
         let _ = action;
         None
     }
@@ -57,7 +57,7 @@ pub trait Engine: Sync {
     ///
     /// [`EngineError`] where the step could not be done at all, so that what follows is void. A
     /// command in a container that fails is an answer, not an error.
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError>;
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError>;
 
     /// Removes all that carrying out steps has made; says how many things that were.
     ///
@@ -72,7 +72,7 @@ const ONLY_CLUSTERS: &str = "only a cluster has pods that are made with all thei
 
 /// What came of a step.
 #[derive(Debug)]
-pub enum Answer {
+pub enum StepOutcome {
     /// It was carried out.
     Observed(Observation),
     /// It has no meaning on this engine, and why.

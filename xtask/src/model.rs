@@ -15,15 +15,17 @@ use std::sync::{Mutex, PoisonError};
 
 use shm_core::{Errno, text};
 
-use crate::engine::observation::{Identity, Made, Observation, State, failed};
-use crate::engine::{Answer, Engine, EngineError, EngineInfo, Kernels, Rules};
-use crate::model::spaces::{Refusal, Spaces};
+use crate::engine::observation::{Identity, ModelNamespace, Observation, State, failed};
+use crate::engine::{Engine, EngineError, EngineInfo, Kernels, Rules, StepOutcome};
+use crate::model::objects::{ModelObjects, Refusal};
 use crate::process::invocation::Output;
-use crate::script::{Action, Container, Launch, Objects, Place, Setting, Sharing, Step, Workload};
+use crate::script::{
+    Action, Container, Objects, Place, RunOptions, Setting, Sharing, Step, Workload,
+};
 
+mod objects;
 pub mod plan;
 mod pods;
-mod spaces;
 
 /// The status of a process that SIGKILL ended, as engines tell it.
 const KILLED: i32 = 137;
@@ -33,14 +35,14 @@ const KILLED: i32 = 137;
 pub struct Model {
     info: EngineInfo,
     objects: Objects,
-    world: Mutex<World>,
+    world: Mutex<ModelState>,
 }
 
 /// Everything there is.
 #[derive(Debug)]
-struct World {
+struct ModelState {
     rules: Rules,
-    spaces: Spaces,
+    spaces: ModelObjects,
     containers: BTreeMap<Container, Instance>,
     /// What the sandboxes belong to that were made with their containers.
     workloads: BTreeMap<Container, Workload>,
@@ -53,7 +55,7 @@ struct World {
 /// A container, or the sandbox of a pod.
 #[derive(Clone, Copy, Debug)]
 struct Instance {
-    launch: Launch,
+    launch: RunOptions,
     state: State,
     /// What it uses while it runs.
     view: View,
@@ -68,21 +70,21 @@ struct Instance {
 /// What a place sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct View {
-    ipc: Made,
+    ipc: ModelNamespace,
     /// What is mounted at `/dev/shm`, if anything is.
-    shm: Option<Made>,
+    shm: Option<ModelNamespace>,
 }
 
-const HOST: View = View { ipc: Made::HOST, shm: Some(Made::HOST) };
+const HOST: View = View { ipc: ModelNamespace::HOST, shm: Some(ModelNamespace::HOST) };
 
 impl Model {
     /// A host without containers, on which nobody uses the names of `objects`, and an engine with
     /// `rules`.
     #[must_use]
     pub fn new(info: EngineInfo, rules: Rules, objects: Objects) -> Self {
-        let world = World {
+        let world = ModelState {
             rules,
-            spaces: Spaces::new(objects.size),
+            spaces: ModelObjects::new(objects.size),
             containers: BTreeMap::new(),
             workloads: BTreeMap::new(),
             made: 0,
@@ -97,11 +99,11 @@ impl Engine for Model {
         &self.info
     }
 
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         // A panic elsewhere leaves the maps as they were after the last whole step.
         let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match step.place {
-            Place::Host => Answer::Observed(world.on_host(self.objects, &step.action)),
+            Place::Host => StepOutcome::Observed(world.on_host(self.objects, &step.action)),
             Place::In(container) => world.in_container(self.objects, container, &step.action),
         })
     }
@@ -111,7 +113,7 @@ impl Engine for Model {
     }
 }
 
-impl World {
+impl ModelState {
     fn on_host(&mut self, names: Objects, action: &Action) -> Observation {
         match action {
             Action::Processes => {
@@ -127,7 +129,7 @@ impl World {
     }
 
     /// What is done to a container that is in no state for it means nothing, and is no question.
-    fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> Answer {
+    fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> StepOutcome {
         let found = self.containers.get(&name).copied();
         let state = found.map_or(State::Gone, |container| container.state);
         let observation = match (action, state) {
@@ -160,12 +162,12 @@ impl World {
                 let view = found.map_or(HOST, |container| container.view);
                 self.tool(names, view, action)
             }
-            _ => return Answer::Skipped(format!("{name} is in no state for that")),
+            _ => return StepOutcome::Skipped(format!("{name} is in no state for that")),
         };
-        Answer::Observed(observation)
+        StepOutcome::Observed(observation)
     }
 
-    fn run(&mut self, name: Container, launch: Launch) -> Observation {
+    fn run(&mut self, name: Container, launch: RunOptions) -> Observation {
         let sized = matches!(launch.setting, Some(Setting::ShmSize(_)));
         if sized && !self.rules.policy.may_size_shm(launch.sharing) {
             return refused();
@@ -179,7 +181,7 @@ impl World {
     }
 
     /// Makes a container that does not run yet.
-    fn create(&mut self, name: Container, launch: Launch) {
+    fn create(&mut self, name: Container, launch: RunOptions) {
         self.made += 1;
         let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
         let (donor, number) = (donor.map(|donor| donor.number), self.made);
@@ -219,13 +221,14 @@ impl World {
 
     /// Applies a container's setting, unless the engine refuses. A kernel of the container's own
     /// takes limits without a word and knows none.
-    fn set_up(&mut self, view: View, launch: Launch) -> bool {
+    fn set_up(&mut self, view: View, launch: RunOptions) -> bool {
         let own_kernel = self.rules.kernels == Kernels::Own;
         match launch.setting {
             Some(Setting::Sysctl(..)) if own_kernel => {}
             Some(Setting::Sysctl(sysctl, _)) if !self.rules.policy.may_set(sysctl) => return false,
             Some(Setting::Sysctl(..))
-                if view.ipc == Made::HOST && !self.rules.policy.may_limit_host(launch.sharing) =>
+                if view.ipc == ModelNamespace::HOST
+                    && !self.rules.policy.may_limit_host(launch.sharing) =>
             {
                 return false;
             }
@@ -264,7 +267,7 @@ impl World {
         let made = self.make(name);
         let shm = match sharing {
             Sharing::None => None,
-            Sharing::HostShm => Some(Made::HOST),
+            Sharing::HostShm => Some(ModelNamespace::HOST),
             _ => Some(made),
         };
         Some(View { ipc: made, shm })
@@ -302,17 +305,17 @@ impl World {
     }
 
     /// What is in the folder that a container's `/dev/shm` is mounted on; `None` after its removal.
-    fn folder(&self, number: usize) -> Option<Made> {
+    fn folder(&self, number: usize) -> Option<ModelNamespace> {
         let (name, first) = self.containers.iter().find(|(_, it)| it.number == number)?;
         let mounted = first.view.shm.filter(|_| first.state != State::Exited);
         Some(mounted.unwrap_or(unmounted(*name)))
     }
 
     /// Something new for the next start of a container.
-    fn make(&mut self, name: Container) -> Made {
+    fn make(&mut self, name: Container) -> ModelNamespace {
         let starts = self.starts.entry(name).or_default();
         *starts += 1;
-        Made { place: Place::In(name), start: *starts }
+        ModelNamespace { place: Place::In(name), start: *starts }
     }
 
     /// The containers of a pod, by its sandbox.
@@ -346,7 +349,7 @@ impl World {
             // Nothing can be made in a folder that was removed.
             joiner.view.shm = joiner.view.shm.filter(|it| *it != unmounted(name));
         }
-        self.drop_what_nobody_uses();
+        self.collect_unused();
         Observation { state: Some(State::Gone), ..done() }
     }
 
@@ -355,19 +358,19 @@ impl World {
             container.state = state;
             Identity::Model(container.view.ipc)
         });
-        self.drop_what_nobody_uses();
+        self.collect_unused();
         let namespace = namespace.filter(|_| state == State::Running);
         Observation { state: Some(state), namespace, ..done() }
     }
 
-    fn drop_what_nobody_uses(&mut self) {
+    fn collect_unused(&mut self) {
         let lives = |container: &&Instance| container.state != State::Exited;
         let views = self.containers.values().filter(lives).map(|container| container.view);
         let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
         let volumes = self.workloads.keys().map(|pod| pods::volume(*pod));
         let folders = self.containers.keys().map(|name| unmounted(*name));
         let used = used.chain(volumes).chain(folders);
-        let used: BTreeSet<_> = used.chain([Made::HOST]).collect();
+        let used: BTreeSet<_> = used.chain([ModelNamespace::HOST]).collect();
         self.spaces.keep(&used);
     }
 
@@ -402,8 +405,8 @@ impl World {
 }
 
 /// The folder that a container's `/dev/shm` is mounted on, without that mount. It is there as long as the container.
-fn unmounted(name: Container) -> Made {
-    Made { place: Place::In(name), start: 0 }
+fn unmounted(name: Container) -> ModelNamespace {
+    ModelNamespace { place: Place::In(name), start: 0 }
 }
 
 fn done() -> Observation {

@@ -185,7 +185,7 @@ pub enum Action {
     Build,
     /// Makes the container, or the pod's sandbox, and starts it. On a cluster it is added to a pod
     /// that is there.
-    Run(Launch),
+    Run(RunOptions),
     /// Makes pods with all their containers, and starts them.
     Deploy(Workload),
     /// Lets the process of an init container end, so that the pod goes on to its main ones.
@@ -327,14 +327,14 @@ impl Mechanism {
 
 /// How a container is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Launch {
+pub struct RunOptions {
     /// How it shares memory.
     pub sharing: Sharing,
     /// What else it is given.
     pub setting: Option<Setting>,
 }
 
-impl From<Sharing> for Launch {
+impl From<Sharing> for RunOptions {
     fn from(sharing: Sharing) -> Self {
         Self { sharing, setting: None }
     }
@@ -443,12 +443,12 @@ pub struct Evidence {
     /// The step's id.
     pub step: String,
     /// What it must show.
-    pub shows: Shows,
+    pub shows: Expectation,
 }
 
 /// What can be seen of the shared memory under the script's key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shows {
+pub enum Expectation {
     /// There is none.
     Nothing,
     /// There is some, whatever it holds.

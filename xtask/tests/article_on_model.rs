@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shm_core::Key;
 use xtask::engine::Policy;
-use xtask::engine::observation::{Identity, Made, Observation, State};
-use xtask::model::plan::{Plan, Planned};
+use xtask::engine::observation::{Identity, ModelNamespace, Observation, State};
+use xtask::model::plan::{Plan, PlannedStep};
 use xtask::script::{Role, article};
 
 const ONE_SEGMENT: &str = "
@@ -89,7 +89,7 @@ fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
         Some(Identity::Model(made)) => made,
         ref other => panic!("{step}: {other:?}"),
     };
-    assert_eq!(made("host-read"), Made::HOST);
+    assert_eq!(made("host-read"), ModelNamespace::HOST);
     let names = ["start-a", "start-b", "start-a-again", "start-b-again"].map(made);
     let names = names.map(|made| made.to_string());
     assert_eq!(names, ["namespace A#1", "namespace B#1", "namespace A#2", "namespace B#2"]);
@@ -166,7 +166,7 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
         let steps: Vec<_> = plan.stages.iter().flatten().collect();
         let mut texts = BTreeSet::new();
         for (position, reader) in steps.iter().enumerate().filter(|(_, it)| it.finds_nothing()) {
-            let of = |it: &&&Planned| it.step.control_of() == Some(&*reader.step.id);
+            let of = |it: &&&PlannedStep| it.step.control_of() == Some(&*reader.step.id);
             let controls: Vec<_> = steps[position..].iter().filter(of).collect();
             let [write, read] = controls[..] else { panic!("{}: {controls:?}", reader.step.id) };
             assert!(write.step.place == reader.step.place && read.step.place == reader.step.place);

@@ -6,7 +6,7 @@ use shm_core::Key;
 use xtask::engine::observation::{Identity, Observation, State};
 use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
 use xtask::judge::evaluate;
-use xtask::judge::results::{CellResult, Outcome, Run, Sight};
+use xtask::judge::results::{CellResult, Outcome, Run, Visibility};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
@@ -75,7 +75,7 @@ fn what_goes_as_predicted_agrees_and_a_refusal_says_what_the_engine_said() {
     let cells = judged(&group, EngineKind::Docker, &[run]);
     assert_eq!(remarkable(&cells), []);
     let joiner = cells.iter().find(|cell| cell.cell.to_string().ends_with("joiner")).unwrap();
-    assert_eq!((joiner.outcome, joiner.sight()), (Outcome::Refused, Sight::Refused));
+    assert_eq!((joiner.outcome, joiner.sight()), (Outcome::Refused, Visibility::Refused));
     assert_eq!(joiner.reason.as_deref(), Some("non-shareable IPC"));
 }
 
@@ -230,7 +230,7 @@ fn what_differs_now_and_then_is_unstable_and_says_how_often() {
     let cells = judged(&group, EngineKind::Docker, &runs);
     let unstable = ("sysv/private/restart/own".to_owned(), Outcome::Unstable);
     assert_eq!(remarkable(&cells), [unstable]);
-    assert_eq!(cells[0].observed, [Sight::Absent, Sight::Seen, Sight::Absent]);
+    assert_eq!(cells[0].observed, [Visibility::Absent, Visibility::Seen, Visibility::Absent]);
     assert!(cells[0].reason.as_deref().unwrap().ends_with("(1 of 3 runs)"));
 }
 

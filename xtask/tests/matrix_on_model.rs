@@ -7,12 +7,12 @@ use shm_core::Key;
 use xtask::engine::observation::State;
 use xtask::engine::{Kernels, Policy, Rules};
 use xtask::judge::evaluate;
-use xtask::judge::results::Sight;
+use xtask::judge::results::Visibility;
 use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
 /// What the model predicts for every cell, by name.
-fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Sight> {
+fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Visibility> {
     let rules = rules.into();
     let mut cells = BTreeMap::new();
     for group in groups(World::Containers, || Key::DEFAULT, "text") {
@@ -26,22 +26,22 @@ fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Sight> {
 
 /// What the four observers see of one mechanism, in a row: `s`een, `-` absent, `L`imited, `x`
 /// refused.
-fn row(cells: &BTreeMap<String, Sight>, mechanism: &str, mode: &str, event: &str) -> String {
+fn row(cells: &BTreeMap<String, Visibility>, mechanism: &str, mode: &str, event: &str) -> String {
     let fourth = if mode == "container" { "donor" } else { "joiner" };
     let letter = |observer: &str| match cells.get(&format!("{mechanism}/{mode}/{event}/{observer}"))
     {
-        Some(Sight::Seen) => 's',
-        Some(Sight::Absent) => '-',
-        Some(Sight::Limited) => 'L',
-        Some(Sight::Refused) => 'x',
-        Some(Sight::Unknown) => '?',
+        Some(Visibility::Seen) => 's',
+        Some(Visibility::Absent) => '-',
+        Some(Visibility::Limited) => 'L',
+        Some(Visibility::Refused) => 'x',
+        Some(Visibility::Unknown) => '?',
         None => '.',
     };
     ["own", "other", fourth, "host"].map(letter).iter().collect()
 }
 
 /// The rows of the System V segment and of the POSIX object.
-fn rows(cells: &BTreeMap<String, Sight>, mode: &str, event: &str) -> (String, String) {
+fn rows(cells: &BTreeMap<String, Visibility>, mode: &str, event: &str) -> (String, String) {
     (row(cells, "sysv", mode, event), row(cells, "posix", mode, event))
 }
 
@@ -162,7 +162,7 @@ fn a_file_on_a_volume_is_seen_by_all_who_run_whatever_happens() {
     for policy in [Policy::Bare, Policy::Docker, Policy::Podman] {
         for (cell, sight) in predicted(policy).iter().filter(|(cell, _)| cell.starts_with("file/"))
         {
-            assert!(matches!(sight, Sight::Seen | Sight::Refused), "{cell}: {sight:?}");
+            assert!(matches!(sight, Visibility::Seen | Visibility::Refused), "{cell}: {sight:?}");
         }
     }
 }

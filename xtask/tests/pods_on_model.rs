@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use shm_core::Key;
 use xtask::engine::Policy;
 use xtask::judge::evaluate;
-use xtask::judge::results::Sight;
+use xtask::judge::results::Visibility;
 use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
@@ -18,11 +18,11 @@ fn predicted(mechanism: &str) -> BTreeMap<String, char> {
         let plan = Plan::new(group.script, Policy::Kubernetes.into()).unwrap();
         for question in group.questions {
             let letter = match evaluate::predicted(&question, &plan) {
-                Sight::Seen => 's',
-                Sight::Absent => '-',
-                Sight::Limited => 'L',
-                Sight::Refused => 'x',
-                Sight::Unknown => '?',
+                Visibility::Seen => 's',
+                Visibility::Absent => '-',
+                Visibility::Limited => 'L',
+                Visibility::Refused => 'x',
+                Visibility::Unknown => '?',
             };
             if let Some(name) = question.cell.to_string().strip_prefix(&format!("{mechanism}/")) {
                 cells.insert(name.to_owned(), letter);

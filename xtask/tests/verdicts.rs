@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shm_core::{IpcNamespace, Key};
-use xtask::engine::observation::{Identity, Made, Observation, State};
+use xtask::engine::observation::{Identity, ModelNamespace, Observation, State};
 use xtask::engine::{Policy, discover};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
@@ -20,7 +20,7 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
         Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
     let mut judge = Judge::new(Key::DEFAULT, Some(kernel(0)));
     let mut results = Vec::new();
-    let mut made_so_far = vec![Made::HOST];
+    let mut made_so_far = vec![ModelNamespace::HOST];
     for planned in plan.stages.iter().flatten() {
         let mut observed = planned.predicted.clone();
         if let Some(Identity::Model(made)) = observed.namespace {

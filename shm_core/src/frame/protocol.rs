@@ -33,7 +33,7 @@ use std::sync::atomic::{AtomicU64, fence};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Writing;
+use super::WriteState;
 use super::layout::{self, BEGUN, BYTES, CHECKSUM, LENGTH, PUBLISHED, WORD};
 use crate::attachment::ReadOnlyWord;
 
@@ -76,7 +76,7 @@ impl Store for AtomicU64 {
 
 /// Why an attempt to read gave no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Miss {
+pub(super) enum TryReadError {
     /// Nothing was published yet.
     Empty,
     /// Writers were faster: the slot may have changed while it was copied.
@@ -91,11 +91,11 @@ pub(super) enum Miss {
 
 /// Copies the published message into `buffer` and returns its generation. Without one the buffer holds
 /// anything.
-pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, Miss> {
+pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, TryReadError> {
     let published = words[PUBLISHED].load();
     W::fence(Acquire);
     if published == 0 {
-        return Err(Miss::Empty);
+        return Err(TryReadError::Empty);
     }
     let slot = &words[layout::slot(words.len(), published)];
     let length = slot[LENGTH].load();
@@ -118,16 +118,16 @@ pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, Mi
     let begun = words[BEGUN].load();
     // The same generation, or the next one, which is written into the other slot.
     if begun.wrapping_sub(published) > 1 {
-        return Err(Miss::Overtaken);
+        return Err(TryReadError::Overtaken);
     }
     if length > capacity as u64 {
-        return Err(Miss::TooLong(length));
+        return Err(TryReadError::TooLong(length));
     }
     if room.is_err() {
-        return Err(Miss::OutOfMemory(length));
+        return Err(TryReadError::OutOfMemory(length));
     }
     if checksum != self::checksum(published, buffer) {
-        return Err(Miss::Checksum);
+        return Err(TryReadError::Checksum);
     }
     Ok(published)
 }
@@ -173,20 +173,20 @@ pub(super) fn writing<W: Load>(
     words: &[W],
     generation: u64,
     is_taken: impl FnOnce() -> Option<bool>,
-) -> Writing {
+) -> WriteState {
     let generations = || (words[PUBLISHED].load(), words[BEGUN].load());
     let (published, begun) = generations();
     if published != generation || begun == published {
-        return Writing::Idle;
+        return WriteState::Idle;
     }
     // Neither number ever gets smaller. Where they are the same before and after a moment in which
     // nobody has the turn, they are so in that moment: begun, not published, and nobody there to do
     // it. Whoever had the turn before has done all that it ever will, and we see that: finding the turn
     // free comes after its being given back.
     match is_taken() {
-        None => Writing::Unknown,
-        Some(false) if generations() == (published, begun) => Writing::Died,
-        Some(_) => Writing::UnderWay,
+        None => WriteState::Unknown,
+        Some(false) if generations() == (published, begun) => WriteState::Died,
+        Some(_) => WriteState::UnderWay,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::protocol::Miss;
+use super::protocol::TryReadError;
 
 /// So long it is tried, whatever is the matter. The attempt that is under way is gone through with.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -13,9 +13,9 @@ const DAMAGES: u32 = 2;
 
 /// The end of all attempts.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct GivenUp {
+pub(super) struct RetriesExhausted {
     /// Why the last one gave no message.
-    pub(super) miss: Miss,
+    pub(super) miss: TryReadError,
     pub(super) attempts: u32,
     /// How long it was tried behind the first one.
     pub(super) time: Duration,
@@ -25,17 +25,17 @@ pub(super) struct GivenUp {
 
 /// Tries again after the first `miss`.
 pub(super) fn retry(
-    mut miss: Miss,
+    mut miss: TryReadError,
     generation: impl Fn() -> u64,
-    mut read: impl FnMut() -> Result<u64, Miss>,
-) -> Result<u64, GivenUp> {
+    mut read: impl FnMut() -> Result<u64, TryReadError>,
+) -> Result<u64, RetriesExhausted> {
     let (start, first) = (Instant::now(), generation());
-    let damage = |miss| u32::from(miss != Miss::Overtaken);
+    let damage = |miss| u32::from(miss != TryReadError::Overtaken);
     let (mut attempts, mut damages) = (1, damage(miss));
     loop {
         let (time, moved_on) = (start.elapsed(), generation() != first);
         if damages >= DAMAGES || time >= PATIENCE || (attempts >= ATTEMPTS && !moved_on) {
-            return Err(GivenUp { miss, attempts, time, moved_on });
+            return Err(RetriesExhausted { miss, attempts, time, moved_on });
         }
         match read() {
             Ok(generation) => return Ok(generation),
@@ -52,23 +52,27 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use super::{GivenUp, retry};
-    use crate::frame::protocol::Miss;
+    use super::{RetriesExhausted, retry};
+    use crate::frame::protocol::TryReadError;
 
     #[test]
     fn what_is_damaged_is_read_twice_in_all() {
-        for miss in [Miss::Checksum, Miss::TooLong(1), Miss::OutOfMemory(1)] {
+        for miss in [TryReadError::Checksum, TryReadError::TooLong(1), TryReadError::OutOfMemory(1)]
+        {
             let given_up = retry(miss, || 1, || Err(miss)).unwrap_err();
             assert_eq!((given_up.miss, given_up.attempts), (miss, 2));
         }
-        let mut misses = [Miss::Checksum, Miss::Overtaken, Miss::Checksum].into_iter();
-        let given_up = retry(Miss::Overtaken, || 1, || Err(misses.next().unwrap())).unwrap_err();
-        assert_eq!((given_up.miss, given_up.attempts), (Miss::Checksum, 4));
+        let mut misses =
+            [TryReadError::Checksum, TryReadError::Overtaken, TryReadError::Checksum].into_iter();
+        let given_up =
+            retry(TryReadError::Overtaken, || 1, || Err(misses.next().unwrap())).unwrap_err();
+        assert_eq!((given_up.miss, given_up.attempts), (TryReadError::Checksum, 4));
     }
 
     #[test]
     fn a_reader_that_is_overtaken_by_nobody_tries_a_hundred_times() {
-        let given_up = retry(Miss::Overtaken, || 1, || Err(Miss::Overtaken)).unwrap_err();
+        let given_up =
+            retry(TryReadError::Overtaken, || 1, || Err(TryReadError::Overtaken)).unwrap_err();
         assert_eq!((given_up.attempts, given_up.moved_on), (100, false));
     }
 
@@ -77,18 +81,19 @@ mod tests {
         let attempts = Cell::new(1);
         let read = || {
             attempts.set(attempts.get() + 1);
-            if attempts.get() == 500 { Ok(7) } else { Err(Miss::Overtaken) }
+            if attempts.get() == 500 { Ok(7) } else { Err(TryReadError::Overtaken) }
         };
-        assert_eq!(retry(Miss::Overtaken, || attempts.get(), read), Ok(7));
+        assert_eq!(retry(TryReadError::Overtaken, || attempts.get(), read), Ok(7));
     }
 
     #[test]
     fn attempts_that_take_long_are_few() {
         let read = || {
             thread::sleep(Duration::from_millis(600));
-            Err(Miss::Overtaken)
+            Err(TryReadError::Overtaken)
         };
-        let GivenUp { attempts, .. } = retry(Miss::Overtaken, || 1, read).unwrap_err();
+        let RetriesExhausted { attempts, .. } =
+            retry(TryReadError::Overtaken, || 1, read).unwrap_err();
         assert!((2..=3).contains(&attempts), "{attempts}");
     }
 }

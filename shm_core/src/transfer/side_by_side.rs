@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::sink::{STILL, Sink, local_range};
-use super::{BLOCK, Filled, Interruption, Task};
+use super::{BLOCK, Filled, Task, TransferError};
 use crate::WritableAttachment;
 use crate::checksum::Checksum;
 use crate::progress::Progress;
@@ -24,7 +24,7 @@ struct Done<'a> {
     progress: &'a mut Progress,
     bytes: u64,
     /// Of the first piece in which the text ended: its start, and how.
-    ended: Option<(u64, Result<Filled, Interruption>)>,
+    ended: Option<(u64, Result<Filled, TransferError>)>,
 }
 
 /// Moves what `task` says into the segment. Returns where the text ended; `None` if it fills the room.
@@ -32,7 +32,7 @@ pub(super) fn fill(
     task: &Task,
     attachment: &WritableAttachment,
     progress: &mut Progress,
-) -> Result<Option<Filled>, Interruption> {
+) -> Result<Option<Filled>, TransferError> {
     let expected = task.expected_end - task.room.start;
     if expected >= PIECE {
         // All of it: the kernel would split the mapping otherwise, and count each part as an attachment.

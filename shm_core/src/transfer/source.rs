@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 use super::sink::read_fully;
-use super::{Interruption, Stop};
+use super::{EndReason, TransferError};
 use crate::{Descriptor, sys};
 
 /// A descriptor whose input begins at `start` of the memory.
@@ -40,16 +40,16 @@ impl<'a> Source<'a> {
     }
 
     /// Whether there is more input than there was room for, up to `end`.
-    pub(super) fn beyond(&self, end: u64) -> Result<Stop, Interruption> {
+    pub(super) fn beyond(&self, end: u64) -> Result<EndReason, TransferError> {
         let (fd, at) = self.place(end);
         let more = read_fully(1, |_| sys::read_bytes(fd, at, &mut [0]));
-        let more = more.map_err(|errno| Interruption::Descriptor(errno.into()))?;
-        Ok(if more == 0 { Stop::Input } else { Stop::Room })
+        let more = more.map_err(|errno| TransferError::Descriptor(errno.into()))?;
+        Ok(if more == 0 { EndReason::Input } else { EndReason::Room })
     }
 
     /// Has a regular file read next behind what came up to `end` of the memory.
-    pub(super) fn leave_at(&self, end: u64) -> Result<(), Interruption> {
+    pub(super) fn leave_at(&self, end: u64) -> Result<(), TransferError> {
         let (_, Some(at)) = self.place(end) else { return Ok(()) };
-        self.descriptor.seek(at).map_err(Interruption::Descriptor)
+        self.descriptor.seek(at).map_err(TransferError::Descriptor)
     }
 }

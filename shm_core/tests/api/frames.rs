@@ -5,8 +5,8 @@ use std::thread;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use shm_core::frame::{self, Flaw, Reader, Writer, Writing};
-use shm_core::{Carrier, Diagnosis, Errno, Error, Key, Origin, Segment};
+use shm_core::frame::{self, FrameError, Reader, WriteState, Writer};
+use shm_core::{Diagnosis, Errno, Error, IpcObject, Key, Origin, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ fn put_word(key: Key, offset: usize, word: u64) {
     put(key, offset, &word.to_ne_bytes());
 }
 
-pub(crate) fn flaw<T: std::fmt::Debug>(result: Result<T, Error>) -> Flaw {
+pub(crate) fn flaw<T: std::fmt::Debug>(result: Result<T, Error>) -> FrameError {
     let error = result.unwrap_err();
     assert!(Diagnosis::of(&error).is_some(), "{error:?}");
     match error {
@@ -45,7 +45,7 @@ pub(crate) fn flaw<T: std::fmt::Debug>(result: Result<T, Error>) -> Flaw {
 }
 
 pub(crate) fn has_semaphore(key: Key) -> bool {
-    Carrier::Semaphores(key).read_text().is_ok()
+    IpcObject::Semaphores(key).read_text().is_ok()
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_reader_that_stays_sees_each_message_once_it_is_published() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     let (reader, mut message) = (Reader::open(*key).unwrap(), Vec::new());
-    assert_eq!(flaw(reader.read(&mut message)), Flaw::Empty(Writing::Idle));
+    assert_eq!(flaw(reader.read(&mut message)), FrameError::Empty(WriteState::Idle));
     for generation in 1..10 {
         assert_eq!(reader.generation(), generation - 1);
         writer.write(&generation.to_ne_bytes()).unwrap();
@@ -103,20 +103,20 @@ fn a_message_that_was_begun_and_left_is_told_until_the_next_is_written() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     put_word(*key, BEGUN, 1);
-    assert_eq!(flaw(read(*key)), Flaw::Empty(Writing::UnderWay));
+    assert_eq!(flaw(read(*key)), FrameError::Empty(WriteState::UnderWay));
     put_word(*key, BEGUN, 0);
     first.write(b"whole").unwrap();
     put_word(*key, BEGUN, 2);
     let reader = Reader::open(*key).unwrap();
-    assert_eq!(reader.writing(1), Writing::UnderWay);
+    assert_eq!(reader.writing(1), WriteState::UnderWay);
     drop(first);
     assert_eq!(read(*key), Ok((1, b"whole".to_vec())));
-    assert_eq!(reader.writing(1), Writing::Died);
+    assert_eq!(reader.writing(1), WriteState::Died);
     assert_eq!(writer(*key).write(b"next"), Ok(2));
-    assert_eq!((reader.writing(1), reader.writing(2)), (Writing::Idle, Writing::Idle));
+    assert_eq!((reader.writing(1), reader.writing(2)), (WriteState::Idle, WriteState::Idle));
     put_word(*key, BEGUN, 3);
-    Carrier::Semaphores(*key).remove().unwrap();
-    assert_eq!(reader.writing(2), Writing::Unknown);
+    IpcObject::Semaphores(*key).remove().unwrap();
+    assert_eq!(reader.writing(2), WriteState::Unknown);
 }
 
 #[test]
@@ -125,14 +125,14 @@ fn what_is_no_frame_is_refused_and_left_as_it_is() {
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT);
     put(*key, 1023, b"x");
-    assert_eq!(flaw(Reader::open(*key)), Flaw::Blank);
-    assert_eq!(flaw(open()), Flaw::NotFramed);
+    assert_eq!(flaw(Reader::open(*key)), FrameError::Blank);
+    assert_eq!(flaw(open()), FrameError::NotFramed);
     put(*key, 0, b"hello_world");
-    assert_eq!(flaw(Reader::open(*key)), Flaw::NotFramed);
-    assert_eq!(flaw(open()), Flaw::NotFramed);
+    assert_eq!(flaw(Reader::open(*key)), FrameError::NotFramed);
+    assert_eq!(flaw(open()), FrameError::NotFramed);
     put(*key, 0, b"\0\x02MRFMHS");
-    assert_eq!(flaw(Reader::open(*key)), Flaw::ByteOrder);
-    assert_eq!(flaw(open()), Flaw::ByteOrder);
+    assert_eq!(flaw(Reader::open(*key)), FrameError::ByteOrder);
+    assert_eq!(flaw(open()), FrameError::ByteOrder);
     let mut bytes = [0; 8];
     Segment::open(*key).unwrap().attach().unwrap().read_at(0, &mut bytes);
     assert_eq!(&bytes, b"\0\x02MRFMHS");
@@ -150,14 +150,14 @@ fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
     for version in [0, 1, 3, u8::MAX] {
         put(*key, 0, &[&b"SHMFRM"[..], &[version, 0]].concat());
         let before = bytes();
-        assert_eq!(flaw(Reader::open(*key)), Flaw::Version(version.into()));
+        assert_eq!(flaw(Reader::open(*key)), FrameError::Version(version.into()));
         let open = Writer::open_or_create(*key, 1024, 0o600, LIMIT);
-        assert_eq!(flaw(open), Flaw::Version(version.into()));
+        assert_eq!(flaw(open), FrameError::Version(version.into()));
         Writer::create_new(*key, 1024, 0o600, LIMIT).unwrap_err();
         assert_eq!(bytes(), before);
         assert!(has_semaphore(*key));
     }
-    assert_eq!(Flaw::Version(1).to_string(), "the frame has version 1, not 2");
+    assert_eq!(FrameError::Version(1).to_string(), "the frame has version 1, not 2");
     put(*key, 0, b"SHMFRM\x02\0");
     assert_eq!(read(*key), Ok((1, b"message".to_vec())));
 }
@@ -166,7 +166,7 @@ fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
 fn a_segment_whose_maker_died_before_it_was_a_frame_is_made_one() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
-    assert_eq!(flaw(Reader::open(*key)), Flaw::Blank);
+    assert_eq!(flaw(Reader::open(*key)), FrameError::Blank);
     let (mut writer, origin) = Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap();
     assert_eq!((origin, writer.write(b"x")), (Origin::Opened, Ok(1)));
 }
@@ -179,8 +179,11 @@ fn a_segment_too_small_for_what_its_mark_says_is_refused() {
         let mark = b"SHMFRM\x02\0";
         let attachment = segment.attach_writable().unwrap();
         attachment.write_at(0, &mark[..size.min(8)]).unwrap();
-        let expected =
-            if size < 8 { Flaw::Blank } else { Flaw::TooSmall { size: size as u64 / 8 * 8 } };
+        let expected = if size < 8 {
+            FrameError::Blank
+        } else {
+            FrameError::TooSmall { size: size as u64 / 8 * 8 }
+        };
         assert_eq!(flaw(Reader::open(*key)), expected, "{size} bytes");
     }
 }
@@ -190,11 +193,11 @@ fn a_message_that_was_changed_or_claims_too_much_is_refused() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     put(*key, SLOT_OF_ODD_GENERATIONS + 16, b"M");
-    assert_eq!(flaw(read(*key)), Flaw::Checksum);
+    assert_eq!(flaw(read(*key)), FrameError::Checksum);
     put_word(*key, SLOT_OF_ODD_GENERATIONS, 465);
-    assert_eq!(flaw(read(*key)), Flaw::TooLong { length: 465, capacity: 464 });
+    assert_eq!(flaw(read(*key)), FrameError::TooLong { length: 465, capacity: 464 });
     put_word(*key, SLOT_OF_ODD_GENERATIONS, u64::MAX);
-    assert_eq!(flaw(read(*key)), Flaw::TooLong { length: u64::MAX, capacity: 464 });
+    assert_eq!(flaw(read(*key)), FrameError::TooLong { length: u64::MAX, capacity: 464 });
     let reader = Reader::open(*key).unwrap();
     let mut message = b"left over".to_vec();
     reader.read(&mut message).unwrap_err();
@@ -224,8 +227,8 @@ fn a_mode_that_keeps_its_owner_out_is_refused_and_nothing_is_made() {
     let key = ScratchKey::new();
     for mode in [0, 0o400, 0o200, 0o444, 0o066] {
         let refused = flaw(Writer::open_or_create(*key, 1024, mode, LIMIT));
-        assert_eq!(refused, Flaw::Mode(mode));
-        assert_eq!(flaw(Writer::create_new(*key, 1024, mode, LIMIT)), Flaw::Mode(mode));
+        assert_eq!(refused, FrameError::Mode(mode));
+        assert_eq!(flaw(Writer::create_new(*key, 1024, mode, LIMIT)), FrameError::Mode(mode));
     }
     assert!(Segment::find(*key).is_err() && !has_semaphore(*key));
 }
@@ -237,10 +240,10 @@ fn generations_that_nobody_counts_to_are_refused_at_once() {
     for (published, begun) in [(1, 3), (1, 0), (2, 1), (u64::MAX, 7), (7, u64::MAX)] {
         put_word(*key, PUBLISHED, published);
         put_word(*key, BEGUN, begun);
-        assert_eq!(flaw(read(*key)), Flaw::Generations, "{published} {begun}");
+        assert_eq!(flaw(read(*key)), FrameError::Generations, "{published} {begun}");
     }
     put_word(*key, PUBLISHED, u64::MAX);
-    assert_eq!(flaw(writer(*key).write(b"x")), Flaw::Generations);
+    assert_eq!(flaw(writer(*key).write(b"x")), FrameError::Generations);
 }
 
 #[test]
@@ -264,7 +267,8 @@ fn generations_that_run_wild_end_in_an_error_too() {
             thread::yield_now();
         }
         // Where the thread stands still for a while, the generations are only wrong.
-        let unsteady = |error| matches!(error, Error::Frame { flaw: Flaw::Unsteady { .. }, .. });
+        let unsteady =
+            |error| matches!(error, Error::Frame { flaw: FrameError::Unsteady { .. }, .. });
         let ended = (0..1000).any(|_| reader.read(&mut Vec::new()).is_err_and(unsteady));
         over.store(true, Ordering::Relaxed);
         assert!(ended);

@@ -2,9 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
-mod carriers;
 mod diagnoses;
 mod frames;
+mod ipc_objects;
 mod objects;
 mod segments;
 mod texts;

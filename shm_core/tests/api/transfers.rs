@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 
 use shm_core::progress::Progress;
-use shm_core::transfer::{Filled, Interruption, Stop, drain, fill};
+use shm_core::transfer::{EndReason, Filled, TransferError, drain, fill};
 use shm_core::{Address, Checksum, Descriptor, Error, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
@@ -79,18 +79,18 @@ fn the_input_is_moved_up_to_its_end_its_nul_or_the_rooms_end_in_each_mechanism()
     let text = noise(3 * PIECE + 77);
     let size = 2 * PIECE + 50;
     for (length, nul, stop) in [
-        (0, None, Stop::Input),
-        (1, None, Stop::Input),
-        (PIECE, None, Stop::Input),
-        (PIECE + 1, None, Stop::Input),
-        (size - 5, None, Stop::Input),
-        (size - 4, None, Stop::Room),
-        (text.len(), None, Stop::Room),
-        (size, Some(0), Stop::Nul),
-        (size, Some(PIECE - 1), Stop::Nul),
-        (size, Some(PIECE), Stop::Nul),
-        (size, Some(PIECE + 1), Stop::Nul),
-        (size - 5, Some(size - 6), Stop::Nul),
+        (0, None, EndReason::Input),
+        (1, None, EndReason::Input),
+        (PIECE, None, EndReason::Input),
+        (PIECE + 1, None, EndReason::Input),
+        (size - 5, None, EndReason::Input),
+        (size - 4, None, EndReason::Room),
+        (text.len(), None, EndReason::Room),
+        (size, Some(0), EndReason::Nul),
+        (size, Some(PIECE - 1), EndReason::Nul),
+        (size, Some(PIECE), EndReason::Nul),
+        (size, Some(PIECE + 1), EndReason::Nul),
+        (size - 5, Some(size - 6), EndReason::Nul),
     ] {
         let mut input = text[..length].to_vec();
         if let Some(nul) = nul {
@@ -126,7 +126,7 @@ fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
         };
         let error = fill(&folder).unwrap_err();
         assert!(
-            matches!(error, Interruption::Descriptor(error) if error.raw_os_error() == Some(21))
+            matches!(error, TransferError::Descriptor(error) if error.raw_os_error() == Some(21))
         );
         if let Address::File(location) = &address {
             let object = File::options().write(true).open(location.path()).unwrap();
@@ -134,7 +134,7 @@ fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
             let mut input = tempfile::tempfile().unwrap();
             input.write_all(&[b'x'; 100]).unwrap();
             input.rewind().unwrap();
-            assert!(matches!(fill(&input).unwrap_err(), Interruption::Memory(_)));
+            assert!(matches!(fill(&input).unwrap_err(), TransferError::Memory(_)));
         }
     }
 }
@@ -175,7 +175,7 @@ fn room_that_is_not_there_is_refused_before_anything_is_moved() {
         let mut progress = Progress::new(None);
         let error =
             fill(&memory, room, Descriptor(reader.as_fd()), None, &mut progress).unwrap_err();
-        assert!(matches!(error, Interruption::Memory(Error::OutOfBounds { .. })), "{error:?}");
+        assert!(matches!(error, TransferError::Memory(Error::OutOfBounds { .. })), "{error:?}");
     }
     let mut first = [1];
     Address::from(*key).open().unwrap().read_at(0, &mut first).unwrap();
@@ -190,7 +190,7 @@ fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
         let room = 0..1 << 16;
         let filled =
             fill(&memory, room, Descriptor(file.as_fd()), None, &mut Progress::new(None)).unwrap();
-        assert_eq!(filled.stop, Stop::Input);
+        assert_eq!(filled.stop, EndReason::Input);
         let mut text = vec![0; usize::try_from(filled.end).unwrap()];
         Address::from(*key).open().unwrap().read_at(0, &mut text).unwrap();
         text

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use shm_core::frame::{self, Flaw, Writer, Writing};
-use shm_core::{Carrier, Errno, Key, Origin, Segment};
+use shm_core::frame::{self, FrameError, WriteState, Writer};
+use shm_core::{Errno, IpcObject, Key, Origin, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 use crate::frames::{LIMIT, flaw, has_semaphore, put, read, writer};
@@ -16,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(50);
 fn one_writer_at_a_time_has_the_turn_and_is_named_to_the_others() {
     let key = ScratchKey::new();
     let first = writer(*key);
-    let busy = Flaw::Busy { limit: SHORT, holder: Some(std::process::id()) };
+    let busy = FrameError::Busy { limit: SHORT, holder: Some(std::process::id()) };
     assert_eq!(flaw(Writer::open_or_create(*key, 1024, 0o600, SHORT)), busy);
     assert_eq!(flaw(frame::remove(*key, SHORT)), busy);
     drop(first);
@@ -54,7 +54,7 @@ fn who_waits_while_the_frame_is_removed_makes_a_new_one() {
         first.remove().unwrap();
         assert_eq!(waiting.join().unwrap(), Origin::Created);
     });
-    assert_eq!(flaw(read(*key)), Flaw::Empty(Writing::Idle));
+    assert_eq!(flaw(read(*key)), FrameError::Empty(WriteState::Idle));
     assert!(has_semaphore(*key));
 }
 
@@ -66,13 +66,13 @@ fn a_frame_that_cannot_be_made_leaves_no_semaphore() {
     assert_eq!(smaller.errno(), Some(Errno::EINVAL));
     assert!(!has_semaphore(*key));
     let tiny = flaw(Writer::open_or_create(*key, 111, 0o600, LIMIT));
-    assert_eq!(tiny, Flaw::TooSmall { size: 111 });
+    assert_eq!(tiny, FrameError::TooSmall { size: 111 });
     assert!(!has_semaphore(*key));
 }
 
 /// A set of as many semaphores as another program may have, all of them 0: locks that are held.
 fn hold_locks(key: Key, count: usize) {
-    Carrier::Semaphores(key).write_text(b"", count, 0o600, false).unwrap();
+    IpcObject::Semaphores(key).write_text(b"", count, 0o600, false).unwrap();
 }
 
 /// When a `semop(2)` was last done on the set; 0 for never.
@@ -94,12 +94,12 @@ fn the_semaphores_of_another_program_are_left_alone() {
             flaw(Writer::create_new(*key, 1024, 0o600, LIMIT)),
             flaw(frame::remove(*key, LIMIT)),
         ];
-        assert_eq!(refused, [(); 3].map(|()| Flaw::NotALock(*key)), "{count}");
+        assert_eq!(refused, [(); 3].map(|()| FrameError::NotALock(*key)), "{count}");
         let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
-        assert_eq!(flaw(open()), Flaw::NotALock(*key), "blank: {count}");
+        assert_eq!(flaw(open()), FrameError::NotALock(*key), "blank: {count}");
         put(*key, 0, b"text");
-        assert_eq!(flaw(open()), Flaw::NotFramed, "{count}");
-        assert_eq!(flaw(frame::remove(*key, LIMIT)), Flaw::NotALock(*key), "{count}");
+        assert_eq!(flaw(open()), FrameError::NotFramed, "{count}");
+        assert_eq!(flaw(frame::remove(*key, LIMIT)), FrameError::NotALock(*key), "{count}");
         assert!(Segment::find(*key).is_ok());
         assert_eq!(last_operation(*key), 0, "{count}");
     }
@@ -110,7 +110,7 @@ fn what_is_no_frame_is_refused_before_a_semaphore_is_waited_for() {
     let key = ScratchKey::new();
     let _first = writer(*key);
     put(*key, 0, b"text");
-    assert_eq!(flaw(Writer::open_or_create(*key, 1024, 0o600, SHORT)), Flaw::NotFramed);
+    assert_eq!(flaw(Writer::open_or_create(*key, 1024, 0o600, SHORT)), FrameError::NotFramed);
     let taken = Writer::create_new(*key, 1024, 0o600, SHORT).unwrap_err();
     assert_eq!(taken.errno(), Some(Errno::EEXIST));
 }
@@ -120,10 +120,10 @@ fn another_programs_semaphores_tell_nothing_about_a_writer() {
     let key = ScratchKey::new();
     writer(*key).write(b"whole").unwrap();
     put(*key, 16, &2_u64.to_ne_bytes());
-    Carrier::Semaphores(*key).remove().unwrap();
+    IpcObject::Semaphores(*key).remove().unwrap();
     hold_locks(*key, 1);
     let reader = frame::Reader::open(*key).unwrap();
-    assert_eq!(reader.writing(1), Writing::Unknown);
+    assert_eq!(reader.writing(1), WriteState::Unknown);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use escargot::CargoBuild;
 use predicates::str::contains;
 use serde_json::Value;
-use shm_core::{Carrier, Key, Segment};
+use shm_core::{IpcObject, Key, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -73,7 +73,7 @@ fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
         });
     }
     for key in [*key, answers] {
-        assert!(Segment::find(key).is_err() && Carrier::Semaphores(key).read_text().is_err());
+        assert!(Segment::find(key).is_err() && IpcObject::Semaphores(key).read_text().is_err());
     }
     assert_eq!(folder.path().read_dir().unwrap().count(), 0);
 }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use assert_cmd::Command;
-use shm_core::frame::{Flaw, Reader, Writer, Writing};
+use shm_core::frame::{FrameError, Reader, WriteState, Writer};
 use shm_core::{Error, Key};
 use shm_testkit::scratch::ScratchKey;
 use shm_testkit::{Effort, Failed, Suite, Trial, count, trials};
@@ -118,7 +118,7 @@ fn read(key: Key, counts: &Counts, over: &AtomicBool) {
                 counts.backwards.fetch_add((generation < last).into(), Relaxed);
                 last = generation;
             }
-            Err(Error::Frame { flaw: Flaw::Unsteady { .. }, .. }) => {
+            Err(Error::Frame { flaw: FrameError::Unsteady { .. }, .. }) => {
                 counts.unsteady.fetch_add(1, Relaxed);
             }
             Err(_) => _ = counts.damaged.fetch_add(1, Relaxed),
@@ -147,7 +147,7 @@ fn watch(key: Key, counts: &Counts, over: &AtomicBool) {
     let mut told = 0;
     while !over.load(Relaxed) {
         let generation = reader.generation();
-        if generation != told && reader.writing(generation) == Writing::Died {
+        if generation != told && reader.writing(generation) == WriteState::Died {
             told = generation;
             counts.deaths.fetch_add(1, Relaxed);
         }

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod carriers;
 mod framed;
+mod ipc_objects;
 mod json;
 mod long;
 mod places;

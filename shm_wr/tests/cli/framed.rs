@@ -2,7 +2,7 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use serde_json::{Value, json};
 use shm_core::frame::{Reader, Writer};
-use shm_core::{Carrier, Errno, IpcNamespace, Key, Segment};
+use shm_core::{Errno, IpcNamespace, IpcObject, Key, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_wr;
@@ -61,7 +61,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
     refused.stderr(starts_with(
         "the text does not fit\ncause: a frame in 1024 bytes holds a message of 464 bytes, twice\n",
     ));
-    assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).read_text().is_err());
+    assert!(Segment::find(*key).is_err() && IpcObject::Semaphores(*key).read_text().is_err());
     let longest = "x".repeat(464);
     on(*key).arg(&longest).assert().code(0);
     assert_eq!(message_at(*key), (1, longest.into_bytes()));
@@ -83,7 +83,7 @@ fn a_segment_that_is_not_framed_is_left_as_it_is() {
         .code(255)
         .stderr(starts_with("shmget failed, errno: 17 msg: File exists\n"));
     assert_eq!(crate::text_at(*key), b"text");
-    assert!(Carrier::Semaphores(*key).read_text().is_err(), "no semaphore is left");
+    assert!(IpcObject::Semaphores(*key).read_text().is_err(), "no semaphore is left");
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn remove_removes_the_segment_and_the_semaphore() {
     on(*key).arg("x").assert().code(0);
     on(*key).arg("--remove").assert().code(0).stdout("shm remove success\n").stderr("");
     assert!(Segment::find(*key).is_err());
-    assert_eq!(Carrier::Semaphores(*key).remove().unwrap_err().errno(), Some(Errno::ENOENT));
+    assert_eq!(IpcObject::Semaphores(*key).remove().unwrap_err().errno(), Some(Errno::ENOENT));
     on(*key).arg("--remove").assert().code(255).stderr(starts_with("shmget failed, errno: 2 "));
 }
 
@@ -128,7 +128,7 @@ fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
          cause: to take turns, writers change the semaphore, which has the segment's mode\n\
          hint: give a --mode that lets the owner read and write, such as 0600 or 0644\n",
     );
-    assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).remove().is_err());
+    assert!(Segment::find(*key).is_err() && IpcObject::Semaphores(*key).remove().is_err());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
         let name = key.to_string();
         if with_segment {
             on(*key).arg("x").assert().code(0);
-            Carrier::Semaphores(*key).remove().unwrap();
+            IpcObject::Semaphores(*key).remove().unwrap();
         }
         // As many semaphores as a frame's lock has; they are made, and may not be set.
         let make = ["--object", "sem", "--key", &name, "--size", "13", "--mode", "0444", ""];
@@ -146,14 +146,14 @@ fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
         bound_by_modes(&["--framed", "--key", &name, "x"]).assert().code(255);
         let remove = ["--framed", "--key", &name, "--remove"];
         bound_by_modes(&remove).assert().code(0).stdout("shm remove success\n");
-        assert!(Segment::find(*key).is_err() && Carrier::Semaphores(*key).remove().is_err());
+        assert!(Segment::find(*key).is_err() && IpcObject::Semaphores(*key).remove().is_err());
     }
 }
 
 #[test]
 fn a_lock_that_another_program_holds_is_not_given_back_for_it() {
     let key = ScratchKey::new();
-    Carrier::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
+    IpcObject::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
     let told = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
     on(*key).arg("x").assert().code(255).stderr(starts_with(&*told));
     on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));

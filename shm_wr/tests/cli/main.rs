@@ -2,10 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
-mod carriers;
 mod files;
 mod fitting;
 mod framed;
+mod ipc_objects;
 mod json;
 mod long;
 mod objects;

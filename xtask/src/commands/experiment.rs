@@ -13,7 +13,7 @@ use crate::engine::image::SCRATCH;
 use crate::engine::{EngineKind, host};
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
-use crate::judge::host_segment::{self, Left};
+use crate::judge::host_segment::{self, Orphan};
 use crate::judge::run::Event;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
@@ -127,7 +127,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     })?;
     let kind = found.info.name;
     if kind.is_local() {
-        host::demand_unused(args.key)?;
+        host::ensure_unused(args.key)?;
     }
     progress.say("building the tools");
     let ledger = Ledger::default();
@@ -147,7 +147,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         .flatten();
     progress.end();
 
-    if let Some(Left::Removed(note) | Left::Stays(note)) = &stray {
+    if let Some(Orphan::Removed(note) | Orphan::Stays(note)) = &stray {
         message(format_args!("note: {note}"));
     }
     if args.keep && kind.is_real() {
@@ -163,7 +163,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     }
     let (info, base) = (engine.info().clone(), args.base.to_string());
     let mut report = Report::new(info, base, &plan, steps, duration);
-    if let Some(Left::Removed(_)) = stray {
+    if let Some(Orphan::Removed(_)) = stray {
         report.contradict_host_isolation();
     }
     output::write(args.output.as_deref(), |out| report.write(args.format, out))?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::commands::experiment::ExperimentArgs;
-use crate::commands::session::elsewhere;
+use crate::commands::session::remote_tools;
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
@@ -45,7 +45,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let started = Instant::now();
     // One namespace for all, as that of one run more.
     let ledger = Ledger::default();
-    let tools = elsewhere(Objects::from(args.key), &ledger, interrupt);
+    let tools = remote_tools(Objects::from(args.key), &ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
     let clean_up = CleanUp::new(&parent, !args.keep);
     parent.make_namespace()?;
@@ -113,7 +113,7 @@ impl Runs<'_> {
         let rules = self.parent.info().rules();
         let fresh = format!("{:016x}", random_number());
         let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
-        let tools = elsewhere(Objects::from(self.args.key), self.ledger, self.interrupt);
+        let tools = remote_tools(Objects::from(self.args.key), self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let keep = self.args.keep;
         let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {}).conclude()?;

@@ -47,7 +47,7 @@ impl Session {
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Cluster(cluster) => {
-                let tools = elsewhere(Objects::from(Key::DEFAULT), ledger, interrupt);
+                let tools = remote_tools(Objects::from(Key::DEFAULT), ledger, interrupt);
                 Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
             }
             Means::Namespaces { user } => Ready::Namespaces(user, Dist::current(interrupt)?),
@@ -83,7 +83,7 @@ impl Session {
             }
             Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
             Ready::Cluster(ground) => {
-                Box::new(ground.run(elsewhere(objects, &self.ledger, &self.interrupt)))
+                Box::new(ground.run(remote_tools(objects, &self.ledger, &self.interrupt)))
             }
         }
     }
@@ -100,7 +100,7 @@ impl Session {
 
 /// The tools of an engine that runs nothing on this machine: whatever is in dist/ will do.
 #[must_use]
-pub fn elsewhere(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+pub fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
     let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
-    Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger }
+    Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger }
 }

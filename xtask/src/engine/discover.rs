@@ -161,10 +161,10 @@ fn container_engine(
             "start its daemon (systemctl start docker), see whether DOCKER_HOST or the context \
              names the right one, or take --engine namespaces, which needs none"
         };
-        return Err(unusable(output.last_words(), next_step));
+        return Err(unusable(output.stderr_tail(), next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
-        let answer = output.last_words();
+        let answer = output.stderr_tail();
         unusable(format!("it answered with something unexpected: {answer}").into(), &check)
     })?;
     let (name, version) = match versions.server {
@@ -233,7 +233,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         } else {
             "start the cluster, or name another one: --context NAME, --kubeconfig FILE"
         };
-        return Err(unusable(output.last_words(), next_step));
+        return Err(unusable(output.stderr_tail(), next_step));
     };
     let kernel = match &cluster.node {
         None => "the nodes'".into(),
@@ -296,7 +296,7 @@ fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
     let version = ask(&["--version"])?.text();
     let refusal = |args: &[&str]| {
         let probe = ask(args)?;
-        Ok::<_, EngineError>(if probe.succeeded() { None } else { Some(probe.last_words()) })
+        Ok::<_, EngineError>(if probe.succeeded() { None } else { Some(probe.stderr_tail()) })
     };
     let as_root = refusal(&["--ipc", "--mount", "true"])?;
     let user = as_root.is_some();

@@ -47,7 +47,7 @@ impl Dist {
     ///
     /// Those of [`Dist::build`].
     pub fn current(interrupt: &Interrupt) -> Result<Self> {
-        let dist = Self::as_it_is();
+        let dist = Self::existing();
         dist.build(interrupt)?;
         Ok(dist)
     }
@@ -85,7 +85,7 @@ impl Dist {
 
     /// The folder as it is, up to date or not.
     #[must_use]
-    pub fn as_it_is() -> Self {
+    pub fn existing() -> Self {
         Self::of_checkout(&root())
     }
 

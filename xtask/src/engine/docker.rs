@@ -15,7 +15,7 @@ use self::remove::{Kind, Remover};
 use super::image::Image;
 use super::tool::Tools;
 use super::{
-    Answer, Engine, EngineError, EngineInfo, EngineKind, FailureKind, Kernels, ONLY_CLUSTERS,
+    Engine, EngineError, EngineInfo, EngineKind, FailureKind, Kernels, ONLY_CLUSTERS, StepOutcome,
 };
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::interrupt::Interrupt;
@@ -23,7 +23,7 @@ use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::process::ledger::{EngineAt, Entry};
 use crate::process::proc_stat::ProcStat;
-use crate::script::{Action, Container, Launch, Mechanism, Place, Setting, Sharing, Step};
+use crate::script::{Action, Container, Mechanism, Place, RunOptions, Setting, Sharing, Step};
 
 pub(crate) mod client;
 mod conmon_oom;
@@ -133,7 +133,7 @@ impl Docker {
         }
     }
 
-    fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
+    fn run(&self, container: Container, launch: RunOptions) -> Result<Observation, EngineError> {
         let name = self.name(container);
         if launch.sharing == Sharing::Sandbox {
             return self.run_pod(container, &name);
@@ -204,7 +204,11 @@ impl Docker {
         Ok(Observation { namespace, state, ..created.into() })
     }
 
-    fn in_container(&self, container: Container, action: &Action) -> Result<Answer, EngineError> {
+    fn in_container(
+        &self,
+        container: Container,
+        action: &Action,
+    ) -> Result<StepOutcome, EngineError> {
         let name = self.name(container);
         let observation = match action {
             Action::Run(launch) => self.run(container, *launch)?,
@@ -234,7 +238,7 @@ impl Docker {
         if is_of_engine(action)
             && let FailureKind::Unsupported(line) = classify(&observation.output)
         {
-            return Ok(Answer::Skipped(format!("it cannot be done here: {line}")));
+            return Ok(StepOutcome::Skipped(format!("it cannot be done here: {line}")));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
         if starts && observation.state == Some(State::Exited) {
@@ -242,7 +246,7 @@ impl Docker {
             let what = format!("container {name} does not run after its start: {end}");
             return Err(failed(what, observation.output).into());
         }
-        Ok(Answer::Observed(observation))
+        Ok(StepOutcome::Observed(observation))
     }
 
     /// Runs a command that changes what a container is, or whether it is.
@@ -329,11 +333,11 @@ impl Engine for Docker {
         IpcNamespace::current().is_ok_and(|namespace| namespace.is_initial())
     }
 
-    fn lacks(&self, action: &Action) -> Option<&'static str> {
+    fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
         let own_kernels = self.info.kernels == Kernels::Own;
         match action {
             _ if action.is_of_clusters() => Some(ONLY_CLUSTERS),
-            Action::Run(Launch { sharing: Sharing::Sandbox | Sharing::Pod(_), .. })
+            Action::Run(RunOptions { sharing: Sharing::Sandbox | Sharing::Pod(_), .. })
                 if self.info.name != EngineKind::Podman =>
             {
                 Some("docker has no pods: what shares there joins a container")
@@ -348,7 +352,7 @@ impl Engine for Docker {
         }
     }
 
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         let observation = match step.place {
             Place::In(container) => return self.in_container(container, &step.action),
             Place::Host => match &step.action {
@@ -360,10 +364,10 @@ impl Engine for Docker {
                 _ if !self.is_on_this_host() => {
                     let why = "this program is not in the host's IPC namespace itself, so it does \
                                not see what the host sees: run it on the host";
-                    return Ok(Answer::Skipped(why.to_owned()));
+                    return Ok(StepOutcome::Skipped(why.to_owned()));
                 }
                 _ if self.is_elsewhere() => {
-                    return Ok(Answer::Skipped(format!(
+                    return Ok(StepOutcome::Skipped(format!(
                         "{}: this is not their host",
                         inspect::ELSEWHERE
                     )));
@@ -371,7 +375,7 @@ impl Engine for Docker {
                 _ => self.tools.on_host(step)?,
             },
         };
-        Ok(Answer::Observed(observation))
+        Ok(StepOutcome::Observed(observation))
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {

@@ -10,7 +10,7 @@ use crate::process::invocation::Output;
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{}\n  command: {}\n  exit status: {}\n  {}{}",
-    escaped(.what), .output.command_line(), .output.status(), .output.last_words(), line(.next_step.as_deref())
+    escaped(.what), .output.command_line(), .output.status(), .output.stderr_tail(), line(.next_step.as_deref())
 )]
 pub struct CommandFailure {
     /// What was being done.

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Errno, Failure, Key, Segment, Target, table};
+use shm_core::{Address, Errno, Failure, IpcObject, Key, Segment, Target, table};
 
 use crate::process::labels::random_number;
 use crate::script::Objects;
@@ -12,7 +12,7 @@ use crate::script::Objects;
 /// # Errors
 ///
 /// Where a segment has the key; the message names its owner.
-pub fn demand_unused(key: Key) -> Result<()> {
+pub fn ensure_unused(key: Key) -> Result<()> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
         Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
@@ -68,9 +68,9 @@ pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
     let key = objects.key;
     let mut targets = vec![
         Target::Memory(Address::from(key)),
-        Target::Carrier(Carrier::Semaphores(key)),
-        Target::Carrier(Carrier::Queue(key)),
-        Target::Carrier(Carrier::Mqueue(key)),
+        Target::IpcObject(IpcObject::Semaphores(key)),
+        Target::IpcObject(IpcObject::Queue(key)),
+        Target::IpcObject(IpcObject::Mqueue(key)),
     ];
     if let Ok(name) = objects.name().parse::<Name>() {
         targets.push(Target::Memory(Address::from(name)));
@@ -85,6 +85,6 @@ pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
 fn text_in(target: &Target) -> Option<Vec<u8>> {
     match target {
         Target::Memory(address) => address.open().ok()?.text_start().ok(),
-        Target::Carrier(carrier) => carrier.read_text().ok(),
+        Target::IpcObject(ipc_object) => ipc_object.read_text().ok(),
     }
 }

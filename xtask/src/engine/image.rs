@@ -100,7 +100,7 @@ impl Image {
         let there = inspect.run(interrupt)?;
         if there.succeeded() {
             let Some(labels) = labels(&there.stdout) else {
-                let (command, answer) = (there.command_line(), there.last_words());
+                let (command, answer) = (there.command_line(), there.stderr_tail());
                 return Err(EngineError::Unexpected { command, answer });
             };
             if labels.get(BASE_LABEL) == Some(&self.base) {

@@ -14,13 +14,13 @@ use self::nodes::Node;
 use self::removal::Removal;
 use self::state::ClusterRecord;
 use super::tool::Tools;
-use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind};
+use super::{CommandFailure, Engine, EngineError, EngineInfo, FailureKind, StepOutcome};
 use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
 use crate::process::ledger::{ClusterAt, Entry, LeftoverManifest};
 use crate::process::name::{Name, Subdomain};
-use crate::script::{Action, Container, Launch, Member, Place, Pod, Sharing, Step, Workload};
+use crate::script::{Action, Container, Member, Place, Pod, RunOptions, Sharing, Step, Workload};
 
 pub(crate) mod client;
 pub(crate) mod cluster;
@@ -174,10 +174,10 @@ impl Kubernetes {
     /// # Errors
     ///
     /// [`EngineError::Failed`] where the cluster does not let one be made.
-    pub fn make_namespace(&self) -> Result<Answer, EngineError> {
+    pub fn make_namespace(&self) -> Result<StepOutcome, EngineError> {
         let namespace = self.client.namespace.clone();
         if self.owner != NamespaceOwner::Own {
-            return Ok(Answer::Skipped(format!("the namespace {namespace} is there")));
+            return Ok(StepOutcome::Skipped(format!("the namespace {namespace} is there")));
         }
         self.record("namespace", &namespace)?;
         let metadata = self.metadata(namespace, None)?;
@@ -187,7 +187,7 @@ impl Kubernetes {
             let failure = failed("the cluster does not let a namespace be made", output);
             return Err(failure.with_next_step("give one that is there, --namespace NAME").into());
         }
-        Ok(Answer::Observed(output.into()))
+        Ok(StepOutcome::Observed(output.into()))
     }
 
     /// Makes what all runs of a command share: the namespace, and the pod that sees the node, by
@@ -220,12 +220,12 @@ impl Kubernetes {
         }
         let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
         let why = match self.deploy(&seeing)? {
-            Answer::Observed(Observation { state: Some(State::Running), .. }) => None,
-            Answer::Observed(refused) => {
-                let said = refused.output.last_words();
+            StepOutcome::Observed(Observation { state: Some(State::Running), .. }) => None,
+            StepOutcome::Observed(refused) => {
+                let said = refused.output.stderr_tail();
                 Some(format!("no pod may see what the node sees: {said}"))
             }
-            Answer::Skipped(why) => Some(format!("no pod may see what the node sees: {why}")),
+            StepOutcome::Skipped(why) => Some(format!("no pod may see what the node sees: {why}")),
         };
         self.know(|known| known.blind.clone_from(&why));
         drop(one_at_a_time);
@@ -270,10 +270,10 @@ impl Kubernetes {
     }
 
     /// What the node sees, through a pod in its IPC namespace.
-    fn on_host(&self, action: &Action) -> Result<Answer, EngineError> {
+    fn on_host(&self, action: &Action) -> Result<StepOutcome, EngineError> {
         match self.see_the_node(None)? {
-            Some(why) => Ok(Answer::Skipped(why)),
-            None => Ok(Answer::Observed(self.use_tool(HOST, action)?)),
+            Some(why) => Ok(StepOutcome::Skipped(why)),
+            None => Ok(StepOutcome::Observed(self.use_tool(HOST, action)?)),
         }
     }
 
@@ -315,7 +315,7 @@ impl Engine for Kubernetes {
         CommandFailure::new(what, FailureKind::Rejected, output).with_next_step(next_step).into()
     }
 
-    fn lacks(&self, action: &Action) -> Option<&'static str> {
+    fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
         match action {
             Action::KillSandbox if self.cluster.kill_sandbox.is_none() => {
                 Some("kubectl has no word for it: give a command, --kill-sandbox COMMAND")
@@ -323,7 +323,7 @@ impl Engine for Kubernetes {
             Action::RestartKubelet if self.cluster.restart_kubelet.is_none() => {
                 Some("kubectl has no word for it: give a command, --restart-kubelet COMMAND")
             }
-            Action::Run(Launch { sharing: Sharing::Pod(_), setting: None })
+            Action::Run(RunOptions { sharing: Sharing::Pod(_), setting: None })
             | Action::Build
             | Action::Crash
             | Action::ExhaustMemory
@@ -338,17 +338,17 @@ impl Engine for Kubernetes {
         }
     }
 
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         let Place::In(place) = step.place else {
             return match &step.action {
                 Action::Build => self.make_namespace(),
-                Action::Processes => Ok(Answer::Observed(self.processes()?)),
+                Action::Processes => Ok(StepOutcome::Observed(self.processes()?)),
                 action => self.on_host(action),
             };
         };
         match &step.action {
             Action::Deploy(workload) => self.deploy(workload),
-            Action::Run(Launch { sharing: Sharing::Pod(pod), .. }) => self.debug(*pod, place),
+            Action::Run(RunOptions { sharing: Sharing::Pod(pod), .. }) => self.debug(*pod, place),
             Action::Crash => self.crash(place),
             Action::Finish => self.finish(place),
             Action::ChangeImage => self.change_image(place),
@@ -356,9 +356,9 @@ impl Engine for Kubernetes {
             Action::RestartKubelet => self.restart_kubelet(place),
             Action::Replace => self.replace(place),
             Action::Remove => self.remove(place),
-            action => match self.lacks(action) {
+            action => match self.unsupported_reason(action) {
                 Some(why) => Err(EngineError::Script(format!("{action:?}: {why}"))),
-                None => Ok(Answer::Observed(self.use_tool(place, action)?)),
+                None => Ok(StepOutcome::Observed(self.use_tool(place, action)?)),
             },
         }
     }

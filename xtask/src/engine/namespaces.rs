@@ -10,13 +10,15 @@ use shm_core::IpcNamespace;
 
 use self::process::Process;
 use super::tool::Tools;
-use super::{Answer, CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS};
+use super::{
+    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome,
+};
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
 use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
-use crate::script::{Action, Container, Launch, Place, Setting, Sharing, Step};
+use crate::script::{Action, Container, Place, RunOptions, Setting, Sharing, Step};
 
 mod process;
 
@@ -42,14 +44,14 @@ pub struct Namespaces {
     user: bool,
     tools: Tools,
     /// How each container was made.
-    made: Mutex<BTreeMap<Container, Made>>,
+    made: Mutex<BTreeMap<Container, Definition>>,
     running: Mutex<BTreeMap<Container, Process>>,
 }
 
 /// How a container was made.
 #[derive(Clone, Copy, Debug)]
-struct Made {
-    launch: Launch,
+struct Definition {
+    launch: RunOptions,
     /// When: another of the same name was made at another time.
     at: Instant,
     /// When the one was made that it joins.
@@ -64,13 +66,16 @@ impl Namespaces {
         Self { info, run, user, tools, made: Mutex::default(), running: Mutex::default() }
     }
 
-    fn run(&self, container: Container, launch: Launch) -> Result<Observation, EngineError> {
+    fn run(&self, container: Container, launch: RunOptions) -> Result<Observation, EngineError> {
         let made_at = |container| with(&self.made, |made| made.get(&container).map(|it| it.at));
         if made_at(container).is_some() {
             return Ok(refused("there is a container of that name"));
         }
-        let made =
-            Made { launch, at: Instant::now(), donor: launch.sharing.donor().and_then(made_at) };
+        let made = Definition {
+            launch,
+            at: Instant::now(),
+            donor: launch.sharing.donor().and_then(made_at),
+        };
         with(&self.made, |all| all.insert(container, made));
         let started = self.start(container)?;
         if started.state == Some(State::Refused) {
@@ -81,7 +86,7 @@ impl Namespaces {
 
     fn start(&self, container: Container) -> Result<Observation, EngineError> {
         let made = with(&self.made, |made| made.get(&container).copied());
-        let Made { launch, donor, .. } =
+        let Definition { launch, donor, .. } =
             made.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
         let there = |joined| with(&self.made, |made| made.get(&joined).map(|it| it.at)) == donor;
         let command = self.command(launch).filter(|_| launch.sharing.donor().is_none_or(there));
@@ -114,7 +119,10 @@ impl Namespaces {
 
     /// What makes a container, and the namespaces that it does not share with the host; `None`
     /// where its donor does not run.
-    fn command(&self, launch: Launch) -> Option<(&'static str, Vec<String>, Vec<&'static str>)> {
+    fn command(
+        &self,
+        launch: RunOptions,
+    ) -> Option<(&'static str, Vec<String>, Vec<&'static str>)> {
         let (program, mut args, own) = match launch.sharing {
             Sharing::Container(donor) | Sharing::Pod(donor) => {
                 let own = with(&self.running, |all| all.get(&donor).map(|it| it.own.clone()))?;
@@ -350,8 +358,8 @@ impl Engine for Namespaces {
         &self.info
     }
 
-    fn lacks(&self, action: &Action) -> Option<&'static str> {
-        let Action::Run(Launch { sharing, setting }) = action else {
+    fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
+        let Action::Run(RunOptions { sharing, setting }) = action else {
             return action.is_of_clusters().then_some(ONLY_CLUSTERS);
         };
         match (sharing, setting) {
@@ -364,11 +372,11 @@ impl Engine for Namespaces {
         }
     }
 
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         let observation = match (&step.action, step.place) {
             (Action::Build, _) => {
                 let why = "there are no images: the containers see the host's files";
-                return Ok(Answer::Skipped(why.to_owned()));
+                return Ok(StepOutcome::Skipped(why.to_owned()));
             }
             (Action::Processes, _) => self.processes()?,
             (_, Place::Host) => self.tools.on_host(step)?,
@@ -382,7 +390,7 @@ impl Engine for Namespaces {
             (Action::Remove, Place::In(container)) => self.remove(container)?,
             (action, Place::In(container)) => self.exec(container, action)?,
         };
-        Ok(Answer::Observed(observation))
+        Ok(StepOutcome::Observed(observation))
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {

@@ -8,7 +8,7 @@ use shm_core::table::{Row, Table};
 use shm_core::{Errno, IpcNamespace, Key, text};
 
 use crate::process::invocation::Output;
-use crate::script::{Action, Container, Place, Shows};
+use crate::script::{Action, Container, Expectation, Place};
 
 /// What came of one step, on the model or on an engine.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ impl From<Output> for Observation {
 #[serde(untagged)]
 pub enum Identity {
     /// The model's.
-    Model(Made),
+    Model(ModelNamespace),
     /// The kernel's.
     Kernel(IpcNamespace),
     /// Of another kernel than this program's, or on another machine, and why it is not compared.
@@ -79,25 +79,25 @@ impl fmt::Display for ReportedNamespace {
 
 /// What `shm_wr --json` prints, as far as it matters here.
 #[derive(Deserialize)]
-struct Written {
+struct WriterReport {
     ipc_namespace: Option<ReportedNamespace>,
 }
 
 /// A namespace of the model, by what made it: the second start of A makes `A#2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Made {
+pub struct ModelNamespace {
     /// The container that it was made for, or the host.
     pub place: Place,
     /// Which start of it, from 1; 0 for the host's, which was there before.
     pub start: usize,
 }
 
-impl Made {
+impl ModelNamespace {
     /// The host's.
     pub const HOST: Self = Self { place: Place::Host, start: 0 };
 }
 
-impl fmt::Display for Made {
+impl fmt::Display for ModelNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.place {
             Place::Host => f.write_str("the host's namespace"),
@@ -106,7 +106,7 @@ impl fmt::Display for Made {
     }
 }
 
-impl Serialize for Made {
+impl Serialize for ModelNamespace {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -166,7 +166,7 @@ impl Observation {
     pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
         match action {
             Action::Control(..) => {
-                serde_json::from_slice::<Written>(&self.output.stdout).ok()?.ipc_namespace
+                serde_json::from_slice::<WriterReport>(&self.output.stdout).ok()?.ipc_namespace
             }
             Action::Read(_) => {
                 let stderr = String::from_utf8_lossy(&self.output.stderr);
@@ -205,19 +205,19 @@ impl Observation {
     /// Whether the step shows this of the memory under `key`; `None` where it shows neither that
     /// nor the contrary, such as a reader that failed for another reason than ENOENT.
     #[must_use]
-    pub fn shows(&self, action: &Action, key: Key, shows: &Shows) -> Option<bool> {
+    pub fn shows(&self, action: &Action, key: Key, shows: &Expectation) -> Option<bool> {
         match action {
             Action::List => {
                 let present = self.rows()?.iter().any(|row| row.key == key.raw());
                 match shows {
-                    Shows::Nothing => Some(!present),
-                    Shows::Something => Some(present),
-                    Shows::Text(_) => None,
+                    Expectation::Nothing => Some(!present),
+                    Expectation::Something => Some(present),
+                    Expectation::Text(_) => None,
                 }
             }
-            Action::Control(..) => {
-                (*shows == Shows::Something && self.output.exit_code == Some(0)).then_some(true)
-            }
+            Action::Control(..) => (*shows == Expectation::Something
+                && self.output.exit_code == Some(0))
+            .then_some(true),
             Action::Read(mechanism) => {
                 let nothing = failed("read", mechanism.call(), Errno::ENOENT);
                 let absent = self.output.exit_code == nothing.output.exit_code
@@ -225,9 +225,9 @@ impl Observation {
                 let read = self.output.exit_code == Some(0);
                 match shows {
                     _ if !absent && !read => None,
-                    Shows::Nothing => Some(absent),
-                    Shows::Something => Some(read),
-                    Shows::Text(expected) => {
+                    Expectation::Nothing => Some(absent),
+                    Expectation::Something => Some(read),
+                    Expectation::Text(expected) => {
                         let line = text::spaced(expected.as_bytes());
                         let printed = self.output.stdout.split(|byte| *byte == b'\n').next();
                         Some(read && printed == Some(&line[..]))

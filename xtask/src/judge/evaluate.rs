@@ -3,16 +3,16 @@
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
 use crate::judge::quirk;
-use crate::judge::results::{CellResult, Outcome, Run, Sight};
+use crate::judge::results::{CellResult, Outcome, Run, Visibility};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
 use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
 
 /// What one run says of a cell.
-struct Answer {
-    predicted: Sight,
-    observed: Sight,
+struct CellAnswer {
+    predicted: Visibility,
+    observed: Visibility,
     verdict: Verdict,
     /// What the engine said, where it refused.
     said: Option<String>,
@@ -41,7 +41,9 @@ pub fn judge(
     let (outcome, reason) = match (failing.first(), skipped) {
         (None, Some(skipped)) => (Outcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
-            Some(last) if last.predicted == Sight::Refused => (Outcome::Refused, last.said.clone()),
+            Some(last) if last.predicted == Visibility::Refused => {
+                (Outcome::Refused, last.said.clone())
+            }
             _ => match answers.iter().find_map(|answer| answer.doubt.clone()) {
                 Some(why) => (Outcome::Unproven, Some(why)),
                 None => (Outcome::Agrees, None),
@@ -64,7 +66,7 @@ pub fn judge(
     CellResult {
         script: index,
         steps: question.steps.iter().chain(controls(question, plan)).cloned().collect(),
-        predicted: answers.first().map_or(Sight::Unknown, |answer| answer.predicted),
+        predicted: answers.first().map_or(Visibility::Unknown, |answer| answer.predicted),
         observed: answers.iter().map(|answer| answer.observed).collect(),
         quirk: known.filter(|_| outcome == Outcome::Quirk),
         namespace: answers.into_iter().next_back().and_then(|answer| answer.namespace),
@@ -80,7 +82,7 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
         cell: question.cell.clone(),
         script: index,
         steps: question.steps.clone(),
-        predicted: Sight::Unknown,
+        predicted: Visibility::Unknown,
         observed: vec![],
         outcome: Outcome::Skipped,
         reason: Some(why.to_owned()),
@@ -89,39 +91,40 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
     }
 }
 
-impl Answer {
+impl CellAnswer {
     /// Whether something is still seen, and nothing else went wrong: what a known difference may
     /// explain.
     fn outlives(&self) -> bool {
-        (self.predicted, self.observed, self.broken) == (Sight::Absent, Sight::Seen, false)
+        (self.predicted, self.observed, self.broken)
+            == (Visibility::Absent, Visibility::Seen, false)
     }
 }
 
-fn answer(question: &Question, plan: &Plan, run: &Run) -> Answer {
+fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
     let predicted = predicted(question, plan);
     let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
     let carried_out: Vec<_> = question.steps.iter().map_while(find).collect();
     if let Some(broken) = broken_setting(&run.steps, &question.cell) {
-        let observed = carried_out.last().map_or(Sight::Unknown, |result| seen(result));
+        let observed = carried_out.last().map_or(Visibility::Unknown, |result| seen(result));
         let verdict = broken.verdict.clone();
-        return Answer { broken: true, ..Answer::new(predicted, observed, verdict) };
+        return CellAnswer { broken: true, ..CellAnswer::new(predicted, observed, verdict) };
     }
     let all = carried_out.len() == question.steps.len();
     let last = carried_out.last().filter(|_| all);
-    match carried_out.iter().find(|it| seen(it) != Sight::Seen).or(last) {
+    match carried_out.iter().find(|it| seen(it) != Visibility::Seen).or(last) {
         Some(deciding) => {
             let failed = |result: &&&StepResult| matches!(result.verdict, Verdict::Fail(_));
             let verdict = carried_out.iter().find(failed).unwrap_or(deciding).verdict.clone();
             let namespace = deciding.observed.as_ref().and_then(|it| it.namespace.clone());
             let doubt = doubt(question, plan, run, &carried_out);
-            Answer { namespace, doubt, ..Answer::new(predicted, seen(deciding), verdict) }
+            CellAnswer { namespace, doubt, ..CellAnswer::new(predicted, seen(deciding), verdict) }
         }
         None => unasked(question, predicted, run),
     }
 }
 
-impl Answer {
-    fn new(predicted: Sight, observed: Sight, verdict: Verdict) -> Self {
+impl CellAnswer {
+    fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
         let (said, namespace, doubt) = (None, None, None);
         Self { predicted, observed, verdict, said, namespace, broken: false, doubt }
     }
@@ -152,23 +155,26 @@ fn controls<'a>(question: &'a Question, plan: &'a Plan) -> impl Iterator<Item = 
 
 /// What the model says: the first of the steps that does not succeed decides.
 #[must_use]
-pub fn predicted(question: &Question, plan: &Plan) -> Sight {
+pub fn predicted(question: &Question, plan: &Plan) -> Visibility {
     let find = |id: &String| {
         let planned = plan.stages.iter().flatten().find(|planned| planned.step.id == *id)?;
-        Some(Sight::of(&planned.predicted))
+        Some(Visibility::of(&planned.predicted))
     };
     let sights: Option<Vec<_>> = question.steps.iter().map(find).collect();
     // Without the step, the observer's container is refused.
-    let Some(sights) = sights else { return Sight::Refused };
-    sights.into_iter().find(|sight| *sight != Sight::Seen).unwrap_or(Sight::Seen)
+    let Some(sights) = sights else { return Visibility::Refused };
+    sights.into_iter().find(|sight| *sight != Visibility::Seen).unwrap_or(Visibility::Seen)
 }
 
 /// A cell whose steps are not in the plan, or were not reached.
-fn unasked(question: &Question, predicted: Sight, run: &Run) -> Answer {
+fn unasked(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer {
     let place = question.cell.observer.place();
-    if predicted != Sight::Refused {
+    if predicted != Visibility::Refused {
         let why = run.aborted.as_deref().unwrap_or("the script ended before");
-        return Answer { broken: true, ..Answer::new(predicted, Sight::Unknown, aborted(why)) };
+        return CellAnswer {
+            broken: true,
+            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
+        };
     }
     let refusal = run
         .steps
@@ -177,22 +183,23 @@ fn unasked(question: &Question, predicted: Sight, run: &Run) -> Answer {
         .find(|result| result.planned.step.makes(place) && result.planned.is_refused());
     match (refusal, &run.aborted) {
         (Some(refusal), _) => {
-            let observed = refusal.observed.as_ref().map_or(Sight::Unknown, Sight::of);
-            let said = refusal.observed.as_ref().map(|it| it.output.last_words().to_string());
-            Answer { said, ..Answer::new(predicted, observed, refusal.verdict.clone()) }
+            let observed = refusal.observed.as_ref().map_or(Visibility::Unknown, Visibility::of);
+            let said = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
+            CellAnswer { said, ..CellAnswer::new(predicted, observed, refusal.verdict.clone()) }
         }
-        (None, Some(why)) => {
-            Answer { broken: true, ..Answer::new(predicted, Sight::Unknown, aborted(why)) }
-        }
+        (None, Some(why)) => CellAnswer {
+            broken: true,
+            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
+        },
         (None, None) => {
             let verdict = Verdict::Skip("nobody was asked".to_owned());
-            Answer::new(predicted, Sight::Unknown, verdict)
+            CellAnswer::new(predicted, Visibility::Unknown, verdict)
         }
     }
 }
 
-fn seen(result: &StepResult) -> Sight {
-    result.observed.as_ref().map_or(Sight::Unknown, Sight::of)
+fn seen(result: &StepResult) -> Visibility {
+    result.observed.as_ref().map_or(Visibility::Unknown, Visibility::of)
 }
 
 /// What went wrong before the question was asked, or could not be done: a cell is only as good.

@@ -18,7 +18,7 @@ enum Found {
 
 /// What was found on this host under the key of a run after its end.
 #[derive(Debug)]
-pub enum Left {
+pub enum Orphan {
     /// A segment that the run made there; it was removed, and this says so.
     Removed(String),
     /// A segment that stays, and why.
@@ -78,7 +78,7 @@ fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> b
 /// Removes the segment that a run has made on this host under its key, which was free before. Says what was
 /// found, if anything was.
 #[must_use]
-pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<Left> {
+pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<Orphan> {
     let left = remove_own(script, steps);
     // The control has removed its own.
     let control = find(script, script.objects.host_control, steps);
@@ -88,22 +88,22 @@ pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<
     left
 }
 
-fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Left> {
+fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
     let key = script.objects.key;
     Some(match find(script, key, steps)? {
         Found::Ours(segment) => match segment.remove() {
-            Ok(()) => Left::Removed(format!(
+            Ok(()) => Orphan::Removed(format!(
                 "a command of the run for a container made a segment, key {key}, on the host; it was \
                  removed"
             )),
             Err(error) if error.errno() == Some(Errno::EINVAL) => return None,
-            Err(error) => Left::Stays(format!(
+            Err(error) => Orphan::Stays(format!(
                 "a command of the run for a container made a segment, key {key}, on the host, and it could \
                  not be removed: {}; next step: ipcrm --shmem-key {key}",
                 Failure::from(error)
             )),
         },
-        Found::Others(whose) => Left::Stays(format!(
+        Found::Others(whose) => Orphan::Stays(format!(
             "{whose} shows no text that only this run can have written; it was left there"
         )),
     })

@@ -54,9 +54,9 @@ pub struct CellResult {
     /// The steps of that script that answer it, by their ids, and the controls that were planned.
     pub steps: Vec<String>,
     /// The model's answer.
-    pub predicted: Sight,
+    pub predicted: Visibility,
     /// The engine's, for each run.
-    pub observed: Vec<Sight>,
+    pub observed: Vec<Visibility>,
     /// How the two compare.
     pub outcome: Outcome,
     /// Why, where it does not simply agree.
@@ -123,7 +123,7 @@ impl Outcome {
 /// What an observer sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Sight {
+pub enum Visibility {
     /// The text.
     Seen,
     /// Nothing: ENOENT.
@@ -136,7 +136,7 @@ pub enum Sight {
     Unknown,
 }
 
-impl Sight {
+impl Visibility {
     /// What an observation of a tool, or of a start, shows.
     #[must_use]
     pub fn of(observation: &Observation) -> Self {
@@ -197,10 +197,10 @@ impl Grid {
 impl CellResult {
     /// What was seen, the same in every run or not.
     #[must_use]
-    pub fn sight(&self) -> Sight {
+    pub fn sight(&self) -> Visibility {
         match self.observed[..] {
             [first, ref others @ ..] if others.iter().all(|it| *it == first) => first,
-            _ => Sight::Unknown,
+            _ => Visibility::Unknown,
         }
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use shm_core::IpcNamespace;
 
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{Answer, Engine, EngineError, hints, host};
+use crate::engine::{Engine, EngineError, StepOutcome, hints, host};
 use crate::judge::host_segment;
 use crate::judge::verdict::{Judge, StepResult, Verdict};
-use crate::model::plan::{Plan, Planned};
+use crate::model::plan::{Plan, PlannedStep};
 use crate::process::interrupt::Interrupt;
 use crate::process::parallel;
 use crate::script::{Action, Objects, Place};
@@ -17,7 +17,7 @@ use crate::script::{Action, Objects, Place};
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A step begins.
-    Started(&'a Planned),
+    Started(&'a PlannedStep),
     /// A step has been judged.
     Finished(&'a StepResult),
     /// The last step is over.
@@ -43,7 +43,7 @@ impl RunError {
         matches!(*self.cause, EngineError::Disturbed { .. })
     }
 
-    fn at(planned: &Planned, engine: &dyn Engine, cause: EngineError) -> Self {
+    fn at(planned: &PlannedStep, engine: &dyn Engine, cause: EngineError) -> Self {
         let next_step = hints::next_step(engine.info().name, &cause);
         let next_step = next_step.map_or_else(String::new, |it| format!("\nnext step: {it}"));
         Self { step: Some(describe(planned)), cause: Box::new(cause), next_step }
@@ -73,16 +73,16 @@ pub fn run(
             tell(Event::Started(planned));
         }
         let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
-            engine.carry_out(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
+            engine.execute_step(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
         })?;
         for (planned, answer) in stage.iter().zip(answers) {
             let (observed, verdict) = match answer {
-                Answer::Skipped(why) => (None, Verdict::Skip(why)),
-                Answer::Observed(observed) if is_setback(planned, &observed) => {
+                StepOutcome::Skipped(why) => (None, Verdict::Skip(why)),
+                StepOutcome::Observed(observed) if is_unexpected_refusal(planned, &observed) => {
                     let cause = engine.refused(observed.output);
                     return Err(RunError::at(planned, engine, cause));
                 }
-                Answer::Observed(observed) => {
+                StepOutcome::Observed(observed) => {
                     let verdict = judge.step(planned, &observed);
                     let namespace = observed.identity(&planned.step.action);
                     (Some(Observation { namespace, ..observed }), verdict)
@@ -109,7 +109,7 @@ pub fn run(
 fn disturbance(
     plan: &Plan,
     before: &[StepResult],
-    (planned, observed, verdict): (&Planned, Option<&Observation>, &Verdict),
+    (planned, observed, verdict): (&PlannedStep, Option<&Observation>, &Verdict),
     engine: &dyn Engine,
 ) -> Option<EngineError> {
     let is_on_host = planned.step.place == Place::Host && engine.is_on_this_host();
@@ -138,7 +138,7 @@ impl Drop for HostControls<'_> {
 }
 
 /// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
-fn is_setback(planned: &Planned, observed: &Observation) -> bool {
+fn is_unexpected_refusal(planned: &PlannedStep, observed: &Observation) -> bool {
     observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
@@ -147,7 +147,7 @@ const AT_ONCE: usize = 8;
 
 /// A step in words, for messages.
 #[must_use]
-pub fn describe(planned: &Planned) -> String {
+pub fn describe(planned: &PlannedStep) -> String {
     let place = planned.step.place;
     match &planned.step.action {
         Action::Build => "building the image".to_owned(),

@@ -7,8 +7,8 @@ use serde::Serialize;
 use shm_core::table::Row;
 use shm_core::{IpcNamespace, Key};
 
-use crate::engine::observation::{Identity, Made, Observation, State};
-use crate::model::plan::Planned;
+use crate::engine::observation::{Identity, ModelNamespace, Observation, State};
+use crate::model::plan::PlannedStep;
 use crate::script::{Action, Conclusion, Evidence, Place, Script, Step};
 
 /// How a step or a conclusion came out.
@@ -75,7 +75,7 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub struct StepResult {
     /// The step and what was predicted.
-    pub planned: Planned,
+    pub planned: PlannedStep,
     /// What was observed; `None` where the step was not carried out.
     pub observed: Option<Observation>,
     /// How the two compare.
@@ -87,18 +87,18 @@ pub struct StepResult {
 #[derive(Debug)]
 pub struct Judge {
     key: Key,
-    known: Vec<(Made, IpcNamespace)>,
+    known: Vec<(ModelNamespace, IpcNamespace)>,
 }
 
 impl Judge {
     /// For a run whose segments have `key`, on a host that is in the namespace `host`.
     #[must_use]
     pub fn new(key: Key, host: Option<IpcNamespace>) -> Self {
-        Self { key, known: host.map(|host| (Made::HOST, host)).into_iter().collect() }
+        Self { key, known: host.map(|host| (ModelNamespace::HOST, host)).into_iter().collect() }
     }
 
     /// Compares what a step showed with what was predicted.
-    pub fn step(&mut self, planned: &Planned, observed: &Observation) -> Verdict {
+    pub fn step(&mut self, planned: &PlannedStep, observed: &Observation) -> Verdict {
         let predicted = &planned.predicted;
         if predicted.state == Some(State::Refused) || observed.state == Some(State::Refused) {
             let difference = differ("container", state(predicted), state(observed));
@@ -140,7 +140,7 @@ impl Judge {
         };
         let same = self.known.iter().find(|(known, _)| *known == made);
         let taken = self.known.iter().find(|(_, known)| known == namespace);
-        if made != Made::HOST && same.is_none() && namespace.is_initial() {
+        if made != ModelNamespace::HOST && same.is_none() && namespace.is_initial() {
             return Some(difference("a new one, not the host's".to_owned()));
         }
         match (same, taken) {
@@ -148,8 +148,11 @@ impl Judge {
                 return Some(difference(format!("the same as before, {known}")));
             }
             (None, Some((other, _))) => {
-                let whose =
-                    if *other == Made::HOST { "the host's" } else { "one that was seen before" };
+                let whose = if *other == ModelNamespace::HOST {
+                    "the host's"
+                } else {
+                    "one that was seen before"
+                };
                 return Some(difference(format!("a new one, not {whose}")));
             }
             (Some(_), _) => {}
@@ -158,7 +161,7 @@ impl Judge {
         None
     }
 
-    fn output(&self, planned: &Planned, observed: &Observation) -> Option<Difference> {
+    fn output(&self, planned: &PlannedStep, observed: &Observation) -> Option<Difference> {
         let predicted = &planned.predicted;
         match planned.step.action {
             Action::Write(..) | Action::Read(_) => {
@@ -170,7 +173,7 @@ impl Judge {
             }
             Action::List => {
                 // In the host's namespace there may be segments of others.
-                let on_host = predicted.namespace == Some(Identity::Model(Made::HOST));
+                let on_host = predicted.namespace == Some(Identity::Model(ModelNamespace::HOST));
                 let everything = planned.step.place != Place::Host && !on_host;
                 let rows = |o: &Observation| self.essence(o.rows(), everything);
                 differ("listing", rows(predicted), rows(observed))
@@ -200,7 +203,7 @@ impl Judge {
 }
 
 /// Returns a difference if process and engine name different namespaces, or a control's writer names none.
-fn contradiction(planned: &Planned, observed: &Observation) -> Option<Difference> {
+fn contradiction(planned: &PlannedStep, observed: &Observation) -> Option<Difference> {
     let engines = match &observed.namespace {
         Some(Identity::Kernel(namespace)) => Some(namespace),
         Some(Identity::Unknown(_)) => None,

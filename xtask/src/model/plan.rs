@@ -3,7 +3,7 @@
 use shm_core::Errno;
 
 use crate::engine::observation::{Observation, State, failed};
-use crate::engine::{Answer, Engine, EngineError, Rules, discover};
+use crate::engine::{Engine, EngineError, Rules, StepOutcome, discover};
 use crate::model::Model;
 use crate::script::{Action, Script, Step};
 
@@ -13,19 +13,19 @@ pub struct Plan {
     /// The script.
     pub script: Script,
     /// Its stages, each step with what it is predicted to show.
-    pub stages: Vec<Vec<Planned>>,
+    pub stages: Vec<Vec<PlannedStep>>,
 }
 
 /// A step with what it is predicted to show.
 #[derive(Clone, Debug)]
-pub struct Planned {
+pub struct PlannedStep {
     /// The step.
     pub step: Step,
     /// What the model showed.
     pub predicted: Observation,
 }
 
-impl Planned {
+impl PlannedStep {
     /// Whether it is a reader that is predicted to find nothing.
     #[must_use]
     pub fn finds_nothing(&self) -> bool {
@@ -50,7 +50,7 @@ impl Plan {
     /// Those of the model.
     pub fn new(script: Script, rules: Rules) -> Result<Self, EngineError> {
         let model = Model::new(discover::model().info, rules, script.objects);
-        let mut stages: Vec<Vec<Planned>> = Vec::with_capacity(script.stages.len());
+        let mut stages: Vec<Vec<PlannedStep>> = Vec::with_capacity(script.stages.len());
         for stage in &script.stages {
             let mut planned = Vec::with_capacity(stage.0.len());
             for step in &stage.0 {
@@ -58,8 +58,8 @@ impl Plan {
                 if step.control_of().is_some_and(|reader| !finds_nothing(so_far, reader)) {
                     continue;
                 }
-                if let Answer::Observed(predicted) = model.carry_out(step)? {
-                    planned.push(Planned { step: step.clone(), predicted });
+                if let StepOutcome::Observed(predicted) = model.execute_step(step)? {
+                    planned.push(PlannedStep { step: step.clone(), predicted });
                 }
             }
             stages.push(planned);
@@ -81,6 +81,6 @@ impl Plan {
 }
 
 /// Whether the step `reader` is planned, and predicted to find nothing.
-fn finds_nothing<'a>(mut steps: impl Iterator<Item = &'a Planned>, reader: &str) -> bool {
+fn finds_nothing<'a>(mut steps: impl Iterator<Item = &'a PlannedStep>, reader: &str) -> bool {
     steps.any(|planned| planned.step.id == reader && planned.finds_nothing())
 }

@@ -1,16 +1,16 @@
 //! The model's pods: a sandbox owns the namespaces, its containers are processes that join them,
 //! and something looks after the whole.
 
-use crate::engine::observation::{Identity, Made, Observation, State};
-use crate::model::{View, World, done, refused};
-use crate::script::{Container, Controller, Launch, Place, Pod, Setting, Sharing, Workload};
+use crate::engine::observation::{Identity, ModelNamespace, Observation, State};
+use crate::model::{ModelState, View, done, refused};
+use crate::script::{Container, Controller, Place, Pod, RunOptions, Setting, Sharing, Workload};
 
 /// A pod's volume of memory: it is there as long as the pod is, whatever its sandbox does.
-pub(super) fn volume(pod: Container) -> Made {
-    Made { place: Place::In(pod), start: 0 }
+pub(super) fn volume(pod: Container) -> ModelNamespace {
+    ModelNamespace { place: Place::In(pod), start: 0 }
 }
 
-impl World {
+impl ModelState {
     /// Makes the pods of a workload, unless the cluster refuses.
     pub(super) fn deploy(&mut self, workload: &Workload) -> Observation {
         let pods = workload.pods.iter();
@@ -20,7 +20,7 @@ impl World {
 
     /// Starts a sandbox and the containers that go first.
     fn deploy_pod(&mut self, workload: &Workload, pod: &Pod) -> Observation {
-        let sandbox = Launch { sharing: workload.ipc, setting: workload.setting };
+        let sandbox = RunOptions { sharing: workload.ipc, setting: workload.setting };
         let started = self.run(pod.name, sandbox);
         if started.state == Some(State::Refused) {
             return started;
@@ -28,7 +28,7 @@ impl World {
         self.workloads.insert(pod.name, *workload);
         for member in pod.containers {
             let (sharing, setting) = (Sharing::Pod(pod.name), member.setting);
-            self.create(member.name, Launch { sharing, setting });
+            self.create(member.name, RunOptions { sharing, setting });
         }
         let init = pod.containers.iter().any(|member| member.init);
         for member in pod.containers.iter().filter(|member| member.init == init) {

@@ -30,7 +30,7 @@ impl Interrupt {
         // A file that reaches its limit (`ulimit -f`) is an error then, and not the end of this program.
         flag::register(SIGXFSZ, Arc::default())?;
         let interrupt = Self::default();
-        let mut signals = Signals::new(heeded())?;
+        let mut signals = Signals::new(unignored_signals())?;
         let flag = interrupt.clone();
         thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
@@ -84,7 +84,7 @@ impl Interrupt {
 }
 
 /// The signals to catch: those that were not ignored already, by the mask in `/proc/self/status`.
-fn heeded() -> impl Iterator<Item = i32> {
+fn unignored_signals() -> impl Iterator<Item = i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);

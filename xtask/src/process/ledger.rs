@@ -20,13 +20,13 @@ mod store;
 
 /// The ledger of one command; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Ledger(Arc<Mutex<State>>);
+pub struct Ledger(Arc<Mutex<LedgerState>>);
 
 #[derive(Debug, Default)]
-struct State {
+struct LedgerState {
     /// Where it is to be; `None` leaves that to the environment.
     folder: Option<PathBuf>,
-    /// Made with the first entry: what makes nothing leaves no file.
+    /// Created with the first entry: what makes nothing leaves no file.
     file: Option<(PathBuf, File)>,
     /// All that is still there, as far as is known.
     entries: Vec<Entry>,
@@ -80,13 +80,13 @@ impl Ledger {
         Ok(self.lock().open()?.0.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LedgerState> {
         // The entries stay whole whatever panicked while they were locked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LedgerState {
     fn open(&mut self) -> Result<&mut (PathBuf, File), LedgerError> {
         match &mut self.file {
             Some(open) => Ok(open),
@@ -98,7 +98,7 @@ impl State {
     }
 }
 
-impl Drop for State {
+impl Drop for LedgerState {
     /// Removes the file, or leaves in it what is still there.
     fn drop(&mut self) {
         // The lock goes with the file, after this.

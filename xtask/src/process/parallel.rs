@@ -6,7 +6,7 @@ use std::thread;
 use crate::process::interrupt::Interrupt;
 
 /// How far the tasks are.
-struct Progress<R, E> {
+struct TaskQueue<R, E> {
     begun: usize,
     done: Vec<(usize, R)>,
     failed: Option<E>,
@@ -24,7 +24,7 @@ pub(crate) fn each<T: Sync, R: Send, E: Send>(
     interrupt: &Interrupt,
     work: impl Fn(usize, &T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    let progress = Mutex::new(Progress { begun: 0, done: vec![], failed: None });
+    let progress = Mutex::new(TaskQueue { begun: 0, done: vec![], failed: None });
     let lock = || progress.lock().unwrap_or_else(PoisonError::into_inner);
     let next = || {
         let mut progress = lock();
@@ -48,7 +48,7 @@ pub(crate) fn each<T: Sync, R: Send, E: Send>(
         }
         work_on();
     });
-    let Progress { mut done, failed, .. } =
+    let TaskQueue { mut done, failed, .. } =
         progress.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(index, _)| *index);
     failed.map_or_else(|| Ok(done.into_iter().map(|(_, result)| result).collect()), Err)

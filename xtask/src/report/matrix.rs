@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Format;
-use crate::judge::results::{CellResult, Grid, Outcome, Sight};
+use crate::judge::results::{CellResult, Grid, Outcome, Visibility};
 use crate::process::untrusted::Untrusted;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
@@ -67,7 +67,7 @@ fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
     let all = |outcome| !cells.is_empty() && cells.iter().all(|cell| cell.outcome == outcome);
     let text = if all(Outcome::Skipped) {
         SKIPPED.to_owned()
-    } else if !cells.is_empty() && cells.iter().all(|cell| cell.sight() == Sight::Refused) {
+    } else if !cells.is_empty() && cells.iter().all(|cell| cell.sight() == Visibility::Refused) {
         "refused".to_owned()
     } else {
         cells.iter().map(|cell| letter(cell)).collect::<Vec<_>>().join(" ")
@@ -80,16 +80,16 @@ fn letter(cell: &CellResult) -> &'static str {
         return ".";
     }
     match (cell.sight(), cell.cell.mechanism) {
-        (Sight::Seen, Mechanism::Sysv) => "S",
-        (Sight::Seen, Mechanism::Sem) => "s",
-        (Sight::Seen, Mechanism::Msg) => "q",
-        (Sight::Seen, Mechanism::Mqueue) => "m",
-        (Sight::Seen, Mechanism::Posix) => "P",
-        (Sight::Seen, Mechanism::File) => "F",
-        (Sight::Absent, _) => "-",
-        (Sight::Limited, _) => "L",
-        (Sight::Refused, _) => "x",
-        (Sight::Unknown, _) => "?",
+        (Visibility::Seen, Mechanism::Sysv) => "S",
+        (Visibility::Seen, Mechanism::Sem) => "s",
+        (Visibility::Seen, Mechanism::Msg) => "q",
+        (Visibility::Seen, Mechanism::Mqueue) => "m",
+        (Visibility::Seen, Mechanism::Posix) => "P",
+        (Visibility::Seen, Mechanism::File) => "F",
+        (Visibility::Absent, _) => "-",
+        (Visibility::Limited, _) => "L",
+        (Visibility::Refused, _) => "x",
+        (Visibility::Unknown, _) => "?",
     }
 }
 

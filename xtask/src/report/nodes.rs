@@ -162,12 +162,12 @@ impl Fleet {
     }
 
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
-        let document = Document {
+        let document = NodesDocument {
             schema_version: 1,
             engine: &self.engine,
             script: "article",
             duration_ms: self.duration.as_millis(),
-            nodes: self.nodes.iter().map(Row::new).collect(),
+            nodes: self.nodes.iter().map(NodeRow::new).collect(),
             verdict: if self.exit() == Exit::AsPredicted { "pass" } else { "fail" },
         };
         json::write_pretty(out, &document)
@@ -249,28 +249,28 @@ fn class(result: &NodeResult) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct NodesDocument<'a> {
     schema_version: u32,
     engine: &'a EngineInfo,
     script: &'static str,
     duration_ms: u128,
-    nodes: Vec<Row<'a>>,
+    nodes: Vec<NodeRow<'a>>,
     verdict: &'static str,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct NodeRow<'a> {
     name: &'a str,
     runtime: &'a Untrusted,
     kernel: &'a Untrusted,
     duration_ms: u128,
     verdict: &'static str,
     reason: Option<&'a str>,
-    conclusions: Vec<Conclusion>,
+    conclusions: Vec<NodeConclusion>,
 }
 
 #[derive(Serialize)]
-struct Conclusion {
+struct NodeConclusion {
     id: &'static str,
     predicted: Option<bool>,
     observed: Option<bool>,
@@ -278,9 +278,9 @@ struct Conclusion {
     reason: Option<String>,
 }
 
-impl<'a> Row<'a> {
+impl<'a> NodeRow<'a> {
     fn new(result: &'a NodeResult) -> Self {
-        let conclusion = |it: &ConclusionResult| Conclusion {
+        let conclusion = |it: &ConclusionResult| NodeConclusion {
             id: it.conclusion.id,
             predicted: it.predicted,
             observed: it.observed,

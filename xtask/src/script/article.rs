@@ -4,8 +4,8 @@ use shm_core::Key;
 
 use super::Action::{Build, Crash, Deploy, List, Processes, Remove, Run, Start, Stop};
 use super::{
-    Action, Conclusion, Container, Evidence, Mechanism, Member, Objects, Place, Pod, Role, Script,
-    Sharing, Shows, Stage, Step, Workload,
+    Action, Conclusion, Container, Evidence, Expectation, Mechanism, Member, Objects, Place, Pod,
+    Role, Script, Sharing, Stage, Step, Workload,
 };
 
 /// The article knows one mechanism.
@@ -317,15 +317,15 @@ fn gone(all: &[Container], when: &str) -> Vec<Evidence> {
 }
 
 fn nothing(step: &str) -> Evidence {
-    Evidence { step: step.to_owned(), shows: Shows::Nothing }
+    Evidence { step: step.to_owned(), shows: Expectation::Nothing }
 }
 
 fn something(step: &str) -> Evidence {
-    Evidence { step: step.to_owned(), shows: Shows::Something }
+    Evidence { step: step.to_owned(), shows: Expectation::Something }
 }
 
 fn text(step: &str, text: &str) -> Evidence {
-    Evidence { step: step.to_owned(), shows: Shows::Text(text.to_owned()) }
+    Evidence { step: step.to_owned(), shows: Expectation::Text(text.to_owned()) }
 }
 
 fn places(containers: &[Container]) -> Vec<Place> {

@@ -143,7 +143,7 @@ fn same_name(engine: &Engine) -> Result<(), Failed> {
 
 fn same_tag(engine: &Engine) -> Result<(), Failed> {
     let mut theirs = Theirs::new(engine)?;
-    let tag = Image::new(&Dist::as_it_is(), &theirs.image)?.tag().to_owned();
+    let tag = Image::new(&Dist::existing(), &theirs.image)?.tag().to_owned();
     theirs.engine(&["tag", &theirs.image, &tag])?;
     theirs.tags.push(tag.clone());
     let id = theirs.id("image", &tag)?;

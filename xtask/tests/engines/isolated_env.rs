@@ -81,7 +81,7 @@ fn programs() -> Wrappers {
         let real = which(program).unwrap_or_else(|| panic!("{program} is not installed"));
         symlink(real, programs.path().join(program)).unwrap();
     }
-    let tool = |tool| format!("echo '{{\"executable\":\"{}\"}}'", Dist::as_it_is().tool(tool));
+    let tool = |tool| format!("echo '{{\"executable\":\"{}\"}}'", Dist::existing().tool(tool));
     let tools = TOOLS.map(tool).join("\n");
     programs.wrap("cargo", &format!("{tools}\nexit 0")).wrap("rustc", "echo /nonexistent; exit 0")
 }

@@ -13,7 +13,7 @@ use xtask::engine::cleanup::CleanUp;
 use xtask::engine::dist::Dist;
 use xtask::engine::namespaces::Namespaces;
 use xtask::engine::tool::Tools;
-use xtask::engine::{Answer, EngineError, EngineInfo, EngineKind, discover};
+use xtask::engine::{EngineError, EngineInfo, EngineKind, StepOutcome, discover};
 use xtask::judge::run;
 use xtask::model::plan::Plan;
 use xtask::process::interrupt::Interrupt;
@@ -259,10 +259,10 @@ impl xtask::engine::Engine for Panicking {
         self.engine.info()
     }
 
-    fn carry_out(&self, step: &Step) -> Result<Answer, EngineError> {
+    fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         let left = self.steps.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
         assert_ne!(left, 0, "a defect at {step:?}");
-        self.engine.carry_out(step)
+        self.engine.execute_step(step)
     }
 
     fn clean_up(&self) -> Result<usize, EngineError> {
@@ -280,7 +280,7 @@ fn panics(engine: &Engine) -> Result<(), Failed> {
     for step in 0..plan.len() {
         let (interrupt, ledger) =
             (interrupt.clone(), Ledger::in_folder(ledgers::state().join("shm_experiment")));
-        let tools = Tools { dist: Dist::as_it_is(), objects, volume: None, interrupt, ledger };
+        let tools = Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger };
         let panicking =
             Panicking { engine: Namespaces::new(info.clone(), false, tools), steps: step.into() };
         tally.add(&format!("step {step}"), || {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 use shm_core::posix::Name;
-use shm_core::{Address, Carrier, Key, Target};
+use shm_core::{Address, IpcObject, Key, Target};
 use shm_testkit::{Effort, Failed, Trial, count};
 use xtask::commands::session::Session;
 use xtask::engine::EngineKind;
@@ -20,8 +20,8 @@ use xtask::model::plan::Plan;
 use xtask::process::interrupt::Interrupt;
 use xtask::process::ledger::Ledger;
 use xtask::script::{
-    Action, Container, Launch, Mechanism, Objects, Place, Role, Script, Setting, Sharing, Stage,
-    Step, Sysctl,
+    Action, Container, Mechanism, Objects, Place, Role, RunOptions, Script, Setting, Sharing,
+    Stage, Step, Sysctl,
 };
 
 use crate::ledgers;
@@ -44,7 +44,7 @@ fn agree_on_chains(engine: &Engine) -> Result<(), Failed> {
     for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
         let drawn: Vec<_> =
             script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
-        carry_out(&session, &interrupt, &drawn)
+        execute_step(&session, &interrupt, &drawn)
             .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
     }
     Ok(())
@@ -67,7 +67,7 @@ enum Written {
 impl Written {
     fn action(&self) -> Action {
         match self {
-            Self::Run(sharing) => Action::Run(Launch { sharing: *sharing, setting: None }),
+            Self::Run(sharing) => Action::Run(RunOptions { sharing: *sharing, setting: None }),
             Self::Start => Action::Start,
             Self::Stop => Action::Stop,
             Self::Remove => Action::Remove,
@@ -142,7 +142,7 @@ fn agree(engine: &Engine) -> Result<(), Failed> {
         ..Config::default()
     };
     let result = TestRunner::new(config)
-        .run(&script(session.info.name), |drawn| carry_out(&session, &interrupt, &drawn.0));
+        .run(&script(session.info.name), |drawn| execute_step(&session, &interrupt, &drawn.0));
     match result {
         Ok(()) => {
             count(
@@ -198,7 +198,7 @@ fn launch(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
         // Engines let a joiner change the host's limits, where its donor shares with the host.
         let harmless = kind == EngineKind::Namespaces || sharing.donor().is_none();
         let setting = setting.filter(|it| harmless || !matches!(it, Setting::Sysctl(..)));
-        Action::Run(Launch { sharing, setting })
+        Action::Run(RunOptions { sharing, setting })
     })
 }
 
@@ -229,7 +229,7 @@ fn step(kind: EngineKind) -> impl Strategy<Value = (Place, Action)> {
     })
 }
 
-fn carry_out(
+fn execute_step(
     session: &Session,
     interrupt: &Interrupt,
     drawn: &[(Place, Action)],
@@ -272,9 +272,9 @@ fn clean_host(objects: Objects) {
     let name: Name = objects.name().parse().expect("a name made from a key is valid");
     let targets = [
         Target::Memory(Address::from(key)),
-        Target::Carrier(Carrier::Semaphores(key)),
-        Target::Carrier(Carrier::Queue(key)),
-        Target::Carrier(Carrier::Mqueue(key)),
+        Target::IpcObject(IpcObject::Semaphores(key)),
+        Target::IpcObject(IpcObject::Queue(key)),
+        Target::IpcObject(IpcObject::Mqueue(key)),
         Target::Memory(Address::from(name)),
     ];
     for target in targets {

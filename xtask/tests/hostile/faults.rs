@@ -3,7 +3,7 @@
 use assert_cmd::Command;
 use predicates::str::starts_with;
 use shm_core::progress::Progress;
-use shm_core::transfer::{self, Interruption};
+use shm_core::transfer::{self, TransferError};
 use shm_core::{Address, Descriptor, Error, Key, Segment};
 use shm_testkit::programs::shell;
 use shm_testkit::tools::{self, tool};
@@ -66,7 +66,7 @@ fn a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input() {
     let filled = transfer::fill(&memory, 0..1 << 21, source, None, &mut Progress::new(None));
     let id = Segment::find(Key::DEFAULT).unwrap().id();
     match filled {
-        Err(Interruption::Memory(error)) => assert_eq!(error, Error::Fault { id }),
+        Err(TransferError::Memory(error)) => assert_eq!(error, Error::Fault { id }),
         other => panic!("{other:?}"),
     }
 }

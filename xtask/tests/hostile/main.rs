@@ -46,7 +46,7 @@ fn environment() -> Vec<(&'static str, OsString)> {
 /// A static tool, as it goes into images.
 fn static_path(name: &str) -> PathBuf {
     assert!(env::var_os(BUILT).is_some(), "only in a trial");
-    Dist::as_it_is().tool(name).into()
+    Dist::existing().tool(name).into()
 }
 
 /// A static tool under a limit of `prlimit(1)`, such as `--data=4194304`.

@@ -8,8 +8,8 @@ use loom::sync::atomic::{AtomicU64, fence};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 
-use super::{Load, Miss, Store, begin, fill, publish, read, writing};
-use crate::frame::Writing;
+use super::{Load, Store, TryReadError, begin, fill, publish, read, writing};
+use crate::frame::WriteState;
 
 /// As many as give a slot two words of message: a mix has to be possible.
 const WORDS: usize = 16;
@@ -68,12 +68,12 @@ impl Frame {
                 assert_eq!(copy, message(generation));
                 Some(generation)
             }
-            Err(Miss::Overtaken) => None,
+            Err(TryReadError::Overtaken) => None,
             Err(miss) => panic!("{miss:?}: {copy:?}"),
         }
     }
 
-    fn writing(&self, generation: u64) -> Writing {
+    fn writing(&self, generation: u64) -> WriteState {
         writing(&self.words, generation, || Some(self.turn.try_lock().is_err()))
     }
 }
@@ -101,7 +101,7 @@ fn a_reader_gets_whole_messages_while_a_writer_writes_into_both_slots() {
         });
         frame.read();
         writer.join().unwrap();
-        assert_eq!((frame.read(), frame.writing(3)), (Some(3), Writing::Idle));
+        assert_eq!((frame.read(), frame.writing(3)), (Some(3), WriteState::Idle));
     });
 }
 
@@ -145,10 +145,10 @@ fn a_writer_that_publishes_is_never_said_to_have_died() {
             let frame = frame.clone();
             move || (frame.write(), frame.write())
         });
-        assert_ne!(frame.writing(1), Writing::Died);
-        assert_ne!(frame.writing(2), Writing::Died);
+        assert_ne!(frame.writing(1), WriteState::Died);
+        assert_ne!(frame.writing(2), WriteState::Died);
         writer.join().unwrap();
-        assert_eq!(frame.writing(3), Writing::Idle);
+        assert_eq!(frame.writing(3), WriteState::Idle);
     });
 }
 
@@ -160,10 +160,10 @@ fn a_writer_that_has_died_is_told_and_only_until_the_next_one_writes() {
             let frame = frame.clone();
             move || frame.write_and_die()
         });
-        assert_ne!(frame.writing(1), Writing::Unknown);
+        assert_ne!(frame.writing(1), WriteState::Unknown);
         writer.join().unwrap();
-        assert_eq!((frame.writing(1), frame.read()), (Writing::Died, Some(1)));
+        assert_eq!((frame.writing(1), frame.read()), (WriteState::Died, Some(1)));
         frame.write();
-        assert_eq!((frame.writing(2), frame.read()), (Writing::Idle, Some(2)));
+        assert_eq!((frame.writing(2), frame.read()), (WriteState::Idle, Some(2)));
     });
 }

@@ -33,7 +33,7 @@ struct Case {
 
 pub(super) fn rows(place: &Workplace<'_>) -> Result<Vec<Row>> {
     let needs = ["unshare", "gcc", "cat", "dd"];
-    if let Some(why) = needs.iter().find_map(|program| place.lacks(program)) {
+    if let Some(why) = needs.iter().find_map(|program| place.unsupported_reason(program)) {
         let name = "all of it".to_owned();
         return Ok(vec![Row::Skipped { group: Group::Data, name, why }]);
     }

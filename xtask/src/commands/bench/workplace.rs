@@ -98,7 +98,7 @@ impl<'a> Workplace<'a> {
         let output = invocation.clone().timeout(TIMEOUT).run(self.interrupt)?;
         if !output.succeeded() {
             let (command, status) = (output.command_line(), output.status());
-            bail!("`{command}` failed, exit status {status}\n  {}", output.last_words());
+            bail!("`{command}` failed, exit status {status}\n  {}", output.stderr_tail());
         }
         Ok(output)
     }
@@ -128,7 +128,7 @@ impl<'a> Workplace<'a> {
         needs: &[&str],
         measure: impl FnOnce(String) -> Result<Comparison>,
     ) -> Result<Row> {
-        if let Some(why) = needs.iter().find_map(|program| self.lacks(program)) {
+        if let Some(why) = needs.iter().find_map(|program| self.unsupported_reason(program)) {
             return Ok(Row::Skipped { group, name, why });
         }
         let failed = format!("measuring {name}");
@@ -136,7 +136,7 @@ impl<'a> Workplace<'a> {
     }
 
     /// Why a program cannot be used here.
-    pub(super) fn lacks(&self, needed: &str) -> Option<String> {
+    pub(super) fn unsupported_reason(&self, needed: &str) -> Option<String> {
         let path = env::var_os("PATH").unwrap_or_default();
         if program::find(needed, &path).is_none() {
             return Some(format!("{needed} is not installed"));
@@ -149,7 +149,7 @@ impl<'a> Workplace<'a> {
         let answer = Invocation::new(needed, probe.iter().copied()).run(self.interrupt);
         match answer {
             Ok(answer) if answer.succeeded() => None,
-            Ok(answer) => Some(format!("{needed} cannot be used: {}", answer.last_words())),
+            Ok(answer) => Some(format!("{needed} cannot be used: {}", answer.stderr_tail())),
             Err(error) => Some(error.to_string()),
         }
     }

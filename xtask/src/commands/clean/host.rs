@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::process::geteuid;
-use shm_core::{Address, Carrier, Key, Segment, Target};
+use shm_core::{Address, IpcObject, Key, Segment, Target};
 
 use crate::commands::clean::summary::Summary;
 use crate::engine::host;
@@ -67,8 +67,8 @@ fn describe(target: &Target, key: Key) -> String {
     match target {
         Target::Memory(Address::SysV(_)) => format!("segment {key}"),
         Target::Memory(Address::File(_)) => format!("/dev/shm/{}", Objects::from(key).name()),
-        Target::Carrier(Carrier::Semaphores(_)) => format!("semaphores {key}"),
-        Target::Carrier(Carrier::Queue(_)) => format!("message queue {key}"),
-        Target::Carrier(Carrier::Mqueue(_)) => format!("POSIX message queue of {key}"),
+        Target::IpcObject(IpcObject::Semaphores(_)) => format!("semaphores {key}"),
+        Target::IpcObject(IpcObject::Queue(_)) => format!("message queue {key}"),
+        Target::IpcObject(IpcObject::Mqueue(_)) => format!("POSIX message queue of {key}"),
     }
 }

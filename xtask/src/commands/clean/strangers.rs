@@ -21,7 +21,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// Tells of all of it, where it can be seen.
 pub(super) fn tell(interrupt: &Interrupt, summary: &mut Summary) {
     for program in ["docker", "podman"] {
-        let engine = Engine { program, interrupt };
+        let engine = ListedEngine { program, interrupt };
         engine.containers(summary);
         engine.images(summary);
     }
@@ -51,12 +51,12 @@ fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<Untrust
     }
 }
 
-struct Engine<'a> {
+struct ListedEngine<'a> {
     program: &'static str,
     interrupt: &'a Interrupt,
 }
 
-impl Engine<'_> {
+impl ListedEngine<'_> {
     fn containers(&self, summary: &mut Summary) {
         let label = |name| match self.program {
             "podman" => format!("{{{{json (index .Labels \"{name}\")}}}}"),

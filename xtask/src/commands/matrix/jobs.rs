@@ -135,19 +135,20 @@ impl Jobs<'_> {
     ) -> Result<(ScriptRun, Vec<CellResult>)> {
         let name = group.script.name.clone();
         let engine = self.engine(session, group);
-        if let Some(why) = group.others().find_map(|action| engine.lacks(action)) {
+        if let Some(why) = group.others().find_map(|action| engine.unsupported_reason(action)) {
             let skip = |question| evaluate::skipped(question, index, why);
             let cells = group.questions.iter().map(skip).collect();
             return Ok((ScriptRun { name, runs: vec![] }, cells));
         }
-        let lacks = |mechanism| engine.lacks(&Action::Write(mechanism, String::new()));
-        let script = group.script.clone().without(|mechanism| lacks(mechanism).is_some());
+        let unsupported =
+            |mechanism| engine.unsupported_reason(&Action::Write(mechanism, String::new()));
+        let script = group.script.clone().without(|mechanism| unsupported(mechanism).is_some());
         let plan = Plan::new(script, session.info.rules())?;
         let mut runs = Vec::with_capacity(self.repeat);
         while runs.len() < self.repeat && self.interrupt.signal().is_none() {
-            runs.push(self.carry_out(&plan, &*self.engine(session, group))?);
+            runs.push(self.execute_step(&plan, &*self.engine(session, group))?);
         }
-        let judge = |question: &Question| match lacks(question.cell.mechanism) {
+        let judge = |question: &Question| match unsupported(question.cell.mechanism) {
             Some(why) => evaluate::skipped(question, index, why),
             None => evaluate::judge(question, index, &plan, &runs, &session.info),
         };
@@ -160,7 +161,7 @@ impl Jobs<'_> {
     }
 
     /// Carries a script out once, and removes all that it made.
-    fn carry_out(&self, plan: &Plan, engine: &dyn Engine) -> Result<Run> {
+    fn execute_step(&self, plan: &Plan, engine: &dyn Engine) -> Result<Run> {
         let execution = execute(plan, engine, self.interrupt, false, &mut |_| {});
         if engine.is_on_this_host() {
             // What cannot be removed now is told by the next run that meets it.

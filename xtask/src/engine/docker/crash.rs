@@ -6,24 +6,26 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::State;
-use crate::engine::{Answer, EngineError};
+use crate::engine::{EngineError, StepOutcome};
 use crate::process::invocation::Output;
 use crate::process::poll::poll_until;
 use crate::script::Container;
 
 impl Docker {
     /// Kills the container's process behind the engine's back, and waits until another one runs.
-    pub(super) fn crash(&self, container: Container) -> Result<Answer, EngineError> {
+    pub(super) fn crash(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let name = self.name(container);
         let before = self.inspect(&name)?;
         let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
         let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
             let why = "the container's process is not one that this program may look at: run it \
                        on the container's host, as root";
-            return Ok(Answer::Skipped(why.to_owned()));
+            return Ok(StepOutcome::Skipped(why.to_owned()));
         };
         if let Err(error) = kill_process(process, Signal::KILL) {
-            return Ok(Answer::Skipped(format!("the container's process was not killed: {error}")));
+            return Ok(StepOutcome::Skipped(format!(
+                "the container's process was not killed: {error}"
+            )));
         }
         let killed = Instant::now();
         let interrupt = &self.tools.interrupt;
@@ -35,6 +37,6 @@ impl Docker {
         })?;
         let command = ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec();
         let output = Output::success(command, killed.elapsed());
-        Ok(Answer::Observed(self.look(container, output.into())?))
+        Ok(StepOutcome::Observed(self.look(container, output.into())?))
     }
 }

@@ -77,7 +77,7 @@ pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
     };
     parse().ok_or_else(|| EngineError::Unexpected {
         command: output.command_line(),
-        answer: output.last_words(),
+        answer: output.stderr_tail(),
     })
 }
 

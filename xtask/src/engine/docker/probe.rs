@@ -49,7 +49,7 @@ fn boot_id(
         return Err(failed(what, output).into());
     }
     let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| {
-        let answer = output.last_words();
+        let answer = output.stderr_tail();
         EngineError::Unexpected { command: output.command_line(), answer }
     })?;
     Ok(report.boot_id)

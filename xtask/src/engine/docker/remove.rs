@@ -181,7 +181,7 @@ impl Remover<'_> {
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
         // A listing of something else says nothing about what is there.
         if !listed.iter().all(is_name) {
-            let (command, answer) = (output.command_line(), output.last_words());
+            let (command, answer) = (output.command_line(), output.stderr_tail());
             return Err(EngineError::Unexpected { command, answer });
         }
         let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);

@@ -14,7 +14,7 @@ use crate::engine::kubernetes::client::failed;
 use crate::engine::kubernetes::failure::classify;
 use crate::engine::kubernetes::{Kubernetes, image_name};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{Answer, EngineError, FailureKind};
+use crate::engine::{EngineError, FailureKind, StepOutcome};
 use crate::process::invocation::Output;
 use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_mins(4);
 
 impl Kubernetes {
     /// Makes the pods of a workload, and waits until they run.
-    pub(super) fn deploy(&self, workload: &Workload) -> Result<Answer, EngineError> {
+    pub(super) fn deploy(&self, workload: &Workload) -> Result<StepOutcome, EngineError> {
         let object = self.name(workload.pods[0].name);
         self.record(manifest::kind(workload.controller), &object)?;
         let mut metadata = self.metadata(object.clone(), Some(self.client.namespace.clone()))?;
@@ -49,7 +49,7 @@ impl Kubernetes {
             Waited::Never(never) => Err(EngineError::PodFailed { pod: object, why: never }),
             Waited::Pods(pods, took) => {
                 self.assign(workload, &object, &pods)?;
-                Ok(Answer::Observed(self.observe(first[0], created, took)?))
+                Ok(StepOutcome::Observed(self.observe(first[0], created, took)?))
             }
         }
     }
@@ -122,7 +122,7 @@ impl Kubernetes {
 
     /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
     /// then until what looks after it has started another one.
-    pub(super) fn crash(&self, container: Container) -> Result<Answer, EngineError> {
+    pub(super) fn crash(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
         let before = self.now(&home)?;
@@ -136,24 +136,24 @@ impl Kubernetes {
             }
             Controller::JobOnFailure => {
                 let got = self.client.invoke(&["get", "job", &home.object])?;
-                self.come_back(container, &home, got, again)
+                self.wait_until_ready(container, &home, got, again)
             }
             _ => {
                 let ended = self.end(container)?;
-                self.come_back(container, &home, ended, again)
+                self.wait_until_ready(container, &home, ended, again)
             }
         }
     }
 
     /// Gives a container its image by another name: to the kubelet that is another one, and it puts
     /// another container in its place.
-    pub(super) fn change_image(&self, container: Container) -> Result<Answer, EngineError> {
+    pub(super) fn change_image(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
         let name = self.know(|known| known.name_of(container));
         let before = self.now(&home)?;
         let id = home.among(&before).map(|pod| pod.image_id(&name)).unwrap_or_default();
         let Some(other) = image_name::other(self.cluster.image(), &id)? else {
-            return Ok(Answer::Skipped("the image has no other name".to_owned()));
+            return Ok(StepOutcome::Skipped("the image has no other name".to_owned()));
         };
         let (pod, image) = (format!("pod/{}", home.name), format!("{name}={other}"));
         let set = self.client.invoke(&["set", "image", &pod, &image])?;
@@ -162,27 +162,27 @@ impl Kubernetes {
         }
         self.know(|known| known.other_image = Some(other.clone()));
         let again = restarted(&home, &name, &before);
-        match self.come_back(container, &home, set, again) {
+        match self.wait_until_ready(container, &home, set, again) {
             // The runtime reads names otherwise, which tells nothing about shared memory.
             Err(EngineError::PodFailed { why, .. }) if why.is_about_an_image() => {
-                Ok(Answer::Skipped(format!("{other} is not the image by another name: {why}")))
+                Ok(StepOutcome::Skipped(format!("{other} is not the image by another name: {why}")))
             }
             answer => answer,
         }
     }
 
     /// Lets an init container end, and waits until the pod's others run.
-    pub(super) fn finish(&self, container: Container) -> Result<Answer, EngineError> {
+    pub(super) fn finish(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
         let members = home.workload.pods[0].containers.iter().filter(|member| !member.init);
         let main: Vec<_> = members.map(|member| member.name).collect();
         let ended = self.end(container)?;
         let run = |pods: &[Pod]| pods.iter().all(|pod| main.iter().all(|it| pod.runs(it.0)));
-        self.come_back(main[0], &home, ended, run)
+        self.wait_until_ready(main[0], &home, ended, run)
     }
 
     /// Has a pod's controller put another in its place.
-    pub(super) fn replace(&self, pod: Container) -> Result<Answer, EngineError> {
+    pub(super) fn replace(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let first = home.workload.pods.iter().find(|it| it.name == pod);
         let first = first.map_or(pod, |pod| pod.containers[0].name);
@@ -237,7 +237,7 @@ impl Kubernetes {
         home: &Deployed,
         old: &[Untrusted],
         ask: impl Fn() -> Result<Output, EngineError>,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<StepOutcome, EngineError> {
         let asked = ask()?;
         if !asked.succeeded() {
             let what = format!("{} was not replaced", home.name);
@@ -250,20 +250,20 @@ impl Kubernetes {
         let kept = home.workload.pods.len().saturating_sub(old.len());
         let are_new =
             |pods: &[Pod]| pods.iter().filter(|pod| is_new(pod)).count() >= pods.len() - kept;
-        self.come_back(first, home, asked, are_new)
+        self.wait_until_ready(first, home, asked, are_new)
     }
 
-    pub(super) fn come_back(
+    pub(super) fn wait_until_ready(
         &self,
         first: Container,
         home: &Deployed,
         done: Output,
         is_back: impl Fn(&[Pod]) -> bool,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<StepOutcome, EngineError> {
         match self.wait(&home.workload, &home.object, is_back)? {
             Waited::Pods(pods, took) => {
                 self.assign(&home.workload, &home.object, &pods)?;
-                Ok(Answer::Observed(self.observe(first, done, took)?))
+                Ok(StepOutcome::Observed(self.observe(first, done, took)?))
             }
             Waited::Never(why) => Err(EngineError::PodFailed { pod: home.name.to_string(), why }),
         }
@@ -274,7 +274,7 @@ impl Kubernetes {
         &self,
         pod: Container,
         container: Container,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let (name, image) = (container.0.to_lowercase(), self.cluster.image());
         let debug = ["debug", &home.name, "--container", &name, "--image", image];
@@ -288,18 +288,20 @@ impl Kubernetes {
         match self
             .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
         {
-            Waited::Pods(_, took) => Ok(Answer::Observed(self.observe(container, added, took)?)),
+            Waited::Pods(_, took) => {
+                Ok(StepOutcome::Observed(self.observe(container, added, took)?))
+            }
             Waited::Never(why) => Err(EngineError::PodFailed { pod: home.name.into(), why }),
         }
     }
 
-    pub(super) fn remove(&self, pod: Container) -> Result<Answer, EngineError> {
+    pub(super) fn remove(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let kind = manifest::kind(home.workload.controller);
         let deleted = self.delete(&home, kind, &home.object)?;
         self.know(|known| known.removed(pod));
         let state = if deleted.succeeded() { State::Gone } else { State::Refused };
-        Ok(Answer::Observed(Observation { state: Some(state), ..deleted.into() }))
+        Ok(StepOutcome::Observed(Observation { state: Some(state), ..deleted.into() }))
     }
 }
 
@@ -310,11 +312,11 @@ pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(
 }
 
 /// What the cluster does not do: an answer, or no question for it.
-fn refused(observation: Observation) -> Answer {
+fn refused(observation: Observation) -> StepOutcome {
     match classify(&observation.output) {
         FailureKind::Unsupported(line) => {
-            Answer::Skipped(format!("it cannot be done here: {line}"))
+            StepOutcome::Skipped(format!("it cannot be done here: {line}"))
         }
-        _ => Answer::Observed(Observation { state: Some(State::Refused), ..observation }),
+        _ => StepOutcome::Observed(Observation { state: Some(State::Refused), ..observation }),
     }
 }

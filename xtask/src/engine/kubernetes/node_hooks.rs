@@ -10,7 +10,7 @@ use crate::engine::kubernetes::events::restarted;
 use crate::engine::kubernetes::pod::Pod;
 use crate::engine::kubernetes::state::Deployed;
 use crate::engine::kubernetes::wait::{LOOK_EVERY, PATIENCE};
-use crate::engine::{Answer, EngineError, FailureKind};
+use crate::engine::{EngineError, FailureKind, StepOutcome};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, Output};
 use crate::process::poll::poll_until;
@@ -28,7 +28,7 @@ const OF_NODES: &str = "default";
 impl Kubernetes {
     /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
     /// has made another.
-    pub(super) fn kill_sandbox(&self, pod: Container) -> Result<Answer, EngineError> {
+    pub(super) fn kill_sandbox(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
         let before = self.now(&home)?;
@@ -37,12 +37,12 @@ impl Kubernetes {
         let again = |now: &[Pod]| {
             members.iter().all(|member| restarted(&home, member.name.0, &before)(now))
         };
-        self.come_back(first(&home), &home, killed, again)
+        self.wait_until_ready(first(&home), &home, killed, again)
     }
 
     /// Has the kubelet of the pod's node restarted by the command that the user gave, and waits until
     /// it has started and lets the pod's containers be used.
-    pub(super) fn restart_kubelet(&self, pod: Container) -> Result<Answer, EngineError> {
+    pub(super) fn restart_kubelet(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
         let told = self.kubelet_starts()?;
@@ -50,7 +50,7 @@ impl Kubernetes {
             let failure = failed("the cluster does not answer", told);
             return match &failure.kind {
                 FailureKind::Unsupported(line) => {
-                    Ok(Answer::Skipped(format!("it cannot be done here: {line}")))
+                    Ok(StepOutcome::Skipped(format!("it cannot be done here: {line}")))
                 }
                 _ => Err(failure.into()),
             };
@@ -75,7 +75,7 @@ impl Kubernetes {
                 next_step: "give a command that restarts the kubelet as it is".to_owned(),
             });
         }
-        Ok(Answer::Observed(self.observe(first, restarted, took)?))
+        Ok(StepOutcome::Observed(self.observe(first, restarted, took)?))
     }
 
     /// Asks until the answer is as wanted; `what` is said of a kubelet of which it never is.

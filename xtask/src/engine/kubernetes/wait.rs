@@ -58,7 +58,7 @@ impl Kubernetes {
         let waited = poll_until(LOOK_EVERY, started + patience, interrupt, || {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
             // Before all else: it may be why they do not run.
-            self.demand_unchanged(workload, &all)?;
+            self.ensure_unchanged(workload, &all)?;
             let never = all.iter().find_map(Pod::failure);
             let mut pods: Vec<_> = all.into_iter().filter(Pod::counts).collect();
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
@@ -103,7 +103,7 @@ impl Kubernetes {
     }
 
     /// The pods must be what was asked for: what was changed is not what was predicted.
-    fn demand_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
+    fn ensure_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
         let image = self.cluster.image();
         let asked: Value = json!(manifest::pod(workload, image, None));
         let other_image = self.know(|known| known.other_image.clone());

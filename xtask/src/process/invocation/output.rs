@@ -53,7 +53,7 @@ impl Output {
 
     /// The end of what it said on standard error, or else on standard output.
     #[must_use]
-    pub fn last_words(&self) -> Untrusted {
+    pub fn stderr_tail(&self) -> Untrusted {
         const LINES: usize = 8;
         const BYTES: usize = 2000;
         let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };

@@ -136,7 +136,7 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
         move |source| LedgerError::Io { path, source }
     };
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
-    demand_private(folder, &fs::symlink_metadata(folder).map_err(io(folder))?)?;
+    ensure_private(folder, &fs::symlink_metadata(folder).map_err(io(folder))?)?;
     loop {
         let path = folder.join(format!("{}{SUFFIX}", RunId::random()));
         let mut options = OpenOptions::new();
@@ -234,7 +234,7 @@ impl Past {
 
     /// Why it is left, where it is of another place.
     #[must_use]
-    pub fn elsewhere(&self) -> String {
+    pub fn remote_tools(&self) -> String {
         let path = Untrusted::path(&self.path);
         let machine = Untrusted::line(&self.place.machine);
         format!(
@@ -273,7 +273,7 @@ pub fn all() -> Result<Vec<Found>, LedgerError> {
     let io = |source| LedgerError::Io { path: folder.clone(), source };
     match fs::symlink_metadata(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-        metadata => demand_private(&folder, &metadata.map_err(io)?)?,
+        metadata => ensure_private(&folder, &metadata.map_err(io)?)?,
     }
     let mut found = Vec::new();
     for entry in fs::read_dir(&folder).map_err(io)? {
@@ -300,7 +300,7 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     if !metadata.is_file() {
         return Err(unreadable("it is not a regular file".to_owned()));
     }
-    demand_private(path, &metadata)?;
+    ensure_private(path, &metadata)?;
     let settled = Instant::now() + LOCK_SETTLES;
     let is_past = poll_until(LOOK_EVERY, settled, &Interrupt::default(), || {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -355,7 +355,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, String> {
 }
 
 /// Fails where anybody else could have written it.
-fn demand_private(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
+fn ensure_private(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
     let (owner, mode) = (metadata.uid(), metadata.mode());
     let why = if metadata.is_symlink() {
         "is a symbolic link".to_owned()

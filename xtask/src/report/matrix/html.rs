@@ -10,7 +10,7 @@ use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, json, letter, mark, remarks, skipped_mode,
     square, summary,
 };
-use crate::judge::results::{CellResult, Grid, Outcome, Sight};
+use crate::judge::results::{CellResult, Grid, Outcome, Visibility};
 use crate::report::page::page;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
@@ -170,8 +170,8 @@ fn class(cell: &CellResult) -> &'static str {
     match (cell.outcome, cell.sight()) {
         (outcome, _) if outcome.is_bad() => "bad",
         (Outcome::Quirk, _) => "known",
-        (_, Sight::Seen) => "good",
-        (_, Sight::Limited) => "limit",
+        (_, Visibility::Seen) => "good",
+        (_, Visibility::Limited) => "limit",
         _ => "none",
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Matrix;
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
-use crate::judge::results::{self, CellResult, Grid, Outcome, ScriptRun, Sight};
+use crate::judge::results::{self, CellResult, Grid, Outcome, ScriptRun, Visibility};
 use crate::process::untrusted::json::write_pretty;
 use crate::report::json::Step;
 use crate::script::matrix::Cell;
@@ -35,8 +35,8 @@ struct OnEngine<'a> {
 struct Row<'a> {
     #[serde(flatten)]
     cell: &'a Cell,
-    predicted: Sight,
-    observed: &'a [Sight],
+    predicted: Visibility,
+    observed: &'a [Visibility],
     ipc_namespace: &'a Option<Identity>,
     verdict: Outcome,
     quirk: Option<Quirk>,

@@ -6,7 +6,7 @@ use super::{DONOR, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
     Crash, ExhaustMemory, Kill, Pause, Remove, Restart, Run, Start, Stop, Unpause,
 };
-use crate::script::{Action, Container, Launch, Mechanism, Sharing};
+use crate::script::{Action, Container, Mechanism, RunOptions, Sharing};
 
 /// Every mode, by its name in `--ipc`; `hostshm` is `private` with the host's `/dev/shm` bound in,
 /// `pod` a container of a pod whose containers share.
@@ -24,7 +24,7 @@ pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
     let mut groups = Vec::new();
     for (mode, sharing) in MODES {
         for event in events(sharing) {
-            let launch = Launch { sharing, setting: event.setting() };
+            let launch = RunOptions { sharing, setting: event.setting() };
             let mut draft = Draft::new(mode, event, &Mechanism::ALL, text);
             containers(&mut draft, launch);
             groups.push(draft.ask(actions(event, launch), &observers(event, sharing), keys()));
@@ -47,7 +47,7 @@ fn events(sharing: Sharing) -> Vec<Event> {
     events
 }
 
-fn containers(draft: &mut Draft<'_>, launch: Launch) {
+fn containers(draft: &mut Draft<'_>, launch: RunOptions) {
     draft.build();
     match launch.sharing {
         Sharing::Container(donor) => draft.make(donor, Run(Sharing::Shareable.into())),
@@ -78,7 +78,7 @@ fn observers(event: Event, sharing: Sharing) -> Vec<Observer> {
     observers
 }
 
-fn actions(event: Event, launch: Launch) -> Vec<(Container, Action)> {
+fn actions(event: Event, launch: RunOptions) -> Vec<(Container, Action)> {
     let writer = |actions: [Action; 2]| actions.map(|action| (WRITER, action)).to_vec();
     match event {
         Event::Pause => writer([Pause, Unpause]),

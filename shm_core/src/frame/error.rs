@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Writing, layout};
+use super::{WriteState, layout};
 use crate::{Diagnosis, Key};
 
 /// Why there is no message to be had, or none to be put in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Flaw {
+pub enum FrameError {
     /// The segment does not start with the mark of a frame.
     #[error("the segment is not framed")]
     NotFramed,
@@ -32,7 +32,7 @@ pub enum Flaw {
     },
     /// Nothing was written to the end yet.
     #[error("there is no whole message yet")]
-    Empty(Writing),
+    Empty(WriteState),
     /// The published message claims to be longer than what holds it.
     #[error("the frame is damaged: a message of {length} bytes in a slot of {capacity}")]
     TooLong {
@@ -74,7 +74,7 @@ pub enum Flaw {
     },
 }
 
-impl Flaw {
+impl FrameError {
     /// The cause and the next step; `key` is the segment's.
     pub(crate) fn diagnosis(&self, key: Key) -> Diagnosis {
         let remove = format!("remove it (shm_wr --framed --remove --key {key}) and write it anew");
@@ -101,10 +101,10 @@ impl Flaw {
             ),
             Self::Empty(writing) => Diagnosis::new(
                 match writing {
-                    Writing::Idle => "the frame was made, but nothing was written to it",
-                    Writing::UnderWay => "the first message is being written",
-                    Writing::Died => "a writer died while it wrote the first message",
-                    Writing::Unknown => {
+                    WriteState::Idle => "the frame was made, but nothing was written to it",
+                    WriteState::UnderWay => "the first message is being written",
+                    WriteState::Died => "a writer died while it wrote the first message",
+                    WriteState::Unknown => {
                         "the first message was begun; whether its writer lives \
                                          cannot be told without the semaphore"
                     }

@@ -1,5 +1,5 @@
 use predicates::str::starts_with;
-use shm_core::Carrier;
+use shm_core::IpcObject;
 use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_rd;
@@ -8,10 +8,10 @@ use crate::shm_rd;
 fn semaphores_and_queues_are_read_as_segments_are() {
     let key = *ScratchKey::new();
     let number = key.to_string();
-    for (object, call, carrier) in [
-        ("sem", "semget", Carrier::Semaphores(key)),
-        ("msg", "msgget", Carrier::Queue(key)),
-        ("mqueue", "mq_open", Carrier::Mqueue(key)),
+    for (object, call, ipc_object) in [
+        ("sem", "semget", IpcObject::Semaphores(key)),
+        ("msg", "msgget", IpcObject::Queue(key)),
+        ("mqueue", "mq_open", IpcObject::Mqueue(key)),
     ] {
         let args = ["--object", object, "--key", &number];
         let absent = format!("{call} failed, errno: 2 msg: No such file or directory\ncause: ");
@@ -21,12 +21,12 @@ fn semaphores_and_queues_are_read_as_segments_are() {
             .code(255)
             .stdout("shm read failed\n")
             .stderr(starts_with(absent));
-        carrier.write_text(b"hi", 16, 0o600, true).unwrap();
+        ipc_object.write_text(b"hi", 16, 0o600, true).unwrap();
         for _ in 0..2 {
             shm_rd().args(args).assert().code(0).stdout("h i \nshm read success\n").stderr("");
         }
         shm_rd().args(args).arg("--raw").assert().code(0).stdout("hi");
         shm_rd().args(args).arg("--wait=5").assert().code(0);
-        carrier.remove().unwrap();
+        ipc_object.remove().unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use shm_core::table::{Row, Table};
 use shm_core::{Errno, Key};
 
-use crate::engine::observation::Made;
+use crate::engine::observation::ModelNamespace;
 use crate::model::View;
 use crate::script::{Mechanism, Sysctl};
 
@@ -15,17 +15,17 @@ const PAGE: u64 = 4096;
 
 /// The IPC namespaces and the tmpfs, by what made them, and what is in them.
 #[derive(Debug)]
-pub(super) struct Spaces {
+pub(super) struct ModelObjects {
     /// How many bytes every writer asks for.
     size: u64,
-    texts: BTreeMap<(Mechanism, Made), String>,
-    limits: BTreeMap<Made, Limits>,
-    shm_sizes: BTreeMap<Made, u64>,
+    texts: BTreeMap<(Mechanism, ModelNamespace), String>,
+    limits: BTreeMap<ModelNamespace, ModelLimits>,
+    shm_sizes: BTreeMap<ModelNamespace, u64>,
 }
 
 /// A namespace's limits, where they are not the kernel's defaults.
 #[derive(Clone, Copy, Debug, Default)]
-struct Limits {
+struct ModelLimits {
     shmmax: Option<u64>,
     shmall: Option<u64>,
     shmmni: Option<u64>,
@@ -41,30 +41,30 @@ pub(super) struct Refusal {
 
 impl View {
     /// Where a mechanism keeps what is shared; `None` where that place does not exist.
-    pub(super) fn space(self, mechanism: Mechanism) -> Option<Made> {
+    pub(super) fn space(self, mechanism: Mechanism) -> Option<ModelNamespace> {
         match mechanism {
             Mechanism::Sysv | Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => Some(self.ipc),
             Mechanism::Posix => self.shm,
             // There is one volume.
-            Mechanism::File => Some(Made::HOST),
+            Mechanism::File => Some(ModelNamespace::HOST),
         }
     }
 }
 
-impl Spaces {
+impl ModelObjects {
     pub(super) fn new(size: u64) -> Self {
         let (texts, limits, shm_sizes) = Default::default();
         Self { size, texts, limits, shm_sizes }
     }
 
     /// Forgets all but what lies where somebody still sees it.
-    pub(super) fn keep(&mut self, used: &BTreeSet<Made>) {
+    pub(super) fn keep(&mut self, used: &BTreeSet<ModelNamespace>) {
         self.texts.retain(|(_, made), _| used.contains(made));
         self.limits.retain(|made, _| used.contains(made));
         self.shm_sizes.retain(|made, _| used.contains(made));
     }
 
-    pub(super) fn limit(&mut self, ipc: Made, sysctl: Sysctl, value: u64) {
+    pub(super) fn limit(&mut self, ipc: ModelNamespace, sysctl: Sysctl, value: u64) {
         let limits = self.limits.entry(ipc).or_default();
         match sysctl {
             Sysctl::Shmmax => limits.shmmax = Some(value),
@@ -80,14 +80,14 @@ impl Spaces {
         }
     }
 
-    pub(super) fn size_shm(&mut self, shm: Made, size: u64) {
+    pub(super) fn size_shm(&mut self, shm: ModelNamespace, size: u64) {
         self.shm_sizes.insert(shm, size);
     }
 
     pub(super) fn write(
         &mut self,
         mechanism: Mechanism,
-        space: Option<Made>,
+        space: Option<ModelNamespace>,
         text: &str,
     ) -> Result<(), Refusal> {
         let call = mechanism.call();
@@ -107,7 +107,7 @@ impl Spaces {
     pub(super) fn create(
         &mut self,
         mechanism: Mechanism,
-        space: Option<Made>,
+        space: Option<ModelNamespace>,
         text: &str,
     ) -> Result<(), Refusal> {
         if self.read(mechanism, space).is_some() {
@@ -117,7 +117,7 @@ impl Spaces {
     }
 
     /// Whether there is room for a new one.
-    fn make(&self, mechanism: Mechanism, made: Made) -> Result<(), Refusal> {
+    fn make(&self, mechanism: Mechanism, made: ModelNamespace) -> Result<(), Refusal> {
         let limits = self.limits(made);
         let over = |limit: Option<u64>, wanted: u64| limit.is_some_and(|limit| wanted > limit);
         let refusal = |call, errno| Err(Refusal { call, errno });
@@ -136,16 +136,16 @@ impl Spaces {
         }
     }
 
-    fn limits(&self, ipc: Made) -> Limits {
+    fn limits(&self, ipc: ModelNamespace) -> ModelLimits {
         self.limits.get(&ipc).copied().unwrap_or_default()
     }
 
-    pub(super) fn read(&self, mechanism: Mechanism, space: Option<Made>) -> Option<&str> {
+    pub(super) fn read(&self, mechanism: Mechanism, space: Option<ModelNamespace>) -> Option<&str> {
         self.texts.get(&(mechanism, space?)).map(String::as_str)
     }
 
     /// The segments of a namespace.
-    pub(super) fn list(&self, key: Key, ipc: Made) -> Table {
+    pub(super) fn list(&self, key: Key, ipc: ModelNamespace) -> Table {
         let row = |_: &str| Row {
             key: key.raw(),
             // The first that is made in a namespace.

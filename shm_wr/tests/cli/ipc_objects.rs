@@ -1,27 +1,27 @@
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
-use shm_core::{Carrier, Key};
+use shm_core::{IpcObject, Key};
 use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_wr;
 
-/// What stands for each kind on the command line, and the carrier it means.
-fn carriers(key: Key) -> [(Vec<String>, Carrier); 3] {
+/// What stands for each kind on the command line, and the IPC object that it means.
+fn ipc_objects(key: Key) -> [(Vec<String>, IpcObject); 3] {
     let args = |object: &str| ["--object", object, "--key", &key.to_string()].map(str::to_owned);
     [
-        (args("sem").to_vec(), Carrier::Semaphores(key)),
-        (args("msg").to_vec(), Carrier::Queue(key)),
-        (args("mqueue").to_vec(), Carrier::Mqueue(key)),
+        (args("sem").to_vec(), IpcObject::Semaphores(key)),
+        (args("msg").to_vec(), IpcObject::Queue(key)),
+        (args("mqueue").to_vec(), IpcObject::Mqueue(key)),
     ]
 }
 
 #[test]
 fn semaphores_and_queues_are_written_as_segments_are() {
-    for (args, carrier) in carriers(*ScratchKey::new()) {
+    for (args, ipc_object) in ipc_objects(*ScratchKey::new()) {
         shm_wr().args(&args).arg("hello").assert().code(0).stdout("shm write success\n").stderr("");
-        assert_eq!(carrier.read_text().unwrap(), b"hello");
+        assert_eq!(ipc_object.read_text().unwrap(), b"hello");
         shm_wr().args(&args).arg("--stdin").write_stdin("again").assert().code(0);
-        assert_eq!(carrier.read_text().unwrap(), b"again");
+        assert_eq!(ipc_object.read_text().unwrap(), b"again");
         shm_wr()
             .args(&args)
             .args(["--create-new", "x"])
@@ -38,13 +38,13 @@ fn semaphores_and_queues_are_written_as_segments_are() {
 
 #[test]
 fn a_text_that_does_not_fit_is_refused_for_them_too() {
-    for (args, carrier) in carriers(*ScratchKey::new()) {
+    for (args, ipc_object) in ipc_objects(*ScratchKey::new()) {
         let wide = ["--size", "4", "hello"];
         shm_wr().args(&args).args(wide).assert().code(255).stderr(starts_with("the text does not"));
-        assert!(carrier.read_text().is_err());
+        assert!(ipc_object.read_text().is_err());
         shm_wr().args(&args).args(wide).arg("--truncate").assert().code(0);
-        assert_eq!(carrier.read_text().unwrap(), b"hel");
-        carrier.remove().unwrap();
+        assert_eq!(ipc_object.read_text().unwrap(), b"hel");
+        ipc_object.remove().unwrap();
     }
 }
 

@@ -16,8 +16,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::flaw::Flaw;
-use crate::{Carrier, Errno, Error, Key, Result, sys};
+use super::error::FrameError;
+use crate::{Errno, Error, IpcObject, Key, Result, sys};
 
 /// The semaphore's number in its set, the only one that is used.
 const TURN: u16 = 0;
@@ -30,14 +30,14 @@ const READ: i32 = 0o444;
 
 /// The turn to write, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct WriterLock {
     key: Key,
     id: i32,
     /// Whether the set was made for it.
     made: bool,
 }
 
-impl Turn {
+impl WriterLock {
     /// Waits for the turn at most `limit`; the set is made with the permission bits `mode` where it is
     /// not there.
     pub(super) fn take(key: Key, mode: u32, limit: Duration) -> Result<Self> {
@@ -74,7 +74,7 @@ impl Turn {
                     let pid = sys::semaphore_pid(id, TURN.into()).ok();
                     let holder = pid.and_then(|pid| u32::try_from(pid).ok());
                     let holder = holder.filter(|pid| *pid != 0);
-                    return Err(Error::Frame { key, flaw: Flaw::Busy { limit, holder } });
+                    return Err(Error::Frame { key, flaw: FrameError::Busy { limit, holder } });
                 }
                 Err(Errno::EINTR) => {}
                 // The set was removed, and there may be another one.
@@ -111,7 +111,7 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for WriterLock {
     fn drop(&mut self) {
         // The only error there can be is that the set was removed, and then nobody waits.
         let _ = sys::semtimedop(self.id, &mut [operation(-1)], Duration::ZERO);
@@ -121,7 +121,7 @@ impl Drop for Turn {
 /// The set, if it is a frame's. For as long as the id is good the key means that set and no other, so
 /// that what both calls tell goes for whatever is done with the id.
 fn find(key: Key, access: i32) -> Result<i32> {
-    let foreign = Error::Frame { key, flaw: Flaw::NotALock(key) };
+    let foreign = Error::Frame { key, flaw: FrameError::NotALock(key) };
     match sys::semget(key.raw(), COUNT, access) {
         // It has fewer.
         Err(Errno::EINVAL) => Err(foreign),
@@ -139,5 +139,5 @@ fn operation(add: i16) -> libc::sembuf {
 }
 
 fn error(key: Key, call: &'static str, errno: Errno) -> Error {
-    Error::Carrier { carrier: Carrier::Semaphores(key), call, errno }
+    Error::IpcObject { ipc_object: IpcObject::Semaphores(key), call, errno }
 }

@@ -1,23 +1,23 @@
-//! Semaphores and message queues as carriers of a text.
+//! Semaphores and message queues as IPC objects that carry a text.
 
-use shm_core::{Carrier, Diagnosis, Errno, Error, Origin};
+use shm_core::{Diagnosis, Errno, Error, IpcObject, Origin};
 use shm_testkit::scratch::ScratchKey;
 
-/// A carrier of each kind, on names of its own; removed at the end.
-struct Scratch(Vec<Carrier>);
+/// An IPC object of each kind, on names of its own; removed at the end.
+struct Scratch(Vec<IpcObject>);
 
 impl Scratch {
     fn new() -> Self {
         let key = *ScratchKey::new();
-        Self(vec![Carrier::Semaphores(key), Carrier::Queue(key), Carrier::Mqueue(key)])
+        Self(vec![IpcObject::Semaphores(key), IpcObject::Queue(key), IpcObject::Mqueue(key)])
     }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        for carrier in &self.0 {
+        for ipc_object in &self.0 {
             // Some tests remove them, or make none.
-            let _ = carrier.remove();
+            let _ = ipc_object.remove();
         }
     }
 }
@@ -28,11 +28,11 @@ fn errno(result: Result<impl std::fmt::Debug, Error>) -> Errno {
 
 #[test]
 fn a_text_is_read_as_it_was_written_and_as_often_as_one_likes() {
-    for carrier in &Scratch::new().0 {
+    for ipc_object in &Scratch::new().0 {
         for text in [&b"hello"[..], b"a longer text than before", b"short", b""] {
-            carrier.write_text(text, 64, 0o600, false).unwrap();
+            ipc_object.write_text(text, 64, 0o600, false).unwrap();
             for _ in 0..3 {
-                assert_eq!(carrier.read_text().unwrap(), text, "{carrier:?}");
+                assert_eq!(ipc_object.read_text().unwrap(), text, "{ipc_object:?}");
             }
         }
     }
@@ -40,34 +40,34 @@ fn a_text_is_read_as_it_was_written_and_as_often_as_one_likes() {
 
 #[test]
 fn what_is_not_there_is_enoent_with_a_cause() {
-    for carrier in &Scratch::new().0 {
-        let error = carrier.read_text().unwrap_err();
-        assert_eq!(error.errno(), Some(Errno::ENOENT), "{carrier:?}");
+    for ipc_object in &Scratch::new().0 {
+        let error = ipc_object.read_text().unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::ENOENT), "{ipc_object:?}");
         let call = error.call().unwrap();
         assert!(["semget", "msgget", "mq_open"].contains(&call), "{call}");
         let expected = format!("{call} failed, errno: 2 msg: No such file or directory");
         assert_eq!(error.to_string(), expected);
         assert!(Diagnosis::of(&error).unwrap().cause.contains("in this IPC namespace"));
-        assert_eq!(errno(carrier.remove()), Errno::ENOENT);
+        assert_eq!(errno(ipc_object.remove()), Errno::ENOENT);
     }
 }
 
 #[test]
 fn the_first_writer_makes_it_and_the_next_finds_it() {
-    for carrier in &Scratch::new().0 {
-        assert_eq!(carrier.write_text(b"a", 8, 0o600, true).unwrap(), Origin::Created);
-        assert_eq!(carrier.write_text(b"b", 8, 0o600, false).unwrap(), Origin::Opened);
-        assert_eq!(errno(carrier.write_text(b"c", 8, 0o600, true)), Errno::EEXIST);
-        assert_eq!(carrier.read_text().unwrap(), b"b");
+    for ipc_object in &Scratch::new().0 {
+        assert_eq!(ipc_object.write_text(b"a", 8, 0o600, true).unwrap(), Origin::Created);
+        assert_eq!(ipc_object.write_text(b"b", 8, 0o600, false).unwrap(), Origin::Opened);
+        assert_eq!(errno(ipc_object.write_text(b"c", 8, 0o600, true)), Errno::EEXIST);
+        assert_eq!(ipc_object.read_text().unwrap(), b"b");
     }
 }
 
 #[test]
 fn a_text_that_does_not_fit_is_refused_and_nothing_is_made() {
-    for carrier in &Scratch::new().0 {
-        let refused = carrier.write_text(b"12345678", 8, 0o600, false);
+    for ipc_object in &Scratch::new().0 {
+        let refused = ipc_object.write_text(b"12345678", 8, 0o600, false);
         assert!(matches!(refused, Err(Error::OutOfBounds { length: 9, size: 8, .. })));
-        assert_eq!(errno(carrier.read_text()), Errno::ENOENT);
+        assert_eq!(errno(ipc_object.read_text()), Errno::ENOENT);
     }
 }
 
@@ -107,9 +107,9 @@ fn a_text_longer_than_a_queue_was_made_for_is_refused_and_the_one_before_stays()
 
 #[test]
 fn what_was_removed_is_gone() {
-    for carrier in &Scratch::new().0 {
-        carrier.write_text(b"a", 8, 0o600, false).unwrap();
-        carrier.remove().unwrap();
-        assert_eq!(errno(carrier.read_text()), Errno::ENOENT);
+    for ipc_object in &Scratch::new().0 {
+        ipc_object.write_text(b"a", 8, 0o600, false).unwrap();
+        ipc_object.remove().unwrap();
+        assert_eq!(errno(ipc_object.read_text()), Errno::ENOENT);
     }
 }

@@ -11,7 +11,7 @@ use crate::{Address, Errno, Error, Key, Origin, Result, sys};
 
 /// What carries a text without being memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum IpcObject {
     /// A set of System V semaphores, by its key: the value of each is a byte, 0 ends the text.
     Semaphores(Key),
     /// A System V message queue, by its key: the text is its first message.
@@ -27,7 +27,7 @@ pub enum Target {
     /// Shared memory.
     Memory(Address),
     /// What carries a text without being memory.
-    Carrier(Carrier),
+    IpcObject(IpcObject),
 }
 
 impl Target {
@@ -35,26 +35,26 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// Those of [`Address::remove`] or [`Carrier::remove`].
+    /// Those of [`Address::remove`] or [`IpcObject::remove`].
     pub fn remove(&self) -> Result<()> {
         match self {
             Self::Memory(address) => address.remove(),
-            Self::Carrier(carrier) => carrier.remove(),
+            Self::IpcObject(ipc_object) => ipc_object.remove(),
         }
     }
 }
 
-impl Serialize for Carrier {
+impl Serialize for IpcObject {
     /// `{"mechanism":"sem","key":"0x..."}`.
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-        let mut fields = serializer.serialize_struct("Carrier", 2)?;
+        let mut fields = serializer.serialize_struct("IpcObject", 2)?;
         fields.serialize_field("mechanism", self.mechanism())?;
         fields.serialize_field("key", &self.key())?;
         fields.end()
     }
 }
 
-impl Carrier {
+impl IpcObject {
     /// The mechanism's name: `sem`, `msg` or `mqueue`.
     #[must_use]
     pub fn mechanism(self) -> &'static str {
@@ -65,11 +65,11 @@ impl Carrier {
         }
     }
 
-    /// The carrier of a [mechanism](Self::mechanism), if that is the name of one.
+    /// The IPC object of a [mechanism](Self::mechanism), if that is the name of one.
     #[must_use]
     pub fn named(mechanism: &str, key: Key) -> Option<Self> {
         let all = [Self::Semaphores(key), Self::Queue(key), Self::Mqueue(key)];
-        all.into_iter().find(|carrier| carrier.mechanism() == mechanism)
+        all.into_iter().find(|ipc_object| ipc_object.mechanism() == mechanism)
     }
 
     /// What it is found by.
@@ -86,7 +86,7 @@ impl Carrier {
     ///
     /// # Errors
     ///
-    /// [`Error::Carrier`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` where a limit
+    /// [`Error::IpcObject`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` where a limit
     /// is met; `EINVAL` where `size` is more than a limit allows; `EMSGSIZE` where a POSIX queue that
     /// is there takes shorter texts only. [`Error::OutOfBounds`] where the text does not fit into
     /// `size`, or into the semaphores that are there.
@@ -139,7 +139,7 @@ impl Carrier {
     ///
     /// # Errors
     ///
-    /// [`Error::Carrier`]: `ENOENT` where it is not there, `EACCES`.
+    /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EACCES`.
     pub fn read_text(self) -> Result<Vec<u8>> {
         match self {
             Self::Semaphores(key) => {
@@ -166,7 +166,7 @@ impl Carrier {
     ///
     /// # Errors
     ///
-    /// [`Error::Carrier`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
+    /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
     pub fn remove(self) -> Result<()> {
         let (find, found, call) = match self {
             Self::Semaphores(key) => ("semget", sys::semget(key.raw(), 0, 0), "semctl"),
@@ -302,7 +302,7 @@ impl Carrier {
     }
 
     fn error(self, call: &'static str, errno: Errno) -> Error {
-        Error::Carrier { carrier: self, call, errno }
+        Error::IpcObject { ipc_object: self, call, errno }
     }
 }
 

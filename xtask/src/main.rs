@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     });
     match signal {
         Some(signal) => {
-            // Ending by the signal is what tells a shell or a parent that it was unignored_signals.
+            // Ending by the signal is what tells a shell or a parent that it was heeded.
             let _ = emulate_default_handler(signal);
             Exit::Interrupted(signal).into()
         }

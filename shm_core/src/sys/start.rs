@@ -23,7 +23,7 @@ macro_rules! run_before_main {
 /// it would open `/dev/null` in its place, where output is lost without an error, and abort the program
 /// where there is no `/dev/null`. It always ignores SIGPIPE.
 pub extern "C" fn before_main() {
-    open_standard_descriptors();
+    occupy_standard_descriptors();
     // SAFETY: ignoring a signal runs no code of ours. The call fails only for an invalid number.
     let action = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     SIGPIPE_WAS_IGNORED.store(action == libc::SIG_IGN, Ordering::Relaxed);
@@ -38,16 +38,27 @@ pub(crate) fn restore_broken_pipe_signal() {
 }
 
 /// Occupies each of the descriptors 0, 1 and 2 that is closed: otherwise the next file that is opened
-/// becomes standard output, and messages are written into it. Reads and writes still fail with EBADF.
-/// This needs no `/dev`.
-fn open_standard_descriptors() {
+/// becomes standard output, and messages are written into it. Reads and writes still fail with EBADF, for
+/// standard input becomes an end of a pipe that is only written, the others one that is only read. This
+/// needs no `/dev`.
+fn occupy_standard_descriptors() {
     let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: the array is live and has three elements; no events are asked for, so poll only
     // fills in `revents`.
     let polled = unsafe { libc::poll(descriptors.as_mut_ptr(), 3, 0) };
-    for _ in descriptors.iter().filter(|fd| polled > 0 && fd.revents & libc::POLLNVAL != 0) {
-        // The lowest closed descriptor is taken each time.
-        // SAFETY: the path ends with a NUL. The descriptor is meant to stay open for good.
-        unsafe { libc::open(c"/".as_ptr(), libc::O_PATH) };
+    for closed in descriptors.iter().filter(|fd| polled > 0 && fd.revents & libc::POLLNVAL != 0) {
+        let mut ends = [0; 2];
+        // SAFETY: the array is live and has two elements.
+        if unsafe { libc::pipe(ends.as_mut_ptr()) } == -1 {
+            return;
+        }
+        // The end that is read is the lowest closed descriptor, so it has the place already.
+        let [_, writer] = ends;
+        if closed.fd == libc::STDIN_FILENO {
+            // SAFETY: both are ends of the pipe, which nothing else knows.
+            unsafe { libc::dup2(writer, closed.fd) };
+        }
+        // SAFETY: it was opened here, and is above the place, which stays open for good.
+        unsafe { libc::close(writer) };
     }
 }

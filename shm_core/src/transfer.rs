@@ -66,8 +66,11 @@ pub enum TransferError {
 /// left out. What comes behind that in the memory, as far as the room goes, is not said.
 ///
 /// A regular file is read from where it would be read next, and is read next behind what was moved;
-/// meanwhile nobody else should read it through the same open file. Anything else is read to its end, a
-/// few pieces of 256 KiB behind a NUL, or a byte more than there is room for: it is waited for.
+/// meanwhile nobody else should read it through the same open file. Anything else is read to its end, to
+/// the end of the block of 256 KiB that has a NUL, or a byte more than there is room for: it is waited for.
+///
+/// With a checksum of a regular file, what was moved into a segment stays mapped until it is summed, and the sum is of
+/// what the segment has then.
 ///
 /// # Errors
 ///

@@ -11,7 +11,6 @@ use shm_rd::{args::Args, run};
 
 shm_core::run_before_main!();
 
-// Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
 fn main() -> ExitCode {
     program::set_signals();
     let args = match Args::try_parse() {

@@ -6,8 +6,8 @@
 //! word  2       BEGUN: the generation of the message that was last begun to be written
 //! words 3..8    unused: the header has a cache line of its own
 //! words 8..     slot 0, with the even generations, then slot 1, with the odd ones; each:
-//!               LENGTH in bytes, CHECKSUM: the low 32 bits of the 64-bit XXH3 of the bytes, with the
-//!               generation as the seed, then the bytes
+//!               LENGTH in bytes, CHECKSUM: the 64-bit XXH3 of the bytes with the generation as
+//!               the seed, then the bytes
 //! ```
 //!
 //! The places of the slots follow from the segment's size, which the kernel tells. Nothing that

@@ -34,7 +34,10 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
         },
         EngineError::Failed(failure) => failure.kind.clone(),
         EngineError::File { source, .. } => FailureKind::from(source),
-        EngineError::Unexpected { .. } | EngineError::Name(_) => FailureKind::Other,
+        EngineError::Unexpected { answer, .. } => {
+            FailureKind::quoted(&answer.to_string().to_lowercase()).unwrap_or(FailureKind::Other)
+        }
+        EngineError::Name(_) => FailureKind::Other,
     };
     Some(match failure {
         // What unshare(2) says where there may be no more namespaces.

@@ -74,14 +74,12 @@ pub(crate) fn classify(output: &Output) -> FailureKind {
     if is_answer && REJECTED.iter().any(rejects) {
         return FailureKind::Rejected;
     }
-    if let Some(kind) = FailureKind::quoted(&message) {
-        kind
-    } else if has_any(&message, &UNREACHABLE) {
-        FailureKind::Unreachable
-    } else if message.contains(NOT_PERMITTED) {
-        FailureKind::NotPermitted
-    } else {
-        FailureKind::Other
+    // A client that connects through another program quotes that one's words after its own.
+    match FailureKind::quoted(&message) {
+        Some(FailureKind::NoSpace) => FailureKind::NoSpace,
+        _ if message.contains(NOT_PERMITTED) => FailureKind::NotPermitted,
+        _ if has_any(&message, &UNREACHABLE) => FailureKind::Unreachable,
+        quoted => quoted.unwrap_or(FailureKind::Other),
     }
 }
 
@@ -182,6 +180,16 @@ mod tests {
             (
                 format!("permission denied while trying to connect to the docker API at {socket}"),
                 FailureKind::NotPermitted,
+            ),
+            (
+                "error during connect: Get \"http://h/info\": command [ssh host docker] has exited with status 1: \
+                 stderr=permission denied while trying to connect to the Docker daemon socket"
+                    .to_owned(),
+                FailureKind::NotPermitted,
+            ),
+            (
+                "error during connect: Get \"http://h/info\": socket: too many open files".to_owned(),
+                FailureKind::Unreachable,
             ),
             ("Error: write /a: no space left on device".to_owned(), FailureKind::NoSpace),
             (

@@ -12,6 +12,8 @@ pub struct Effort {
     pub whole_matrix: &'static [&'static str],
     /// Engines on which every fault is tried; on others the first of each kind is.
     pub every_fault: &'static [&'static str],
+    /// Whether Podman goes through what Docker goes through by the same code.
+    pub podman_like_docker: bool,
     /// Random scripts on namespaces.
     pub random_scripts: u32,
     /// Random scripts on an engine, which starts a container in a hundred times as long.
@@ -51,6 +53,7 @@ impl Effort {
             whole_matrix: [&["namespaces"][..], &["namespaces", "docker", "podman", "kubernetes"]]
                 [column],
             every_fault: [&[][..], &["namespaces", "docker"]][column],
+            podman_like_docker: soak,
             random_scripts: [500, 6000][column],
             random_scripts_on_engines: [10, 120][column],
             kills: [20, 600][column],

@@ -7,12 +7,12 @@ use shm_core::{Address, Key, Segment};
 use shm_testkit::{Failed, Trial};
 use xtask::script::article;
 
-use crate::machine::{Engine, Wrappers, workspace};
+use crate::machine::{Engine, Wrappers, by_driver, workspace};
 
 const DISTURBING: &str = "somebody_elses";
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let trials = engines.iter().flat_map(|engine| {
+    let trials = by_driver(engines).flat_map(|engine| {
         [
             engine.trial("a_text_that_the_run_did_not_write_ends_it_as_disturbed", disturbed),
             engine

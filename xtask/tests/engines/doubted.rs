@@ -6,7 +6,7 @@ use shm_core::{Key, Segment};
 use shm_testkit::{Failed, Trial};
 
 use crate::leftovers::of_runs_that_are_gone;
-use crate::machine::{Engine, Wrappers, failed_steps};
+use crate::machine::{Engine, Wrappers, by_driver, failed_steps};
 
 /// A lie, told by the pieces of a wrapper in which `$1` is the engine's command.
 struct Lie {
@@ -162,7 +162,7 @@ const LIES: &[Lie] = &[
 ];
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let containers = engines.iter().filter(|engine| engine.has_containers());
+    let containers = by_driver(engines).filter(|engine| engine.has_containers());
     let trials = containers.flat_map(|engine| {
         LIES.iter().map(|lie| engine.trial(lie.name, |engine| doubted(engine, lie)))
     });

@@ -8,7 +8,7 @@ use shm_testkit::{Effort, Failed, Trial, count};
 
 use crate::interrupted::Running;
 use crate::leftovers::of_runs_that_are_gone;
-use crate::machine::{Engine, Wrappers, xtask};
+use crate::machine::{Engine, Wrappers, by_driver, xtask};
 
 /// How a run must end.
 #[derive(Clone, Copy, Debug)]
@@ -257,7 +257,7 @@ const OF_NAMESPACES: &[Fault] = &[
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let (every_fault, mut trials) = (Effort::current().every_fault, Vec::new());
-    for engine in engines {
+    for engine in by_driver(engines) {
         let table = if engine.has_containers() { OF_ENGINES } else { OF_NAMESPACES };
         for fault in table {
             for (index, &(call, end)) in fault.ends.iter().enumerate() {

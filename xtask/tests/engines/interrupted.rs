@@ -13,14 +13,14 @@ use shm_testkit::{Failed, Trial};
 
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Engine, Experiment, Wrappers, xtask};
+use crate::machine::{Engine, Experiment, Wrappers, by_driver, xtask};
 
 /// Two seconds, and what the engine takes to remove two containers on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(12);
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for engine in engines {
+    for engine in by_driver(engines) {
         // The calls of one run: version, the image, two of run, two of inspect, exec, ...
         let calls: &[usize] =
             if engine.has_containers() { &[1, 3, 4, 6, 11, 18] } else { &[1, 5, 9] };

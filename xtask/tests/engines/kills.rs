@@ -26,7 +26,7 @@ use crate::interrupted::{Running, SOON};
 use crate::isolated_env::{self, Inventory};
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, Wrappers, random_key, xtask};
+use crate::machine::{Body, Engine, Wrappers, by_driver, random_key, xtask};
 
 /// How long a run may take that nothing happens to.
 const WHOLE_RUN: Duration = Duration::from_mins(2);
@@ -44,7 +44,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         ("kills::an_interruption_ends_a_start_that_hangs", hanging_start),
     ];
     let mut trials = Vec::new();
-    for engine in engines {
+    for engine in by_driver(engines) {
         for (name, body) in everywhere {
             trials.push(if engine.has_containers() {
                 engine.trial(name, body)

@@ -4,7 +4,7 @@ use serde_json::Value;
 use shm_core::{Key, Segment};
 use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, Wrappers, broken, failed_steps};
+use crate::machine::{Engine, Wrappers, broken, by_driver, failed_steps};
 
 const ALL: &[&str] = &["containers_isolated", "host_isolated", "cleared_by_restart"];
 
@@ -98,7 +98,7 @@ const LIES: &[Lie] = &[
 ];
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let containers = engines.iter().filter(|engine| engine.has_containers());
+    let containers = by_driver(engines).filter(|engine| engine.has_containers());
     let mut trials: Vec<_> = containers
         .flat_map(|engine| LIES.iter().map(|lie| engine.trial(lie.name, |it| found_out(it, lie))))
         .collect();

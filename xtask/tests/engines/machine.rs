@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use shm_testkit::programs::which;
 use shm_testkit::trial::Outcome;
-use shm_testkit::{Failed, Need, Trial};
+use shm_testkit::{Effort, Failed, Need, Trial};
 
 use crate::{isolated_env, ledgers};
 
@@ -53,6 +53,12 @@ impl Engine {
     pub(crate) fn has_containers(&self) -> bool {
         self.name != "namespaces"
     }
+}
+
+/// The engines for trials of code that Docker and Podman share: Podman is left to the soak.
+pub(crate) fn by_driver(engines: &'static [Engine]) -> impl Iterator<Item = &'static Engine> {
+    let all = Effort::current().podman_like_docker;
+    engines.iter().filter(move |engine| all || engine.name != "podman")
 }
 
 pub(crate) fn xtask() -> Command {

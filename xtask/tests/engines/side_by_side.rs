@@ -9,7 +9,7 @@ use shm_testkit::{Failed, Trial};
 use crate::interrupted::Running;
 use crate::isolated_env::{self, Inventory};
 use crate::leftovers::nothing_left;
-use crate::machine::{Body, Engine, xtask};
+use crate::machine::{Body, Engine, by_driver, xtask};
 
 /// How long eight runs may take on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -21,7 +21,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         ("side_by_side::runs_that_are_killed_and_cleaned_hurt_no_others", among_killed),
     ];
     let mut all = Vec::new();
-    for engine in engines {
+    for engine in by_driver(engines) {
         for (name, body) in trials {
             all.push(if engine.has_containers() {
                 engine.trial(name, body)

@@ -1,13 +1,17 @@
-//! `cargo xtask bench`: what the tools and the experiment cost, beside what others take for the same.
+//! `cargo xtask bench`: what the tools and the experiment cost, beside baselines.
 //!
-//! Each module of a group measures and returns rows, plain values of [`measurement`]; [`report`] only
-//! reads them. Both sides of a comparison are measured in turn.
+//! Each group is a module that measures and returns rows, plain values of [`measurement`]. [`report`] only
+//! reads them.
+
+use std::fs;
+use std::thread;
 
 use anyhow::Result;
 
-use self::measurement::{Group, Row, Table};
-use self::workplace::Workplace;
+use self::environment::Environment;
+use self::measurement::Group;
 use crate::cli::BenchArgs;
+use crate::engine::kernel_release;
 use crate::exit_code::Exit;
 use crate::interrupt::Interrupt;
 use crate::progress::Progress;
@@ -15,17 +19,15 @@ use crate::report::output;
 
 mod build;
 mod data;
+mod environment;
 pub mod experiment;
-mod machine;
+pub mod interleave;
 pub mod measurement;
 mod messages;
-mod pairs;
-mod peers;
 mod process;
 pub mod report;
-mod workplace;
 
-/// Measures the groups that are wanted and writes the table.
+/// Measures the wanted groups and writes the table. The exit status is 1 if a target is missed.
 ///
 /// # Errors
 ///
@@ -33,26 +35,35 @@ mod workplace;
 pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = Progress::start("building the tools");
-    let place = Workplace::open(args.pairs.get(), interrupt)?;
-    let mut machine = machine::this();
-    let mut rows = Vec::new();
-    for group in args.groups() {
-        progress.say(group.title());
-        rows.extend(measure(*group, &place)?);
+    let environment = Environment::open(args.pairs.get(), interrupt)?;
+    let (before, mut rows) = (load(), Vec::new());
+    for group in &args.groups {
+        progress.show(&format!("{group:?}"));
+        rows.extend(match group {
+            Group::Process => process::rows(&environment),
+            Group::Data => data::rows(&environment),
+            Group::Messages => messages::rows(&environment),
+            Group::Experiment => experiment::rows(&environment),
+            Group::Build => build::rows(&environment),
+        }?);
     }
-    machine.load_after = machine::load();
     progress.end();
-    let table = Table { machine, rows };
-    output::write(args.output.as_deref(), |out| report::write(&table, args.format, out))?;
-    Ok(if table.rows.iter().any(Row::is_missed) { Exit::Differs } else { Exit::AsPredicted })
+    let machine = format!("{}; load {before} before and {} after", machine(), load());
+    output::write(args.output.as_deref(), |out| report::write(&machine, &rows, args.format, out))?;
+    let is_missed = rows.iter().any(|row| row.status.met == Some(false));
+    Ok(if is_missed { Exit::Differs } else { Exit::AsPredicted })
 }
 
-fn measure(group: Group, place: &Workplace<'_>) -> Result<Vec<Row>> {
-    match group {
-        Group::Process => process::rows(place),
-        Group::Data => data::rows(place),
-        Group::Messages => messages::rows(place),
-        Group::Experiment => experiment::rows(place),
-        Group::Build => build::rows(place),
-    }
+fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpu = cpu.map_or("unknown processor", |(_, name)| name);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    format!("{cpu}, {cores} cores, Linux {}", kernel_release())
+}
+
+/// The load average of the last minute.
+fn load() -> String {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    loads.split(' ').next().unwrap_or_default().to_owned()
 }

@@ -58,11 +58,13 @@ pub struct CleanArgs {
 /// The command line of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure [default: process data messages experiment]
+    /// What to measure
     #[arg(value_enum, value_name = "GROUP")]
+    #[arg(default_values_t = [Group::Process, Group::Data, Group::Messages, Group::Experiment])]
     pub groups: Vec<Group>,
 
-    /// How often to measure both sides, in turn; of what takes seconds, less often
+    /// How often to measure both sides, in turn, after a warm-up; of what takes seconds, less often. One pair has
+    /// no warm-up
     #[arg(long, value_name = "NUMBER", default_value = "15")]
     pub pairs: NonZero<usize>,
 
@@ -73,14 +75,6 @@ pub struct BenchArgs {
     /// Write the table to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-}
-
-impl BenchArgs {
-    /// The groups that are wanted.
-    #[must_use]
-    pub fn groups(&self) -> &[Group] {
-        if self.groups.is_empty() { &Group::USUAL } else { &self.groups }
-    }
 }
 
 /// The command line of `experiment`.

@@ -76,15 +76,6 @@ impl Dist {
         made.with_context(|| format!("cargo made no program of the example {name}"))
     }
 
-    /// Whether they are linked with musl.
-    ///
-    /// # Errors
-    ///
-    /// Where the compiler does not run.
-    pub fn is_musl(&self, interrupt: &Interrupt) -> Result<bool> {
-        Ok(target(interrupt)?.ends_with("musl"))
-    }
-
     fn stamp(&self) -> Stamp {
         Stamp::new(&self.root, self.root.join("target/static/built"))
     }

@@ -20,7 +20,7 @@ pub mod fleet;
 mod html;
 mod json;
 mod junit;
-pub(crate) mod markdown;
+mod markdown;
 pub mod matrix;
 pub mod output;
 mod page;

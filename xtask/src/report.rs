@@ -19,7 +19,7 @@ use crate::script::{Conclusion, Place, article};
 mod html;
 mod json;
 mod junit;
-pub(crate) mod markdown;
+mod markdown;
 pub mod matrix;
 pub mod nodes;
 pub mod output;

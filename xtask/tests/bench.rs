@@ -2,171 +2,232 @@
 //! says how fast anything is.
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::os::unix::fs::symlink;
+
+use anyhow::bail;
 use assert_cmd::Command;
 use serde_json::Value;
 use xtask::commands::bench::experiment::replay;
-use xtask::commands::bench::experiment::waiting::Waiting;
+use xtask::commands::bench::interleave::interleave;
 use xtask::commands::bench::measurement::{
-    Comparison, Group, Machine, Measurement, Row, Spread, Standing, Table, Target, Unit,
+    Group, Measurement, Row, Stats, Target, TargetStatus, Unit,
 };
 use xtask::commands::bench::report::{self, Form};
+use xtask::process::labels::RunId;
 
 fn side(of: &str, values: &[f64], command: &str) -> Measurement {
-    let value = Spread::of(values).unwrap();
+    let value = Stats::of(values).unwrap();
     Measurement { of: of.to_owned(), value, command: command.to_owned() }
 }
 
-fn row(name: &str, unit: Unit, ours: Measurement, peer: Option<Measurement>) -> Comparison {
-    let ratio = peer.as_ref().map(|peer| Spread::from(ours.value.median / peer.value.median));
-    let (group, name, target) = (Group::Process, name.to_owned(), None);
-    Comparison { group, name, unit, ours, peer, ratio, target }
+fn row(
+    (group, name, unit): (Group, &str, Unit),
+    sides: impl IntoIterator<Item = Measurement>,
+    target: Option<Target>,
+) -> Row {
+    let mut sides = sides.into_iter();
+    let (ours, baseline) = (sides.next(), sides.next());
+    let median = |side: &Option<Measurement>| side.as_ref().map(|it| it.value.median);
+    let ratio = median(&ours).zip(median(&baseline)).map(|(ours, it)| ours / it);
+    let ratio = ratio.and_then(|ratio| Stats::of(&[ratio]));
+    let status = TargetStatus::of(target, ours.as_ref().map(|it| it.value), ratio);
+    let (name, skipped) = (name.to_owned(), None);
+    Row { group, name, unit, ours, baseline, ratio, target, status, skipped }
 }
 
-fn table() -> Table {
-    let start = row(
-        "a start",
-        Unit::Seconds,
+fn table() -> Vec<Row> {
+    let process = |name, unit| (Group::Process, name, unit);
+    let start = [
         side("shm_wr", &[0.000_5, 0.000_42, 0.000_61], "starts 200 shm_wr"),
-        Some(side("C floor", &[0.000_4], "starts 200 floor_wr")),
-    );
-    let instructions =
-        row("instructions", Unit::Instructions, side("shm_wr", &[91_816.0], "valgrind | x"), None);
-    let experiment = Comparison {
-        group: Group::Experiment,
-        target: Some(Target::Ratio(0.8)),
-        ..row(
-            "the whole, on docker",
-            Unit::Seconds,
-            side("experiment", &[1.5], "cargo xtask experiment"),
-            Some(side("script of its commands", &[2.5], "sh experiment.sh")),
-        )
-    };
-    let rows = [
-        Comparison { target: Some(Target::Ratio(1.1)), ..start },
-        Comparison { target: Some(Target::Ours(110_000.0)), ..instructions },
-        row("size", Unit::Bytes, side("shm_wr", &[1_363_149.0], "stat shm_wr"), None),
-        row("own", Unit::Percent, side("of its time", &[4.26], "cargo xtask experiment"), None),
-        experiment,
+        side("C floor", &[0.000_4], "starts 200 floor"),
     ];
-    let mut rows: Vec<_> = rows.into_iter().map(|it| Row::Compared(Box::new(it))).collect();
-    let (name, why) = ("system calls".to_owned(), "strace is not installed".to_owned());
-    rows.insert(1, Row::Skipped { group: Group::Process, name, why });
-    let machine = Machine {
-        cpu: "a processor".to_owned(),
-        cores: 2,
-        kernel: "6.18".to_owned(),
-        load_before: "0.10".to_owned(),
-        load_after: "1.20".to_owned(),
-    };
-    Table { machine, rows }
+    let calls = row(process("system calls", Unit::Count), [], Some(Target::Ours(40.0)));
+    let why = "strace is not installed, or not in PATH".to_owned();
+    let round_trip = [
+        side("framed", &[0.000_001_154], "exchange framed"),
+        side("pipes", &[0.000_016_2], "exchange pipe"),
+    ];
+    let whole = [
+        side("experiment", &[1.5], "cargo xtask experiment"),
+        side("script of its commands", &[2.5], "sh experiment.sh"),
+    ];
+    let instructions = [side("shm_wr", &[1_091_816.0], "valgrind | x")];
+    let size = [side("shm_wr", &[1_363_149.0], "stat shm_wr")];
+    let docker = (Group::Experiment, "the whole, on docker", Unit::Seconds);
+    vec![
+        row(process("a start", Unit::Seconds), start, Some(Target::Ratio(1.1))),
+        Row { skipped: Some(why), ..calls },
+        row(process("instructions", Unit::Count), instructions, None),
+        row(process("size", Unit::Bytes), size, Some(Target::Ours(1_887_436.0))),
+        row((Group::Messages, "a round trip", Unit::Seconds), round_trip, None),
+        row(docker, whole, Some(Target::Ratio(0.8))),
+    ]
 }
 
-fn written(form: Form) -> String {
+fn written(rows: &[Row], form: Form) -> String {
+    let machine = "a processor, 2 cores, Linux 6.18; load 0.10 before and 1.20 after";
     let mut out = Vec::new();
-    report::write(&table(), form, &mut out).unwrap();
-    let plain = anstream::adapter::strip_bytes(&out).into_vec();
-    String::from_utf8(plain).unwrap()
+    report::write(machine, rows, form, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
 }
 
 #[test]
 fn the_table_for_people_reads_like_this() {
-    insta::assert_snapshot!(written(Form::Text));
-}
-
-#[test]
-fn the_table_for_an_issue_reads_like_this() {
-    insta::assert_snapshot!(written(Form::Markdown));
+    insta::assert_snapshot!(written(&table(), Form::Text));
 }
 
 #[test]
 fn the_table_for_programs_has_this_shape() {
-    insta::assert_snapshot!(written(Form::Json));
+    insta::assert_snapshot!(written(&table(), Form::Json));
+}
+
+#[test]
+fn a_command_cannot_drive_the_terminal() {
+    let command = "cat '/tmp/\u{1b}[2J'";
+    let rows = [row((Group::Data, "it", Unit::Seconds), [side("it", &[1.0], command)], None)];
+    for form in [Form::Text, Form::Json] {
+        assert!(!written(&rows, form).contains('\u{1b}'));
+    }
 }
 
 #[test]
 fn the_median_is_the_middle_one_or_between_the_two_in_the_middle() {
-    let spread = |values: &[f64]| Spread::of(values).map(|it| (it.median, it.min, it.max));
-    assert_eq!(spread(&[3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0)));
-    assert_eq!(spread(&[4.0, 1.0, 2.0, 9.0]), Some((3.0, 1.0, 9.0)));
-    assert_eq!(spread(&[]), None);
+    let stats = |values: &[f64]| Stats::of(values).map(|it| (it.median, it.min, it.max, it.count));
+    assert_eq!(stats(&[3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0, 3)));
+    assert_eq!(stats(&[4.0, 1.0, 2.0, 9.0]), Some((3.0, 1.0, 9.0, 4)));
+    assert_eq!(stats(&[7.0]), Some((7.0, 7.0, 7.0, 1)));
+    assert_eq!(stats(&[]), None);
 }
 
 #[test]
 fn a_target_is_missed_by_a_part_of_itself() {
     let with = |target, ours: f64| {
-        let peer = Some(side("peer", &[2.0], "peer"));
-        let row = row("it", Unit::Seconds, side("ours", &[ours], "ours"), peer);
-        Comparison { target, ..row }.standing()
+        let status = TargetStatus::of(target, Stats::of(&[ours]), Stats::of(&[ours / 2.0]));
+        (status.met, status.missed_by)
     };
-    assert_eq!(with(None, 9.0), Standing::NoTarget);
-    assert_eq!(with(Some(Target::Ours(4.0)), 4.0), Standing::Met);
-    assert_eq!(with(Some(Target::Ours(4.0)), 5.0), Standing::MissedBy(0.25));
-    assert_eq!(with(Some(Target::Ratio(1.0)), 2.0), Standing::Met);
-    assert_eq!(with(Some(Target::Ratio(1.0)), 3.0), Standing::MissedBy(0.5));
+    assert_eq!(with(None, 9.0), (None, None));
+    assert_eq!(with(Some(Target::Ours(4.0)), 4.0), (Some(true), None));
+    assert_eq!(with(Some(Target::Ours(4.0)), 5.0), (Some(false), Some(0.25)));
+    assert_eq!(with(Some(Target::Ratio(1.0)), 2.0), (Some(true), None));
+    assert_eq!(with(Some(Target::Ratio(1.0)), 3.0), (Some(false), Some(0.5)));
+    // What was not measured is neither met nor missed.
+    let status = TargetStatus::of(Some(Target::Ours(4.0)), None, None);
+    assert_eq!((status.met, status.missed_by), (None, None));
+}
+
+#[test]
+fn both_sides_are_measured_in_turn_and_the_warm_up_does_not_count() {
+    let order = RefCell::new(Vec::new());
+    let measure = |values: [&'static [f64]; 2]| {
+        let mut next = values.map(|values| values.iter());
+        let order = &order;
+        move |side: usize| {
+            order.borrow_mut().push(side);
+            Ok(*next[side].next().unwrap())
+        }
+    };
+    let (sides, ratio) =
+        interleave(3, 2, measure([&[100.0, 1.0, 2.0, 6.0], &[1.0, 2.0, 2.0, 3.0]])).unwrap();
+    assert_eq!(order.take(), [0, 1, 1, 0, 0, 1, 1, 0]);
+    let medians: Vec<_> = sides.iter().map(|it| (it.median, it.max, it.count)).collect();
+    assert_eq!(medians, [(2.0, 6.0, 3), (2.0, 3.0, 3)]);
+    // The median of the ratios 0.5, 1 and 2.
+    assert_eq!(ratio.map(|it| (it.median, it.min, it.max)), Some((1.0, 0.5, 2.0)));
+
+    let (sides, ratio) = interleave(1, 2, measure([&[3.0], &[2.0]])).unwrap();
+    assert_eq!(order.take(), [0, 1]);
+    assert_eq!((sides[0].median, ratio.map(|it| it.median)), (3.0, Some(1.5)));
+
+    let (sides, ratio) = interleave(2, 1, measure([&[9.0, 1.0, 3.0], &[]])).unwrap();
+    assert_eq!(order.take(), [0, 0, 0]);
+    assert_eq!((sides.len(), sides[0].median, ratio), (1, 2.0, None));
+
+    interleave(1, 2, |side| if side == 0 { Ok(1.0) } else { bail!("no") }).unwrap_err();
 }
 
 #[test]
 fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
     let report = r#"{"steps": [
-        {"command": ["docker", "run", "--name", "shm-1-A", "--label",
-                     "shm.experiment.run=00112233445566778899aabbccddeeff", "image"], "exit_code": 0},
-        {"exit_code": null},
-        {"command": ["docker", "exec", "shm-1-A", "shm_wr", "it's"], "exit_code": 255},
-        {"command": ["/dist/shm_rd"], "exit_code": 255},
-        {"command": ["/dist/shm_wr", "--json", "--create-new", "--key", "0x7", "it"], "exit_code": 0}
+        {"place": "A", "exit_code": 0, "command": ["docker", "run", "--name", "shm-1-A", "--label",
+         "shm.experiment.run=00112233445566778899aabbccddeeff", "image"]},
+        {"place": "B", "exit_code": null, "command": []},
+        {"place": "A", "exit_code": 255, "command": ["docker", "exec", "shm-1-A", "shm_wr", "it's"]},
+        {"place": "A", "exit_code": 0, "command": ["docker", "exec", "shm-1-A", "shm_wr",
+         "--create-new", "it"], "control_of": "a-read"},
+        {"place": "host", "exit_code": 255, "command": ["/dist/shm_rd"]},
+        {"place": "host", "exit_code": 0, "command": ["/dist/shm_wr", "--create-new", "it"],
+         "control_of": "host-read"}
     ]}"#;
-    let script = replay::script(report).unwrap();
+    let run = RunId::random();
+    let (script, containers) = replay(report, &run).unwrap();
     assert_eq!(
-        script.text.lines().collect::<Vec<_>>(),
+        script.replace(&run.to_string(), "RUN").lines().collect::<Vec<_>>(),
         [
             "exec >/dev/null 2>&1",
             "set -e",
-            "trap '/dist/shm_wr --key 0x7 --remove; docker rm --force --volumes shm-1-A' EXIT; \
-             trap 'exit 1' INT TERM HUP",
-            "docker run --name shm-1-A --label \
-             'shm.experiment.run=00112233445566778899aabbccddeeff' image || [ $? = 0 ]",
+            "trap 'docker rm --force --volumes shm-1-A' EXIT; trap 'exit 1' INT TERM HUP",
+            "docker run --name shm-1-A --label 'shm.experiment.run=RUN' image || [ $? = 0 ]",
             r"docker exec shm-1-A shm_wr 'it'\''s' || [ $? = 255 ]",
+            "docker exec shm-1-A shm_wr --create-new it || [ $? = 0 ]",
             "/dist/shm_rd || [ $? = 255 ]",
-            "/dist/shm_wr --json --create-new --key 0x7 it || [ $? = 0 ]",
         ]
     );
-    assert_eq!(script.client_starts, 3);
-    assert!(script.containers.contains("shm-1-A") && script.run.is_some());
-    replay::script("{}").unwrap_err();
+    assert_eq!(containers, BTreeSet::from(["shm-1-A".to_owned()]));
+    replay("{}", &run).unwrap_err();
+    // Nothing could be removed of containers without an id.
+    replay(&report.replace("shm.experiment.run=", "x="), &run).unwrap_err();
 }
 
-#[test]
-fn time_in_which_two_clients_run_at_once_is_waited_for_once() {
-    let notes = "3000000000 5000000000\n1000000000 2000000000\n4000000000 6000000000\n";
-    assert_eq!(Waiting::of(notes).unwrap(), Waiting { starts: 3, seconds: 4.0 });
-    // One within another.
-    let notes = "1000000000 9000000000\n2000000000 3000000000\n";
-    assert_eq!(Waiting::of(notes).unwrap(), Waiting { starts: 2, seconds: 8.0 });
-    Waiting::of("docker").unwrap_err();
+/// A small run in which programs are found in `path`.
+fn small_run(path: &str) -> Vec<Value> {
+    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    let arguments = ["bench", "process", "--pairs", "1", "--format", "json"];
+    let run = xtask.args(arguments).env("PATH", path).output().unwrap();
+    // Whether the targets are met is not asked here, but that the status says it.
+    let said = String::from_utf8_lossy(&run.stderr);
+    let table: Value = serde_json::from_slice(&run.stdout).expect(&said);
+    let rows = table["rows"].as_array().unwrap().clone();
+    let is_missed = rows.iter().any(|row| row["met"] == false);
+    assert_eq!(run.status.code(), Some(i32::from(is_missed)), "{said}");
+    rows
 }
 
 #[test]
 fn each_row_of_a_small_run_has_a_command_or_says_why_it_was_not_measured() {
-    let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    let run =
-        xtask.args(["bench", "process", "--pairs", "1", "--format", "json"]).output().unwrap();
-    // Whether the targets are met is not asked here.
-    let said = String::from_utf8_lossy(&run.stderr);
-    assert!(matches!(run.status.code(), Some(0 | 1)), "{said}");
-    let table: Value = serde_json::from_slice(&run.stdout).unwrap();
-    let rows = table["rows"].as_array().unwrap();
-    assert_eq!(rows.len(), 15);
-    for row in rows {
+    let path = std::env::var("PATH").unwrap();
+    let rows = small_run(&path);
+    assert_eq!(rows.len(), 9);
+    for row in &rows {
         if let Some(why) = row["skipped"].as_str() {
             assert!(why.contains("is not installed") || why.contains("cannot be used"), "{row}");
+            assert!(row["ours"].is_null() && row["met"].is_null(), "{row}");
             continue;
         }
         assert!(row["ours"]["value"]["median"].as_f64().unwrap() > 0.0, "{row}");
-        for side in [&row["ours"], &row["peer"]].into_iter().filter(|side| !side.is_null()) {
+        for side in [&row["ours"], &row["baseline"]].into_iter().filter(|side| !side.is_null()) {
             assert!(side["command"].as_str().unwrap().contains(' '), "{row}");
         }
-        assert_eq!(row["peer"].is_null(), row["ratio"].is_null(), "{row}");
+        assert_eq!(row["baseline"].is_null(), row["ratio"].is_null(), "{row}");
+        assert_eq!(row["target"].is_null(), row["met"].is_null(), "{row}");
     }
     let has = |name: &str| rows.iter().any(|row| row["name"] == name && row["met"].is_boolean());
     assert!(has("shm_wr: size"));
+
+    // The tools are built by now.
+    let folder = tempfile::tempdir().unwrap();
+    for program in ["env", "sh", "stat", "unshare"] {
+        let found = std::env::split_paths(&path).map(|it| it.join(program)).find(|it| it.exists());
+        symlink(found.unwrap(), folder.path().join(program)).unwrap();
+    }
+    let rows = small_run(folder.path().to_str().unwrap());
+    let (skipped, measured): (Vec<_>, Vec<_>) =
+        rows.iter().partition(|row| row["skipped"].is_string());
+    assert_eq!((skipped.len(), measured.len()), (6, 3));
+    let names_program = |row: &&Value| {
+        let why = row["skipped"].as_str().unwrap();
+        why.starts_with("gcc is not installed") || why.starts_with("unshare cannot be used")
+    };
+    assert!(skipped.iter().all(names_program), "{skipped:?}");
 }

@@ -36,7 +36,7 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
         (&["matrix", "--only", "sysv/nowhere"], "selects no cell"),
         (&["bench", "speed"], "possible values: process, data, messages, experiment, build"),
         (&["bench", "--pairs", "0"], "zero for non-zero"),
-        (&["bench", "--format", "html"], "possible values: text, json, markdown"),
+        (&["bench", "--format", "markdown"], "possible values: text, json"),
         (&["experimant"], "a similar subcommand exists: 'experiment'"),
         (&[], "Usage"),
     ] {

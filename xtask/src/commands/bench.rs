@@ -1,17 +1,19 @@
-//! `cargo xtask bench`: what the tools and the experiment cost, beside what others take for the same.
+//! `cargo xtask bench`: what the tools and the experiment cost, beside baselines.
 //!
-//! Each module of a group measures and returns rows, plain values of [`measurement`]; [`report`] only
-//! reads them. Both sides of a comparison are measured in turn.
+//! Each group is a module that measures and returns rows, plain values of [`measurement`]. [`report`] only
+//! reads them.
 
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::{fs, thread};
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::commands::bench::measurement::{Group, Row, Table};
+use crate::commands::bench::environment::Environment;
+use crate::commands::bench::measurement::Group;
 use crate::commands::bench::report::Form;
-use crate::commands::bench::workplace::Workplace;
+use crate::engine::kernel_release;
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::report::output;
@@ -19,24 +21,24 @@ use crate::report::progress::Progress;
 
 mod build;
 mod data;
+mod environment;
 pub mod experiment;
-mod machine;
+pub mod interleave;
 pub mod measurement;
 mod messages;
-mod pairs;
-mod peers;
 mod process;
 pub mod report;
-mod workplace;
 
 /// The command line of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure [default: process data messages experiment]
+    /// What to measure
     #[arg(value_enum, value_name = "GROUP")]
+    #[arg(default_values_t = [Group::Process, Group::Data, Group::Messages, Group::Experiment])]
     pub groups: Vec<Group>,
 
-    /// How often to measure both sides, in turn; of what takes seconds, less often
+    /// How often to measure both sides, in turn, after a warm-up; of what takes seconds, less often. One pair has
+    /// no warm-up
     #[arg(long, value_name = "NUMBER", default_value = "15")]
     pub pairs: NonZero<usize>,
 
@@ -49,15 +51,7 @@ pub struct BenchArgs {
     pub output: Option<PathBuf>,
 }
 
-impl BenchArgs {
-    /// The groups that are wanted.
-    #[must_use]
-    pub fn groups(&self) -> &[Group] {
-        if self.groups.is_empty() { &Group::USUAL } else { &self.groups }
-    }
-}
-
-/// Measures the groups that are wanted and writes the table.
+/// Measures the wanted groups and writes the table. The exit status is 1 if a target is missed.
 ///
 /// # Errors
 ///
@@ -65,26 +59,35 @@ impl BenchArgs {
 pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = Progress::start("building the tools");
-    let place = Workplace::open(args.pairs.get(), interrupt)?;
-    let mut machine = machine::this();
-    let mut rows = Vec::new();
-    for group in args.groups() {
-        progress.say(group.title());
-        rows.extend(measure(*group, &place)?);
+    let environment = Environment::open(args.pairs.get(), interrupt)?;
+    let (before, mut rows) = (load(), Vec::new());
+    for group in &args.groups {
+        progress.show(&format!("{group:?}"));
+        rows.extend(match group {
+            Group::Process => process::rows(&environment),
+            Group::Data => data::rows(&environment),
+            Group::Messages => messages::rows(&environment),
+            Group::Experiment => experiment::rows(&environment),
+            Group::Build => build::rows(&environment),
+        }?);
     }
-    machine.load_after = machine::load();
     progress.end();
-    let table = Table { machine, rows };
-    output::write(args.output.as_deref(), |out| report::write(&table, args.format, out))?;
-    Ok(if table.rows.iter().any(Row::is_missed) { Exit::Differs } else { Exit::AsPredicted })
+    let machine = format!("{}; load {before} before and {} after", machine(), load());
+    output::write(args.output.as_deref(), |out| report::write(&machine, &rows, args.format, out))?;
+    let is_missed = rows.iter().any(|row| row.status.met == Some(false));
+    Ok(if is_missed { Exit::Differs } else { Exit::AsPredicted })
 }
 
-fn measure(group: Group, place: &Workplace<'_>) -> Result<Vec<Row>> {
-    match group {
-        Group::Process => process::rows(place),
-        Group::Data => data::rows(place),
-        Group::Messages => messages::rows(place),
-        Group::Experiment => experiment::rows(place),
-        Group::Build => build::rows(place),
-    }
+fn machine() -> String {
+    let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cpu = cpu.map_or("unknown processor", |(_, name)| name);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    format!("{cpu}, {cores} cores, Linux {}", kernel_release())
+}
+
+/// The load average of the last minute.
+fn load() -> String {
+    let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    loads.split(' ').next().unwrap_or_default().to_owned()
 }

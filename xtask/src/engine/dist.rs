@@ -63,15 +63,6 @@ impl Dist {
         made.with_context(|| format!("cargo made no program of the example {name}"))
     }
 
-    /// Whether they are linked with musl.
-    ///
-    /// # Errors
-    ///
-    /// Where the compiler does not run.
-    pub fn is_musl(&self, interrupt: &Interrupt) -> Result<bool> {
-        Ok(target(interrupt)?.ends_with("musl"))
-    }
-
     fn install(&self, executables: &[PathBuf]) -> Result<()> {
         let folder = self.folder();
         fs::create_dir_all(&folder)

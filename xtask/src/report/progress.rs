@@ -66,7 +66,7 @@ impl Progress {
     }
 
     /// Shows a text, whoever it is from, in the one line.
-    fn show(&self, text: &str) {
+    pub fn show(&self, text: &str) {
         self.bar.set_message(escape_line(text.as_bytes()));
     }
 }

@@ -1,9 +1,9 @@
-//! What was measured, as plain values.
+//! What was measured, as plain values; serialized they are the table for programs.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// What belongs together, and is measured when it is asked for.
+/// A part of the bench.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
@@ -13,202 +13,112 @@ pub enum Group {
     Data,
     /// How long a round trip takes
     Messages,
-    /// What the experiment's time goes into
+    /// How long a run of the experiment takes
     Experiment,
-    /// How long the tools take to build, minutes
+    /// How long a build of the tools takes
     Build,
 }
 
-impl Group {
-    /// Those that are measured where none is named.
-    pub const USUAL: [Self; 4] = [Self::Process, Self::Data, Self::Messages, Self::Experiment];
-
-    /// What it asks.
-    #[must_use]
-    pub fn title(self) -> &'static str {
-        match self {
-            Self::Process => "Process: what one start of a tool costs",
-            Self::Data => "Data: how fast much of it goes in and out",
-            Self::Messages => "Messages: how long a round trip takes",
-            Self::Experiment => "Experiment: what its time goes into",
-            Self::Build => "Build: how long the tools take",
-        }
-    }
-}
-
-/// What the numbers count.
+/// The unit of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// Instructions in user space.
-    Instructions,
-    /// System calls.
-    SystemCalls,
-    /// Starts of an engine's client.
-    ClientStarts,
+    /// Instructions or system calls.
+    Count,
     /// Bytes.
     Bytes,
     /// Seconds of wall time.
     Seconds,
-    /// Parts of a hundred.
-    Percent,
 }
 
-/// One quantity, measured several times.
+/// The statistics of one quantity, measured several times.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Spread {
-    /// The middle one, or the mean of the two in the middle.
+pub struct Stats {
+    /// The middle value, or the mean of the two in the middle.
     pub median: f64,
-    /// The least.
+    /// The smallest value.
     pub min: f64,
-    /// The largest.
+    /// The largest value.
     pub max: f64,
-    /// How many there are.
+    /// The number of values.
     pub count: usize,
 }
 
-impl Spread {
-    /// Of these values; `None` where there are none.
+impl Stats {
+    /// The statistics of these values; `None` where there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let (min, max) = (*sorted.first()?, *sorted.last()?);
-        let (upper, count) = (sorted[sorted.len() / 2], sorted.len());
-        let median = if count.is_multiple_of(2) {
-            f64::midpoint(sorted[count / 2 - 1], upper)
-        } else {
-            upper
-        };
+        let (min, max, count) = (*sorted.first()?, *sorted.last()?, sorted.len());
+        let median = f64::midpoint(sorted[(count - 1) / 2], sorted[count / 2]);
         Some(Self { median, min, max, count })
     }
 }
 
-impl From<f64> for Spread {
-    /// Of a value that is the same each time.
-    fn from(value: f64) -> Self {
-        Self { median: value, min: value, max: value, count: 1 }
-    }
-}
-
-/// What one side came to.
+/// A measured side of a row.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measurement {
-    /// Who did it.
+    /// Its name.
     pub of: String,
-    /// What it came to.
-    pub value: Spread,
-    /// What was run, to be pasted into a shell.
+    /// Its values.
+    pub value: Stats,
+    /// The measured command, to be pasted into a shell in the checkout.
     pub command: String,
 }
 
-/// What is to be at most a number.
+/// An upper limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// Our median.
+    /// The limit of our median.
     Ours(f64),
-    /// The median of the ratios.
+    /// The limit of the median of the ratios.
     Ratio(f64),
 }
 
-/// One thing measured for us, and, where there is one to compare with, for a peer.
-#[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
-    /// What it belongs to.
-    pub group: Group,
-    /// What was measured.
-    pub name: String,
-    /// In what.
-    pub unit: Unit,
-    /// Our side.
-    pub ours: Measurement,
-    /// The other.
-    pub peer: Option<Measurement>,
-    /// Ours over the peer's, of each pair.
-    pub ratio: Option<Spread>,
-    /// What it is to be.
-    pub target: Option<Target>,
-}
-
-/// How a comparison stands to its target.
+/// Whether a target is met.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// There is none.
-    NoTarget,
-    /// It is met.
-    Met,
-    /// It is missed, by so much of it.
-    MissedBy(f64),
+pub struct TargetStatus {
+    /// `None` where there is no target, or nothing was measured.
+    pub met: Option<bool>,
+    /// The part of a missed target by which it is missed.
+    pub missed_by: Option<f64>,
 }
 
-impl Comparison {
-    /// How it stands to its target.
+impl TargetStatus {
+    /// Holds our values or the ratios to a target.
     #[must_use]
-    pub fn standing(&self) -> Standing {
-        let (value, most) = match (self.target, self.ratio) {
-            (Some(Target::Ours(most)), _) => (self.ours.value.median, most),
-            (Some(Target::Ratio(most)), Some(ratio)) => (ratio.median, most),
-            _ => return Standing::NoTarget,
+    pub fn of(target: Option<Target>, ours: Option<Stats>, ratio: Option<Stats>) -> Self {
+        let over = match target {
+            Some(Target::Ours(limit)) => ours.map(|it| it.median / limit - 1.0),
+            Some(Target::Ratio(limit)) => ratio.map(|it| it.median / limit - 1.0),
+            None => None,
         };
-        if value <= most { Standing::Met } else { Standing::MissedBy(value / most - 1.0) }
+        Self { met: over.map(|over| over <= 0.0), missed_by: over.filter(|over| *over > 0.0) }
     }
 }
 
 /// A row of the table.
-#[derive(Clone, Debug)]
-pub enum Row {
-    /// It was measured.
-    Compared(Box<Comparison>),
-    /// It was not, and why.
-    Skipped {
-        /// What it belongs to.
-        group: Group,
-        /// What was to be measured.
-        name: String,
-        /// Why it was not.
-        why: String,
-    },
-}
-
-impl Row {
-    /// What it belongs to.
-    #[must_use]
-    pub fn group(&self) -> Group {
-        match self {
-            Self::Compared(it) => it.group,
-            Self::Skipped { group, .. } => *group,
-        }
-    }
-
-    /// Whether it misses its target.
-    #[must_use]
-    pub fn is_missed(&self) -> bool {
-        matches!(self, Self::Compared(it) if matches!(it.standing(), Standing::MissedBy(_)))
-    }
-}
-
-/// The whole, with where and when it was measured.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Where.
-    pub machine: Machine,
-    /// What.
-    pub rows: Vec<Row>,
-}
-
-/// The machine that it was measured on, and how busy that was.
 #[derive(Clone, Debug, Serialize)]
-pub struct Machine {
-    /// Its processor, in the kernel's words.
-    pub cpu: String,
-    /// How many processors there are for us.
-    pub cores: usize,
-    /// The kernel's release.
-    pub kernel: String,
-    /// How many processes wanted a processor in the minute before, by `/proc/loadavg`.
-    pub load_before: String,
-    /// The same in the last minute of measuring.
-    pub load_after: String,
+pub struct Row {
+    /// The part of the bench that it belongs to.
+    pub group: Group,
+    /// The name of the quantity.
+    pub name: String,
+    /// The unit of the quantity.
+    pub unit: Unit,
+    /// Our side.
+    pub ours: Option<Measurement>,
+    /// The other side, where there is one.
+    pub baseline: Option<Measurement>,
+    /// Ours over the baseline's, of each pair.
+    pub ratio: Option<Stats>,
+    /// The limit to keep to.
+    pub target: Option<Target>,
+    /// Whether the limit is kept to.
+    #[serde(flatten)]
+    pub status: TargetStatus,
+    /// Why nothing was measured.
+    pub skipped: Option<String>,
 }

@@ -1,184 +1,59 @@
 //! What one start of a tool costs: instructions, system calls, time, size.
 
-use std::fs;
+use anyhow::Result;
 
-use anyhow::{Context, Result};
-
-use crate::commands::bench::measurement::{Comparison, Group, Row, Spread, Target, Unit};
-use crate::commands::bench::peers::{self, Peer};
-use crate::commands::bench::workplace::Workplace;
+use crate::commands::bench::environment::{Environment, Side, printed_time, private};
+use crate::commands::bench::measurement::{Group, Row, Target, Unit};
 use crate::engine::dist::TOOLS;
-use crate::process::invocation::Invocation;
+use crate::process::invocation::{Invocation, Output};
 
-/// How often a program is started for one time: one start is too short for a clock.
-const STARTS: usize = 200;
+const MOST_SYSTEM_CALLS: Option<Target> = Some(Target::Ours(60.0));
+const MOST_START: Option<Target> = Some(Target::Ratio(1.1));
+const MOST_BYTES: Option<Target> = Some(Target::Ours(1.8 * 1024.0 * 1024.0));
 
-const MOST_SYSTEM_CALLS: f64 = 40.0;
-/// Of the floor's time.
-const MOST_TIME: f64 = 1.10;
-
-/// What a tool may cost, by the C library that is linked into it.
-struct Limits {
-    instructions: f64,
-    bytes: f64,
-}
-
-const GLIBC: Limits = Limits { instructions: 110_000.0, bytes: 1.8 * 1024.0 * 1024.0 };
-const MUSL: Limits = Limits { instructions: 70_000.0, bytes: 1024.0 * 1024.0 };
-
-/// A tool, what it is given, and programs that do the same.
-struct Subject {
-    tool: &'static str,
-    arguments: &'static str,
-    /// Whether there must be a text before it is started.
-    reads: bool,
-    floor: Peer,
-    iostream: Peer,
-}
-
-const SUBJECTS: [Subject; 2] = [
-    Subject {
-        tool: "shm_wr",
-        arguments: " hello_world",
-        reads: false,
-        floor: peers::FLOOR_WR,
-        iostream: peers::IOSTREAM_WR,
-    },
-    Subject {
-        tool: "shm_rd",
-        arguments: "",
-        reads: true,
-        floor: peers::FLOOR_RD,
-        iostream: peers::IOSTREAM_RD,
-    },
-];
-
-pub(super) fn rows(place: &Workplace<'_>) -> Result<Vec<Row>> {
-    let limits = if place.dist().is_musl(place.interrupt)? { MUSL } else { GLIBC };
+pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+    let [writer, reader] = ["shm_wr", "shm_rd"].map(|tool| environment.dist.tool(tool));
+    let write = format!("{writer} hello_world >/dev/null && ");
+    let floor = environment.file("floor");
+    let valgrind = "valgrind --tool=callgrind --callgrind-out-file=/dev/null";
+    // One start is too short for a clock.
+    let starts = format!("{} 200 /dev/null /dev/null", environment.file("starts"));
     let mut rows = Vec::new();
-    for subject in &SUBJECTS {
-        rows.extend(subject.rows(place, &limits)?);
+    for (tool, before, program, text) in
+        [("shm_wr", "", &writer, " hello_world"), ("shm_rd", &write, &reader, "")]
+    {
+        let mut row = |name: &str, unit, needs, counter: &str, value, target| {
+            let name = (Group::Process, format!("{tool}: {name}"), unit);
+            let missing = environment.missing(&["unshare", "gcc", needs]);
+            // A count is the same each time.
+            let most_pairs = if unit == Unit::Count { 1 } else { usize::MAX };
+            let sides = [(tool, program), ("C floor", &floor)].map(|(of, program)| {
+                let script = format!("{before}exec {counter} {program}{text}");
+                Side { of, command: private(&script), value }
+            });
+            rows.push(environment.row(name, missing, most_pairs, target, &sides)?);
+            anyhow::Ok(())
+        };
+        row("instructions", Unit::Count, "valgrind", valgrind, instructions, None)?;
+        row("system calls", Unit::Count, "strace", "strace -qq", calls, MOST_SYSTEM_CALLS)?;
+        row("a start", Unit::Seconds, "gcc", &starts, printed_time, MOST_START)?;
     }
     for tool in TOOLS {
-        let path = place.tool(tool);
-        let bytes = fs::metadata(&path).with_context(|| path.clone())?.len();
-        #[expect(clippy::cast_precision_loss, reason = "a program's size is far below 2^52")]
-        let bytes = bytes as f64;
-        let command = Invocation::new("stat", ["--format", "%s", &path]);
-        rows.push(Row::Compared(Box::new(Comparison {
-            group: Group::Process,
-            name: format!("{tool}: size"),
-            unit: Unit::Bytes,
-            ours: place.measurement(tool, bytes, &command),
-            peer: None,
-            ratio: None,
-            target: Some(Target::Ours(limits.bytes)),
-        })));
+        let command = Invocation::new("stat", ["--format", "%s", &environment.dist.tool(tool)]);
+        let name = (Group::Process, format!("{tool}: size"), Unit::Bytes);
+        let side = Side { of: tool, command, value: |it| it.text().parse().ok() };
+        rows.push(environment.row(name, None, 1, MOST_BYTES, &[side])?);
     }
     Ok(rows)
 }
 
-impl Subject {
-    /// The targets stand in the rows with the floor, which is there wherever a C compiler is.
-    fn rows(&self, place: &Workplace<'_>, limits: &Limits) -> Result<Vec<Row>> {
-        let mut rows = Vec::new();
-        for (peer, has_targets) in [(self.iostream, false), (self.floor, true)] {
-            let row = |what: &str, program, measure: &dyn Fn(String) -> Result<Comparison>| {
-                let needs = ["unshare", program, "gcc", peer.compiler];
-                place.row((Group::Process, format!("{}: {what}", self.tool)), &needs, measure)
-            };
-            let target = |target: Target| Some(target).filter(|_| has_targets);
-            let most = target(Target::Ours(limits.instructions));
-            rows.push(row("instructions", "valgrind", &|name| {
-                self.counted(place, name, CALLGRIND, peer, most)
-            })?);
-            let most = target(Target::Ours(MOST_SYSTEM_CALLS));
-            rows.push(row("system calls", "strace", &|name| {
-                self.counted(place, name, STRACE, peer, most)
-            })?);
-            let most = target(Target::Ratio(MOST_TIME));
-            rows.push(row("a start", "gcc", &|name| self.timed(place, name, peer, most))?);
-        }
-        Ok(rows)
-    }
-
-    /// The shell line that starts a program as this tool is started.
-    fn line(&self, place: &Workplace<'_>, before: &str, program: &str) -> Invocation {
-        let arguments = self.arguments;
-        let first = if self.reads {
-            format!("{} hello_world >/dev/null && ", place.tool("shm_wr"))
-        } else {
-            String::new()
-        };
-        Workplace::private(&format!("{first}exec {before} {program}{arguments}"))
-    }
-
-    fn counted(
-        &self,
-        place: &Workplace<'_>,
-        name: String,
-        counter: Counter,
-        peer: Peer,
-        target: Option<Target>,
-    ) -> Result<Comparison> {
-        let (tool, program) = (place.tool(self.tool), place.build(peer)?);
-        let count = |of: &str, program: &str| {
-            let invocation = self.line(place, counter.command, program);
-            let told = place.run(&invocation)?.stderr;
-            let value = (counter.read)(&String::from_utf8_lossy(&told));
-            let value = value.with_context(|| format!("`{}` counted nothing", counter.command))?;
-            anyhow::Ok(place.measurement(of, value, &invocation))
-        };
-        let (ours, peer) = (count(self.tool, &tool)?, count(peer.title, &program)?);
-        let ratio = Some(Spread::from(ours.value.median / peer.value.median));
-        let (group, unit) = (Group::Process, counter.unit);
-        Ok(Comparison { group, name, unit, ours, peer: Some(peer), ratio, target })
-    }
-
-    fn timed(
-        &self,
-        place: &Workplace<'_>,
-        name: String,
-        peer: Peer,
-        target: Option<Target>,
-    ) -> Result<Comparison> {
-        let (tool, program) = (place.tool(self.tool), place.build(peer)?);
-        let starts = format!("{} {STARTS} /dev/null /dev/null", place.build(peers::STARTS)?);
-        let [ours, theirs] = [&tool, &program].map(|it| self.line(place, &starts, it));
-        let pairs = place.pairs(&ours, &theirs)?;
-        Ok(Comparison {
-            group: Group::Process,
-            name,
-            unit: Unit::Seconds,
-            ours: place.measurement(self.tool, pairs.ours, &ours),
-            peer: Some(place.measurement(peer.title, pairs.peer, &theirs)),
-            ratio: Some(pairs.ratio),
-            target,
-        })
-    }
+fn instructions(transcript: &Output) -> Option<f64> {
+    let printed = String::from_utf8_lossy(&transcript.stderr);
+    printed.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
 }
 
-/// A program that runs another one and tells on standard error what it counted.
-#[derive(Clone, Copy)]
-struct Counter {
-    unit: Unit,
-    command: &'static str,
-    read: fn(&str) -> Option<f64>,
+fn calls(transcript: &Output) -> Option<f64> {
+    let printed = String::from_utf8_lossy(&transcript.stderr);
+    let calls = printed.lines().filter(|line| line.contains('(')).count();
+    u32::try_from(calls).ok().filter(|calls| *calls > 0).map(f64::from)
 }
-
-const CALLGRIND: Counter = Counter {
-    unit: Unit::Instructions,
-    command: "valgrind --tool=callgrind --callgrind-out-file=/dev/null",
-    read: |told| {
-        told.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok())
-    },
-};
-
-const STRACE: Counter = Counter {
-    unit: Unit::SystemCalls,
-    command: "strace -qq",
-    read: |told| {
-        let calls = told.lines().filter(|line| line.contains('(')).count();
-        u32::try_from(calls).ok().filter(|calls| *calls > 0).map(f64::from)
-    },
-};

@@ -1,17 +1,13 @@
-//! The table, for people and for programs. Reporters only read.
+//! Writes the table, for people and for programs. A reporter only reads.
 
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use serde::Serialize;
 
-use crate::commands::bench::measurement::{
-    Comparison, Measurement, Row, Spread, Standing, Table, Target, Unit,
-};
+use crate::commands::bench::measurement::{Measurement, Row, Stats, Target, Unit};
 use crate::process::untrusted::Guard;
-
-mod json;
-mod markdown;
-mod text;
+use crate::process::untrusted::json::write_pretty;
 
 /// The forms of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,119 +16,95 @@ pub enum Form {
     Text,
     /// For programs
     Json,
-    /// To be pasted into an issue
-    Markdown,
 }
 
-/// Writes the table.
+/// The table for programs. Times are in seconds, sizes in bytes.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema_version: u32,
+    machine: &'a str,
+    rows: &'a [Row],
+}
+
+/// Writes the rows that were measured on this machine.
 ///
 /// # Errors
 ///
 /// Those of the writer.
-pub fn write(table: &Table, form: Form, out: &mut dyn Write) -> io::Result<()> {
-    // Commands have the paths of the machine in them.
+pub fn write(machine: &str, rows: &[Row], form: Form, out: &mut dyn Write) -> io::Result<()> {
+    // Commands contain paths of the machine.
     let mut guard = Guard::new(out);
     match form {
-        Form::Text => text::write(table, &mut guard),
-        Form::Json => json::write(table, &mut guard),
-        Form::Markdown => markdown::write(table, &mut guard),
+        Form::Text => write_text(machine, rows, &mut guard),
+        Form::Json => write_pretty(&mut guard, &Document { schema_version: 1, machine, rows }),
     }?;
     guard.finish()
 }
 
-/// The heads of the columns.
-const COLUMNS: [&str; 6] = ["what", "ours", "beside", "ratio", "target", ""];
-
-/// A row's columns.
-fn columns(row: &Row) -> [String; 6] {
-    let row = match row {
-        Row::Compared(row) => row,
-        Row::Skipped { name, why, .. } => {
-            let rest = [(); 4].map(|()| String::new());
-            let [ours, ratio, target, standing] = rest;
-            return [name.clone(), ours, format!("skipped: {why}"), ratio, target, standing];
+fn write_text(machine: &str, rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "What it costs\n{machine}")?;
+    for group in rows.chunk_by(|a, b| a.group == b.group) {
+        let value = group[0].group.to_possible_value();
+        let title = value.as_ref().and_then(|it| it.get_help()).map(ToString::to_string);
+        writeln!(out, "\n{}\n", title.unwrap_or_default())?;
+        write_line(["what", "ours", "beside", "ratio", "target", ""], out)?;
+        group.iter().try_for_each(|row| write_row(row, out))?;
+    }
+    writeln!(out, "\nHow each was measured")?;
+    for row in rows.iter().filter(|row| row.ours.is_some()) {
+        writeln!(out, "\n  {}", row.name)?;
+        for side in row.ours.iter().chain(&row.baseline) {
+            let Stats { median, min, max, count } = side.value;
+            let [median, min, max] = [median, min, max].map(|it| number(row.unit, it));
+            let spread = format!(", of {count} from {min} to {max}");
+            let spread = if count > 1 { &spread } else { "" };
+            writeln!(out, "    {}: {median}{spread}\n      $ {}", side.of, side.command)?;
         }
-    };
-    let side = |it: &Measurement| format!("{} {}", it.of, number(row.unit, it.value.median));
-    [
-        row.name.clone(),
-        number(row.unit, row.ours.value.median),
-        row.peer.as_ref().map(side).unwrap_or_default(),
-        row.ratio.map(|it| ratio(it.median)).unwrap_or_default(),
-        target(row),
-        standing(row),
-    ]
+    }
+    let count = |met| rows.iter().filter(|row| row.status.met == Some(met)).count();
+    let (rows, skipped) = (rows.len(), rows.iter().filter(|row| row.skipped.is_some()).count());
+    let (met, missed) = (count(true), count(false));
+    writeln!(out, "\n{rows} rows: {met} targets met, {missed} missed; {skipped} skipped")
 }
 
-fn target(row: &Comparison) -> String {
-    match row.target {
+fn write_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+    let ours = row.ours.as_ref().map(|it| number(row.unit, it.value.median)).unwrap_or_default();
+    let beside = |it: &Measurement| format!("{} {}", it.of, number(row.unit, it.value.median));
+    let beside = row.baseline.as_ref().map(beside).unwrap_or_default();
+    let format_ratio = |it| if it < 0.1 { format!("{it:.3}") } else { format!("{it:.2}") };
+    let ratio = row.ratio.map(|it| format_ratio(it.median)).unwrap_or_default();
+    let target = match row.target {
+        Some(Target::Ours(limit)) => format!("≤ {}", number(row.unit, limit)),
+        Some(Target::Ratio(limit)) => format!("ratio ≤ {}", format_ratio(limit)),
         None => String::new(),
-        Some(Target::Ours(most)) => format!("≤ {}", number(row.unit, most)),
-        Some(Target::Ratio(most)) => format!("ratio ≤ {}", ratio(most)),
-    }
+    };
+    let status = match (row.status.met, row.status.missed_by, &row.skipped) {
+        (_, _, Some(why)) => format!("skipped: {why}"),
+        (_, Some(part), _) => format!("missed by {:.0} %", (part * 100.0).max(1.0)),
+        (met, ..) => met.map(|_| "met".to_owned()).unwrap_or_default(),
+    };
+    write_line([&row.name, &ours, &beside, &ratio, &target, &status], out)
 }
 
-fn standing(row: &Comparison) -> String {
-    match row.standing() {
-        Standing::NoTarget => String::new(),
-        Standing::Met => "met".to_owned(),
-        Standing::MissedBy(part) => format!("missed by {:.0} %", (part * 100.0).max(1.0)),
-    }
-}
-
-/// The values of a side, where they are more than one.
-fn spread(unit: Unit, value: Spread) -> String {
-    let Spread { median, min, max, count } = value;
-    let median = number(unit, median);
-    if count == 1 {
-        return median;
-    }
-    format!("{median}, of {count} from {} to {}", number(unit, min), number(unit, max))
-}
-
-/// How the table ends.
-fn summary(table: &Table) -> String {
-    let count = |is: &dyn Fn(&Row) -> bool| table.rows.iter().filter(|row| is(row)).count();
-    let compared =
-        |row: &Row, wanted: Standing| matches!(row, Row::Compared(it) if it.standing() == wanted);
-    let (missed, met) = (count(&Row::is_missed), count(&|row| compared(row, Standing::Met)));
-    let skipped = count(&|row| matches!(row, Row::Skipped { .. }));
-    format!("{} rows: {met} targets met, {missed} missed; {skipped} skipped", table.rows.len())
-}
-
-fn machine(table: &Table) -> String {
-    let it = &table.machine;
-    let load = format!("load {} before and {} after", it.load_before, it.load_after);
-    format!("{}, {} cores, Linux {}; {load}", it.cpu, it.cores, it.kernel)
-}
-
-fn ratio(ratio: f64) -> String {
-    if ratio < 0.1 { format!("{ratio:.3}") } else { format!("{ratio:.2}") }
+fn write_line(cells: [&str; 6], out: &mut dyn Write) -> io::Result<()> {
+    let [name, ours, beside, ratio, target, status] = cells;
+    let line = format!("  {name:<44}  {ours:>9}  {beside:<30}  {ratio:>5}  {target:<12}  {status}");
+    writeln!(out, "{}", line.trim_end())
 }
 
 /// A number with its unit.
 fn number(unit: Unit, value: f64) -> String {
     match unit {
-        Unit::Instructions | Unit::SystemCalls | Unit::ClientStarts => thousands(value),
+        Unit::Count => {
+            let digits = format!("{value:.0}");
+            let groups = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+            groups.collect::<Vec<_>>().join(",")
+        }
         Unit::Bytes => format!("{:.2} MiB", value / f64::from(1 << 20)),
-        Unit::Percent => format!("{value:.1} %"),
-        // Each up to what it would round to the next one's.
+        // The limits are the values that would be rounded to the next unit.
         Unit::Seconds if value < 9.995e-6 => format!("{:.2} µs", value * 1e6),
         Unit::Seconds if value < 0.9995e-3 => format!("{:.0} µs", value * 1e6),
         Unit::Seconds if value < 0.99995 => format!("{:.1} ms", value * 1e3),
         Unit::Seconds => format!("{value:.2} s"),
     }
-}
-
-/// A whole number with a comma before each three digits.
-fn thousands(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut shown = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
 }

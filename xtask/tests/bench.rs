@@ -217,7 +217,7 @@ fn each_row_of_a_small_run_has_a_command_or_says_why_it_was_not_measured() {
 
     // The tools are built by now.
     let folder = tempfile::tempdir().unwrap();
-    for program in ["env", "sh", "stat", "unshare"] {
+    for program in ["cargo", "env", "rustc", "sh", "stat", "unshare"] {
         let found = std::env::split_paths(&path).map(|it| it.join(program)).find(|it| it.exists());
         symlink(found.unwrap(), folder.path().join(program)).unwrap();
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use shm_testkit::{Effort, Failed, Trial};
 
-use crate::machine::{Engine, Wrappers, xtask};
+use crate::machine::{Body, Engine, Wrappers, by_driver, xtask};
 
 /// Where podman does something else than docker.
 const OF_PODMAN: [&str; 3] =
@@ -39,14 +39,16 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
                 let name = format!("the_matrix_is_as_predicted_for_{part}");
                 trials.push(engine.trial(&name, move |engine| as_predicted(engine, part, count)));
             }
-            trials.push(engine.trial("a_mode_that_lies_is_caught_by_its_cells_alone", lying_mode));
-            trials
-                .push(engine.trial("an_event_that_lies_is_caught_by_its_cells_alone", lying_event));
-            trials
-                .push(engine.trial("an_absence_without_its_control_is_unproven", replayed_absence));
-            trials
-                .push(engine.trial("a_limit_that_lies_is_caught_by_its_cells_alone", lying_limit));
         }
+    }
+    let lies: [(&str, Body); 4] = [
+        ("a_mode_that_lies_is_caught_by_its_cells_alone", lying_mode),
+        ("an_event_that_lies_is_caught_by_its_cells_alone", lying_event),
+        ("an_absence_without_its_control_is_unproven", replayed_absence),
+        ("a_limit_that_lies_is_caught_by_its_cells_alone", lying_limit),
+    ];
+    for engine in by_driver(engines).filter(|engine| engine.has_containers()) {
+        trials.extend(lies.map(|(name, lie)| engine.trial(name, lie)));
     }
     trials
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::commands::bench::interleave::interleave;
 use crate::commands::bench::measurement::{Group, Measurement, Row, Target, TargetStatus, Unit};
@@ -43,8 +43,8 @@ pub(super) struct Environment<'a> {
     pub(super) run: RunId,
     /// Names the containers.
     pub(super) ledger: Ledger,
-    /// The engine that has them, or why there is none.
-    pub(super) docker: Result<EngineAt, String>,
+    /// The engine that has them, where docker answers.
+    pub(super) docker: Option<EngineAt>,
     pairs: usize,
     folder: PathBuf,
 }
@@ -56,8 +56,7 @@ impl<'a> Environment<'a> {
         let folder = dist.context().join("target/bench");
         fs::create_dir_all(&folder).context("cannot make the folder target/bench")?;
         let (run, ledger) = (RunId::random(), Ledger::default());
-        let docker = client::current(EngineKind::Docker, "docker", interrupt);
-        let docker = docker.map_err(|error| error.to_string());
+        let docker = client::current(EngineKind::Docker, "docker", interrupt).ok();
         let environment = Self { interrupt, dist, run, ledger, docker, pairs, folder };
         if environment.missing(&["gcc"]).is_none() {
             for (name, text) in PROGRAMS {
@@ -81,7 +80,7 @@ impl<'a> Environment<'a> {
         needs.iter().find_map(|program| {
             let probe = match *program {
                 "unshare" => &[&UNSHARE[1..], &["true"]].concat()[..],
-                "docker" => return self.docker.as_ref().err().cloned(),
+                "docker" => &["version"],
                 _ => &["--version"],
             };
             match Invocation::new(program, probe.iter().copied()).run(self.interrupt) {
@@ -95,7 +94,7 @@ impl<'a> Environment<'a> {
     /// Has the ledger name containers before a command makes them with the run's id as their label.
     pub(super) fn record_containers(&self, names: impl IntoIterator<Item = String>) -> Result<()> {
         for name in names {
-            let engine = self.docker.clone().map_err(Error::msg)?;
+            let engine = self.docker.clone().context("docker does not say what it is")?;
             self.ledger.record(Entry::Container { engine, run: self.run.clone(), name })?;
         }
         Ok(())
@@ -103,12 +102,12 @@ impl<'a> Environment<'a> {
 
     /// Runs a command that has to succeed.
     pub(super) fn run(&self, command: &Invocation) -> Result<Output> {
-        let transcript = command.clone().timeout(Duration::from_mins(20)).run(self.interrupt)?;
-        if !transcript.succeeded() {
-            let (command, status) = (transcript.command_line(), transcript.status());
-            bail!("`{command}` failed, exit status {status}\n  {}", transcript.stderr_tail());
+        let output = command.clone().timeout(Duration::from_mins(20)).run(self.interrupt)?;
+        if !output.succeeded() {
+            let (command, status) = (output.command_line(), output.status());
+            bail!("`{command}` failed, exit status {status}\n  {}", output.stderr_tail());
         }
-        Ok(transcript)
+        Ok(output)
     }
 
     /// Measures our side and, where there is one, a baseline, at most so often, unless the row is skipped.
@@ -123,9 +122,9 @@ impl<'a> Environment<'a> {
         let count = if skipped.is_some() { 0 } else { sides.len() };
         let pairs = self.pairs.min(most_pairs);
         let measured = interleave(pairs, count, |side| {
-            let transcript = self.run(&sides[side].command)?;
-            (sides[side].value)(&transcript).with_context(|| {
-                let (command, printed) = (transcript.command_line(), transcript.stderr_tail());
+            let output = self.run(&sides[side].command)?;
+            (sides[side].value)(&output).with_context(|| {
+                let (command, printed) = (output.command_line(), output.stderr_tail());
                 format!("`{command}` printed no measured value, but\n  {printed}")
             })
         });
@@ -143,7 +142,7 @@ impl<'a> Environment<'a> {
 
 impl Drop for Environment<'_> {
     fn drop(&mut self) {
-        if let Ok(at) = &self.docker {
+        if let Some(at) = &self.docker {
             let remover = Remover { at, interrupt: self.interrupt.for_cleaning() };
             // The ledger still names what is left.
             let _ = remover.everything(&self.run, &self.ledger, true);
@@ -157,6 +156,6 @@ pub(super) fn private(script: &str) -> Invocation {
 }
 
 /// The value of a command that prints nanoseconds.
-pub(super) fn printed_time(transcript: &Output) -> Option<f64> {
-    transcript.text().parse().ok().map(|nanoseconds: f64| nanoseconds * 1e-9)
+pub(super) fn printed_time(output: &Output) -> Option<f64> {
+    output.text().parse().ok().map(|nanoseconds: f64| nanoseconds * 1e-9)
 }

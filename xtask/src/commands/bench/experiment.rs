@@ -34,7 +34,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         anyhow::Ok(())
     };
 
-    if environment.docker.is_ok() {
+    if environment.docker.is_some() {
         environment.run(&command("docker", 2))?;
         let (text, containers) = replay(&fs::read_to_string(&report)?, &environment.run)
             .context("the report of a run")?;

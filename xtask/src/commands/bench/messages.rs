@@ -33,7 +33,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let (program, run) = (program.display(), &environment.run);
     let image = Image::new(&environment.dist, SCRATCH)?;
     let [server, asker] = ["server", "asker"].map(|role| format!("shm-{}-{role}", run.short()));
-    if let Ok(docker) = &environment.docker {
+    if let Some(docker) = &environment.docker {
         image.ensure(docker, &environment.ledger, environment.interrupt)?;
         environment.record_containers([server.clone(), asker.clone()])?;
     }

@@ -52,7 +52,7 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     for found in ledger::all()? {
         match found {
             Found::Past(it) if it.is_of_here() => past.push(it),
-            Found::Past(it) => summary.fail(it.remote_tools()),
+            Found::Past(it) => summary.fail(it.elsewhere()),
             Found::InUse(_) => in_use += 1,
             Found::Unreadable(error) => summary.fail(error),
         }

@@ -232,9 +232,9 @@ impl Past {
         self.place == Place::current() || !self.entries.iter().any(is_local)
     }
 
-    /// Why it is left, where it is of another place.
+    /// Returns the message for a ledger of another place, which is left.
     #[must_use]
-    pub fn remote_tools(&self) -> String {
+    pub fn elsewhere(&self) -> String {
         let path = Untrusted::path(&self.path);
         let machine = Untrusted::line(&self.place.machine);
         format!(

@@ -69,8 +69,8 @@ pub enum TransferError {
 /// meanwhile nobody else should read it through the same open file. Anything else is read to its end, to
 /// the end of the block of 256 KiB that has a NUL, or a byte more than there is room for: it is waited for.
 ///
-/// With a checksum of a regular file, what was moved into a segment stays mapped until it is summed, and the sum is of
-/// what the segment has then.
+/// If a checksum of a regular file is wanted, the bytes in a segment stay mapped until they are summed. The checksum is
+/// of the bytes that the segment holds at that time.
 ///
 /// # Errors
 ///
@@ -105,9 +105,8 @@ pub fn fill(
         Some(filled) => filled,
         None => Filled { end: task.room.end, stop: source.beyond(task.room.end)? },
     };
-    if let (Some(attachment), Some(checksum)) = (segment, checksum) {
-        // A checksum needs the order, which the threads do not keep.
-        side_by_side::add(attachment, offset..filled.end, checksum);
+    if let Some(checksum) = checksum.filter(|_| is_read_again) {
+        task.sum(offset..filled.end, checksum);
     }
     source.leave_at(filled.end)?;
     Ok(filled)
@@ -162,6 +161,16 @@ impl Task<'_> {
             sink.release(piece);
         }
         Ok(Filled { end, stop: if end < read.end { EndReason::Nul } else { EndReason::Input } })
+    }
+
+    /// Adds what was moved to a checksum, which needs an order that the threads do not keep.
+    fn sum(&self, text: Range<u64>, checksum: &mut Checksum) {
+        let sink = Sink::of(self.memory);
+        for start in text.clone().step_by(BLOCK) {
+            let block = start..text.end.min(start + BLOCK as u64);
+            sink.text_end(&block, Some(checksum));
+            sink.release(&block);
+        }
     }
 
     /// Whether the memory or the descriptor made a read fail.

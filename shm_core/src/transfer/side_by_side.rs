@@ -1,20 +1,18 @@
 //! A regular file read into a segment by several threads.
 
 use std::num::NonZero;
-use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::sink::{STILL, Sink, local_range};
-use super::{BLOCK, Filled, Task, TransferError};
+use super::sink::Sink;
+use super::{Filled, Task, TransferError};
 use crate::WritableAttachment;
-use crate::checksum::Checksum;
 use crate::progress::Progress;
 use crate::sys::Advice;
 
-/// How many bytes a thread reads at once. With less the threads are in each other's way in the page table, of which
-/// one page maps as much on most machines.
+/// How many bytes a thread reads at once: as many as one page of the page table maps on most machines. Threads that
+/// share such a page wait for each other.
 const PIECE: u64 = 2 * 1024 * 1024;
 /// What is moved passes through the memory of the machine, which more threads do not make faster.
 const MOST_THREADS: usize = 4;
@@ -51,22 +49,6 @@ pub(super) fn fill(
     });
     let ended = done.into_inner().unwrap_or_else(PoisonError::into_inner).ended;
     ended.map(|(_, outcome)| outcome).transpose()
-}
-
-/// Adds what is in the segment to a checksum.
-pub(super) fn add(attachment: &WritableAttachment, text: Range<u64>, checksum: &mut Checksum) {
-    // What the bytes are copied to has to be held still; it stays in the cache that is nearest to the processor.
-    let mut still = [0; STILL];
-    let text = local_range(&text);
-    for start in text.clone().step_by(BLOCK) {
-        let block = start..text.end.min(start + BLOCK);
-        for start in block.clone().step_by(STILL) {
-            let still = &mut still[..STILL.min(block.end - start)];
-            attachment.read_at(start, still);
-            checksum.update(still);
-        }
-        attachment.advise(block, Advice::Release);
-    }
 }
 
 /// Reads one piece after another that no other thread has begun.

@@ -13,7 +13,7 @@ use crate::{Errno, Object, Result, WritableAttachment, sys};
 
 /// What the bytes of a segment are copied to where they have to be held still; it stays in the
 /// cache that is nearest to the processor.
-pub(super) const STILL: usize = 16 * 1024;
+const STILL: usize = 16 * 1024;
 
 /// Where the pieces that one thread reads come to lie.
 pub(super) enum Sink<'a> {
@@ -135,7 +135,7 @@ fn local(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-pub(super) fn local_range(range: &Range<u64>) -> Range<usize> {
+fn local_range(range: &Range<u64>) -> Range<usize> {
     local(range.start)..local(range.end)
 }
 

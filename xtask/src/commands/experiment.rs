@@ -7,7 +7,7 @@ use clap::Args;
 use shm_core::Key;
 
 use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
-use crate::commands::session::Session;
+use crate::commands::session::{Session, tools_for};
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
 use crate::engine::{EngineKind, host};
@@ -131,7 +131,8 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     }
     progress.say("building the tools");
     let ledger = Ledger::default();
-    let session = Session::open(found, &args.base, &ledger, interrupt)?;
+    let dist = tools_for(&[kind], interrupt)?;
+    let session = Session::open(found, &dist, &args.base, &ledger, interrupt)?;
     let script = script(args, kind);
     let plan = Plan::new(script, session.info.rules())?;
     let engine = session.engine(plan.script.objects, None);

@@ -9,7 +9,7 @@ use shm_core::Key;
 
 use crate::commands::matrix::jobs::Jobs;
 use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
-use crate::commands::session::Session;
+use crate::commands::session::{Session, tools_for};
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Wanted};
 use crate::engine::image::SCRATCH;
@@ -159,7 +159,9 @@ fn sessions(
         })?);
     }
     progress.say("building the tools");
-    let open = |found| Session::open(found, SCRATCH, ledger, interrupt);
+    let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();
+    let dist = tools_for(&kinds, interrupt)?;
+    let open = |found| Session::open(found, &dist, SCRATCH, ledger, interrupt);
     found.into_iter().map(open).collect()
 }
 

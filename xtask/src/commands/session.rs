@@ -12,7 +12,7 @@ use crate::engine::image::Image;
 use crate::engine::kubernetes::Kubernetes;
 use crate::engine::namespaces::Namespaces;
 use crate::engine::tool::Tools;
-use crate::engine::{Engine, EngineInfo};
+use crate::engine::{Engine, EngineInfo, EngineKind};
 use crate::model::Model;
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{EngineAt, Ledger};
@@ -37,12 +37,19 @@ enum Ready {
 }
 
 impl Session {
-    /// Builds the tools where the engine needs them. What is made is written down in `ledger`.
+    /// Prepares an engine that runs the tools of `dist`. What is made is written down in `ledger`.
     ///
     /// # Errors
     ///
-    /// Where they cannot be built, or the runtime that was asked for does not run them.
-    pub fn open(found: Found, base: &str, ledger: &Ledger, interrupt: &Interrupt) -> Result<Self> {
+    /// Fails if a file of the image cannot be read, if the engine does not say what it is, or if the runtime that
+    /// was asked for does not run the tools.
+    pub fn open(
+        found: Found,
+        dist: &Dist,
+        base: &str,
+        ledger: &Ledger,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
         let mut info = found.info;
         let ready = match found.means {
             Means::Model => Ready::Model,
@@ -50,15 +57,14 @@ impl Session {
                 let tools = remote_tools(Objects::from(Key::DEFAULT), ledger, interrupt);
                 Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
             }
-            Means::Namespaces { user } => Ready::Namespaces(user, Dist::current(interrupt)?),
+            Means::Namespaces { user } => Ready::Namespaces(user, dist.clone()),
             Means::Program(program) => {
-                let dist = Dist::current(interrupt)?;
-                let image = Image::new(&dist, base)?;
+                let image = Image::new(dist, base)?;
                 let at = client::current(info.name, program, interrupt)?;
                 if info.runtime.is_some() {
                     info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
                 }
-                Ready::Program(program, at, dist, image)
+                Ready::Program(program, at, dist.clone(), image)
             }
         };
         Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
@@ -95,6 +101,20 @@ impl Session {
             Ready::Cluster(ground) => Some(ground),
             _ => None,
         }
+    }
+}
+
+/// Builds the tools once for engines of these kinds. None of them is built if all of these engines run nothing on
+/// this machine.
+///
+/// # Errors
+///
+/// Those of [`Dist::current`].
+pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
+    if kinds.iter().any(|kind| kind.is_local()) {
+        Dist::current(interrupt)
+    } else {
+        Ok(Dist::existing())
     }
 }
 

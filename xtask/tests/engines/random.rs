@@ -12,6 +12,7 @@ use shm_testkit::{Effort, Failed, Trial, count};
 use xtask::commands::session::Session;
 use xtask::engine::EngineKind;
 use xtask::engine::discover::{self, Wanted};
+use xtask::engine::dist::Dist;
 use xtask::engine::image::SCRATCH;
 use xtask::engine::kubernetes::Cluster;
 use xtask::judge::run::{self, describe};
@@ -123,7 +124,8 @@ fn opened(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
         interrupt: &interrupt,
     };
     let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
-    let session = Session::open(discover::find(&wanted)?, SCRATCH, &ledger, &interrupt)?;
+    let dist = Dist::current(&interrupt)?;
+    let session = Session::open(discover::find(&wanted)?, &dist, SCRATCH, &ledger, &interrupt)?;
     Ok((session, interrupt))
 }
 

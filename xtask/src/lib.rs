@@ -1,9 +1,9 @@
-//! Runs scripts about shared memory on container engines and compares what they show with a model of the kernel.
+//! Runs scripts about shared memory on container engines, and compares the observations with a model of the kernel.
 //!
 //! A [`script`] is plain data. The [`model`] predicts what each step shows. An [`engine`] carries the steps
 //! out. [`judge`] compares the two, and [`report`] prints the result. [`commands`] connect these for each command
-//! of `cargo xtask`; [`process`] starts programs and records what they make. A module uses only modules that stand
-//! before it in this list: `process`, `script`, `engine`, `model`, `judge`, `report`, `commands`, [`cli`].
+//! of `cargo xtask`. [`process`] starts programs and records the things that they make. Each module in this list uses
+//! only modules before it: `process`, `script`, `engine`, `model`, `judge`, `report`, `commands`, [`cli`].
 #![forbid(unsafe_code)]
 
 pub mod cli;

@@ -1,5 +1,4 @@
-//! Programs that are started, their time limits and signals, the record of what they make, and the text that they
-//! print.
+//! Starts programs, with time limits and signals; records the things that they make; holds their output.
 
 pub mod interrupt;
 pub mod invocation;

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::process::invocation::Output;
 
-/// A command of an engine that failed. Its message quotes the command, its exit status and the end of what it printed.
+/// A failed command of an engine. The message quotes the command, its exit status and the end of its output.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{}\n  command: {}\n  exit status: {}\n  {}{}",

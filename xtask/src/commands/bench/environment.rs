@@ -150,7 +150,7 @@ impl Drop for Environment<'_> {
     }
 }
 
-/// A script in an IPC namespace of its own, and without variables, each of which costs a program instructions.
+/// A script in its own IPC namespace and without environment variables. Each variable costs a program instructions.
 pub(super) fn private(script: &str) -> Invocation {
     Invocation::new("env", [&["-i"], &UNSHARE[..], &["sh", "-c", script]].concat())
 }

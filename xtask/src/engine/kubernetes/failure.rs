@@ -1,4 +1,4 @@
-//! Why a cluster did not do what it was asked for, by the words of its API server, of kubectl and of kubelets.
+//! The reasons of failures on a cluster, by the words of its API server, of kubectl and of kubelets.
 
 use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
@@ -15,7 +15,7 @@ const UNSUPPORTED: [&[&str]; 5] = [
     &["EphemeralContainers"],
     // Of nodes, by which a kubelet tells that it starts: a user of one namespace may not see them.
     &["events is forbidden"],
-    // A kubelet takes limits that it does not know to be safe only where they are on its list: "not whitelisted", since
+    // A kubelet refuses a sysctl that is neither safe nor on its list: "not whitelisted", since
     // 1.21 "not allowlisted" (Kubernetes pkg/kubelet/sysctl/allowlist.go).
     &["forbidden sysctl: \"kernel.shm", "listed"],
 ];

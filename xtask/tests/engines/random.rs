@@ -238,7 +238,10 @@ fn execute_step(
 ) -> Result<(), TestCaseError> {
     let fail = |error: &dyn fmt::Display| TestCaseError::fail(error.to_string());
     let key = Key::new(random_key()).ok_or_else(|| TestCaseError::reject("no key"))?;
-    let stages = drawn.iter().enumerate().map(|(number, (place, action))| {
+    // A trial may be the first that needs the image.
+    let build = (Place::Host, Action::Build);
+    let stages = std::iter::once(&build).chain(drawn).enumerate();
+    let stages = stages.map(|(number, (place, action))| {
         let (place, action) = (*place, action.clone());
         Stage(vec![Step {
             id: number.to_string(),

@@ -105,14 +105,21 @@ impl Daemon {
         Ok(docker.output()?)
     }
 
+    /// Has a command use this daemon. Its ledgers go with the daemon: that of the image stays after a
+    /// run, and `clean` in a later trial of this thread would ask a daemon that is gone.
+    fn on_it(&self, mut command: Command) -> Command {
+        let state = self.folder.path().join("state");
+        command.env("DOCKER_HOST", self.host()).env("XDG_STATE_HOME", state);
+        command
+    }
+
     fn signal(&self, signal: Signal) -> Result<(), Failed> {
         self.running.as_ref().ok_or("no daemon runs")?.signal(signal)
     }
 
     /// An experiment on it that fails, and what it says.
     fn fails(&self, wrappers: &Wrappers) -> Result<String, Failed> {
-        let output =
-            experiment().with(wrappers).command().env("DOCKER_HOST", self.host()).output()?;
+        let output = self.on_it(experiment().with(wrappers).command()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
         assert!(output.stdout.is_empty(), "there is a report");
@@ -132,7 +139,7 @@ impl Daemon {
     }
 
     fn clean(&self) -> Result<Output, Failed> {
-        Ok(xtask().arg("clean").env("DOCKER_HOST", self.host()).output()?)
+        Ok(self.on_it(xtask()).arg("clean").output()?)
     }
 
     /// Cleans up, and demands that nothing is left of the runs.
@@ -147,7 +154,7 @@ impl Daemon {
 
     /// And that it can be used as ever.
     fn works(&self) -> Result<(), Failed> {
-        let output = experiment().command().env("DOCKER_HOST", self.host()).output()?;
+        let output = self.on_it(experiment().command()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{:?}: {stderr}", output.status);
         Ok(())

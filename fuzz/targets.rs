@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Parser;
+use shm_cli::text::{Escaped, Spaced, spaced};
 use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc};
-use shm_core::text::{Escaped, Spaced, escape, spaced};
+use shm_core::text::escape;
 use shm_core::{Key, Stat};
 use xtask::process::ledger;
 
@@ -67,12 +68,12 @@ pub(crate) fn arguments(data: &[u8]) {
     if let Ok(args) = shm_wr::args::Args::try_parse_from(words()) {
         assert!(args.mode.is_none_or(|mode| mode <= 0o777));
         assert!(!(args.stdin && args.text.is_some()));
-        assert!(serde_json::to_string(&args.target()).is_ok());
+        assert!(serde_json::to_string(&args.address.target()).is_ok());
     }
     if let Ok(args) = shm_rd::args::Args::try_parse_from(words()) {
         assert!(args.wait.is_none_or(|seconds| seconds >= 0.0));
         assert!(!(args.raw && args.json));
-        assert!(serde_json::to_string(&args.target()).is_ok());
+        assert!(serde_json::to_string(&args.address.target()).is_ok());
     }
     if let Ok(args) = shm_ls::args::Args::try_parse_from(words()) {
         assert!(!(args.limits && args.watch));

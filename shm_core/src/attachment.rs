@@ -15,7 +15,7 @@
 //! What is written is ordered behind what was written before it, and what is read before what is
 //! read after it: whoever sees the byte that is written last sees those before it.
 //!
-//! [`frame`](crate::frame) takes an attachment in and sees the same words.
+//! [`Words`] and [`WritableWords`] give protocols of several words access to the same words.
 #![expect(unsafe_code, reason = "views of the mapping; each block argues for itself")]
 
 use std::ops::{Deref, Range};
@@ -23,7 +23,8 @@ use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use crate::sys::{self, Advice};
+use crate::sys;
+pub use crate::sys::Advice;
 use crate::{Errno, Error, Result, Segment};
 
 const WORD: usize = size_of::<u64>();
@@ -60,7 +61,8 @@ impl Attachment {
     }
 
     /// The segment.
-    pub(crate) fn segment(&self) -> Segment {
+    #[must_use]
+    pub fn segment(&self) -> Segment {
         self.segment
     }
 
@@ -97,7 +99,8 @@ impl Attachment {
 
     /// Where the first NUL in `range` is, looked for in place; what lies outside has none. What was
     /// written before a byte that is found not to be one is there for what is read next.
-    pub(crate) fn find_nul(&self, range: Range<usize>) -> Option<usize> {
+    #[must_use]
+    pub fn find_nul(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.size);
         let range = range.start.min(end)..end;
         let words = &self.words()[range.start / WORD..end.div_ceil(WORD)];
@@ -117,7 +120,11 @@ impl Attachment {
     }
 
     /// Has the kernel write the bytes of `range` to a descriptor, `write(2)`; returns how many.
-    pub(crate) fn write_to(&self, range: Range<usize>, target: BorrowedFd) -> Result<usize, Errno> {
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)`; `EFAULT` where the kernel has no page for a part of the segment.
+    pub fn write_to(&self, range: Range<usize>, target: BorrowedFd) -> Result<usize, Errno> {
         let (address, length) = self.part(range);
         // SAFETY: `part` lies inside the mapping, which outlives the call. The kernel only reads it,
         // which races with nobody that this process knows as more than a mix of bytes.
@@ -127,7 +134,7 @@ impl Attachment {
     /// Has the kernel enter the pages of `range` into the page tables ahead, many at a time instead of
     /// by a fault for each, or take them out before the end, when one thread does it for all. What it
     /// does not do now happens when a page is touched, or at the end.
-    pub(crate) fn advise(&self, range: Range<usize>, advice: Advice) {
+    pub fn advise(&self, range: Range<usize>, advice: Advice) {
         let (address, length) = self.part(range);
         if length > 0 {
             // SAFETY: `part` lies inside the mapping, which outlives the call and is a segment's.
@@ -160,11 +167,12 @@ impl Attachment {
 /// A word that may lie in memory which is mapped for reading alone.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(crate) struct ReadOnlyWord(AtomicU64);
+pub struct ReadOnlyWord(AtomicU64);
 
 impl ReadOnlyWord {
     /// A relaxed load, the only atomic access that read-only memory is certain to allow.
-    pub(crate) fn load(&self) -> u64 {
+    #[must_use]
+    pub fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -230,7 +238,11 @@ impl WritableAttachment {
 
     /// Has the kernel read from a descriptor, or from a place of its file, into the bytes of `range`,
     /// `read(2)` or `pread(2)`; returns how many came, 0 at the end of the input.
-    pub(crate) fn read_from(
+    ///
+    /// # Errors
+    ///
+    /// Those of `read(2)`; `EFAULT` where the kernel has no page for a part of the segment.
+    pub fn read_from(
         &self,
         source: BorrowedFd,
         at: Option<u64>,
@@ -268,11 +280,12 @@ fn store_part(word: &AtomicU64, skipped: usize, bytes: &[u8]) {
 
 /// A segment mapped for reading, seen as words; bytes at its end that make no whole word are left out.
 #[derive(Debug)]
-pub(crate) struct Words(Attachment);
+pub struct Words(Attachment);
 
 impl Attachment {
     /// Gives up the view by bytes for the one by words.
-    pub(crate) fn into_words(self) -> Words {
+    #[must_use]
+    pub fn into_words(self) -> Words {
         Words(self)
     }
 }
@@ -287,11 +300,12 @@ impl Deref for Words {
 
 /// A segment mapped for reading and writing, seen as words, as [`Words`] are.
 #[derive(Debug)]
-pub(crate) struct WritableWords(WritableAttachment);
+pub struct WritableWords(WritableAttachment);
 
 impl WritableAttachment {
     /// Gives up the view by bytes for the one by words.
-    pub(crate) fn into_words(self) -> WritableWords {
+    #[must_use]
+    pub fn into_words(self) -> WritableWords {
         WritableWords(self)
     }
 }

@@ -20,16 +20,31 @@ impl Descriptor<'_> {
         self.extent().map(|extent| extent.end.saturating_sub(extent.start))
     }
 
-    /// Where a regular file is read next, and where it ends.
-    pub(crate) fn extent(self) -> Option<Range<u64>> {
+    /// Returns where a regular file is read next, and where it ends; `None` for anything else.
+    #[must_use]
+    pub fn extent(self) -> Option<Range<u64>> {
         let mut file = File::from(self.0.try_clone_to_owned().ok()?);
         let metadata = file.metadata().ok().filter(Metadata::is_file)?;
         Some(file.stream_position().ok()?..metadata.len())
     }
 
-    /// Has a file read next from there.
-    pub(crate) fn seek(self, place: u64) -> io::Result<()> {
+    /// Sets where a file is read next. `lseek(2)`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `lseek(2)`.
+    pub fn seek(self, place: u64) -> io::Result<()> {
         sys::seek(self.0, place).map_err(Errno::into)
+    }
+
+    /// Reads into `buffer`, `read(2)`; from the offset `at` of a file, `pread(2)`. Returns the number of
+    /// bytes, 0 at the end of the input.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read(2)` and `pread(2)`.
+    pub fn read_from(self, at: Option<u64>, buffer: &mut [u8]) -> Result<usize, Errno> {
+        sys::read_bytes(self.0, at, buffer)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use crate::frame::FrameError;
 use crate::stat::SegmentId;
 use crate::text::escape_line;
 use crate::{Errno, IpcObject, Key};
@@ -12,10 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A call that failed, with what it was given and the [`Errno`] that came back.
 ///
-/// `Display` is the form `CALL failed, errno: N msg: MESSAGE`. For what lies behind an ambiguous
-/// errno, see [`Diagnosis`](crate::Diagnosis).
+/// `Display` is the form `CALL failed, errno: N msg: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// `shmget(2)`.
     #[error("shmget failed, errno: {} msg: {errno}", errno.raw())]
@@ -87,16 +84,8 @@ pub enum Error {
         /// What came back.
         errno: Errno,
     },
-    /// A frame that gives no message, or takes none.
-    #[error("{flaw}")]
-    Frame {
-        /// The segment's key.
-        key: Key,
-        /// What is wrong.
-        flaw: FrameError,
-    },
-    /// A page of a segment that the kernel cannot provide to a system call; see
-    /// [`fault`](crate::fault).
+    /// A page of a segment that the kernel cannot provide to a system call: EFAULT. `SHM_NORESERVE`
+    /// lets a process create a segment of huge pages where there are none.
     #[error("a page of segment {id} is not available")]
     Fault {
         /// The segment.
@@ -127,9 +116,7 @@ impl Error {
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
             Self::File { call, .. } | Self::IpcObject { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
-            Self::Frame { .. } | Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => {
-                None
-            }
+            Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 
@@ -145,7 +132,7 @@ impl Error {
             | Self::IpcObject { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
             Self::Fault { .. } => Some(Errno::EFAULT),
-            Self::Frame { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 }

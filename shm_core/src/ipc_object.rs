@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::{Address, Errno, Error, Key, Origin, Result, sys};
+use crate::{Address, Errno, Error, Key, Origin, Result, SemaphoreSet, sys};
 
 /// What carries a text without being memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +103,10 @@ impl IpcObject {
         }
         match self {
             Self::Semaphores(key) => {
-                let (id, origin) = self.semaphores(key, size, mode, create_new)?;
-                self.set_values(id, text)?;
+                let make = || SemaphoreSet::create_new(key, size, mode);
+                let find = || SemaphoreSet::open_writable(key, 0);
+                let (set, origin) = make_or_find(create_new, make, find)?;
+                set_values(set, text)?;
                 Ok(origin)
             }
             Self::Queue(key) => {
@@ -142,10 +144,7 @@ impl IpcObject {
     /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EACCES`.
     pub fn read_text(self) -> Result<Vec<u8>> {
         match self {
-            Self::Semaphores(key) => {
-                let id = sys::semget(key.raw(), 0, READ);
-                self.values(id.map_err(|errno| self.error("semget", errno))?)
-            }
+            Self::Semaphores(key) => values(SemaphoreSet::open(key, 0)?),
             Self::Queue(key) => {
                 let id = sys::msgget(key.raw(), READ);
                 self.message(id.map_err(|errno| self.error("msgget", errno))?)
@@ -168,37 +167,23 @@ impl IpcObject {
     ///
     /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
     pub fn remove(self) -> Result<()> {
-        let (find, found, call) = match self {
-            Self::Semaphores(key) => ("semget", sys::semget(key.raw(), 0, 0), "semctl"),
-            Self::Queue(key) => ("msgget", sys::msgget(key.raw(), 0), "msgctl"),
-            Self::Mqueue(_) => ("mq_open", Ok(0), "mq_unlink"),
-        };
-        let id = found.map_err(|errno| self.error(find, errno))?;
-        let removed = match self {
-            Self::Semaphores(_) => sys::remove_semaphores(id),
-            Self::Queue(_) => sys::remove_queue(id),
-            Self::Mqueue(key) => sys::mq_unlink(&name(key)),
-        };
-        removed.map_err(|errno| self.error(call, errno))
-    }
-
-    fn semaphores(
-        self,
-        key: Key,
-        size: usize,
-        mode: u32,
-        create_new: bool,
-    ) -> Result<(i32, Origin)> {
-        let size = i32::try_from(size).unwrap_or(i32::MAX);
-        let make = || sys::semget(key.raw(), size, CREATE_NEW | (mode & 0o777).cast_signed());
-        let find = || sys::semget(key.raw(), 0, READ_WRITE);
-        self.make_or_find("semget", create_new, make, find)
+        match self {
+            Self::Semaphores(key) => SemaphoreSet::find(key, 0)?.remove(),
+            Self::Queue(key) => {
+                let id = sys::msgget(key.raw(), 0).map_err(|errno| self.error("msgget", errno))?;
+                sys::remove_queue(id).map_err(|errno| self.error("msgctl", errno))
+            }
+            Self::Mqueue(key) => {
+                sys::mq_unlink(&name(key)).map_err(|errno| self.error("mq_unlink", errno))
+            }
+        }
     }
 
     fn queue(self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
-        let make = || sys::msgget(key.raw(), CREATE_NEW | (mode & 0o777).cast_signed());
-        let find = || sys::msgget(key.raw(), READ_WRITE);
-        self.make_or_find("msgget", create_new, make, find)
+        let get =
+            |flags| sys::msgget(key.raw(), flags).map_err(|errno| self.error("msgget", errno));
+        let make = || get(CREATE_NEW | (mode & 0o777).cast_signed());
+        make_or_find(create_new, make, || get(READ_WRITE))
     }
 
     fn mqueue(
@@ -210,9 +195,10 @@ impl IpcObject {
     ) -> Result<(std::fs::File, Origin)> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let name = name(key);
-        let make = || sys::mq_open(&name, Some((mode & 0o777, size)));
-        let find = || sys::mq_open(&name, None);
-        let (queue, origin) = self.make_or_find("mq_open", create_new, make, find)?;
+        let open =
+            |create| sys::mq_open(&name, create).map_err(|errno| self.error("mq_open", errno));
+        let make = || open(Some((mode & 0o777, size)));
+        let (queue, origin) = make_or_find(create_new, make, || open(None))?;
         if origin == Origin::Created {
             // The umask applies to mq_open alone.
             queue
@@ -220,61 +206,6 @@ impl IpcObject {
                 .map_err(|error| self.error("fchmod", Errno::from_io(&error)))?;
         }
         Ok((queue, origin))
-    }
-
-    /// Makes it, or finds it unless it must be new.
-    fn make_or_find<T>(
-        self,
-        call: &'static str,
-        create_new: bool,
-        make: impl Fn() -> Result<T, Errno>,
-        find: impl Fn() -> Result<T, Errno>,
-    ) -> Result<(T, Origin)> {
-        loop {
-            match make() {
-                Ok(new) => return Ok((new, Origin::Created)),
-                Err(Errno::EEXIST) if !create_new => {}
-                Err(errno) => return Err(self.error(call, errno)),
-            }
-            match find() {
-                Ok(found) => return Ok((found, Origin::Opened)),
-                // Removed between the two calls: there is one to be made again.
-                Err(Errno::ENOENT) => {}
-                Err(errno) => return Err(self.error(call, errno)),
-            }
-        }
-    }
-
-    /// Sets the values from the last to the first, so that a text which is too long changes none.
-    fn set_values(self, id: i32, text: &[u8]) -> Result<()> {
-        let bytes: Vec<_> = (0..).zip(text.iter().chain(&[0])).collect();
-        for (number, byte) in bytes.into_iter().rev() {
-            sys::set_semaphore_value(id, number, (*byte).into()).map_err(|errno| match errno {
-                // There are fewer semaphores than that.
-                Errno::EINVAL if number > 0 => {
-                    let there = |number: &i32| sys::semaphore_value(id, *number).is_ok();
-                    let size = (0..number).take_while(there).count() as u64;
-                    Error::OutOfBounds { offset: 0, length: text.len() as u64 + 1, size }
-                }
-                errno => self.error("semctl", errno),
-            })?;
-        }
-        Ok(())
-    }
-
-    fn values(self, id: i32) -> Result<Vec<u8>> {
-        let mut text = Vec::new();
-        for number in 0.. {
-            match sys::semaphore_value(id, number) {
-                Ok(0) => break,
-                // No byte of ours: somebody uses the set as what it is.
-                Ok(value) => text.push(u8::try_from(value).unwrap_or(b'?')),
-                // The set ends here.
-                Err(Errno::EINVAL) if number > 0 => break,
-                Err(errno) => return Err(self.error("semctl", errno)),
-            }
-        }
-        Ok(text)
     }
 
     fn message(self, id: i32) -> Result<Vec<u8>> {
@@ -304,6 +235,59 @@ impl IpcObject {
     fn error(self, call: &'static str, errno: Errno) -> Error {
         Error::IpcObject { ipc_object: self, call, errno }
     }
+}
+
+/// Makes an object, or finds it unless it must be new.
+fn make_or_find<T>(
+    create_new: bool,
+    make: impl Fn() -> Result<T>,
+    find: impl Fn() -> Result<T>,
+) -> Result<(T, Origin)> {
+    loop {
+        match make() {
+            Ok(new) => return Ok((new, Origin::Created)),
+            Err(error) if error.errno() == Some(Errno::EEXIST) && !create_new => {}
+            Err(error) => return Err(error),
+        }
+        match find() {
+            Ok(found) => return Ok((found, Origin::Opened)),
+            // Another process removed it between the two calls.
+            Err(error) if error.errno() == Some(Errno::ENOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Sets the values from the last to the first: a text that is too long changes none.
+fn set_values(set: SemaphoreSet, text: &[u8]) -> Result<()> {
+    let bytes: Vec<_> = (0..=u16::MAX).zip(text.iter().chain(&[0])).collect();
+    for (number, byte) in bytes.into_iter().rev() {
+        set.set_value(number, (*byte).into()).map_err(|error| match error.errno() {
+            // The set has fewer semaphores.
+            Some(Errno::EINVAL) if number > 0 => {
+                let size = (0..number).take_while(|number| set.value(*number).is_ok()).count();
+                let (length, size) = (text.len() as u64 + 1, size as u64);
+                Error::OutOfBounds { offset: 0, length, size }
+            }
+            _ => error,
+        })?;
+    }
+    Ok(())
+}
+
+fn values(set: SemaphoreSet) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for number in 0.. {
+        match set.value(number) {
+            Ok(0) => break,
+            // Not a byte: another program uses the set as semaphores.
+            Ok(value) => text.push(u8::try_from(value).unwrap_or(b'?')),
+            // The end of the set.
+            Err(error) if error.errno() == Some(Errno::EINVAL) && number > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(text)
 }
 
 /// The name of the POSIX message queue that belongs to a key.

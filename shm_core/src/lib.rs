@@ -1,12 +1,12 @@
-//! System V and POSIX shared memory for programs that must know why a call failed.
+//! System V and POSIX shared memory, semaphores and message queues of Linux.
 //!
-//! The crate wraps `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)` and `shm_open(3)`, lists what
-//! an IPC namespace holds, says which namespace that is, and turns the ambiguous errnos into
-//! causes by asking the kernel again. It is the only crate of the workspace with `unsafe` code,
-//! and there only in the private module `sys` and in [`attachment`].
+//! The crate wraps `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)`, `shm_open(3)` and the calls on
+//! semaphores and message queues. It lists the segments of an IPC namespace and identifies the
+//! namespace. Errors carry the call, its arguments and the errno. It is the only crate of the
+//! workspace with `unsafe` code, and there only in the private module `sys` and in [`attachment`].
 //!
-//! Shared memory is never seen as `&[u8]`: other processes write to it while we look. Bytes are
-//! copied in and out, through atomics. Where a reader must get all of a text or none, see [`frame`].
+//! No method gives out shared memory as `&[u8]`, because other processes can write to it at any
+//! time. Bytes are copied in and out through atomics.
 //!
 //! ```
 //! use std::io::Read;
@@ -35,13 +35,9 @@ compile_error!(
 );
 
 pub mod attachment;
-pub mod checksum;
 pub mod descriptor;
-pub mod diagnosis;
 pub mod errno;
 pub mod error;
-pub mod fault;
-pub mod frame;
 pub mod ipc_object;
 pub mod key;
 pub mod limits;
@@ -49,19 +45,16 @@ pub mod memory;
 pub mod namespace;
 pub mod posix;
 pub mod program;
-pub mod progress;
 pub mod segment;
+pub mod semaphores;
 pub mod stat;
 pub mod stop;
 mod sys;
 pub mod table;
 pub mod text;
-pub mod transfer;
 
 pub use attachment::{Attachment, WritableAttachment};
-pub use checksum::Checksum;
 pub use descriptor::Descriptor;
-pub use diagnosis::{Diagnosis, Failure};
 pub use errno::Errno;
 pub use error::{Error, Result};
 pub use ipc_object::{IpcObject, Target};
@@ -71,4 +64,5 @@ pub use memory::{Address, Memory, Origin};
 pub use namespace::IpcNamespace;
 pub use posix::Object;
 pub use segment::Segment;
+pub use semaphores::SemaphoreSet;
 pub use stat::Stat;

@@ -14,9 +14,10 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use crate::sys::{Room, room};
 use crate::{Errno, Error, Origin, Result, sys};
 
-pub(crate) mod caution;
+pub mod caution;
 
 /// Where the C library keeps POSIX objects.
 pub const DIRECTORY: &str = "/dev/shm";

@@ -1,14 +1,8 @@
-//! What the `main` functions of the tools share: signals, and the messages of a command line parser.
+//! What a program does with its signals.
 
-use std::io::{self, Write};
-use std::os::fd::AsFd;
-
-use crate::{Descriptor, sys, text};
+use crate::sys::{self, LastWords};
 
 pub use crate::sys::before_main;
-
-/// The exit status for wrong usage.
-const WRONG_USAGE: u8 = 2;
 
 /// Sets the signals of a tool; `main` calls it first. SIGPIPE gets its default action, which the standard
 /// library replaces: a closed pipe ends the program without a message, as it does every C program. It stays
@@ -18,22 +12,9 @@ pub fn set_signals() {
     sys::ignore_file_size_signal();
 }
 
-/// Prints the message of a command line parser, and returns the exit status. A message that was
-/// `asked_for`, as by `--help`, goes to standard output: 0, or `failed` where the output fails. An error
-/// goes to standard error: 2. Characters of a quoted argument that could drive a terminal are escaped.
-#[must_use]
-pub fn print_parser_message(message: &str, asked_for: bool, failed: u8) -> u8 {
-    let message = text::escape(message.as_bytes());
-    if !asked_for {
-        // Without standard error there is no way to report this.
-        let _ = io::stderr().write_all(message.as_bytes());
-        return WRONG_USAGE;
-    }
-    match Descriptor(io::stdout().as_fd()).write_all(message.as_bytes()) {
-        Ok(()) => 0,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "standard output failed: {error}");
-            failed
-        }
-    }
+/// Makes this process write `stderr` and `stdout` and exit with `status` when it accesses a page of a
+/// segment that the kernel cannot provide (SIGBUS). Each call leaks its memory: call it once, at the
+/// start of a program.
+pub fn end_on_missing_page(stdout: Vec<u8>, stderr: Vec<u8>, status: u8) {
+    sys::end_on_bus_error(LastWords { stdout, stderr, status });
 }

@@ -17,6 +17,7 @@ mod signals;
 mod start;
 
 pub(crate) use files::*;
+pub use files::{Room, room};
 pub(crate) use ipc_objects::*;
 pub(crate) use signals::*;
 pub use start::before_main;
@@ -200,8 +201,8 @@ pub(crate) fn seek(file: BorrowedFd, place: u64) -> Result<(), Errno> {
 }
 
 /// What is about to happen to the pages of a mapping, `madvise(2)`.
-#[derive(Clone, Copy)]
-pub(crate) enum Advice {
+#[derive(Clone, Copy, Debug)]
+pub enum Advice {
     /// They are read, since Linux 5.14.
     PopulateForReading = libc::MADV_POPULATE_READ as isize,
     /// They are written, since Linux 5.14.

@@ -1,6 +1,6 @@
-//! Text in shared memory: bytes up to the first NUL, and the forms in which they are printed.
+//! Text in shared memory, and text that is safe on a terminal.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use crate::Memory;
 
@@ -30,125 +30,6 @@ impl Read for Text<'_> {
         self.offset += length as u64;
         Ok(length)
     }
-}
-
-/// Writes each byte with a space behind it, the form that the article's reader prints.
-#[derive(Debug)]
-pub struct Spaced<W> {
-    inner: W,
-    escape: bool,
-    out: Vec<u8>,
-}
-
-impl<W: Write> Spaced<W> {
-    /// Wraps a writer. With `escape`, bytes that a terminal could obey, and those that make no
-    /// character by themselves, become `\xNN`.
-    pub fn new(inner: W, escape: bool) -> Self {
-        Self { inner, escape, out: Vec::new() }
-    }
-}
-
-impl<W: Write> Write for Spaced<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.out.clear();
-        if self.escape {
-            for &byte in bytes {
-                if byte.is_ascii_graphic() || matches!(byte, b' ' | b'\n' | b'\t') {
-                    self.out.extend([byte, b' ']);
-                } else {
-                    write!(self.out, "\\x{byte:02x} ")?;
-                }
-            }
-        } else {
-            // Many bytes at once, which a growing vector's checks would prevent.
-            self.out.resize(bytes.len() * 2, b' ');
-            for (pair, byte) in self.out.as_chunks_mut().0.iter_mut().zip(bytes) {
-                *pair = [*byte, b' '];
-            }
-        }
-        self.inner.write_all(&self.out)?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Writes characters as they are, except that control characters other than newline and tab, and
-/// bytes that are not UTF-8, become `\xNN`: what is shown on a terminal must not drive it.
-#[derive(Debug)]
-pub struct Escaped<W> {
-    inner: W,
-    /// The start of a character whose rest has not come yet, at most three bytes.
-    pending: Vec<u8>,
-}
-
-impl<W: Write> Escaped<W> {
-    /// Wraps a writer. Call [`finish`](Self::finish) at the end.
-    pub fn new(inner: W) -> Self {
-        Self { inner, pending: Vec::new() }
-    }
-
-    /// Writes what was held back in the hope of a character's rest.
-    ///
-    /// # Errors
-    ///
-    /// Those of the writer.
-    pub fn finish(mut self) -> io::Result<()> {
-        let rest = std::mem::take(&mut self.pending);
-        self.inner.write_all(escape(&rest).as_bytes())
-    }
-}
-
-impl<W: Write> Write for Escaped<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.pending.extend(bytes);
-        let complete = self.pending.len() - incomplete_tail(&self.pending);
-        let rest = self.pending.split_off(complete);
-        let whole = std::mem::replace(&mut self.pending, rest);
-        self.inner.write_all(escape(&whole).as_bytes())?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
-    }
-}
-
-/// Writes JSON that is safe on a terminal: the characters that [`escape`] replaces become `\uNNNN`, an
-/// equivalent JSON. For a serializer, which writes whole characters.
-#[derive(Debug)]
-pub struct EscapedJson<W>(pub W);
-
-impl<W: Write> Write for EscapedJson<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        for chunk in bytes.utf8_chunks() {
-            let mut rest = chunk.valid();
-            while let Some((place, character)) = rest.char_indices().find(|(_, it)| is_unseen(*it))
-            {
-                self.0.write_all(&rest.as_bytes()[..place])?;
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    write!(self.0, "\\u{unit:04x}")?;
-                }
-                rest = &rest[place + character.len_utf8()..];
-            }
-            self.0.write_all(rest.as_bytes())?;
-            self.0.write_all(chunk.invalid())?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
-    }
-}
-
-/// How many bytes at the end begin a character without finishing it.
-fn incomplete_tail(bytes: &[u8]) -> usize {
-    let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
-    let unfinished = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
-    if unfinished { last.len() } else { 0 }
 }
 
 /// Returns `bytes` as text that is safe on a terminal and in a report, and hides nothing.
@@ -191,8 +72,9 @@ fn escape_where(bytes: &[u8], escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Whether `character` is invisible, or reorders the characters around it.
-fn is_unseen(character: char) -> bool {
+/// Whether `character` is invisible, or reorders the characters around it: [`escape_line`] replaces it.
+#[must_use]
+pub fn is_unseen(character: char) -> bool {
     match character {
         // Printable ASCII first: nearly every character is.
         ' '..='~' => false,
@@ -218,28 +100,17 @@ fn is_invisible(character: char) -> bool {
         | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// `bytes` in the reader's form, as [`Spaced`] writes it.
-#[must_use]
-pub fn spaced(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().flat_map(|byte| [*byte, b' ']).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use proptest::prelude::*;
 
-    use super::{Escaped, EscapedJson, Spaced, escape, escape_line, spaced};
+    use super::{escape, escape_line};
 
     #[test]
-    fn a_terminal_is_not_driven_by_what_somebody_wrote() {
+    fn control_characters_and_invalid_bytes_are_escaped() {
         assert_eq!(escape(b"\x1b[31mred\x07"), "\\x1b[31mred\\x07");
         assert_eq!(escape("\u{9b}2J 共享\n\t".as_bytes()), "\\xc2\\x9b2J 共享\n\t");
         assert_eq!(escape(b"\xff\xfe"), "\\xff\\xfe");
-        let mut out = Vec::new();
-        Spaced::new(&mut out, true).write_all(b"a\x1b\xe5").unwrap();
-        assert_eq!(out, b"a \\x1b \\xe5 ");
     }
 
     #[test]
@@ -270,34 +141,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaping_piece_by_piece_is_escaping_the_whole(bytes: Vec<u8>, piece in 1_usize..5) {
-            let mut out = Vec::new();
-            let mut writer = Escaped::new(&mut out);
-            for part in bytes.chunks(piece) {
-                writer.write_all(part).unwrap();
-            }
-            writer.finish().unwrap();
-            prop_assert_eq!(out, escape(&bytes).into_bytes());
-        }
-
-        #[test]
-        fn escaped_json_is_the_same_json(text: String) {
-            let mut out = Vec::new();
-            serde_json::to_writer(EscapedJson(&mut out), &text).unwrap();
-            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
-            prop_assert!(!str::from_utf8(&out).unwrap().chars().any(super::is_unseen));
-        }
-
-        #[test]
         fn nothing_escaped_holds_a_control_character(bytes: Vec<u8>) {
             prop_assert!(!escape(&bytes).chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
-        }
-
-        #[test]
-        fn the_two_spaced_forms_agree(bytes: Vec<u8>) {
-            let mut out = Vec::new();
-            Spaced::new(&mut out, false).write_all(&bytes).unwrap();
-            prop_assert_eq!(out, spaced(&bytes));
         }
     }
 }

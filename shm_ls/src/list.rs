@@ -3,10 +3,11 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use shm_cli::Failure;
+use shm_cli::outcome::print_outcome;
 use shm_core::namespace::boot_id;
 use shm_core::table::{self, Row, Table};
-use shm_core::text::EscapedJson;
-use shm_core::{Failure, IpcNamespace, Limits, Stat, Usage};
+use shm_core::{IpcNamespace, Limits, Stat, Usage};
 
 use crate::args::Args;
 use crate::owner::Owners;
@@ -38,7 +39,6 @@ impl From<io::Error> for ListError {
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Listing {
-    ok: bool,
     boot_id: Option<String>,
     ipc_namespace: Option<IpcNamespace>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,12 +47,6 @@ struct Listing {
     limits: Option<Limits>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<Usage>,
-}
-
-#[derive(Serialize)]
-struct Failed<'a> {
-    ok: bool,
-    error: &'a Failure,
 }
 
 /// Prints the segments or the limits.
@@ -68,8 +62,8 @@ pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ListError> {
             (Some(table::list()?), None, None)
         };
         let (boot_id, ipc_namespace) = (boot_id(), IpcNamespace::current().ok());
-        let listing = Listing { ok: true, boot_id, ipc_namespace, segments, limits, usage };
-        print_json(&listing, stdout)?;
+        let listing = Listing { boot_id, ipc_namespace, segments, limits, usage };
+        print_outcome(Ok(&listing), stdout)?;
     } else if args.limits {
         print_limits(Limits::current()?, stdout)?;
     } else {
@@ -95,12 +89,6 @@ fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
     writeln!(stdout, "min seg size (bytes) = {}\n", limits.min_segment_bytes)
 }
 
-/// Prints a value on a line of its own.
-pub(crate) fn print_json(value: &impl Serialize, stdout: &mut impl Write) -> io::Result<()> {
-    serde_json::to_writer(EscapedJson(&mut *stdout), value)?;
-    writeln!(stdout)
-}
-
 /// Reports what went wrong, if anything did, and returns the exit status.
 pub fn exit_status(
     done: Result<(), ListError>,
@@ -112,9 +100,7 @@ pub fn exit_status(
     // With both outputs gone there is nobody left to tell.
     let _ = match interruption {
         ListError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
-        ListError::Memory(error) if json => {
-            print_json(&Failed { ok: false, error: &error }, &mut stdout)
-        }
+        ListError::Memory(error) if json => print_outcome(Err::<&(), _>(&error), &mut stdout),
         ListError::Memory(error) => writeln!(stderr, "{error}"),
     };
     FAILED

@@ -5,20 +5,16 @@ use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use clap::Parser;
-use shm_core::{Descriptor, program};
+use shm_cli::start::start;
+use shm_core::Descriptor;
 use shm_ls::{args::Args, list, watch};
 
 shm_core::run_before_main!();
 
 fn main() -> ExitCode {
-    program::set_signals();
-    let args = match Args::try_parse() {
+    let args: Args = match start(list::FAILED) {
         Ok(args) => args,
-        Err(error) => {
-            let (message, asked_for) = (error.render().to_string(), !error.use_stderr());
-            return program::print_parser_message(&message, asked_for, list::FAILED).into();
-        }
+        Err(status) => return status,
     };
     let stdout = io::stdout();
     // Not the standard library's, which reports success where the descriptor is closed.

@@ -10,11 +10,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use shm_cli::outcome::print_json;
 use shm_core::stat::SegmentId;
 use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
 
-use crate::list::{ListError, print_json};
+use crate::list::ListError;
 
 /// The kernel tells nobody when a segment appears, so it is asked: a read of some 50 microseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -1,10 +1,7 @@
 //! The command line of `shm_rd`.
 
-use std::path::PathBuf;
-
 use clap::Parser;
-use shm_core::posix::Name;
-use shm_core::{Address, IpcObject, Key, Target};
+use shm_cli::AddressArgs;
 
 /// Reads a text from shared memory, as `shm_wr` wrote it.
 #[derive(Debug, Parser)]
@@ -16,22 +13,9 @@ use shm_core::{Address, IpcObject, Key, Target};
 )]
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
 pub struct Args {
-    /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
-    #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
-    pub key: Option<Key>,
-
-    /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", group = "address")]
-    pub posix: Option<Name>,
-
-    /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", group = "address")]
-    pub file: Option<PathBuf>,
-
-    /// Use another object of the IPC namespace: semaphores, one a byte, a System V or a POSIX
-    /// message queue
-    #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
-    pub object: Option<String>,
+    /// What to read from
+    #[command(flatten)]
+    pub address: AddressArgs,
 
     /// Read a whole message, as the writer's --framed left it; say so where a writer died of the next one
     #[arg(long, conflicts_with = "address")]
@@ -59,24 +43,6 @@ pub struct Args {
     /// Print one JSON object, for results and errors both
     #[arg(long, conflicts_with = "raw")]
     pub json: bool,
-}
-
-impl Args {
-    /// What to read from.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        let ipc_object = |name| IpcObject::named(name, self.key.unwrap_or_default());
-        let ipc_object = self.object.as_deref().and_then(ipc_object);
-        ipc_object.map_or_else(|| Target::Memory(self.address()), Target::IpcObject)
-    }
-
-    fn address(&self) -> Address {
-        match (&self.posix, &self.file) {
-            (Some(name), _) => name.clone().into(),
-            (_, Some(path)) => path.clone().into(),
-            _ => self.key.unwrap_or_default().into(),
-        }
-    }
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use serde::Serialize;
-use shm_core::frame::{Reader, WriteState};
+use shm_cli::Checksum;
+use shm_cli::outcome::print_outcome;
 use shm_core::stat::SegmentId;
-use shm_core::{Address, Checksum, IpcNamespace};
+use shm_core::{Address, IpcNamespace};
+use shm_frame::{Reader, WriteState};
 
 use crate::args::Args;
-use crate::output::{JsonText, ReadError, print, print_checksum, print_text};
+use crate::output::{JsonText, ReadError, print_checksum, print_text};
 use crate::wait::wait;
 
 /// What was read, as `--json` prints it.
@@ -32,15 +34,15 @@ pub(crate) fn read(
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> Result<(), ReadError> {
-    let key = args.key.unwrap_or_default();
+    let key = args.address.key();
     let get = || {
         let reader = Reader::open(key)?;
         let mut text = Vec::new();
         let generation = reader.read(&mut text)?;
         Ok((reader, generation, text))
     };
-    let (reader, generation, text) =
-        wait(args, get, |_| Ok(false)).map_err(|error| ReadError::Memory(error.into()))?;
+    let (reader, generation, text) = wait(args, get, |_| Ok(false))
+        .map_err(|error: shm_frame::Error| ReadError::Memory(error.into()))?;
     let writing = reader.writing(generation);
     let mut checksum = args.checksum.then(Checksum::default);
     if args.json {
@@ -58,7 +60,7 @@ pub(crate) fn read(
             checksum,
             ipc_namespace: IpcNamespace::current().ok(),
         };
-        return Ok(print(was_read, stdout)?);
+        return Ok(print_outcome(Ok(&was_read), stdout)?);
     }
     print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
     print_checksum(args, checksum, stdout, stderr)?;

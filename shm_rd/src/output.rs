@@ -3,9 +3,10 @@
 use std::io::{self, Read, Write};
 
 use serde::Serialize;
-use shm_core::progress::Progress;
-use shm_core::text::{Escaped, EscapedJson, Spaced};
-use shm_core::{Checksum, Error, Failure};
+use shm_cli::progress::Progress;
+use shm_cli::text::{Escaped, Spaced};
+use shm_cli::{Checksum, Failure};
+use shm_core::Error;
 
 use crate::args::Args;
 
@@ -24,20 +25,6 @@ pub(crate) enum JsonText {
 impl From<Vec<u8>> for JsonText {
     fn from(bytes: Vec<u8>) -> Self {
         String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Utf8)
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct Outcome<T> {
-    ok: bool,
-    #[serde(flatten)]
-    result: Option<T>,
-    error: Option<Failure>,
-}
-
-impl Outcome<()> {
-    pub(crate) fn failed(failure: Failure) -> Self {
-        Self { ok: false, result: None, error: Some(failure) }
     }
 }
 
@@ -126,17 +113,4 @@ fn copy(
             buffer.resize(PIECE, 0);
         }
     }
-}
-
-pub(crate) fn print(read: impl Serialize, stdout: &mut impl Write) -> io::Result<()> {
-    print_json(&Outcome { ok: true, result: Some(read), error: None }, stdout)
-}
-
-pub(crate) fn print_json(
-    outcome: &Outcome<impl Serialize>,
-    stdout: &mut impl Write,
-) -> io::Result<()> {
-    serde_json::to_writer(EscapedJson(&mut *stdout), outcome)?;
-    writeln!(stdout)?;
-    stdout.flush()
 }

@@ -3,15 +3,14 @@
 use std::io::{self, BufWriter, Read, Write};
 
 use serde::Serialize;
-use shm_core::progress::Progress;
+use shm_cli::outcome::print_outcome;
+use shm_cli::progress::Progress;
+use shm_cli::{Checksum, Failure, transfer};
 use shm_core::stat::SegmentId;
-use shm_core::{
-    Address, Checksum, Descriptor, Error, Failure, IpcNamespace, IpcObject, Memory, Segment,
-    Target, transfer,
-};
+use shm_core::{Address, Descriptor, Error, IpcNamespace, IpcObject, Memory, Segment, Target};
 
 use crate::args::Args;
-use crate::output::{JsonText, ReadError, print, print_checksum, print_text};
+use crate::output::{JsonText, ReadError, print_checksum, print_text};
 use crate::wait::wait;
 
 /// What was read, as `--json` prints it.
@@ -35,11 +34,11 @@ pub(crate) fn read(
 ) -> Result<(), ReadError> {
     let failed = |error: Error| ReadError::Memory(error.into());
     let mut checksum = args.checksum.then(Checksum::default);
-    match args.target() {
+    match args.address.target() {
         Target::Memory(address) => {
             let memory = open(args, &address).map_err(failed)?;
             if args.json {
-                return Ok(print(describe(address, &memory, checksum)?, stdout)?);
+                return Ok(print_outcome(Ok(&describe(address, &memory, checksum)?), stdout)?);
             }
             match &memory {
                 // Nobody but the kernel has to see the bytes that are printed.
@@ -54,7 +53,8 @@ pub(crate) fn read(
             let text = wait(args, || ipc_object.read_text(), |text| Ok(text.is_empty()));
             let text = text.map_err(failed)?;
             if args.json {
-                return Ok(print(describe_carrier(ipc_object, text, checksum), stdout)?);
+                let read = describe_ipc_object(ipc_object, text, checksum);
+                return Ok(print_outcome(Ok(&read), stdout)?);
             }
             print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
         }
@@ -101,7 +101,7 @@ fn describe(
     })
 }
 
-fn describe_carrier(
+fn describe_ipc_object(
     ipc_object: IpcObject,
     text: Vec<u8>,
     mut checksum: Option<Checksum>,

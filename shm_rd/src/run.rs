@@ -1,11 +1,13 @@
-//! What `shm_rd` is asked for, and how it ends.
+//! The actions of `shm_rd`, and its exit status.
 
 use std::io::{self, BufWriter, Write};
 
-use shm_core::{Address, Descriptor, Target, fault};
+use shm_cli::Failure;
+use shm_cli::outcome::print_outcome;
+use shm_core::{Address, Descriptor, Target, program};
 
 use crate::args::Args;
-use crate::output::{Outcome, PIECE, ReadError, print_json};
+use crate::output::{PIECE, ReadError};
 use crate::{framed, read};
 
 /// The status that a C program's `return -1` becomes.
@@ -22,33 +24,33 @@ pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Wri
     };
     match done {
         Ok(()) => 0,
-        Err(interruption) => {
-            // With both outputs gone there is nobody left to tell.
-            let _ = report(args, interruption, &mut buffered, &mut stderr);
+        Err(error) => {
+            // If standard error fails too there is no way to report it.
+            let _ = report(args, error, &mut buffered, &mut stderr);
             FAILED
         }
     }
 }
 
-/// Prepares the message for a missing page, whose access ends the process. For the start of the program.
+/// Prepares the report of a missing page: an access to it ends the process. `main` calls it.
 pub fn prepare_for_fault(args: &Args) {
-    let Target::Memory(Address::SysV(key)) = args.target() else { return };
+    let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failure = ReadError::Memory(fault::failure(key));
+    let failure = ReadError::Memory(Failure::missing_page(key));
     // Writing to memory does not fail.
     let _ = report(args, failure, &mut stdout, &mut stderr);
-    fault::end_with(stdout, stderr, FAILED);
+    program::end_on_missing_page(stdout, stderr, FAILED);
 }
 
 fn report(
     args: &Args,
-    interruption: ReadError,
+    error: ReadError,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
 ) -> io::Result<()> {
-    match interruption {
+    match error {
         ReadError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
-        ReadError::Memory(failure) if args.json => print_json(&Outcome::failed(failure), stdout),
+        ReadError::Memory(failure) if args.json => print_outcome(Err::<&(), _>(&failure), stdout),
         ReadError::Memory(failure) => {
             writeln!(stderr, "{failure}")?;
             if !args.raw {

@@ -1,11 +1,9 @@
 //! The command line of `shm_wr`.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::Parser;
-use shm_core::posix::Name;
-use shm_core::{Address, IpcObject, Key, Target};
+use shm_cli::AddressArgs;
 
 /// The size of new memory, in bytes, if no `--size` is given.
 pub(crate) const DEFAULT_SIZE: usize = 1024;
@@ -25,22 +23,9 @@ pub struct Args {
     /// Text to write; any bytes
     pub text: Option<OsString>,
 
-    /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
-    #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
-    pub key: Option<Key>,
-
-    /// Use a POSIX object (/dev/shm/NAME) instead of a System V segment
-    #[arg(long, value_name = "NAME", group = "address")]
-    pub posix: Option<Name>,
-
-    /// Use a regular file instead of a System V segment
-    #[arg(long, value_name = "PATH", group = "address")]
-    pub file: Option<PathBuf>,
-
-    /// Use another object of the IPC namespace: semaphores, one a byte, a System V or a POSIX
-    /// message queue
-    #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
-    pub object: Option<String>,
+    /// What to write to
+    #[command(flatten)]
+    pub address: AddressArgs,
 
     /// Size in bytes to make it with; K, M and G multiply by 1024 [default: 1024]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
@@ -79,24 +64,6 @@ pub struct Args {
     /// Print one JSON object, for results and errors both
     #[arg(long)]
     pub json: bool,
-}
-
-impl Args {
-    /// What to write to.
-    #[must_use]
-    pub fn target(&self) -> Target {
-        let ipc_object = |name| IpcObject::named(name, self.key.unwrap_or_default());
-        let ipc_object = self.object.as_deref().and_then(ipc_object);
-        ipc_object.map_or_else(|| Target::Memory(self.address()), Target::IpcObject)
-    }
-
-    fn address(&self) -> Address {
-        match (&self.posix, &self.file) {
-            (Some(name), _) => name.clone().into(),
-            (_, Some(path)) => path.clone().into(),
-            _ => self.key.unwrap_or_default().into(),
-        }
-    }
 }
 
 fn parse_size(text: &str) -> Result<usize, String> {

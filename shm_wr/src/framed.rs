@@ -4,16 +4,17 @@ use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
-use shm_core::frame::{self, Writer};
+use shm_cli::{Checksum, Failure};
 use shm_core::stat::SegmentId;
-use shm_core::{Address, Checksum, Descriptor, Error, Failure, IpcNamespace, Origin, Segment};
+use shm_core::{Address, Descriptor, Error, IpcNamespace, Origin, Segment};
+use shm_frame::Writer;
 
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
 use crate::input::{checksum, text};
 use crate::report::success;
 
-/// How long another writer is waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest wait for the write lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What was written, as `--json` prints it.
 #[derive(Serialize)]
@@ -37,17 +38,17 @@ impl fmt::Display for WrittenMessage {
 }
 
 pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Failure> {
-    let key = args.key.unwrap_or_default();
+    let key = args.address.key();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
-    // What is there decides how much fits. The text must be had before it is our turn: nobody shall
-    // wait for whoever types it.
+    // An existing segment decides how much fits. The text is read before the lock is taken: other
+    // writers must not wait for a user who types.
     let existing = if args.create_new { None } else { Segment::find(key).ok() };
     let bytes = existing.and_then(|segment| segment.stat().ok()).map_or(size, |stat| {
         let existing = usize::try_from(stat.size).unwrap_or(usize::MAX);
         existing.max(size)
     });
-    let capacity = frame::capacity(bytes);
+    let capacity = shm_frame::capacity(bytes);
     let mut text = text(args, stdin, capacity as u64 + 1)?;
     let truncated = args.truncate && text.len() > capacity;
     if truncated {
@@ -62,8 +63,8 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Fa
         Writer::open_or_create(key, size, mode, PATIENCE)?
     };
     let generation = writer.write(&text).map_err(|error| match error {
-        // Another segment has taken the place of the one that was looked at.
-        Error::OutOfBounds { .. } => does_not_fit(bytes, writer.capacity()),
+        // The segment was replaced after the check above.
+        shm_frame::Error::Call(Error::OutOfBounds { .. }) => does_not_fit(bytes, writer.capacity()),
         error => error.into(),
     })?;
     Ok(WrittenMessage {
@@ -86,8 +87,4 @@ fn does_not_fit(size: usize, capacity: usize) -> Failure {
         "give --truncate to cut it, or a larger --size (an existing segment is removed first with \
          --remove --framed)",
     )
-}
-
-pub(crate) fn remove(args: &Args) -> Result<(), Error> {
-    frame::remove(args.key.unwrap_or_default(), PATIENCE)
 }

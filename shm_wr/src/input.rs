@@ -3,7 +3,8 @@
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-use shm_core::{Checksum, Descriptor, Failure};
+use shm_cli::{Checksum, Failure};
+use shm_core::Descriptor;
 
 use crate::args::Args;
 

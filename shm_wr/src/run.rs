@@ -1,13 +1,14 @@
-//! What `shm_wr` is asked for, and how it ends.
+//! The actions of `shm_wr`, and its exit status.
 
 use std::fmt;
 use std::io::Write;
 
 use serde::Serialize;
-use shm_core::{Address, Descriptor, Failure, Target, fault};
+use shm_cli::Failure;
+use shm_core::{Address, Descriptor, Target, program};
 
 use crate::args::Args;
-use crate::framed;
+use crate::framed::{self, PATIENCE};
 use crate::input::NO_TEXT;
 use crate::report::report;
 use crate::write::{self, WrittenText};
@@ -30,36 +31,39 @@ impl fmt::Display for Removed {
 /// Does what `args` ask for, reports it on `stdout` and `stderr`, and returns the exit status.
 pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: impl Write) -> u8 {
     let reported = if args.remove {
-        let address = args.target();
-        let removed = if args.framed { framed::remove(args) } else { address.remove() };
-        let removed = removed.map_err(Failure::from);
+        let address = args.address.target();
+        let removed = if args.framed {
+            shm_frame::remove(args.address.key(), PATIENCE).map_err(Failure::from)
+        } else {
+            address.remove().map_err(Failure::from)
+        };
         let removed = removed.map(|()| Removed { address, removed: true });
-        report(args, "remove", removed, &mut stdout, &mut stderr)
+        report(args, "remove", &removed, &mut stdout, &mut stderr)
     } else if args.text.is_none() && !args.stdin && !args.json {
         writeln!(stderr, "{NO_TEXT}").map(|()| false)
     } else if args.framed {
-        report(args, "write", framed::write(args, stdin), &mut stdout, &mut stderr)
+        report(args, "write", &framed::write(args, stdin), &mut stdout, &mut stderr)
     } else {
         let written = write::write(args, stdin);
-        report(args, "write", written, &mut stdout, &mut stderr)
+        report(args, "write", &written, &mut stdout, &mut stderr)
     };
     match reported {
         Ok(true) => 0,
         Ok(false) => FAILED,
         Err(error) => {
-            // With both outputs gone there is nobody left to tell.
+            // If standard error fails too there is no way to report it.
             let _ = writeln!(stderr, "standard output failed: {error}");
             FAILED
         }
     }
 }
 
-/// Prepares the message for a missing page, whose access ends the process. For the start of the program.
+/// Prepares the report of a missing page: an access to it ends the process. `main` calls it.
 pub fn prepare_for_fault(args: &Args) {
-    let Target::Memory(Address::SysV(key)) = args.target() else { return };
+    let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failed = Err::<WrittenText, _>(fault::failure(key));
+    let failed = Err::<WrittenText, _>(Failure::missing_page(key));
     // Writing to memory does not fail.
-    let _ = report(args, "write", failed, &mut stdout, &mut stderr);
-    fault::end_with(stdout, stderr, FAILED);
+    let _ = report(args, "write", &failed, &mut stdout, &mut stderr);
+    program::end_on_missing_page(stdout, stderr, FAILED);
 }

@@ -1,9 +1,10 @@
 //! A text that is longer than what is held in memory to be judged first.
 
+use shm_cli::progress::Progress;
+use shm_cli::transfer::{self, EndReason, Filled, TransferError};
+use shm_cli::{Checksum, Failure};
 use shm_core::memory::WritableMemory;
-use shm_core::progress::Progress;
-use shm_core::transfer::{self, EndReason, Filled, TransferError};
-use shm_core::{Checksum, Descriptor, Error, Failure};
+use shm_core::{Descriptor, Error};
 
 use crate::input;
 

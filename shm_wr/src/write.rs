@@ -3,11 +3,11 @@
 use std::fmt;
 
 use serde::Serialize;
+use shm_cli::{Checksum, Failure};
 use shm_core::memory::WritableMemory;
 use shm_core::stat::SegmentId;
 use shm_core::{
-    Address, Checksum, Descriptor, Errno, Error, Failure, IpcNamespace, IpcObject, Origin, Segment,
-    Target,
+    Address, Descriptor, Errno, Error, IpcNamespace, IpcObject, Origin, Segment, Target,
 };
 
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
@@ -38,13 +38,13 @@ impl fmt::Display for WrittenText {
 pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenText, Failure> {
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
-    match args.target() {
+    match args.address.target() {
         Target::Memory(address) => write_memory(args, stdin, address, size, mode),
-        Target::IpcObject(ipc_object) => write_carrier(args, stdin, ipc_object, size, mode),
+        Target::IpcObject(ipc_object) => write_ipc_object(args, stdin, ipc_object, size, mode),
     }
 }
 
-fn write_carrier(
+fn write_ipc_object(
     args: &Args,
     stdin: Descriptor,
     ipc_object: IpcObject,

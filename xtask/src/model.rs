@@ -13,7 +13,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
-use shm_core::{Errno, text};
+use shm_cli::text::spaced;
+use shm_core::Errno;
 
 use crate::engine::observation::{Identity, ModelNamespace, Observation, State, failed};
 use crate::engine::{Engine, EngineError, EngineInfo, Kernels, Rules, StepOutcome};
@@ -429,5 +430,5 @@ fn refused() -> Observation {
 
 /// What `shm_rd` prints.
 fn read(text: &str) -> Vec<u8> {
-    [text::spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
+    [spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
 }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use shm_cli::text::Escaped;
 use shm_core::Key;
-use shm_core::text::{Escaped, escape};
+use shm_core::text::escape;
 
 use crate::engine::EngineInfo;
 use crate::engine::observation::{Identity, Observation};

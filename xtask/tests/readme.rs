@@ -9,8 +9,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use clap::{CommandFactory, Parser};
 use regex::Regex;
-use shm_core::frame::Writer;
 use shm_core::{Key, Segment};
+use shm_frame::Writer;
 use shm_testkit::{Suite, Trial, tools, trials};
 use xtask::cli::Cli;
 

@@ -101,7 +101,8 @@ fn is_somebody_elses(metadata: &Metadata, path: &Path) -> bool {
 }
 
 /// The directory of a path's last component.
-pub(crate) fn folder_of(path: &Path) -> &Path {
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
@@ -112,13 +113,15 @@ fn virtual_name(file: &File) -> Option<&'static str> {
 }
 
 /// The name of the file system of a path, if it is virtual. Opens the path with `O_PATH` alone.
-pub(crate) fn file_system_of(path: &Path) -> Option<&'static str> {
+#[must_use]
+pub fn file_system_of(path: &Path) -> Option<&'static str> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
     virtual_name(&file)
 }
 
 /// A reason for `EACCES` besides the permission bits.
-pub(crate) enum Trap {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trap {
     /// A link of another user.
     Link {
         /// The link.
@@ -136,7 +139,8 @@ pub(crate) enum Trap {
 }
 
 /// Finds the trap at a path.
-pub(crate) fn trap(path: &Path) -> Option<Trap> {
+#[must_use]
+pub fn trap(path: &Path) -> Option<Trap> {
     let mut path = path.to_owned();
     for _ in 0..MOST_LINKS {
         let metadata = fs::symlink_metadata(&path).ok()?;

@@ -38,16 +38,19 @@ fn offset(number: u64) -> Result<libc::off_t, Errno> {
     libc::off_t::try_from(number).map_err(|_| Errno::EFBIG)
 }
 
-/// The free space of a file system for this user, in bytes.
-pub(crate) struct Room {
-    pub(crate) free: u64,
-    /// The unit of allocation.
-    pub(crate) block: u64,
+/// The free space of a file system for this user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// The free space in bytes.
+    pub free: u64,
+    /// The unit of allocation in bytes.
+    pub block: u64,
 }
 
-/// The room on the file system of an open file, by `fstatvfs(3)`; `None` where it is unlimited or
-/// unknown.
-pub(crate) fn room(file: BorrowedFd) -> Option<Room> {
+/// Returns the free space of the file system of an open file, `fstatvfs(3)`; `None` if it is unlimited
+/// or unknown.
+#[must_use]
+pub fn room(file: BorrowedFd) -> Option<Room> {
     let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statvfs.
     check(unsafe { libc::fstatvfs(file.as_raw_fd(), buffer.as_mut_ptr()) }).ok()?;
@@ -59,16 +62,6 @@ pub(crate) fn room(file: BorrowedFd) -> Option<Room> {
     // Some blocks are kept for root alone.
     let blocks = if effective_uid() == 0 { stat.f_bfree } else { stat.f_bavail };
     Some(Room { free: blocks.saturating_mul(stat.f_frsize), block: stat.f_frsize })
-}
-
-/// How large this process may make a file, `RLIMIT_FSIZE`; `None` where there is no limit.
-pub(crate) fn file_size_limit() -> Option<u64> {
-    let mut buffer = MaybeUninit::<libc::rlimit>::zeroed();
-    // SAFETY: the buffer is a live rlimit.
-    check(unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, buffer.as_mut_ptr()) }).ok()?;
-    // SAFETY: it was zeroed and then filled; it holds integers alone.
-    let limit = unsafe { buffer.assume_init() };
-    (limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
 /// The kind of the file system that has an open file: `f_type` of `fstatfs(2)`, which is 32 bits wide.

@@ -2,11 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod attachments;
-mod diagnoses;
-mod frames;
 mod ipc_objects;
 mod objects;
 mod segments;
 mod texts;
-mod transfers;
-mod turns;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use predicates::str::{contains, starts_with};
 use serde_json::{Value, json};
-use shm_core::frame::Writer;
 use shm_core::{IpcNamespace, Key, Segment};
+use shm_frame::Writer;
 use shm_testkit::scratch::ScratchKey;
 
 use crate::{put, shell, shm_rd};

@@ -6,7 +6,8 @@ use std::thread;
 
 use assert_cmd::Command;
 use predicates::prelude::*;
-use shm_core::{Address, Checksum};
+use shm_cli::Checksum;
+use shm_core::Address;
 use shm_testkit::scratch::{ScratchKey, ScratchName, long_text};
 
 use crate::{shell, shm_rd};
@@ -25,7 +26,7 @@ fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanis
     let text = long_text(2 * MIB + 12_345);
     let mut checksum = Checksum::default();
     checksum.update(&text);
-    let spaced = shm_core::text::spaced(&text);
+    let spaced = shm_cli::text::spaced(&text);
     let end = format!("\nshm read success\nchecksum {checksum}\n");
     for (option, value, address) in [
         ("--key", key.to_string(), Address::from(*key)),

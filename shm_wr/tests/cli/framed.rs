@@ -1,8 +1,8 @@
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use serde_json::{Value, json};
-use shm_core::frame::{Reader, Writer};
 use shm_core::{Errno, IpcNamespace, IpcObject, Key, Segment};
+use shm_frame::{Reader, Writer};
 use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_wr;

@@ -8,7 +8,8 @@ use std::thread;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
-use shm_core::{Address, Checksum, Segment};
+use shm_cli::Checksum;
+use shm_core::{Address, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName, long_text};
 
 use crate::{shell, shm_wr, text_at};

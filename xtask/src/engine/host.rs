@@ -1,8 +1,9 @@
 //! What a run must know of the host's own shared memory, and must leave there as it was.
 
 use anyhow::{Result, bail};
+use shm_cli::Failure;
 use shm_core::posix::Name;
-use shm_core::{Address, Errno, Failure, IpcObject, Key, Segment, Target, table};
+use shm_core::{Address, Errno, IpcObject, Key, Segment, Target, table};
 
 use crate::process::labels::random_number;
 use crate::script::Objects;

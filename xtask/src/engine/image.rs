@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
-use shm_core::Checksum;
+use shm_cli::Checksum;
 
 use super::EngineError;
 use super::docker::client::{client, failed};

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
+use shm_cli::text::spaced;
 use shm_core::table::{Row, Table};
-use shm_core::{Errno, IpcNamespace, Key, text};
+use shm_core::{Errno, IpcNamespace, Key};
 
 use crate::process::invocation::Output;
 use crate::script::{Action, Container, Expectation, Place};
@@ -228,7 +229,7 @@ impl Observation {
                     Expectation::Nothing => Some(absent),
                     Expectation::Something => Some(read),
                     Expectation::Text(expected) => {
-                        let line = text::spaced(expected.as_bytes());
+                        let line = spaced(expected.as_bytes());
                         let printed = self.output.stdout.split(|byte| *byte == b'\n').next();
                         Some(read && printed == Some(&line[..]))
                     }

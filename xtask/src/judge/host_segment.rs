@@ -1,6 +1,8 @@
 //! The segment that has a script's key on this host: the run's own, or somebody else's.
 
-use shm_core::{Address, Errno, Failure, IpcNamespace, Key, Segment, text};
+use shm_cli::Failure;
+use shm_cli::text::spaced;
+use shm_core::{Address, Errno, IpcNamespace, Key, Segment};
 
 use crate::engine::observation::{Identity, Observation};
 use crate::engine::{EngineError, host};
@@ -69,7 +71,7 @@ pub fn disturbance(
 /// Whether a reader got a text that the script has not.
 fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> bool {
     let first = observed.output.stdout.split(|byte| *byte == b'\n').next();
-    let has = |it: &str| first == Some(&text::spaced(it.as_bytes())[..]);
+    let has = |it: &str| first == Some(&spaced(it.as_bytes())[..]);
     matches!(step.action, Action::Read(_))
         && observed.output.exit_code == Some(0)
         && !script.texts().any(has)

@@ -2,7 +2,7 @@
 //!
 //! It can hold control sequences for a terminal, or characters that make a line look different from its
 //! content. So it has a type of its own, whose [`Display`](fmt::Display) escapes it. Code tests such a text
-//! by narrow methods. [`Guard`] and [`shm_core::text::Escaped`], around the writers of reports and of
+//! by narrow methods. [`Guard`] and [`shm_cli::text::Escaped`], around the writers of reports and of
 //! standard error, escape once more.
 
 use std::fmt;

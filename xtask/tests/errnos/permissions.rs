@@ -4,8 +4,9 @@ use std::env;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
+use shm_cli::Failure;
 use shm_core::stat::SegmentId;
-use shm_core::{Failure, Key, Segment};
+use shm_core::{Key, Segment};
 use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};

@@ -2,8 +2,8 @@
 
 use assert_cmd::Command;
 use predicates::str::starts_with;
-use shm_core::progress::Progress;
-use shm_core::transfer::{self, TransferError};
+use shm_cli::progress::Progress;
+use shm_cli::transfer::{self, TransferError};
 use shm_core::{Address, Descriptor, Error, Key, Segment};
 use shm_testkit::programs::shell;
 use shm_testkit::tools::{self, tool};

@@ -29,7 +29,7 @@ const OTHERS: [(Transport, Option<Target>); 4] = [
 /// Measures with the example `exchange`, which prints the median of many round trips. It starts its second process
 /// itself, except where that is in another container.
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
-    let program = environment.dist.example("shm_core", "exchange", environment.interrupt)?;
+    let program = environment.dist.example("shm_frame", "exchange", environment.interrupt)?;
     let (program, run) = (program.display(), &environment.run);
     let image = Image::new(&environment.dist, SCRATCH)?;
     let [server, asker] = ["server", "asker"].map(|role| format!("shm-{}-{role}", run.short()));

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use shm_core::{Key, text};
+use shm_cli::text::spaced;
+use shm_core::Key;
 
 use crate::engine::EngineError;
 use crate::engine::kubernetes::client::{Client, failed};
@@ -58,7 +59,7 @@ fn remove(
     let read = client.invoke(&[&exec[..], &["shm_rd"], &address].concat())?;
     let first = read.stdout.split(|byte| *byte == b'\n').next();
     match read.exit_code {
-        Some(0) if first == Some(&text::spaced(text.as_bytes())[..]) => {}
+        Some(0) if first == Some(&spaced(text.as_bytes())[..]) => {}
         // The reader's own word, not kubectl's.
         Some(0 | 255) => return Ok(false),
         _ => {

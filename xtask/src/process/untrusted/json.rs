@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use shm_core::text::EscapedJson;
+use shm_cli::text::EscapedJson;
 
 /// Writes a value over several lines, with a line break at the end.
 ///

@@ -1,0 +1,178 @@
+//! The causes of failed calls on POSIX objects and files.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, FileType};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+use rustix::process::{Resource, geteuid, getrlimit};
+use shm_core::posix::caution::{self, Trap, folder_of};
+use shm_core::posix::{DIRECTORY, room};
+use shm_core::{Errno, text};
+
+use super::{Diagnosis, descriptors_used_up};
+
+/// The longest path that is shown in full, in bytes.
+const SHOWN: usize = 512;
+
+pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
+    let posix = path.starts_with(DIRECTORY);
+    if let Some(diagnosis) = descriptors_used_up(errno) {
+        return diagnosis;
+    }
+    if let Some(name) = virtual_file_system(path) {
+        return Diagnosis::new(
+            format!(
+                "{} is on {name}, a virtual file system whose files cannot hold shared memory",
+                shown(path)
+            ),
+            "name a file on a volume",
+        );
+    }
+    match errno {
+        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
+            format!("there is no {DIRECTORY}"),
+            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
+        ),
+        Errno::ENOENT if !posix && !folder_of(path).is_dir() => Diagnosis::new(
+            format!("there is no directory for {}", shown(path)),
+            "make it first, or mount the volume that has it",
+        ),
+        Errno::ENOENT if path.is_symlink() => Diagnosis::new(
+            format!("{} is a dangling link", shown(path)),
+            "name its target, or remove the link first (--remove)",
+        ),
+        Errno::ENOENT => Diagnosis::new(
+            format!("there is no {}", shown(path)),
+            "write it first, or run this where it was written: POSIX objects follow the mount \
+             of /dev/shm, files their volume",
+        ),
+        Errno::EEXIST => Diagnosis::new(
+            format!("{} is there already", shown(path)),
+            "leave out --create-new to write to it, or choose another name",
+        ),
+        Errno::EACCES | Errno::EPERM => denied(path, posix),
+        Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => {
+            Diagnosis::new(not_regular(path), "name a regular file, or one that is not there yet")
+        }
+        Errno::EFBIG => too_large(path, size),
+        Errno::EDQUOT => Diagnosis::new(
+            format!("{size} bytes exceed the disk quota on {}", shown(folder_of(path))),
+            "give a smaller --size, or remove unused files",
+        ),
+        Errno::ENOSPC => no_space(path, size),
+        Errno::EROFS => Diagnosis::new(
+            format!("{} is on a file system that is mounted read-only", shown(path)),
+            "name a file on a volume that is writable",
+        ),
+        Errno::ENAMETOOLONG => Diagnosis::new(
+            format!(
+                "the path has {} bytes; the kernel allows 4095, and 255 for each component",
+                path.as_os_str().len()
+            ),
+            "change to a directory further down (cd), and give a relative path",
+        ),
+        // The message of the call does not say which file it was about.
+        _ => Diagnosis::new(
+            format!("{} cannot be used: {errno}", shown(path)),
+            "name a regular file, or one that is not there yet",
+        ),
+    }
+}
+
+/// A path in one safe line.
+fn shown(path: &Path) -> String {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.len() <= SHOWN {
+        return text::escape_line(bytes);
+    }
+    let (start, end) = (&bytes[..SHOWN / 2], &bytes[bytes.len() - SHOWN / 2..]);
+    format!("{}[...]{}", text::escape_line(start), text::escape_line(end))
+}
+
+/// The name of the virtual file system that holds a path, or would hold a new file there.
+fn virtual_file_system(path: &Path) -> Option<&'static str> {
+    caution::file_system_of(path).or_else(|| {
+        let missing = fs::metadata(path).is_err();
+        caution::file_system_of(folder_of(path)).filter(|_| missing)
+    })
+}
+
+fn denied(path: &Path, posix: bool) -> Diagnosis {
+    match caution::trap(path) {
+        Some(Trap::Link { path, target, owner }) => Diagnosis::new(
+            format!(
+                "{} is a link of user {owner} in a sticky, world-writable directory, so it is not \
+                 followed",
+                shown(&path)
+            ),
+            format!("if you trust it, name its target: {}", shown(&target)),
+        ),
+        Some(Trap::File { owner }) if !posix => Diagnosis::new(
+            format!(
+                "{} is a file of user {owner} in a sticky, world-writable directory, so it is not \
+                 written",
+                shown(path)
+            ),
+            "run this as that user, or name a file in another directory",
+        ),
+        _ => Diagnosis::new(
+            format!("user {} may not access {}", geteuid().as_raw(), shown(path)),
+            "run this as its owner, or have the writer give --mode 0666",
+        ),
+    }
+}
+
+fn not_regular(path: &Path) -> String {
+    let kind = |kind: FileType| match () {
+        () if kind.is_dir() => "a directory",
+        () if kind.is_fifo() => "a FIFO",
+        () if kind.is_socket() => "a socket",
+        () if kind.is_char_device() => "a character device",
+        () if kind.is_block_device() => "a block device",
+        () => "a link",
+    };
+    match fs::symlink_metadata(path).and_then(|link| {
+        // A POSIX object is no link.
+        if path.starts_with(DIRECTORY) { Ok(link) } else { fs::metadata(path) }
+    }) {
+        Ok(metadata) if !metadata.is_file() => {
+            format!("{} is {}, not a regular file", shown(path), kind(metadata.file_type()))
+        }
+        _ => format!("{} is not a regular file", shown(path)),
+    }
+}
+
+fn too_large(path: &Path, size: u64) -> Diagnosis {
+    match getrlimit(Resource::Fsize).current.filter(|limit| *limit < size) {
+        Some(limit) => Diagnosis::new(
+            format!("{size} bytes exceed RLIMIT_FSIZE, {limit} bytes"),
+            "give a smaller --size, or raise the limit: ulimit -f",
+        ),
+        None => Diagnosis::new(
+            format!(
+                "{size} bytes exceed the largest file that the file system of {} can hold",
+                shown(folder_of(path))
+            ),
+            "give a smaller --size",
+        ),
+    }
+}
+
+fn no_space(path: &Path, size: u64) -> Diagnosis {
+    let folder = folder_of(path);
+    let room = File::open(folder).ok().and_then(|folder| room(folder.as_fd()));
+    let mut cause = format!("{size} bytes do not fit into {}", shown(folder));
+    if let Some(room) = room {
+        let _ = write!(cause, ", which has {} bytes free", room.free);
+    }
+    Diagnosis::new(
+        cause,
+        if path.starts_with(DIRECTORY) {
+            "give a smaller --size, or the container a larger /dev/shm: --shm-size"
+        } else {
+            "give a smaller --size, or make room on that file system"
+        },
+    )
+}

@@ -1,0 +1,18 @@
+//! What the command line tools share, and a library should not have: the arguments for an address, the
+//! causes of errors and what to do about them, forms of output, and the transfer of long texts.
+#![forbid(unsafe_code)]
+
+pub mod address;
+pub mod checksum;
+pub mod diagnosis;
+pub mod failure;
+pub mod outcome;
+pub mod progress;
+pub mod start;
+pub mod text;
+pub mod transfer;
+
+pub use address::AddressArgs;
+pub use checksum::Checksum;
+pub use diagnosis::Diagnosis;
+pub use failure::Failure;

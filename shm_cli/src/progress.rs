@@ -1,0 +1,48 @@
+//! The progress of a long transfer, on a terminal.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
+
+/// A shorter transfer shows no progress.
+const DELAY: Duration = Duration::from_secs(1);
+
+/// Shows how many bytes were transferred, on standard error if that is a terminal, after one second.
+/// Do not use it for text that goes to a terminal itself.
+#[derive(Debug)]
+pub struct Progress {
+    total: Option<u64>,
+    started: Instant,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Starts the clock. `total` is in bytes, if it is known.
+    #[must_use]
+    pub fn new(total: Option<u64>) -> Self {
+        Self { total, started: Instant::now(), bar: None }
+    }
+
+    /// Records that `done` bytes were transferred.
+    pub fn reached(&mut self, done: u64) {
+        if self.bar.is_none() {
+            let elapsed = self.started.elapsed();
+            self.bar = (elapsed >= DELAY).then(|| bar(self.total, elapsed));
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        }
+    }
+}
+
+fn bar(total: Option<u64>, elapsed: Duration) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total),
+            "{binary_bytes} of {binary_total_bytes}, {percent}%, {binary_bytes_per_sec}",
+        ),
+        None => (ProgressBar::no_length(), "{binary_bytes}, {binary_bytes_per_sec}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("the template is valid");
+    bar.with_style(style).with_elapsed(elapsed).with_finish(ProgressFinish::AndClear)
+}

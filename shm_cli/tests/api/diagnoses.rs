@@ -1,0 +1,98 @@
+//! Causes that no tool runs into, because it checks first or is not that unlucky.
+
+use shm_cli::{Diagnosis, Failure};
+use shm_core::posix::Object;
+use shm_core::{Error, IpcObject, Key, Segment};
+use shm_testkit::scratch::{ScratchKey, ScratchName};
+
+fn told(error: Error) -> String {
+    Failure::from(error).to_string()
+}
+
+#[test]
+fn a_size_of_zero_is_explained() {
+    let key = ScratchKey::new();
+    assert_eq!(
+        told(Segment::create_new(*key, 0, 0o600).unwrap_err()),
+        "shmget failed, errno: 22 msg: Invalid argument\n\
+         cause: a new segment has at least 1 byte\n\
+         hint: give a larger --size"
+    );
+}
+
+#[test]
+fn a_size_beyond_all_addresses_is_explained() {
+    let key = ScratchKey::new();
+    let size = 1 << 63;
+    assert_eq!(
+        told(Segment::create_new(*key, size, 0o600).unwrap_err()),
+        format!(
+            "shmget failed, errno: 22 msg: Invalid argument\n\
+             cause: {size} bytes are more than the kernel has addresses for\n\
+             hint: give a smaller --size"
+        )
+    );
+}
+
+#[test]
+fn a_segment_that_was_removed_meanwhile_is_explained_for_each_call() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    segment.remove().unwrap();
+    for (call, error) in [
+        ("shmat", segment.attach().unwrap_err()),
+        ("shmat", segment.attach_writable().unwrap_err()),
+        ("shmctl", segment.stat().unwrap_err()),
+        ("shmctl", segment.remove().unwrap_err()),
+    ] {
+        assert_eq!(
+            told(error),
+            format!(
+                "{call} failed, errno: 22 msg: Invalid argument\n\
+                 cause: segment {} was removed meanwhile, or belongs to another IPC namespace\n\
+                 hint: try again; shm_ls shows what is there",
+                segment.id()
+            )
+        );
+    }
+}
+
+#[test]
+fn a_missing_ipc_object_is_explained() {
+    let key = ScratchKey::new();
+    for object in [IpcObject::Semaphores(*key), IpcObject::Queue(*key), IpcObject::Mqueue(*key)] {
+        let told = told(object.read_text().unwrap_err());
+        assert!(told.contains(" in this IPC namespace"), "{told}");
+    }
+}
+
+#[test]
+fn a_queue_for_shorter_texts_is_explained() {
+    let queue = IpcObject::Mqueue(*ScratchKey::new());
+    queue.write_text(b"before", 8, 0o600, false).unwrap();
+    let told = told(queue.write_text(b"123456789", 64, 0o600, false).unwrap_err());
+    queue.remove().unwrap();
+    assert!(told.contains("\ncause: the message queue that is there was made for shorter texts\n"));
+}
+
+#[test]
+fn an_object_larger_than_a_file_can_be_is_explained() {
+    let name = ScratchName::new();
+    let told = told(Object::create_new(&name.location(), u64::MAX, 0o600).unwrap_err());
+    let mut lines = told.lines();
+    assert_eq!(lines.next(), Some("posix_fallocate failed, errno: 27 msg: File too large"));
+    let cause = lines.next().unwrap();
+    let words = "bytes exceed the largest file that the file system of /dev/shm can hold";
+    assert_eq!(cause, format!("cause: {} {words}", u64::MAX));
+}
+
+#[test]
+fn what_no_call_returned_has_no_diagnosis() {
+    let error = Error::OutOfBounds { offset: 1, length: 2, size: 2 };
+    assert_eq!(Diagnosis::of(&error), None);
+    assert_eq!(told(error), "bytes 1..3 lie outside the 2 bytes that are shared");
+    assert_eq!(
+        "0".parse::<Key>().map_err(|error| error.to_string()).unwrap_err().lines().count(),
+        1
+    );
+}

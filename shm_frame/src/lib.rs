@@ -1,0 +1,73 @@
+//! Whole messages in a System V segment.
+//!
+//! A reader of shared memory can get a mix of an old and a new text while a writer writes. A frame has
+//! two slots: the writer fills the slot that no reader is given, then publishes it with one store. A
+//! reader gets one whole message, old or new, and never waits for a writer: it attaches read-only,
+//! copies the message, and checks that the slot was not reused meanwhile. `layout.rs` has the layout,
+//! `protocol.rs` the argument why the memory orderings suffice.
+//!
+//! Writers take turns through a semaphore with the segment's key and mode. The kernel releases this
+//! lock when its holder ends, so a writer that is killed blocks nobody. [`Reader::writing`] reports a
+//! message that such a writer left unfinished.
+//!
+//! All processes must have the same byte order.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use shm_core::Key;
+//! use shm_frame::{Reader, WriteState, Writer};
+//!
+//! # fn main() -> shm_frame::Result<()> {
+//! let key: Key = "0x5ca1ab1f".parse().unwrap();
+//! let (mut writer, _) = Writer::open_or_create(key, 1024, 0o600, Duration::from_secs(1))?;
+//! writer.write(b"one")?;
+//!
+//! let reader = Reader::open(key)?;
+//! let mut message = Vec::new();
+//! assert_eq!(reader.read(&mut message)?, 1);
+//! assert_eq!(message, b"one");
+//! assert_eq!(reader.writing(1), WriteState::Idle);
+//!
+//! writer.remove()?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod check;
+mod error;
+mod layout;
+mod protocol;
+mod reader;
+mod retry;
+mod writer;
+mod writer_lock;
+
+use serde::Serialize;
+
+pub use error::{Error, FrameError, Result};
+pub use reader::Reader;
+pub use writer::{Writer, remove};
+
+/// Whether a message is being written after the published one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WriteState {
+    /// No message is being written.
+    Idle,
+    /// A writer has begun a message.
+    UnderWay,
+    /// A writer began a message and ended before it published it.
+    Died,
+    /// A message was begun. This process cannot find out whether its writer still runs: the semaphore
+    /// is gone, or its mode forbids reading.
+    Unknown,
+}
+
+/// Returns how many bytes a message can have in a segment of `size` bytes; 0 if there is no space for
+/// any.
+#[must_use]
+pub fn capacity(size: usize) -> usize {
+    layout::capacity(size / layout::WORD)
+}

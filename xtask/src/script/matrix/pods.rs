@@ -15,7 +15,7 @@ use crate::script::{
 const MECHANISMS: &[Mechanism] =
     &[Mechanism::Sysv, Mechanism::Sem, Mechanism::Msg, Mechanism::Mqueue, Mechanism::Posix];
 
-/// The memory limit of a container with a leaked segment, too small for the large text besides it.
+/// The memory limit of a container, too small for a leaked segment and a copy of its text.
 const MEMORY: Setting = Setting::Memory(64 << 20);
 
 const fn given(name: Container, setting: Setting) -> Member {

@@ -58,7 +58,7 @@ pub fn disturbance(
         }
         _ if reads_another_text(script, step, observed) => {
             format!(
-                "a segment with key {key}, since removed, contained a text that this run did not write"
+                "a segment with key {key}, since removed, contained a text not written by this run"
             )
         }
         _ => return None,

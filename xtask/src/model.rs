@@ -96,6 +96,7 @@ impl Engine for Model {
     }
 
     fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
+        // A panic of another thread does not invalidate the maps.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match step.place {
             Place::Host => StepOutcome::Observed(state.on_host(self.objects, &step.action)),
@@ -383,10 +384,12 @@ impl ModelState {
                     Err(_) => ended(255),
                 }
             }
-            Action::Read(mechanism) => match self.objects.read(*mechanism, view.space(*mechanism)) {
-                Some(text) => printed(shm_rd_output(text)),
-                None => failed("read", mechanism.call(), Errno::ENOENT),
-            },
+            Action::Read(mechanism) => {
+                match self.objects.read(*mechanism, view.space(*mechanism)) {
+                    Some(text) => printed(shm_rd_output(text)),
+                    None => failed("read", mechanism.call(), Errno::ENOENT),
+                }
+            }
             Action::List => {
                 let table = self.objects.list(names.key, view.ipc);
                 printed(table.to_string().into_bytes())

@@ -131,12 +131,7 @@ impl CellAnswer {
 
 /// Returns why a cell that is as predicted is not proven: an unknown namespace, or a planned
 /// control that did not succeed.
-fn doubt(
-    question: &Question,
-    plan: &Plan,
-    run: &Run,
-    executed: &[&StepResult],
-) -> Option<String> {
+fn doubt(question: &Question, plan: &Plan, run: &Run, executed: &[&StepResult]) -> Option<String> {
     let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
     let controls: Vec<_> = controls(question, plan).map(|id| (id, find(id))).collect();
     if let Some((id, _)) = controls.iter().find(|(_, control)| control.is_none()) {

@@ -302,7 +302,7 @@ fn cleared_by_restart(id: &'static str, statement: &'static str, more: &[Contain
     Conclusion { id, statement, evidence, places: places(&[&[A, B], more].concat()) }
 }
 
-/// The steps that show a fresh text in A and in B.
+/// The steps that show a fresh text in A and in B. In B, it is the text of a control.
 const FRESH_TEXTS: [&str; 3] = ["a-write-fresh", "a-read-fresh", "b-read-control-before"];
 
 /// Returns the evidence that the segments existed. Without it, their absence elsewhere or later

@@ -1,4 +1,4 @@
-//! Carries a plan out on an engine and compares what each step shows with the prediction.
+//! Executes a plan on an engine, and compares each observation with its prediction.
 
 pub mod evaluate;
 pub mod execution;

@@ -1,14 +1,13 @@
-//! The model: an engine without processes, only maps and the kernel's rules.
+//! The model: an engine without processes, which applies the kernel's rules to maps.
 //!
-//! - What is shared lies in a space: the objects of System V and the POSIX message queues in an
-//!   IPC namespace, a POSIX object on the tmpfs at `/dev/shm`, a file on the volume that all mount.
-//! - A container that shares with nobody gets a namespace and a tmpfs of its own each time that it
-//!   starts. Its processes come and go.
-//! - A namespace, and a tmpfs, goes with the last container that uses it. The host's stay.
-//! - Joining takes what the donor has at that moment, and keeps it whatever the donor does later. Docker takes
-//!   `/dev/shm` from the folder of the first donor of a chain.
-//! - A pod's sandbox owns what its containers join; a volume of memory outlives it with the pod.
-//! - Limits belong to the namespace, the size of `/dev/shm` to the tmpfs, whoever sets them.
+//! - System V objects and POSIX message queues are in an IPC namespace, POSIX objects on the tmpfs
+//!   at `/dev/shm`, files on the volume that all containers mount.
+//! - Unless it joins a donor or the host, a container gets a new namespace and tmpfs at each start.
+//! - A namespace or a tmpfs ends with the last container that uses it, except the host's.
+//! - A joiner gets the donor's namespace and `/dev/shm` as they are at that moment, and keeps them.
+//!   With Docker, it gets `/dev/shm` from the folder of the first donor of a chain.
+//! - A pod's sandbox owns the namespaces of the pod. A memory volume exists as long as the pod.
+//! - Limits belong to the namespace, and the size of `/dev/shm` to the tmpfs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -28,70 +27,67 @@ mod objects;
 pub mod plan;
 mod pods;
 
-/// The status of a process that SIGKILL ended, as engines tell it.
+/// The exit status that engines report for a process killed by SIGKILL.
 const KILLED: i32 = 137;
 
-/// The model of one run.
+/// The model of an engine, for one run.
 #[derive(Debug)]
 pub struct Model {
     info: EngineInfo,
     objects: Objects,
-    world: Mutex<ModelState>,
+    state: Mutex<ModelState>,
 }
 
-/// Everything there is.
 #[derive(Debug)]
 struct ModelState {
     rules: Rules,
-    spaces: ModelObjects,
+    objects: ModelObjects,
     containers: BTreeMap<Container, Instance>,
-    /// What the sandboxes belong to that were made with their containers.
+    /// The workloads of deployed sandboxes.
     workloads: BTreeMap<Container, Workload>,
-    /// How many containers were made.
-    made: usize,
-    /// How often each container was started.
+    created: usize,
+    /// The number of namespaces created for each container.
     starts: BTreeMap<Container, usize>,
 }
 
 /// A container, or the sandbox of a pod.
 #[derive(Clone, Copy, Debug)]
 struct Instance {
-    launch: RunOptions,
+    options: RunOptions,
     state: State,
-    /// What it uses while it runs.
+    /// The view of its last start.
     view: View,
-    /// Which one it is of all that were made: another of the same name is another.
+    /// Distinguishes it from later containers of the same name.
     number: usize,
-    /// The one that it joins, by its number.
+    /// The number of the container that it joins.
     donor: Option<usize>,
-    /// The one that brought what was at `/dev/shm` at its last start, by its number; `None` for the host's.
+    /// The number of the container that owns its `/dev/shm`; `None` for the host's.
     shm_from: Option<usize>,
 }
 
-/// What a place sees.
+/// The namespaces that a place uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct View {
     ipc: ModelNamespace,
-    /// What is mounted at `/dev/shm`, if anything is.
+    /// The mount at `/dev/shm`.
     shm: Option<ModelNamespace>,
 }
 
 const HOST: View = View { ipc: ModelNamespace::HOST, shm: Some(ModelNamespace::HOST) };
 
 impl Model {
-    /// A host without containers, on which nobody uses the names of `objects`, and an engine with
-    /// `rules`.
+    /// Creates the model of an engine with `rules`, on a host without containers and objects.
     #[must_use]
     pub fn new(info: EngineInfo, rules: Rules, objects: Objects) -> Self {
-        let world = ModelState {
+        let state = ModelState {
             rules,
-            spaces: ModelObjects::new(objects.size),
+            objects: ModelObjects::new(objects.size),
             containers: BTreeMap::new(),
             workloads: BTreeMap::new(),
-            made: 0,
+            created: 0,
             starts: BTreeMap::new(),
         };
-        Self { info, objects, world: Mutex::new(world) }
+        Self { info, objects, state: Mutex::new(state) }
     }
 }
 
@@ -101,11 +97,11 @@ impl Engine for Model {
     }
 
     fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
-        // A panic elsewhere leaves the maps as they were after the last whole step.
-        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        // A panic of another thread does not invalidate the maps.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match step.place {
-            Place::Host => StepOutcome::Observed(world.on_host(self.objects, &step.action)),
-            Place::In(container) => world.in_container(self.objects, container, &step.action),
+            Place::Host => StepOutcome::Observed(state.on_host(self.objects, &step.action)),
+            Place::In(container) => state.in_container(self.objects, container, &step.action),
         })
     }
 
@@ -129,13 +125,12 @@ impl ModelState {
         }
     }
 
-    /// What is done to a container that is in no state for it means nothing, and is no question.
+    /// Applies `action`, or skips it if the container is in the wrong state for it.
     fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> StepOutcome {
         let found = self.containers.get(&name).copied();
         let state = found.map_or(State::Gone, |container| container.state);
         let observation = match (action, state) {
-            (Action::Run(launch), State::Gone) => self.run(name, *launch),
-            // Names are unique.
+            (Action::Run(options), State::Gone) => self.run(name, *options),
             (Action::Run(_), _) => refused(),
             (Action::Start | Action::Restart, State::Exited) => self.start(name),
             (Action::Deploy(workload), State::Gone) => self.deploy(workload),
@@ -163,17 +158,17 @@ impl ModelState {
                 let view = found.map_or(HOST, |container| container.view);
                 self.tool(names, view, action)
             }
-            _ => return StepOutcome::Skipped(format!("{name} is in no state for that")),
+            _ => return StepOutcome::Skipped(format!("{name} is in the wrong state")),
         };
         StepOutcome::Observed(observation)
     }
 
-    fn run(&mut self, name: Container, launch: RunOptions) -> Observation {
-        let sized = matches!(launch.setting, Some(Setting::ShmSize(_)));
-        if sized && !self.rules.policy.may_size_shm(launch.sharing) {
+    fn run(&mut self, name: Container, options: RunOptions) -> Observation {
+        let sized = matches!(options.setting, Some(Setting::ShmSize(_)));
+        if sized && !self.rules.policy.may_size_shm(options.sharing) {
             return refused();
         }
-        self.create(name, launch);
+        self.create(name, options);
         let started = self.start(name);
         if started.state == Some(State::Refused) {
             self.containers.remove(&name);
@@ -181,13 +176,12 @@ impl ModelState {
         started
     }
 
-    /// Makes a container that does not run yet.
-    fn create(&mut self, name: Container, launch: RunOptions) {
-        self.made += 1;
-        let donor = launch.sharing.donor().and_then(|donor| self.containers.get(&donor));
-        let (donor, number) = (donor.map(|donor| donor.number), self.made);
+    fn create(&mut self, name: Container, options: RunOptions) {
+        self.created += 1;
+        let donor = options.sharing.donor().and_then(|donor| self.containers.get(&donor));
+        let (donor, number) = (donor.map(|donor| donor.number), self.created);
         let (state, view, shm_from) = (State::Exited, HOST, None);
-        self.containers.insert(name, Instance { launch, state, view, number, donor, shm_from });
+        self.containers.insert(name, Instance { options, state, view, number, donor, shm_from });
     }
 
     fn restart(&mut self, name: Container) -> Observation {
@@ -195,22 +189,22 @@ impl ModelState {
         self.start(name)
     }
 
-    /// Gives a container what its mode says, unless the engine refuses. Starting what runs already
-    /// changes nothing; with a pod's sandbox the containers of the pod start.
+    /// Starts a container, or a sandbox with the containers of its pod. A running container keeps
+    /// its view.
     fn start(&mut self, name: Container) -> Observation {
         let Some(container) = self.containers.get(&name).copied() else { return refused() };
-        let view = match (container.state, self.view_for(name, container.launch.sharing)) {
+        let view = match (container.state, self.view_for(name, container.options.sharing)) {
             (State::Running, _) => container.view,
             (_, Some(view)) => view,
             (_, None) => return refused(),
         };
-        if !self.set_up(view, container.launch) {
+        if !self.apply_setting(view, container.options) {
             return refused();
         }
         let shm_from = self.shm_from(container);
         let started = Instance { state: State::Running, view, shm_from, ..container };
         self.containers.insert(name, started);
-        for member in self.members(name) {
+        for member in self.containers_of_pod(name) {
             self.start(member);
         }
         Observation {
@@ -220,43 +214,43 @@ impl ModelState {
         }
     }
 
-    /// Applies a container's setting, unless the engine refuses. A kernel of the container's own
-    /// takes limits without a word and knows none.
-    fn set_up(&mut self, view: View, launch: RunOptions) -> bool {
+    /// Applies the setting of a container, or returns `false` if the engine refuses it. A kernel of
+    /// the container's own accepts every limit and ignores it.
+    fn apply_setting(&mut self, view: View, options: RunOptions) -> bool {
         let own_kernel = self.rules.kernels == Kernels::Own;
-        match launch.setting {
+        match options.setting {
             Some(Setting::Sysctl(..)) if own_kernel => {}
             Some(Setting::Sysctl(sysctl, _)) if !self.rules.policy.may_set(sysctl) => return false,
             Some(Setting::Sysctl(..))
                 if view.ipc == ModelNamespace::HOST
-                    && !self.rules.policy.may_limit_host(launch.sharing) =>
+                    && !self.rules.policy.may_limit_host(options.sharing) =>
             {
                 return false;
             }
-            Some(Setting::Sysctl(sysctl, value)) => self.spaces.limit(view.ipc, sysctl, value),
-            // Joiners find the tmpfs as it is, and the host's is not theirs to size.
-            Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
-                self.spaces.size_shm(view.ipc, size);
+            Some(Setting::Sysctl(sysctl, value)) => self.objects.limit(view.ipc, sysctl, value),
+            // The size has no effect on an existing tmpfs, a donor's or the host's.
+            Some(Setting::ShmSize(size)) if options.sharing.brings_shm() => {
+                self.objects.size_shm(view.ipc, size);
             }
             _ => {}
         }
         true
     }
 
-    /// What a container would see that starts now; `None` where the engine refuses.
+    /// Returns the view of a container that starts now, or `None` if the engine refuses.
     fn view_for(&mut self, name: Container, sharing: Sharing) -> Option<View> {
         let view = self.wanted_view(name, sharing)?;
         if self.rules.kernels == Kernels::Shared {
             return Some(view);
         }
-        // The namespace is that of its own kernel, whatever it asks for. What the engine binds to
-        // /dev/shm is bound there too; where there is nothing, that kernel has a place for it.
+        // Its own kernel has its own namespace in every mode. A mount at /dev/shm is also mounted
+        // there; without one, that kernel provides a tmpfs.
         let alone = sharing.donor().is_none() && sharing != Sharing::Host;
-        let ipc = if alone { view.ipc } else { self.make(name) };
+        let ipc = if alone { view.ipc } else { self.new_namespace(name) };
         Some(View { ipc, shm: view.shm.or(Some(ipc)) })
     }
 
-    /// What it would see on the host's kernel.
+    /// Returns the view of a container on the host's kernel.
     fn wanted_view(&mut self, name: Container, sharing: Sharing) -> Option<View> {
         if sharing == Sharing::Host {
             return Some(HOST);
@@ -265,16 +259,16 @@ impl ModelState {
             let joined = self.joined_view(name, donor)?;
             return Some(self.with_volume(name, donor, joined));
         }
-        let made = self.make(name);
+        let ipc = self.new_namespace(name);
         let shm = match sharing {
             Sharing::None => None,
             Sharing::HostShm => Some(ModelNamespace::HOST),
-            _ => Some(made),
+            _ => Some(ipc),
         };
-        Some(View { ipc: made, shm })
+        Some(View { ipc, shm })
     }
 
-    /// What it would see that joins another; `None` where the engine refuses.
+    /// Returns the view of a joiner, or `None` if the engine refuses.
     fn joined_view(&mut self, name: Container, donor: Container) -> Option<View> {
         let joiner = self.containers.get(&name).copied()?;
         let is_the_same = |it: &&Instance| Some(it.number) == joiner.donor;
@@ -283,71 +277,71 @@ impl ModelState {
             self.start(donor);
         }
         let found = self.containers.get(&donor).copied()?;
-        let may = matches!(joiner.launch.sharing, Sharing::Pod(_))
-            || self.rules.policy.may_join(found.launch.sharing);
+        let may = matches!(joiner.options.sharing, Sharing::Pod(_))
+            || self.rules.policy.may_join(found.options.sharing);
         if !may || found.state == State::Exited {
             return None;
         }
         let shm = match (found.view.shm, found.shm_from) {
-            (None, _) if self.rules.policy.fills_in_shm() => Some(self.make(name)),
+            (None, _) if self.rules.policy.fills_in_shm() => Some(self.new_namespace(name)),
             (_, Some(first)) if self.rules.policy.joins_shm_by_path() => Some(self.folder(first)?),
             (shm, _) => shm,
         };
         Some(View { shm, ..found.view })
     }
 
-    /// Which container brings what is at `/dev/shm` of one that starts.
+    /// Returns the number of the container that owns the `/dev/shm` of a starting container.
     fn shm_from(&self, container: Instance) -> Option<usize> {
-        if container.launch.sharing.brings_shm() {
+        if container.options.sharing.brings_shm() {
             return Some(container.number);
         }
-        let donor = self.containers.get(&container.launch.sharing.donor()?)?;
+        let donor = self.containers.get(&container.options.sharing.donor()?)?;
         donor.shm_from
     }
 
-    /// What is in the folder that a container's `/dev/shm` is mounted on; `None` after its removal.
+    /// Returns what the folder of a container's `/dev/shm` contains, or `None` after its removal.
     fn folder(&self, number: usize) -> Option<ModelNamespace> {
         let (name, first) = self.containers.iter().find(|(_, it)| it.number == number)?;
         let mounted = first.view.shm.filter(|_| first.state != State::Exited);
         Some(mounted.unwrap_or(unmounted(*name)))
     }
 
-    /// Something new for the next start of a container.
-    fn make(&mut self, name: Container) -> ModelNamespace {
+    /// Returns a new namespace for a start of a container.
+    fn new_namespace(&mut self, name: Container) -> ModelNamespace {
         let starts = self.starts.entry(name).or_default();
         *starts += 1;
         ModelNamespace { place: Place::In(name), start: *starts }
     }
 
-    /// The containers of a pod, by its sandbox.
-    fn members(&self, sandbox: Container) -> Vec<Container> {
-        let member = |(_, it): &(&Container, &Instance)| it.launch.sharing == Sharing::Pod(sandbox);
+    fn containers_of_pod(&self, sandbox: Container) -> Vec<Container> {
+        let sharing = Sharing::Pod(sandbox);
+        let member = |(_, it): &(&Container, &Instance)| it.options.sharing == sharing;
         self.containers.iter().filter(member).map(|(name, _)| *name).collect()
     }
 
-    /// Ends a container's process; with a pod's sandbox those of all its containers.
+    /// Stops a container, or a sandbox with the containers of its pod.
     fn end(&mut self, name: Container) -> Observation {
-        for member in self.members(name) {
+        for member in self.containers_of_pod(name) {
             self.set(member, State::Exited);
         }
         self.set(name, State::Exited)
     }
 
-    /// Removes a container, unless the engine refuses because others have joined it; with a pod's
-    /// sandbox go the containers of the pod.
+    /// Removes a container, or a sandbox with the containers of its pod, unless the engine refuses
+    /// because other containers have joined it.
     fn remove(&mut self, name: Container) -> Observation {
-        let joined = |it: &Instance| it.launch.sharing == Sharing::Container(name);
+        let joined = |it: &Instance| it.options.sharing == Sharing::Container(name);
         if !self.rules.policy.may_remove_donor() && self.containers.values().any(joined) {
             return refused();
         }
         self.end(name);
-        for member in self.members(name) {
+        for member in self.containers_of_pod(name) {
             self.containers.remove(&member);
         }
         self.containers.remove(&name);
         self.workloads.remove(&name);
         for joiner in self.containers.values_mut() {
-            // Nothing can be made in a folder that was removed.
+            // No file can be created in a removed folder.
             joiner.view.shm = joiner.view.shm.filter(|it| *it != unmounted(name));
         }
         self.collect_unused();
@@ -372,31 +366,33 @@ impl ModelState {
         let folders = self.containers.keys().map(|name| unmounted(*name));
         let used = used.chain(volumes).chain(folders);
         let used: BTreeSet<_> = used.chain([ModelNamespace::HOST]).collect();
-        self.spaces.keep(&used);
+        self.objects.keep(&used);
     }
 
-    /// What a tool prints that runs where `view` is seen.
+    /// Runs a tool in the namespaces of `view`.
     fn tool(&mut self, names: Objects, view: View, action: &Action) -> Observation {
         let namespace = Some(Identity::Model(view.ipc));
         let observation = match action {
             Action::Write(mechanism, text) => {
-                match self.spaces.write(*mechanism, view.space(*mechanism), text) {
+                match self.objects.write(*mechanism, view.space(*mechanism), text) {
                     Ok(()) => printed(b"shm write success\n".to_vec()),
                     Err(Refusal { call, errno }) => failed("write", call, errno),
                 }
             }
             Action::Control(mechanism, text) => {
-                match self.spaces.create(*mechanism, view.space(*mechanism), text) {
+                match self.objects.create(*mechanism, view.space(*mechanism), text) {
                     Ok(()) => done(),
                     Err(_) => ended(255),
                 }
             }
-            Action::Read(mechanism) => match self.spaces.read(*mechanism, view.space(*mechanism)) {
-                Some(text) => printed(read(text)),
-                None => failed("read", mechanism.call(), Errno::ENOENT),
-            },
+            Action::Read(mechanism) => {
+                match self.objects.read(*mechanism, view.space(*mechanism)) {
+                    Some(text) => printed(shm_rd_output(text)),
+                    None => failed("read", mechanism.call(), Errno::ENOENT),
+                }
+            }
             Action::List => {
-                let table = self.spaces.list(names.key, view.ipc);
+                let table = self.objects.list(names.key, view.ipc);
                 printed(table.to_string().into_bytes())
             }
             _ => return done(),
@@ -405,7 +401,7 @@ impl ModelState {
     }
 }
 
-/// The folder that a container's `/dev/shm` is mounted on, without that mount. It is there as long as the container.
+/// Returns the folder under a container's `/dev/shm` mount. It exists as long as the container.
 fn unmounted(name: Container) -> ModelNamespace {
     ModelNamespace { place: Place::In(name), start: 0 }
 }
@@ -414,12 +410,10 @@ fn done() -> Observation {
     ended(0)
 }
 
-/// A command that ended with this exit status.
 fn ended(exit_code: i32) -> Observation {
     Output { exit_code: Some(exit_code), ..Output::default() }.into()
 }
 
-/// A command that printed this and succeeded.
 fn printed(stdout: Vec<u8>) -> Observation {
     Output { stdout, exit_code: Some(0), ..Output::default() }.into()
 }
@@ -428,7 +422,6 @@ fn refused() -> Observation {
     Observation { state: Some(State::Refused), ..Observation::default() }
 }
 
-/// What `shm_rd` prints.
-fn read(text: &str) -> Vec<u8> {
+fn shm_rd_output(text: &str) -> Vec<u8> {
     [spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
 }

@@ -1,4 +1,4 @@
-//! What a run showed, for people and for programs. Reporters only read.
+//! Reports of runs, for people and for programs. Reporters only read the results.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -28,66 +28,66 @@ mod page;
 pub mod progress;
 mod text;
 
-/// The forms of a report.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people
+    /// Text for people
     Text,
-    /// For programs
+    /// JSON for programs
     Json,
-    /// To be pasted into an issue
+    /// Markdown for an issue
     Markdown,
-    /// For CI servers: `JUnit`'s XML
+    /// `JUnit` XML for CI servers
     Junit,
-    /// One self-contained page
+    /// One self-contained HTML page
     Html,
 }
 
-/// A run, judged.
+/// The results of a run.
 #[derive(Debug)]
 pub struct Report {
-    /// Where it ran.
+    /// The engine.
     pub engine: EngineInfo,
-    /// The image that the tools were put into.
+    /// The base image of the tools.
     pub base: Untrusted,
-    /// The script's name.
+    /// The name of the script.
     pub script: String,
-    /// The key of all its segments.
+    /// The key of the segments.
     pub key: Key,
-    /// From the first step to the last.
+    /// The duration of the steps.
     pub duration: Duration,
-    /// Its steps.
+    /// The results of the steps.
     pub steps: Vec<StepResult>,
-    /// What follows from them.
+    /// The results of the conclusions.
     pub conclusions: Vec<ConclusionResult>,
 }
 
-/// A conclusion, judged.
+/// The result of a conclusion.
 #[derive(Debug)]
 pub struct ConclusionResult {
-    /// What was to be concluded.
+    /// The conclusion.
     pub conclusion: Conclusion,
-    /// Whether the model says that it holds; `None` where it says neither.
+    /// Whether it holds on the model; `None` if that is inconclusive.
     pub predicted: Option<bool>,
-    /// Whether the engine showed that it holds; `None` where it showed neither.
+    /// Whether it holds on the engine; `None` if that is inconclusive.
     pub observed: Option<bool>,
-    /// How the two compare.
+    /// The comparison of the two.
     pub verdict: Verdict,
-    /// Why: the namespaces that each place was in, one after another.
+    /// The namespaces of each place in order, which explain the result.
     pub namespaces: Vec<(Place, Vec<Identity>)>,
 }
 
 impl ConclusionResult {
-    /// What was found, in words: the statement, or that it is not so.
+    /// Returns the statement, marked as not true if the engine disproved it.
     #[must_use]
     pub fn finding(&self) -> String {
-        let not = if self.observed == Some(false) { "it is not so that " } else { "" };
+        let not = if self.observed == Some(false) { "not true: " } else { "" };
         format!("{not}{}", self.conclusion.statement)
     }
 }
 
 impl Report {
-    /// Draws the conclusions from the steps of a run.
+    /// Creates a report, with the conclusions from the steps of a run.
     #[must_use]
     pub fn new(
         engine: EngineInfo,
@@ -102,7 +102,7 @@ impl Report {
         Self { engine, base: base.into(), script, key, duration, steps, conclusions }
     }
 
-    /// Has the conclusion about the host fail: the run has made a segment there.
+    /// Fails the conclusion about the host, because the run created a segment there.
     pub fn contradict_host_isolation(&mut self) {
         let is_about_the_host =
             |it: &&mut ConclusionResult| it.conclusion.id == article::HOST_ISOLATED;
@@ -112,7 +112,7 @@ impl Report {
             it.verdict = Verdict::Fail(Difference {
                 what: "segment on the host",
                 predicted: "none".to_owned(),
-                observed: "one that the run has made".to_owned(),
+                observed: "one that the run created".to_owned(),
             });
         }
     }
@@ -122,13 +122,13 @@ impl Report {
         steps.chain(self.conclusions.iter().map(|conclusion| &conclusion.verdict))
     }
 
-    /// Whether nothing differs from what was predicted, and all of it is proven.
+    /// Returns whether all results are as predicted and proven.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.verdicts().any(Verdict::is_bad)
     }
 
-    /// The verdict on the run in a word.
+    /// Returns the name of the run's verdict.
     #[must_use]
     pub fn word(&self) -> &'static str {
         let fails = |verdict: &Verdict| matches!(verdict, Verdict::Fail(_));
@@ -139,11 +139,11 @@ impl Report {
         }
     }
 
-    /// Writes it.
+    /// Writes the report.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of `out`.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         format.write(out, |out| match format {
             Format::Text => text::write(self, out),
@@ -156,8 +156,8 @@ impl Report {
 }
 
 impl Format {
-    /// Has a report of this form written and flushed. Whatever its parts let through, nothing that
-    /// drives a terminal gets past this writer, but for the styles of the form for people.
+    /// Writes and flushes a report in this format. Escapes control characters that the parts of the
+    /// report missed, except the styles of [`Format::Text`].
     fn write(
         self,
         out: &mut dyn Write,
@@ -197,7 +197,7 @@ fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> Concl
     ConclusionResult { conclusion: conclusion.clone(), predicted, observed, verdict, namespaces }
 }
 
-/// How many steps and conclusions came out how, in words.
+/// Returns the numbers of steps and conclusions by verdict, in words.
 fn summary(report: &Report) -> String {
     let count = |wanted: &str| report.verdicts().filter(|v| v.word() == wanted).count();
     let (steps, conclusions) = (report.steps.len(), report.conclusions.len());
@@ -217,34 +217,34 @@ fn summary(report: &Report) -> String {
     format!("{steps} steps and {conclusions} conclusions in {time}: {outcome}")
 }
 
-/// The command that did a step, where a command did.
+/// Returns the command of a step, or `None` if the step ran no command.
 fn command(result: &StepResult) -> Option<Untrusted> {
     let observed = result.observed.as_ref().filter(|observed| !observed.output.command.is_empty());
     observed.map(|it| command_line(&it.output.command).into())
 }
 
-/// What was done in a step: the command that did it, or else in words.
+/// Returns the command of a step, or the description of a step without a command.
 fn action(result: &StepResult) -> Untrusted {
     command(result).unwrap_or_else(|| describe(&result.planned).into())
 }
 
-/// Why a verdict is no pass: it may quote an engine or a container.
+/// Returns the reason of a verdict, which may quote an engine or a container.
 fn reason(verdict: &Verdict) -> Option<Untrusted> {
     verdict.reason().map(Untrusted::from)
 }
 
-/// The namespaces that a place was in, one after another.
+/// Returns the list of namespaces as text.
 fn identities(identities: &[Identity]) -> Untrusted {
     identities.iter().map(Identity::to_string).collect::<Vec<_>>().join(", then ").into()
 }
 
-/// Which reader a step is a control of, in words; empty where it is none.
+/// Returns a text that names the reader of a control; empty for other steps.
 fn control(result: &StepResult) -> String {
     let of = result.planned.step.control_of();
     of.map(|reader| format!(", a control of {reader}")).unwrap_or_default()
 }
 
-/// What a command printed, safe to show: without the carriage returns of what was a terminal.
+/// Escapes the output of a command, and removes the carriage returns of a terminal.
 fn printed(bytes: &[u8]) -> String {
     escape(bytes).replace("\\x0d\n", "\n")
 }
@@ -264,7 +264,7 @@ mod tests {
     use super::Format;
 
     #[test]
-    fn no_form_lets_through_what_drives_a_terminal_though_its_parts_do() {
+    fn every_format_escapes_control_characters_that_its_parts_print() {
         for format in Format::value_variants() {
             let mut out = Vec::new();
             let text = "\x1b]0;title\x07\x1b[2J\u{202e}\u{fffe}\n";

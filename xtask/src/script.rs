@@ -1,4 +1,4 @@
-//! What is done: scripts, as plain data.
+//! Scripts: the steps of a run and its conclusions, as plain data.
 
 use std::fmt;
 
@@ -11,31 +11,31 @@ mod workload;
 
 pub use workload::{Controller, Member, Pod, Workload};
 
-/// Steps to carry out and what is concluded from them.
+/// Ordered stages of steps, and the conclusions from them.
 #[derive(Clone, Debug)]
 pub struct Script {
     /// The script's name in reports.
     pub name: String,
-    /// The names under which its shared memory is found.
+    /// The names of its shared objects.
     pub objects: Objects,
-    /// One after another.
+    /// The stages, in order of execution.
     pub stages: Vec<Stage>,
-    /// What the steps are evidence for.
+    /// The conclusions that the steps prove.
     pub conclusions: Vec<Conclusion>,
 }
 
 impl Script {
-    /// All steps in order.
+    /// Iterates over all steps in order.
     pub fn steps(&self) -> impl Iterator<Item = &Step> {
         self.stages.iter().flat_map(|stage| &stage.0)
     }
 
-    /// The texts that it writes.
+    /// Iterates over the texts that the steps write.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.steps().filter_map(|step| step.action.text())
     }
 
-    /// The script without the steps that write or read mechanisms which `lacks` names.
+    /// Removes the steps that write or read a mechanism for which `lacks` returns `true`.
     #[must_use]
     pub fn without(mut self, lacks: impl Fn(Mechanism) -> bool) -> Self {
         for stage in &mut self.stages {
@@ -45,14 +45,14 @@ impl Script {
     }
 }
 
-/// The names of what a script shares, one a mechanism, all made from the key.
+/// The names of the shared objects of a script, one for each mechanism, all derived from the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Objects {
-    /// The key of the System V segment, of the semaphores and of the message queues.
+    /// The key of the System V segment, the semaphores and the message queues.
     pub key: Key,
-    /// How many bytes of memory the writers ask for.
+    /// The size that writers request, in bytes.
     pub size: u64,
-    /// The key of what controls write on the host: there others see it, who may have the same key.
+    /// The key for controls on the host, where other processes may use `key`.
     pub host_control: Key,
 }
 
@@ -63,60 +63,59 @@ impl From<Key> for Objects {
 }
 
 impl Objects {
-    /// What `shm_wr` asks for by itself.
+    /// The default size of `shm_wr`.
     pub const DEFAULT_SIZE: u64 = 1024;
 
-    /// The names that a step uses.
+    /// Returns the names that a step uses.
     #[must_use]
     pub fn of(self, step: &Step) -> Self {
         let is_control = step.place == Place::Host && step.control_of().is_some();
         Self { key: if is_control { self.host_control } else { self.key }, ..self }
     }
 
-    /// The name of the POSIX object, and of the file on the volume.
+    /// Returns the name of the POSIX object and of the file on the volume.
     #[must_use]
     pub fn name(self) -> String {
         format!("shm_experiment_{}", self.key)
     }
 }
 
-/// Steps that do not depend on one another: they are carried out side by side.
+/// Independent steps that run in parallel.
 #[derive(Clone, Debug)]
 pub struct Stage(pub Vec<Step>);
 
 /// One action at one place.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Unique within the script.
+    /// The id, unique within the script.
     pub id: String,
-    /// The part of the script that it belongs to.
+    /// The section of the script, a heading in reports.
     pub section: &'static str,
-    /// Where it is done.
+    /// The place.
     pub place: Place,
-    /// What is done.
+    /// The action.
     pub action: Action,
-    /// What it is for.
+    /// The purpose.
     pub role: Role,
 }
 
-/// What a step is for.
+/// The purpose of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It shows something that conclusions or cells may ask for.
+    /// It provides evidence for conclusions or cells.
     Observe,
-    /// It prepares what is asked later: it makes a container, lets an event happen, or reads back what was
-    /// written before the event.
+    /// It creates a container, causes the event, or reads back a text before the event.
     Prepare,
-    /// It is carried out if the reader with the id `of` is predicted to find nothing, and shows that this reader
-    /// can find something.
+    /// It shows that the reader `of` can find something. It runs only if that reader is predicted
+    /// to find nothing.
     Control {
-        /// The reader's id.
+        /// The id of the reader.
         of: String,
     },
 }
 
 impl Step {
-    /// Returns the id of the reader that this is a control of.
+    /// Returns the id of the reader that this step is a control of.
     #[must_use]
     pub fn control_of(&self) -> Option<&str> {
         match &self.role {
@@ -125,7 +124,7 @@ impl Step {
         }
     }
 
-    /// Whether it is done at a place, or makes it with the others of its pod.
+    /// Returns whether the step runs at `place`, or creates it as a container of a pod.
     #[must_use]
     pub fn makes(&self, place: Place) -> bool {
         let made = |pods: &[Pod]| {
@@ -142,7 +141,7 @@ impl Step {
 pub struct Container(pub &'static str);
 
 impl Container {
-    /// Its part in the id of a step.
+    /// Returns the form of the name in step ids.
     fn id(self) -> String {
         self.0.to_lowercase()
     }
@@ -154,12 +153,12 @@ impl fmt::Display for Container {
     }
 }
 
-/// Where a step is done.
+/// The place of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Place {
-    /// On the machine that the engine runs on, outside all containers.
+    /// The machine of the engine, outside all containers.
     Host,
-    /// In, or with, a container.
+    /// Inside a container; for an action of the engine, the container itself.
     In(Container),
 }
 
@@ -178,62 +177,61 @@ impl Serialize for Place {
     }
 }
 
-/// What a step does.
+/// The action of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Makes the image with the tools in it.
+    /// Builds the image with the tools.
     Build,
-    /// Makes the container, or the pod's sandbox, and starts it. On a cluster it is added to a pod
-    /// that is there.
+    /// Creates and starts the container or the sandbox of the pod. On a cluster, adds a container
+    /// to an existing pod.
     Run(RunOptions),
-    /// Makes pods with all their containers, and starts them.
+    /// Creates and starts pods with all their containers.
     Deploy(Workload),
-    /// Lets the process of an init container end, so that the pod goes on to its main ones.
+    /// Ends the process of an init container, after which the main containers start.
     Finish,
-    /// Gives a container of a pod another image in place: the container is replaced, the pod is not.
+    /// Changes the image of a container in a pod, which replaces the container but not the pod.
     ChangeImage,
-    /// Kills the sandbox of a pod, which then gets another.
+    /// Kills the sandbox of a pod, after which the pod gets a new one.
     KillSandbox,
-    /// Restarts the kubelet of the node that a pod is on, under all that runs there.
+    /// Restarts the kubelet on the node of a pod, while the pods of the node run.
     RestartKubelet,
-    /// Has the controller of a pod put a new one in its place: a Deployment rolls out, of a
-    /// `StatefulSet` a pod is deleted.
+    /// Makes the controller replace a pod: by a rollout of a Deployment, or by deletion of a pod
+    /// of a `StatefulSet`.
     Replace,
-    /// Starts the container again.
+    /// Starts the stopped container.
     Start,
-    /// Asks the container's process to end, and waits until it has.
+    /// Stops the container with a signal and waits for its end.
     Stop,
     /// Kills the container's process.
     Kill,
-    /// Stops and starts in one command.
+    /// Stops and starts the container in one command.
     Restart,
-    /// Freezes the container's processes.
+    /// Freezes the processes of the container.
     Pause,
-    /// Lets them go on.
+    /// Resumes the frozen processes.
     Unpause,
-    /// Removes the container, running or not.
+    /// Removes the container, even if it is running.
     Remove,
-    /// Its process dies, by nobody's order; the restart policy brings it back.
+    /// Kills the process without an engine command; the restart policy restarts the container.
     Crash,
-    /// A process in the container takes more memory than the container may have, and is killed.
+    /// Exceeds the memory limit of the container, which kills the allocating process.
     ExhaustMemory,
-    /// Leaves a large segment behind.
+    /// Creates a large segment and leaves it.
     Leak,
-    /// Asks the engine which containers run.
+    /// Lists the running containers of the engine.
     Processes,
     /// Writes a text with `shm_wr`.
     Write(Mechanism, String),
-    /// Writes a text with `shm_wr` where there is nothing. It fails where there is something after all,
-    /// and the writer names its namespace.
+    /// Writes a text with `shm_wr`, which must create the object and report its namespace.
     Control(Mechanism, String),
     /// Reads the text with `shm_rd`.
     Read(Mechanism),
-    /// Lists the segments with `shm_ls`, or with `ipcs -m` where the image has it.
+    /// Lists the segments with `shm_ls`, or with `ipcs -m` if the image has it.
     List,
 }
 
 impl Action {
-    /// What it writes or reads, if it does.
+    /// Returns the mechanism that it writes or reads.
     #[must_use]
     pub fn mechanism(&self) -> Option<Mechanism> {
         match self {
@@ -244,13 +242,13 @@ impl Action {
         }
     }
 
-    /// Whether it shows or makes System V segments.
+    /// Returns whether it lists, reads or writes System V segments.
     #[must_use]
     pub fn uses_segments(&self) -> bool {
         *self == Self::List || self.mechanism() == Some(Mechanism::Sysv)
     }
 
-    /// The text that it writes, if it writes one.
+    /// Returns the text that it writes.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
         match self {
@@ -259,7 +257,7 @@ impl Action {
         }
     }
 
-    /// Whether only a cluster has a word for it.
+    /// Returns whether only a cluster supports it.
     #[must_use]
     pub fn is_of_clusters(&self) -> bool {
         matches!(
@@ -275,30 +273,30 @@ impl Action {
     }
 }
 
-/// What is shared.
+/// A mechanism for sharing data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mechanism {
-    /// A System V segment: it lives in the IPC namespace.
+    /// A System V shared memory segment, in the IPC namespace.
     Sysv,
-    /// A set of System V semaphores: it lives there too.
+    /// A set of System V semaphores, in the IPC namespace.
     Sem,
-    /// A System V message queue: it does too.
+    /// A System V message queue, in the IPC namespace.
     Msg,
-    /// A POSIX message queue: it does too, though it looks like a file.
+    /// A POSIX message queue, in the IPC namespace although it looks like a file.
     Mqueue,
-    /// A POSIX object: a file on whatever is mounted at `/dev/shm`.
+    /// A POSIX shared memory object, a file on the mount at `/dev/shm`.
     Posix,
-    /// A file on a volume that all containers mount: the control, which is always shared.
+    /// A file on a volume that all containers mount, as the control that is always shared.
     File,
 }
 
 impl Mechanism {
-    /// All of them, those of the IPC namespace first.
+    /// All mechanisms, those of the IPC namespace first.
     pub const ALL: [Self; 6] =
         [Self::Sysv, Self::Sem, Self::Msg, Self::Mqueue, Self::Posix, Self::File];
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -311,7 +309,7 @@ impl Mechanism {
         }
     }
 
-    /// The call that finds what is shared.
+    /// Returns the system or library call that opens the object.
     #[must_use]
     pub fn call(self) -> &'static str {
         match self {
@@ -325,12 +323,12 @@ impl Mechanism {
     }
 }
 
-/// How a container is made.
+/// The options of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunOptions {
-    /// How it shares memory.
+    /// The sharing mode.
     pub sharing: Sharing,
-    /// What else it is given.
+    /// One more setting.
     pub setting: Option<Setting>,
 }
 
@@ -340,38 +338,38 @@ impl From<Sharing> for RunOptions {
     }
 }
 
-/// What a container may be given.
+/// A setting of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// A limit of its IPC namespace.
     Sysctl(Sysctl, u64),
     /// The size of its `/dev/shm`, in bytes.
     ShmSize(u64),
-    /// The most memory that it may have, in bytes.
+    /// The memory limit, in bytes.
     Memory(u64),
-    /// That it is started again whenever it ends by itself.
+    /// A restart policy that restarts the container when its process ends.
     RestartPolicy,
-    /// A volume of memory of its pod, at `/dev/shm`.
+    /// A memory volume of the pod, mounted at `/dev/shm`.
     ShmVolume,
 }
 
-/// The limits of an IPC namespace, `proc(5)`.
+/// A limit of an IPC namespace, `proc(5)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sysctl {
-    /// The most bytes of a segment.
+    /// The maximum size of a segment, in bytes.
     Shmmax,
-    /// The most pages of all segments.
+    /// The maximum size of all segments together, in pages.
     Shmall,
-    /// The most segments.
+    /// The maximum number of segments.
     Shmmni,
-    /// Whether a segment goes with its last attachment.
+    /// Whether the last detach destroys a segment.
     ShmRmidForced,
-    /// The most messages of a POSIX queue.
+    /// The maximum number of messages in a POSIX queue.
     MqueueMsgMax,
 }
 
 impl Sysctl {
-    /// Its name, as in `--sysctl`.
+    /// Returns its name for `--sysctl`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -384,31 +382,31 @@ impl Sysctl {
     }
 }
 
-/// How a container shares memory, in the words of `--ipc`.
+/// The sharing mode of a container, named as in `--ipc`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sharing {
-    /// As the engine does it when it is not told.
+    /// The default of the engine.
     Default,
-    /// A namespace and a `/dev/shm` of its own, which nobody may join.
+    /// A new namespace and a new `/dev/shm`, which other containers cannot join.
     Private,
-    /// A namespace and a `/dev/shm` of its own, which others may join.
+    /// A new namespace and a new `/dev/shm`, which other containers can join.
     Shareable,
-    /// Those of another container, the donor.
+    /// The namespace and the `/dev/shm` of another container, the donor.
     Container(Container),
-    /// The host's.
+    /// The namespace and the `/dev/shm` of the host.
     Host,
-    /// A namespace of its own, and no `/dev/shm` at all.
+    /// A new namespace without a `/dev/shm`.
     None,
-    /// A namespace of its own, and the host's `/dev/shm` bound in.
+    /// A new namespace and a bind mount of the host's `/dev/shm`.
     HostShm,
-    /// A pod's sandbox: a namespace and a `/dev/shm` for the containers of the pod.
+    /// A new namespace and a new `/dev/shm` for the sandbox of a pod and the pod's containers.
     Sandbox,
-    /// Those of the pod that it is in, by the name of the sandbox.
+    /// The namespace and the `/dev/shm` of the container's pod, by the name of the sandbox.
     Pod(Container),
 }
 
 impl Sharing {
-    /// Whose namespace it takes, if it is that of another container.
+    /// Returns the container that the namespace is taken from.
     #[must_use]
     pub fn donor(self) -> Option<Container> {
         match self {
@@ -417,42 +415,42 @@ impl Sharing {
         }
     }
 
-    /// Whether a tmpfs is mounted at `/dev/shm` for it alone, or for it first.
+    /// Returns whether the engine mounts a new tmpfs at `/dev/shm` for the container.
     #[must_use]
     pub fn brings_shm(self) -> bool {
         matches!(self, Self::Default | Self::Private | Self::Shareable | Self::Sandbox)
     }
 }
 
-/// A statement that evidence speaks for or against.
+/// A statement that evidence proves or disproves.
 #[derive(Clone, Debug)]
 pub struct Conclusion {
     /// Its name in reports.
     pub id: &'static str,
-    /// What it says.
+    /// The statement.
     pub statement: &'static str,
-    /// It holds if every piece shows what is said here.
+    /// The evidence. The statement holds if each step shows what is expected.
     pub evidence: Vec<Evidence>,
-    /// The places whose namespaces explain it.
+    /// The places whose namespaces explain the result.
     pub places: Vec<Place>,
 }
 
-/// What a step must show for a conclusion to hold.
+/// A step and what it must show for a conclusion to hold.
 #[derive(Clone, Debug)]
 pub struct Evidence {
-    /// The step's id.
+    /// The id of the step.
     pub step: String,
-    /// What it must show.
+    /// The expectation.
     pub shows: Expectation,
 }
 
-/// What can be seen of the shared memory under the script's key.
+/// The expected content of the shared memory under the key of the script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expectation {
-    /// There is none.
+    /// No object.
     Nothing,
-    /// There is some, whatever it holds.
+    /// An object with any content.
     Something,
-    /// It holds this text.
+    /// An object with this text.
     Text(String),
 }

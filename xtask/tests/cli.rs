@@ -48,7 +48,7 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
 fn a_report_with_nowhere_to_go_is_refused_before_anything_runs() {
     for command in [&["experiment", "--engine", "model"][..], &["bench"]] {
         let report = ["--output", "/nonexistent/report.txt"];
-        let message = "/nonexistent/report.txt: name a file in a folder that exists";
+        let message = "/nonexistent/report.txt: choose a file in an existing folder";
         xtask().args(command).args(report).assert().code(2).stdout("").stderr(contains(message));
     }
 }
@@ -70,7 +70,7 @@ fn a_report_in_a_file_is_the_one_on_standard_output_without_colour() {
 #[test]
 fn a_report_on_a_full_disk_is_status_2() {
     let assert = shell("exec \"$0\" experiment --engine model >/dev/full").assert();
-    assert.code(2).stderr(contains("the report could not be written"));
+    assert.code(2).stderr(contains("cannot write the report"));
 }
 
 /// A shell with `xtask` as `$0`, and a limit that no report of the model comes near.
@@ -85,11 +85,11 @@ fn a_report_goes_to_no_fifo_no_device_and_no_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let model = "experiment --engine model --output";
     for (make, told) in [
-        ("mkfifo report", "it is a FIFO without a reader, or a socket; name a regular file"),
-        ("mkfifo report; exec 3<>report", "it is a FIFO; name a regular file"),
-        ("ln -s nowhere report", "it is a dangling link; name its target"),
-        ("ln -s /dev/full report", "it is a device; name a regular file"),
-        ("mkdir report", "name a file in a folder that exists"),
+        ("mkfifo report", "it is a FIFO without a reader, or a socket; choose a regular file"),
+        ("mkfifo report; exec 3<>report", "it is a FIFO; choose a regular file"),
+        ("ln -s nowhere report", "it is a dangling link; choose its target"),
+        ("ln -s /dev/full report", "it is a device; choose a regular file"),
+        ("mkdir report", "choose a file in an existing folder"),
     ] {
         let script = format!("rm -rf report; {make}; exec \"$0\" {model} report");
         let assert = shell(&script).current_dir(folder.path()).assert();

@@ -1,4 +1,4 @@
-//! From the steps of a script to its cells.
+//! Evaluates the cells of a script from the results of its steps.
 
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
@@ -9,21 +9,21 @@ use crate::model::plan::Plan;
 use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
 
-/// What one run says of a cell.
+/// The answer of one run to a question.
 struct CellAnswer {
     predicted: Visibility,
     observed: Visibility,
     verdict: Verdict,
-    /// What the engine said, where it refused.
-    said: Option<String>,
+    /// The message of the engine's refusal.
+    message: Option<String>,
     namespace: Option<Identity>,
-    /// Whether something went wrong before the question was asked.
+    /// Whether a step before the observer's steps failed or is missing.
     broken: bool,
-    /// Why it is not proven, where it is as predicted.
+    /// Why the answer is not proven, if it is as predicted.
     doubt: Option<String>,
 }
 
-/// What all runs of the script at `index` say of one of its cells.
+/// Evaluates one cell from all runs of the script at `index`.
 #[must_use]
 pub fn judge(
     question: &Question,
@@ -37,12 +37,12 @@ pub fn judge(
     let failing: Vec<_> =
         answers.iter().filter(|it| matches!(it.verdict, Verdict::Fail(_))).collect();
     let skipped = answers.iter().find(|it| matches!(it.verdict, Verdict::Skip(_)));
-    let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.outlives()));
+    let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.survived()));
     let (outcome, reason) = match (failing.first(), skipped) {
         (None, Some(skipped)) => (Outcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
             Some(last) if last.predicted == Visibility::Refused => {
-                (Outcome::Refused, last.said.clone())
+                (Outcome::Refused, last.message.clone())
             }
             _ => match answers.iter().find_map(|answer| answer.doubt.clone()) {
                 Some(why) => (Outcome::Unproven, Some(why)),
@@ -56,11 +56,11 @@ pub fn judge(
                 None => Outcome::Differs,
             };
             let reason = first.verdict.reason().unwrap_or_default();
-            let how_often = match answers.len() {
+            let count = match answers.len() {
                 1 => String::new(),
                 count => format!(" ({} of {count} runs)", failing.len()),
             };
-            (outcome, Some(reason + &how_often))
+            (outcome, Some(reason + &count))
         }
     };
     CellResult {
@@ -76,7 +76,7 @@ pub fn judge(
     }
 }
 
-/// A cell of a script for which the engine has no word.
+/// Returns the result of a cell whose script the engine does not support.
 pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResult {
     CellResult {
         cell: question.cell.clone(),
@@ -92,9 +92,8 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
 }
 
 impl CellAnswer {
-    /// Whether something is still seen, and nothing else went wrong: what a known difference may
-    /// explain.
-    fn outlives(&self) -> bool {
+    /// Returns whether the only difference is that the object survived, which a quirk can explain.
+    fn survived(&self) -> bool {
         (self.predicted, self.observed, self.broken)
             == (Visibility::Absent, Visibility::Seen, false)
     }
@@ -103,74 +102,69 @@ impl CellAnswer {
 fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
     let predicted = predicted(question, plan);
     let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
-    let carried_out: Vec<_> = question.steps.iter().map_while(find).collect();
-    if let Some(broken) = broken_setting(&run.steps, &question.cell) {
-        let observed = carried_out.last().map_or(Visibility::Unknown, |result| seen(result));
+    let executed: Vec<_> = question.steps.iter().map_while(find).collect();
+    if let Some(broken) = failed_preparation(&run.steps, &question.cell) {
+        let observed = executed.last().map_or(Visibility::Unknown, |result| seen(result));
         let verdict = broken.verdict.clone();
         return CellAnswer { broken: true, ..CellAnswer::new(predicted, observed, verdict) };
     }
-    let all = carried_out.len() == question.steps.len();
-    let last = carried_out.last().filter(|_| all);
-    match carried_out.iter().find(|it| seen(it) != Visibility::Seen).or(last) {
+    let all = executed.len() == question.steps.len();
+    let last = executed.last().filter(|_| all);
+    match executed.iter().find(|it| seen(it) != Visibility::Seen).or(last) {
         Some(deciding) => {
             let failed = |result: &&&StepResult| matches!(result.verdict, Verdict::Fail(_));
-            let verdict = carried_out.iter().find(failed).unwrap_or(deciding).verdict.clone();
+            let verdict = executed.iter().find(failed).unwrap_or(deciding).verdict.clone();
             let namespace = deciding.observed.as_ref().and_then(|it| it.namespace.clone());
-            let doubt = doubt(question, plan, run, &carried_out);
+            let doubt = doubt(question, plan, run, &executed);
             CellAnswer { namespace, doubt, ..CellAnswer::new(predicted, seen(deciding), verdict) }
         }
-        None => unasked(question, predicted, run),
+        None => unanswered(question, predicted, run),
     }
 }
 
 impl CellAnswer {
     fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
-        let (said, namespace, doubt) = (None, None, None);
-        Self { predicted, observed, verdict, said, namespace, broken: false, doubt }
+        let (message, namespace, doubt) = (None, None, None);
+        Self { predicted, observed, verdict, message, namespace, broken: false, doubt }
     }
 }
 
-/// Why a cell that is as predicted is not proven: a namespace that nobody names, or a control that was
-/// planned and did not succeed.
-fn doubt(
-    question: &Question,
-    plan: &Plan,
-    run: &Run,
-    carried_out: &[&StepResult],
-) -> Option<String> {
+/// Returns why a cell that is as predicted is not proven: an unknown namespace, or a planned
+/// control that did not succeed.
+fn doubt(question: &Question, plan: &Plan, run: &Run, executed: &[&StepResult]) -> Option<String> {
     let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
     let controls: Vec<_> = controls(question, plan).map(|id| (id, find(id))).collect();
     if let Some((id, _)) = controls.iter().find(|(_, control)| control.is_none()) {
-        return Some(format!("the script ended before step {id}, its control"));
+        return Some(format!("the script ended before its control, step {id}"));
     }
     let controls = controls.iter().filter_map(|(_, control)| *control);
-    carried_out.iter().copied().chain(controls).find_map(verdict::doubt)
+    executed.iter().copied().chain(controls).find_map(verdict::doubt)
 }
 
-/// The controls of a cell that are carried out.
+/// Returns the controls of a cell that are planned.
 fn controls<'a>(question: &'a Question, plan: &'a Plan) -> impl Iterator<Item = &'a String> {
     let planned = |id: &&String| plan.stages.iter().flatten().any(|it| it.step.id == **id);
     question.controls.iter().filter(planned)
 }
 
-/// What the model says: the first of the steps that does not succeed decides.
+/// Returns the prediction: that of the first step that does not succeed.
 #[must_use]
 pub fn predicted(question: &Question, plan: &Plan) -> Visibility {
     let find = |id: &String| {
         let planned = plan.stages.iter().flatten().find(|planned| planned.step.id == *id)?;
         Some(Visibility::of(&planned.predicted))
     };
-    let sights: Option<Vec<_>> = question.steps.iter().map(find).collect();
-    // Without the step, the observer's container is refused.
-    let Some(sights) = sights else { return Visibility::Refused };
-    sights.into_iter().find(|sight| *sight != Visibility::Seen).unwrap_or(Visibility::Seen)
+    let predicted: Option<Vec<_>> = question.steps.iter().map(find).collect();
+    // A step is missing from the plan if the observer's container is refused.
+    let Some(predicted) = predicted else { return Visibility::Refused };
+    predicted.into_iter().find(|it| *it != Visibility::Seen).unwrap_or(Visibility::Seen)
 }
 
-/// A cell whose steps are not in the plan, or were not reached.
-fn unasked(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer {
+/// Returns the answer for a cell whose steps were not planned, or not executed.
+fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer {
     let place = question.cell.observer.place();
     if predicted != Visibility::Refused {
-        let why = run.aborted.as_deref().unwrap_or("the script ended before");
+        let why = run.aborted.as_deref().unwrap_or("the script ended before this step");
         return CellAnswer {
             broken: true,
             ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
@@ -184,15 +178,15 @@ fn unasked(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer 
     match (refusal, &run.aborted) {
         (Some(refusal), _) => {
             let observed = refusal.observed.as_ref().map_or(Visibility::Unknown, Visibility::of);
-            let said = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
-            CellAnswer { said, ..CellAnswer::new(predicted, observed, refusal.verdict.clone()) }
+            let message = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
+            CellAnswer { message, ..CellAnswer::new(predicted, observed, refusal.verdict.clone()) }
         }
         (None, Some(why)) => CellAnswer {
             broken: true,
             ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
         },
         (None, None) => {
-            let verdict = Verdict::Skip("nobody was asked".to_owned());
+            let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
             CellAnswer::new(predicted, Visibility::Unknown, verdict)
         }
     }
@@ -202,22 +196,22 @@ fn seen(result: &StepResult) -> Visibility {
     result.observed.as_ref().map_or(Visibility::Unknown, Visibility::of)
 }
 
-/// What went wrong before the question was asked, or could not be done: a cell is only as good.
-fn broken_setting<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
-    let is_setting = |result: &&StepResult| {
+/// Returns the first preparation of a cell that did not pass, which invalidates the answer.
+fn failed_preparation<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
+    let is_preparation = |result: &&StepResult| {
         let step = &result.planned.step;
         let is_of_cell = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
         step.role == Role::Prepare && is_of_cell
     };
-    // The first: what follows it may be its consequence.
-    steps.iter().filter(is_setting).find(|result| !matches!(result.verdict, Verdict::Pass))
+    // Later failures may be consequences of the first.
+    steps.iter().filter(is_preparation).find(|result| !matches!(result.verdict, Verdict::Pass))
 }
 
-/// The verdict on a cell whose script could not be carried out.
+/// Returns the verdict for a cell whose script could not be completed.
 fn aborted(why: &str) -> Verdict {
     Verdict::Fail(Difference {
         what: "script",
-        predicted: "carried out".to_owned(),
+        predicted: "completed".to_owned(),
         observed: why.to_owned(),
     })
 }

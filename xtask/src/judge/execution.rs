@@ -1,4 +1,4 @@
-//! A plan carried out on an engine, with the clean-up after it.
+//! Executes a plan on an engine and cleans up after it.
 
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,18 @@ use crate::judge::verdict::StepResult;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 
-/// What came of a plan.
+/// The result of a plan and of the clean-up.
 #[derive(Debug)]
 pub struct Execution {
-    /// The steps that were carried out, in order.
+    /// The executed steps, in order.
     pub steps: Vec<StepResult>,
-    /// How long they took.
+    /// The duration of the steps.
     pub duration: Duration,
     ended: Result<(), RunError>,
     cleaned: Result<usize, EngineError>,
 }
 
-/// Carries every step of `plan` out, then removes what the engine made, unless `keep`.
+/// Executes every step of `plan`, then cleans up, unless `keep` is set.
 pub fn execute(
     plan: &Plan,
     engine: &dyn Engine,
@@ -40,11 +40,11 @@ pub fn execute(
 }
 
 impl Execution {
-    /// Returns the steps and their duration, and the error if the run ended before its last step.
+    /// Returns the steps and their duration, with the error if the run ended early.
     ///
     /// # Errors
     ///
-    /// Fails if something may be left, with the run's own error as context.
+    /// Fails if the clean-up may have left something, with the error of the run as context.
     pub fn conclude(self) -> Result<Concluded> {
         let Self { steps, duration, ended, cleaned } = self;
         match (ended.err(), cleaned) {
@@ -55,15 +55,15 @@ impl Execution {
     }
 }
 
-/// An execution that left nothing behind, or what it was told to keep.
+/// An execution whose clean-up succeeded or was not wanted.
 #[derive(Debug)]
 pub struct Concluded {
-    /// The steps that were carried out, in order.
+    /// The executed steps, in order.
     pub steps: Vec<StepResult>,
-    /// How long they took.
+    /// The duration of the steps.
     pub duration: Duration,
-    /// Why the run ended before its last step.
+    /// The error that ended the run before its last step.
     pub error: Option<RunError>,
-    /// How many things were removed after it.
+    /// The number of objects that the clean-up removed.
     pub removed: usize,
 }

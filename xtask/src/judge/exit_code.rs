@@ -1,18 +1,18 @@
-//! How the program ends.
+//! The exit status of the program.
 
 use std::process::ExitCode;
 
-/// The meaning of each exit status.
+/// An exit status and its meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: everything came out as predicted.
+    /// 0: every result is as predicted.
     AsPredicted,
-    /// 1: something differs from what was predicted.
+    /// 1: a result differs from its prediction, or is unproven.
     Differs,
-    /// 2: it could not be carried out; the reason and the next step are on standard error.
+    /// 2: the command could not be completed; standard error has the reason and the next step.
     NotCarriedOut,
-    /// 128 plus the number of the signal that interrupted it; the program ends by that signal, so
-    /// that a shell sees 130 after Ctrl-C.
+    /// 128 plus the signal number: the signal that interrupted the program also ends it, so a
+    /// shell sees 130 after Ctrl-C.
     Interrupted(i32),
 }
 

@@ -1,4 +1,4 @@
-//! The segment that has a script's key on this host: the run's own, or somebody else's.
+//! The segment with the key of a script on this host, which belongs to the run or to others.
 
 use shm_cli::Failure;
 use shm_cli::text::spaced;
@@ -10,42 +10,42 @@ use crate::judge::verdict::StepResult;
 use crate::process::ledger::{Entry, Ledger, LedgerError, LeftoverManifest};
 use crate::script::{Action, Place, Script, Step};
 
-/// A segment with the script's key.
+/// A segment with the key of the script.
 enum Found {
-    /// The run made it.
+    /// The run created it.
     Ours(Segment),
-    /// Nothing proves that the run made it; with the segment and its owner in words.
+    /// Nothing proves that the run created it. Holds a description of the segment and its owner.
     Others(String),
 }
 
-/// What was found on this host under the key of a run after its end.
+/// A segment with the key of a run, found on this host after the run.
 #[derive(Debug)]
 pub enum Orphan {
-    /// A segment that the run made there; it was removed, and this says so.
+    /// The run created the segment, and it was removed. Holds the message.
     Removed(String),
-    /// A segment that stays, and why.
+    /// The segment stays. Holds the message with the reason.
     Stays(String),
 }
 
-/// Writes down the segment that a script's control makes on this host, for `cargo xtask clean` to remove
-/// where this program is killed.
+/// Records the segment of the script's control on this host in the ledger, so that `cargo xtask
+/// clean` can remove it if this program is killed.
 ///
 /// # Errors
 ///
-/// [`LedgerError`] where it cannot be written.
+/// [`LedgerError`] if the ledger cannot be written.
 pub fn record(script: &Script, ledger: &Ledger) -> Result<(), LedgerError> {
     manifest(script).map_or(Ok(()), |manifest| ledger.record(Entry::Memory(manifest)))
 }
 
-/// What the script's control makes on this host, if there is one.
+/// Returns the ledger entry for the script's control on this host, if it has one.
 fn manifest(script: &Script) -> Option<LeftoverManifest> {
     let on_host = |step: &&Step| step.place == Place::Host && step.control_of().is_some();
     let text = script.steps().filter(on_host).find_map(|step| step.action.text())?;
     Some(LeftoverManifest { text: text.to_owned(), keys: vec![script.objects.host_control.raw()] })
 }
 
-/// What made a step on this host differ, where that is a text of somebody else under the script's key.
-/// `before` are the steps until then.
+/// Returns the error for a step on this host that differs because another process uses the key of
+/// the script. `before` are the steps until then.
 #[must_use]
 pub fn disturbance(
     script: &Script,
@@ -56,11 +56,11 @@ pub fn disturbance(
     let key = script.objects.of(step).key;
     let what = match find(script, key, before) {
         Some(Found::Others(whose)) => {
-            format!("{whose} shows no text that only this run can have written")
+            format!("{whose} contains no text that identifies this run")
         }
         _ if reads_another_text(script, step, observed) => {
             format!(
-                "a segment with key {key}, which is gone, had a text that the run did not write"
+                "a segment with key {key}, since removed, contained a text not written by this run"
             )
         }
         _ => return None,
@@ -68,7 +68,7 @@ pub fn disturbance(
     Some(EngineError::Disturbed { what, free: host::unused_key() })
 }
 
-/// Whether a reader got a text that the script has not.
+/// Returns whether a reader printed a text that the script does not write.
 fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> bool {
     let first = observed.output.stdout.split(|byte| *byte == b'\n').next();
     let has = |it: &str| first == Some(&spaced(it.as_bytes())[..]);
@@ -77,17 +77,17 @@ fn reads_another_text(script: &Script, step: &Step, observed: &Observation) -> b
         && !script.texts().any(has)
 }
 
-/// Removes the segment that a run has made on this host under its key, which was free before. Says what was
-/// found, if anything was.
+/// Removes the segment that a run created on this host with its key, which was unused before the
+/// run. Returns the segment that was found, or `None`.
 #[must_use]
 pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<Orphan> {
-    let left = remove_own(script, steps);
-    // The control has removed its own.
+    let found = remove_own(script, steps);
+    // `run` has already removed the control's segment.
     let control = find(script, script.objects.host_control, steps);
     if let (Some(manifest), None | Some(Found::Others(_))) = (manifest(script), control) {
         ledger.forget(|entry| *entry == Entry::Memory(manifest.clone()));
     }
-    left
+    found
 }
 
 fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
@@ -95,29 +95,30 @@ fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
     Some(match find(script, key, steps)? {
         Found::Ours(segment) => match segment.remove() {
             Ok(()) => Orphan::Removed(format!(
-                "a command of the run for a container made a segment, key {key}, on the host; it was \
+                "a command for a container created a segment with key {key} on the host; it was \
                  removed"
             )),
             Err(error) if error.errno() == Some(Errno::EINVAL) => return None,
             Err(error) => Orphan::Stays(format!(
-                "a command of the run for a container made a segment, key {key}, on the host, and it could \
-                 not be removed: {}; next step: ipcrm --shmem-key {key}",
+                "a command for a container created a segment with key {key} on the host, which \
+                 cannot be removed: {}; next step: ipcrm --shmem-key {key}",
                 Failure::from(error)
             )),
         },
         Found::Others(whose) => Orphan::Stays(format!(
-            "{whose} shows no text that only this run can have written; it was left there"
+            "{whose} contains no text that identifies this run; it was not removed"
         )),
     })
 }
 
-/// Looks for a segment. The run made it where it holds a text with the run's random word, or where a step in
-/// a container was in this namespace and it holds another text of the script: everybody knows the article's.
+/// Returns the segment with `key`. The run created it if it contains a text with the random word of
+/// the run. Any text of the script is proof only if a step in a container was in this namespace,
+/// because the texts of the article are public.
 fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
         Err(error) if error.errno() == Some(Errno::ENOENT) => return None,
-        // One that may not be read is not ours.
+        // A segment of this run would be readable.
         Err(error) => return Some(Found::Others(format!("a segment with key {key} ({error})"))),
     };
     let text = Address::from(key).open().ok().and_then(|memory| memory.text_start().ok());
@@ -130,10 +131,10 @@ fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
         return Some(Found::Ours(segment));
     }
     let whose = segment.stat().map_or_else(
-        |error| format!("of somebody ({error})"),
+        |error| format!("of an unknown user ({error})"),
         |stat| {
             format!(
-                "of user {}, made by process {} and last used by process {},",
+                "of user {}, created by process {} and last used by process {},",
                 stat.uid, stat.cpid, stat.lpid
             )
         },
@@ -141,7 +142,7 @@ fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
     Some(Found::Others(format!("segment {} on this host {whose} with key {key}", segment.id())))
 }
 
-/// Whether a step in a container was in this program's namespace.
+/// Returns whether a step in a container was in the IPC namespace of this program.
 fn was_on_the_host(steps: &[StepResult]) -> bool {
     let Ok(host) = IpcNamespace::current() else { return false };
     let host = Identity::Kernel(host);

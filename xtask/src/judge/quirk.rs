@@ -1,5 +1,5 @@
-//! Known differences from the model, by engine and version, each with a citation. A difference
-//! without one fails the run.
+//! Quirks: known differences from the model, by engine and version, each with a citation. Any
+//! other difference fails the run.
 
 use std::str::FromStr;
 
@@ -9,33 +9,33 @@ use crate::engine::{EngineInfo, EngineKind};
 use crate::script::Mechanism;
 use crate::script::matrix::{Cell, Event, Observer};
 
-/// A known difference.
+/// A known difference from the model.
 #[derive(Debug)]
 pub struct Quirk {
-    /// Its name in reports.
+    /// The name in reports.
     pub id: &'static str,
-    /// The engine that has it.
+    /// The engine.
     pub engine: EngineKind,
-    /// Its versions that have it, in Cargo's notation.
+    /// The versions of the engine, in Cargo's notation.
     pub versions: &'static str,
-    /// Which cells it may show in.
+    /// Returns whether it can explain a cell.
     pub applies: fn(&Cell) -> bool,
-    /// Whether it shows only now and then.
+    /// Whether it shows only sometimes.
     pub racy: bool,
-    /// What it is, and where that can be looked up.
+    /// Its description and source.
     pub citation: &'static str,
 }
 
-/// All of them.
+/// All quirks.
 pub const QUIRKS: &[Quirk] = &[Quirk {
     id: "podman-old-shm",
     engine: EngineKind::Podman,
     versions: ">=3",
     applies: restarted_tmpfs,
     racy: true,
-    citation: "podman starts a container that has just been killed, or that it restarts, on the \
-               /dev/shm of before, unless the clean-up process of the old one has unmounted it by \
-               then (libpod/container_internal.go, restartWithTimeout; conmon's exit command)",
+    citation: "podman starts a restarted or just killed container with its old /dev/shm, unless \
+               the clean-up process of the old container has already unmounted it \
+               (libpod/container_internal.go, restartWithTimeout; conmon's exit command)",
 }];
 
 fn restarted_tmpfs(cell: &Cell) -> bool {
@@ -48,13 +48,13 @@ fn restarted_tmpfs(cell: &Cell) -> bool {
 }
 
 impl Quirk {
-    /// What it means that it did not show.
+    /// Returns the remark for a run in which it did not show.
     #[must_use]
     pub fn absence(&self) -> &'static str {
         if self.racy { "did not show this time" } else { "no longer shows" }
     }
 
-    /// Whether an engine has it.
+    /// Returns whether an engine has it.
     #[must_use]
     pub fn concerns(&self, engine: &EngineInfo) -> bool {
         let version = engine.version.parse::<Leading>().ok().map(|it| it.0);
@@ -64,13 +64,13 @@ impl Quirk {
     }
 }
 
-/// The quirk that explains why a cell differs on an engine.
+/// Returns the quirk of an engine that explains a difference in a cell.
 #[must_use]
 pub fn of(engine: &EngineInfo, cell: &Cell) -> Option<&'static Quirk> {
     QUIRKS.iter().find(|quirk| quirk.concerns(engine) && (quirk.applies)(cell))
 }
 
-/// The three numbers at the start of an engine's version; what it calls a pre-release is none.
+/// The first three numbers of an engine's version, without a pre-release.
 #[derive(Debug, PartialEq, Eq)]
 struct Leading(Version);
 
@@ -87,7 +87,7 @@ impl FromStr for Leading {
     }
 }
 
-/// A version that does not begin with a number.
+/// The error for a version that does not begin with a number.
 #[derive(Debug, PartialEq, Eq)]
 struct NoNumber;
 
@@ -98,7 +98,7 @@ mod tests {
     use super::{Leading, NoNumber, QUIRKS};
 
     #[test]
-    fn an_engines_version_is_read_up_to_what_its_packager_added() {
+    fn a_version_is_parsed_without_its_suffix() {
         let version = "20.10.24+dfsg1 (client 28.2.2)".parse();
         assert_eq!(version, Ok(Leading(Version::new(20, 10, 24))));
         assert_eq!("5.0.0-rc1".parse(), Ok(Leading(Version::new(5, 0, 0))));
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_quirk_names_versions_that_can_be_read() {
+    fn every_quirk_has_valid_versions() {
         for quirk in QUIRKS {
             VersionReq::parse(quirk.versions).expect(quirk.id);
         }

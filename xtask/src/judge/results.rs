@@ -1,4 +1,4 @@
-//! The answers of the matrix, judged: plain values, for reporters to read.
+//! The results of a matrix, as plain values for reporters.
 
 use std::time::Duration;
 
@@ -11,63 +11,63 @@ use crate::judge::quirk::Quirk;
 use crate::judge::verdict::StepResult;
 use crate::script::matrix::Cell;
 
-/// All cells of one engine.
+/// The results of all cells on one engine.
 #[derive(Debug)]
 pub struct Grid {
-    /// Where it ran.
+    /// The engine.
     pub engine: EngineInfo,
-    /// From the first script to the last.
+    /// The time from the start of the first script to the end of the last one.
     pub duration: Duration,
-    /// What was carried out.
+    /// The scripts.
     pub scripts: Vec<ScriptRun>,
-    /// The cells, those of a script together.
+    /// The cells, grouped by script.
     pub cells: Vec<CellResult>,
-    /// The known differences that should have shown, and did not.
+    /// The quirks of the engine that did not show.
     pub gone: Vec<&'static Quirk>,
 }
 
-/// A script, and what came of it each time that it was carried out.
+/// A script and its runs.
 #[derive(Debug)]
 pub struct ScriptRun {
     /// The script's name: mode and event.
     pub name: String,
-    /// Its runs; none where the engine has no word for it.
+    /// The runs; empty if the engine does not support the script.
     pub runs: Vec<Run>,
 }
 
-/// One time that a script was carried out.
+/// One run of a script.
 #[derive(Debug)]
 pub struct Run {
-    /// The steps up to its end.
+    /// The executed steps.
     pub steps: Vec<StepResult>,
-    /// Why that was not the last step of the script.
+    /// The error that ended the run before its last step.
     pub aborted: Option<String>,
 }
 
-/// A cell, judged.
+/// The result of a cell.
 #[derive(Debug)]
 pub struct CellResult {
-    /// The question.
+    /// The cell.
     pub cell: Cell,
-    /// The script that answers it, by its place among [`Grid::scripts`].
+    /// The index of its script in [`Grid::scripts`].
     pub script: usize,
-    /// The steps of that script that answer it, by their ids, and the controls that were planned.
+    /// The ids of the steps that answer it, and of its planned controls.
     pub steps: Vec<String>,
-    /// The model's answer.
+    /// The prediction.
     pub predicted: Visibility,
-    /// The engine's, for each run.
+    /// The observation of each run.
     pub observed: Vec<Visibility>,
-    /// How the two compare.
+    /// The comparison of the two.
     pub outcome: Outcome,
-    /// Why, where it does not simply agree.
+    /// The reason, unless the outcome is [`Outcome::Agrees`].
     pub reason: Option<String>,
-    /// The known difference that explains this one.
+    /// The quirk that explains the difference.
     pub quirk: Option<&'static Quirk>,
     /// The IPC namespace of the observer, in the last run.
     pub namespace: Option<Identity>,
 }
 
-/// How a cell compares with its prediction.
+/// The comparison of a cell with its prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -75,20 +75,20 @@ pub enum Outcome {
     Agrees,
     /// The engine refused the observer's container, as predicted.
     Refused,
-    /// Not as predicted, for a known reason.
+    /// Not as predicted, because of a known difference.
     Quirk,
-    /// As predicted, but without the proof that this is so.
+    /// As predicted, but without proof.
     Unproven,
     /// Not as predicted.
     Differs,
-    /// As predicted in some runs, and not in others.
+    /// As predicted in some runs only.
     Unstable,
-    /// Not a question for this engine.
+    /// Not supported by this engine.
     Skipped,
 }
 
 impl Outcome {
-    /// All of them, the good ones first.
+    /// All outcomes, from best to worst.
     pub const ALL: [Self; 7] = [
         Self::Agrees,
         Self::Refused,
@@ -99,7 +99,7 @@ impl Outcome {
         Self::Differs,
     ];
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -113,36 +113,36 @@ impl Outcome {
         }
     }
 
-    /// Whether it fails the run.
+    /// Returns whether it fails the run.
     #[must_use]
     pub fn is_bad(self) -> bool {
         matches!(self, Self::Differs | Self::Unstable | Self::Unproven)
     }
 }
 
-/// What an observer sees.
+/// The visibility of an object to an observer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
-    /// The text.
+    /// The observer read the text.
     Seen,
-    /// Nothing: ENOENT.
+    /// The object does not exist (ENOENT).
     Absent,
-    /// A limit keeps it from writing: EINVAL or ENOSPC.
+    /// A limit forbids the write (EINVAL or ENOSPC).
     Limited,
-    /// Nothing, for its container was refused.
+    /// The engine refused the container of the observer.
     Refused,
-    /// Neither can be said.
+    /// Not known.
     Unknown,
 }
 
 impl Visibility {
-    /// What an observation of a tool, or of a start, shows.
+    /// Returns the visibility that an observation of a tool or of a start shows.
     #[must_use]
     pub fn of(observation: &Observation) -> Self {
         match (observation.state, observation.output.exit_code) {
             (Some(State::Refused), _) => Self::Refused,
-            // A start that was not refused shows nothing yet.
+            // A successful start says nothing about the object.
             (Some(_), _) => Self::Unknown,
             (_, Some(0)) => Self::Seen,
             (_, Some(255)) => match errno(observation) {
@@ -154,7 +154,7 @@ impl Visibility {
         }
     }
 
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -167,7 +167,7 @@ impl Visibility {
     }
 }
 
-/// The number in the line in which a tool says what failed.
+/// Returns the errno in the error line of a tool.
 fn errno(observation: &Observation) -> Option<Errno> {
     let line = String::from_utf8_lossy(observation.tool_error()).into_owned();
     let (_, rest) = line.split_once(" failed, errno: ")?;
@@ -176,26 +176,26 @@ fn errno(observation: &Observation) -> Option<Errno> {
 }
 
 impl Grid {
-    /// Whether nothing differs that is not known to, and all of it is proven.
+    /// Returns whether all cells are proven, and all differences are known.
     #[must_use]
     pub fn passed(&self) -> bool {
         !self.cells.iter().any(|cell| cell.outcome.is_bad())
     }
 
-    /// How many cells came out like this.
+    /// Returns the number of cells with an outcome.
     #[must_use]
     pub fn count(&self, outcome: Outcome) -> usize {
         self.cells.iter().filter(|cell| cell.outcome == outcome).count()
     }
 
-    /// The cells in rows, a mode and an event each.
+    /// Iterates over the rows of cells, one for each mode and event.
     pub fn rows(&self) -> impl Iterator<Item = &[CellResult]> {
         self.cells.chunk_by(|a, b| (a.cell.sharing, a.cell.event) == (b.cell.sharing, b.cell.event))
     }
 }
 
 impl CellResult {
-    /// What was seen, the same in every run or not.
+    /// Returns the visibility if it is the same in every run, [`Visibility::Unknown`] otherwise.
     #[must_use]
     pub fn sight(&self) -> Visibility {
         match self.observed[..] {

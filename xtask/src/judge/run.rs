@@ -1,4 +1,4 @@
-//! A plan carried out on an engine.
+//! Executes a plan on an engine.
 
 use std::collections::BTreeSet;
 
@@ -13,31 +13,31 @@ use crate::process::interrupt::Interrupt;
 use crate::process::parallel;
 use crate::script::{Action, Objects, Place};
 
-/// What a run tells while it goes on.
+/// A progress event of a run.
 #[derive(Debug)]
 pub enum Event<'a> {
-    /// A step begins.
+    /// A step starts.
     Started(&'a PlannedStep),
-    /// A step has been judged.
+    /// A step has ended and has a verdict.
     Finished(&'a StepResult),
-    /// The last step is over.
+    /// The clean-up starts.
     CleaningUp,
 }
 
-/// Why a run ended before its last step.
+/// The error that ended a run before its last step.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {cause}{}", .step.as_deref().unwrap_or("before the first step"), .next_step)]
 pub struct RunError {
-    /// The step that was under way, in words.
+    /// The description of the current step.
     pub step: Option<String>,
-    /// What went wrong.
+    /// The cause.
     pub cause: Box<EngineError>,
-    /// What to do about it, in a line of its own; empty where the cause says it.
+    /// The next step on a separate line; empty if the cause contains it.
     pub next_step: String,
 }
 
 impl RunError {
-    /// Whether somebody else's shared memory ended it.
+    /// Returns whether the shared memory of another process ended the run.
     #[must_use]
     pub fn is_disturbed(&self) -> bool {
         matches!(*self.cause, EngineError::Disturbed { .. })
@@ -50,13 +50,13 @@ impl RunError {
     }
 }
 
-/// Carries out every step of `plan`, stage by stage, judges it, and adds it to `results`.
+/// Executes the stages of `plan` in order, and adds each step with its verdict to `results`.
 ///
-/// A difference does not end the run: what follows shows how far it reaches.
+/// A difference does not end the run, because later steps show its consequences.
 ///
 /// # Errors
 ///
-/// [`RunError`] where a step could not be carried out, or the run was interrupted.
+/// [`RunError`] if a step cannot be executed, or if the run is interrupted.
 pub fn run(
     plan: &Plan,
     engine: &dyn Engine,
@@ -105,7 +105,7 @@ pub fn run(
     Ok(())
 }
 
-/// Whether somebody else's segment has the script's key on the host, and made a step there differ.
+/// Returns the error for a step on the host that differs because of another process's segment.
 fn disturbance(
     plan: &Plan,
     before: &[StepResult],
@@ -120,7 +120,7 @@ fn disturbance(
         .and_then(|it| host_segment::disturbance(&plan.script, before, &planned.step, it))
 }
 
-/// Removes what the controls of a plan wrote on this host, however the run ends.
+/// Removes the objects of a plan's controls on this host when the run ends.
 struct HostControls<'a>(&'a Plan);
 
 impl Drop for HostControls<'_> {
@@ -131,42 +131,43 @@ impl Drop for HostControls<'_> {
         let texts: BTreeSet<_> = controls.filter_map(|step| step.action.text()).collect();
         let objects = Objects { key: script.objects.host_control, ..script.objects };
         for text in texts {
-            // What cannot be removed is told by the next run that meets it.
+            // The next run with the same key reports objects that cannot be removed.
             let _ = host::remove_strays(objects, text);
         }
     }
 }
 
-/// Whether the engine refused what it was predicted to do, which makes the rest meaningless.
+/// Returns whether the engine refused a step against its prediction, which makes the remaining
+/// steps meaningless.
 fn is_unexpected_refusal(planned: &PlannedStep, observed: &Observation) -> bool {
     observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
-/// How many steps of a stage are carried out at the same time: engines take no more at once.
+/// The maximum number of parallel steps. Engines cannot handle more.
 const AT_ONCE: usize = 8;
 
-/// A step in words, for messages.
+/// Returns the description of a step for messages.
 #[must_use]
 pub fn describe(planned: &PlannedStep) -> String {
     let place = planned.step.place;
     match &planned.step.action {
         Action::Build => "building the image".to_owned(),
         Action::Run(_) | Action::Deploy(_) | Action::Start => format!("starting {place}"),
-        Action::Finish => format!("letting {place} end"),
+        Action::Finish => format!("ending the process of {place}"),
         Action::ChangeImage => format!("changing the image of {place}"),
         Action::KillSandbox => format!("killing the sandbox of {place}"),
-        Action::RestartKubelet => format!("restarting the kubelet under {place}"),
-        Action::Replace => format!("having {place} replaced"),
-        Action::Leak => format!("leaving a large segment behind in {place}"),
+        Action::RestartKubelet => format!("restarting the kubelet of {place}"),
+        Action::Replace => format!("replacing {place}"),
+        Action::Leak => format!("leaking a large segment in {place}"),
         Action::Stop => format!("stopping {place}"),
         Action::Kill => format!("killing {place}"),
         Action::Restart => format!("restarting {place}"),
         Action::Pause => format!("pausing {place}"),
         Action::Unpause => format!("unpausing {place}"),
         Action::Remove => format!("removing {place}"),
-        Action::Crash => format!("killing the process of {place} behind the engine's back"),
-        Action::ExhaustMemory => format!("taking more memory than {place} may have"),
-        Action::Processes => "asking which containers run".to_owned(),
+        Action::Crash => format!("killing the process of {place} without an engine command"),
+        Action::ExhaustMemory => format!("exceeding the memory limit of {place}"),
+        Action::Processes => "listing the running containers".to_owned(),
         Action::Write(_, text) => format!("writing {text} in {place}"),
         Action::Control(_, text) => format!("writing the control {text} in {place}"),
         Action::Read(_) => format!("reading in {place}"),
@@ -174,7 +175,7 @@ pub fn describe(planned: &PlannedStep) -> String {
     }
 }
 
-/// The namespaces that a place was seen in, in order, each once for as long as it lasted.
+/// Returns the namespaces of a place in order, without consecutive duplicates.
 #[must_use]
 pub fn namespaces(results: &[StepResult], place: Place) -> Vec<Identity> {
     let mut seen: Vec<Identity> = results

@@ -1,4 +1,4 @@
-//! What was observed against what was predicted: pure comparison.
+//! The comparison of observations with predictions.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,27 +11,27 @@ use crate::engine::observation::{Identity, ModelNamespace, Observation, State};
 use crate::model::plan::PlannedStep;
 use crate::script::{Action, Conclusion, Evidence, Place, Script, Step};
 
-/// How a step or a conclusion came out.
+/// The result of a step or a conclusion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// As predicted.
     Pass,
     /// Not as predicted.
     Fail(Difference),
-    /// As predicted, but without the proof that this is so, and why.
+    /// As predicted, but without proof. Holds the reason.
     Unproven(String),
-    /// Not a question for this engine, and why.
+    /// Not executed on this engine. Holds the reason.
     Skip(String),
 }
 
-/// The first thing that differs.
+/// The first difference between an observation and its prediction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What differs, such as `exit status`.
+    /// The name of the differing part, such as `exit status`.
     pub what: &'static str,
-    /// What was predicted.
+    /// The predicted value.
     pub predicted: String,
-    /// What was observed.
+    /// The observed value.
     pub observed: String,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Difference {
 }
 
 impl Verdict {
-    /// The verdict in a word.
+    /// Returns its name.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Verdict {
         }
     }
 
-    /// Why, where it is not a pass.
+    /// Returns the reason, unless it is [`Verdict::Pass`].
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         match self {
@@ -64,26 +64,25 @@ impl Verdict {
         }
     }
 
-    /// Whether it fails the run.
+    /// Returns whether it fails the run.
     #[must_use]
     pub fn is_bad(&self) -> bool {
         matches!(self, Self::Fail(_) | Self::Unproven(_))
     }
 }
 
-/// A step, what came of it and how it is judged.
+/// A step with its observation and verdict.
 #[derive(Clone, Debug)]
 pub struct StepResult {
-    /// The step and what was predicted.
+    /// The step and its prediction.
     pub planned: PlannedStep,
-    /// What was observed; `None` where the step was not carried out.
+    /// The observation; `None` if the step was not executed.
     pub observed: Option<Observation>,
-    /// How the two compare.
+    /// The comparison of the two.
     pub verdict: Verdict,
 }
 
-/// Judges the steps of one run in their order; it remembers which of the model's namespaces is
-/// which of the kernel's.
+/// Compares the steps of one run in order, and maps the model's namespaces to the kernel's.
 #[derive(Debug)]
 pub struct Judge {
     key: Key,
@@ -91,13 +90,13 @@ pub struct Judge {
 }
 
 impl Judge {
-    /// For a run whose segments have `key`, on a host that is in the namespace `host`.
+    /// Creates a judge for a run with the segment key `key`. `host` is the namespace of the host.
     #[must_use]
     pub fn new(key: Key, host: Option<IpcNamespace>) -> Self {
         Self { key, known: host.map(|host| (ModelNamespace::HOST, host)).into_iter().collect() }
     }
 
-    /// Compares what a step showed with what was predicted.
+    /// Compares the observation of a step with its prediction.
     pub fn step(&mut self, planned: &PlannedStep, observed: &Observation) -> Verdict {
         let predicted = &planned.predicted;
         if predicted.state == Some(State::Refused) || observed.state == Some(State::Refused) {
@@ -114,8 +113,8 @@ impl Judge {
         difference.map_or(Verdict::Pass, Verdict::Fail)
     }
 
-    /// The model's namespaces and the kernel's must match one to one: a place that the model says
-    /// is where it was has the same identity as before, a new one has none that was seen before.
+    /// Returns a difference unless the model's namespaces map one to one to the kernel's: a known
+    /// namespace must have the same identity as before, and a new one must have a new identity.
     fn namespace(
         &mut self,
         predicted: &Observation,
@@ -124,10 +123,10 @@ impl Judge {
         let Some(Identity::Model(made)) = predicted.namespace else { return None };
         let namespace = match observed {
             Some(Identity::Kernel(namespace)) => namespace,
-            // The model judged by itself.
+            // The observation comes from the model.
             Some(Identity::Model(same)) if *same == made => return None,
-            // No difference: of what is foreign the outputs have to speak, and conclusions from what
-            // nobody names are unproven.
+            // A foreign namespace cannot be compared, so only the output counts. An unknown one
+            // makes conclusions unproven.
             Some(Identity::Unknown(_) | Identity::Foreign(_)) | None => return None,
             Some(Identity::Model(other)) => {
                 return differ("IPC namespace", made.to_string(), other.to_string());
@@ -172,18 +171,19 @@ impl Judge {
                     .or_else(|| differ("standard error", first(predicted), first(observed)))
             }
             Action::List => {
-                // In the host's namespace there may be segments of others.
+                // Other processes may have segments in the host's namespace.
                 let on_host = predicted.namespace == Some(Identity::Model(ModelNamespace::HOST));
                 let everything = planned.step.place != Place::Host && !on_host;
-                let rows = |o: &Observation| self.essence(o.rows(), everything);
+                let rows = |o: &Observation| self.comparable(o.rows(), everything);
                 differ("listing", rows(predicted), rows(observed))
             }
             _ => None,
         }
     }
 
-    /// What counts in a listing. Shmids are the kernel's choice and owners' names the image's.
-    fn essence(&self, rows: Option<Vec<Row>>, everything: bool) -> String {
+    /// Returns the comparable part of a listing. The kernel chooses the shmids, and the image the
+    /// names of owners.
+    fn comparable(&self, rows: Option<Vec<Row>>, everything: bool) -> String {
         let Some(rows) = rows else { return "no listing".to_owned() };
         let lines: Vec<_> = rows
             .iter()
@@ -202,7 +202,8 @@ impl Judge {
     }
 }
 
-/// Returns a difference if process and engine name different namespaces, or a control's writer names none.
+/// Returns a difference if process and engine name different namespaces, or if the writer of a
+/// control names none.
 fn contradiction(planned: &PlannedStep, observed: &Observation) -> Option<Difference> {
     let engines = match &observed.namespace {
         Some(Identity::Kernel(namespace)) => Some(namespace),
@@ -227,7 +228,7 @@ fn contradiction(planned: &PlannedStep, observed: &Observation) -> Option<Differ
     }
 }
 
-/// A terminal turns LF into CR LF.
+/// Replaces CR LF, which terminals print, with LF.
 fn unix_lines(bytes: &[u8]) -> Vec<u8> {
     let crlf = |index: usize| bytes[index] == b'\r' && bytes.get(index + 1) == Some(&b'\n');
     (0..bytes.len()).filter(|index| !crlf(*index)).map(|index| bytes[index]).collect()
@@ -251,19 +252,18 @@ fn state(observation: &Observation) -> String {
         Some(State::Exited) => "not running".to_owned(),
         Some(State::Gone) => "removed".to_owned(),
         Some(State::Refused) => "refused".to_owned(),
-        None => "not asked".to_owned(),
+        None => "not queried".to_owned(),
     }
 }
 
 fn running(observation: &Observation) -> String {
-    let Some(running) = &observation.running else { return "not asked".to_owned() };
+    let Some(running) = &observation.running else { return "not queried".to_owned() };
     let names: Vec<_> = running.iter().map(ToString::to_string).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Whether the evidence bears a conclusion out; `None` where a piece of it says nothing.
-///
-/// `observe` gives a step's observation, if it has one.
+/// Returns whether the evidence proves a conclusion, or `None` if a step is missing or shows
+/// neither. `observe` returns the observation of a step.
 pub fn holds<'a>(
     script: &Script,
     conclusion: &Conclusion,
@@ -274,17 +274,16 @@ pub fn holds<'a>(
         observe(&step.id)?.shows(&step.action, script.objects.key, &evidence.shows)
     };
     let pieces: Vec<_> = conclusion.evidence.iter().map(shows).collect();
-    // One piece against it is enough, whatever the others leave open.
+    // One counterexample disproves a conclusion, even if other steps are missing.
     if pieces.contains(&Some(false)) {
         return Some(false);
     }
     pieces.iter().all(Option::is_some).then_some(true)
 }
 
-/// Returns why the evidence does not prove a conclusion that is as predicted; `None` if it does.
+/// Returns why the evidence does not prove a conclusion that is as predicted, or `None` if it does.
 ///
-/// Each piece must be of a step that is as predicted, in a namespace that is known. Nothing counts as
-/// absent without a control.
+/// Each step must be as predicted and in a known namespace. Absence needs a control.
 #[must_use]
 pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<String> {
     let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
@@ -301,14 +300,14 @@ pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<St
         controls.next().is_none()
     });
     if let Some(Step { id, .. }) = uncontrolled {
-        return Some(format!("step {id} found nothing, and has no control"));
+        return Some(format!("step {id} found nothing and has no control"));
     }
     let places: BTreeSet<_> = evidence().map(|result| result.planned.step.place).collect();
     let controls = places.into_iter().flat_map(controls).map(|(_, control)| control);
     evidence().chain(controls).find_map(doubt)
 }
 
-/// Why a step proves nothing.
+/// Returns why a step proves nothing, or `None` if it is proof.
 #[must_use]
 pub fn doubt(result: &StepResult) -> Option<String> {
     let Step { id, place, .. } = &result.planned.step;
@@ -323,27 +322,28 @@ pub fn doubt(result: &StepResult) -> Option<String> {
         return Some(format!("step {id}{of} is not as predicted: {why}"));
     }
     if let Verdict::Skip(why) = &result.verdict {
-        return Some(format!("step {id}{of} was not carried out: {why}"));
+        return Some(format!("step {id}{of} was not executed: {why}"));
     }
     match &result.observed.as_ref()?.namespace {
         Some(Identity::Unknown(why)) => Some(format!(
-            "neither the engine nor the process in {place} names its IPC namespace in step {id}: {why}"
+            "in step {id}, neither the engine nor the process in {place} names its IPC namespace: \
+             {why}"
         )),
         _ => None,
     }
 }
 
-/// Compares what a conclusion was predicted to be with what it turned out to be.
+/// Compares the observed truth of a conclusion with its prediction.
 #[must_use]
 pub fn conclusion(predicted: Option<bool>, observed: Option<bool>) -> Verdict {
     let words = |holds| match holds {
         Some(true) => "it holds",
         Some(false) => "it does not hold",
-        None => "the evidence says neither",
+        None => "the evidence is inconclusive",
     };
-    let said_nothing = predicted.is_none();
+    let unpredicted = predicted.is_none();
     let (predicted, observed) = (words(predicted).to_owned(), words(observed).to_owned());
-    if said_nothing {
+    if unpredicted {
         return Verdict::Fail(Difference { what: "conclusion", predicted, observed });
     }
     differ("conclusion", predicted, observed).map_or(Verdict::Pass, Verdict::Fail)

@@ -1,4 +1,4 @@
-//! What the model's containers share, by where it lies, and what may lie there.
+//! The shared objects of the model, their places and their limits.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ use crate::script::{Mechanism, Sysctl};
 const MODE: u32 = 0o666;
 const PAGE: u64 = 4096;
 
-/// The IPC namespaces and the tmpfs, by what made them, and what is in them.
+/// The content and the limits of IPC namespaces and tmpfs mounts.
 #[derive(Debug)]
 pub(super) struct ModelObjects {
-    /// How many bytes every writer asks for.
+    /// The size that every writer requests, in bytes.
     size: u64,
     texts: BTreeMap<(Mechanism, ModelNamespace), String>,
     limits: BTreeMap<ModelNamespace, ModelLimits>,
     shm_sizes: BTreeMap<ModelNamespace, u64>,
 }
 
-/// A namespace's limits, where they are not the kernel's defaults.
+/// The limits of a namespace; `None` is the kernel's default.
 #[derive(Clone, Copy, Debug, Default)]
 struct ModelLimits {
     shmmax: Option<u64>,
@@ -32,7 +32,7 @@ struct ModelLimits {
     rmid_forced: bool,
 }
 
-/// Why a writer fails.
+/// The call that failed in a writer, and its errno.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Refusal {
     pub(super) call: &'static str,
@@ -40,12 +40,12 @@ pub(super) struct Refusal {
 }
 
 impl View {
-    /// Where a mechanism keeps what is shared; `None` where that place does not exist.
+    /// Returns the namespace or mount of a mechanism's objects, or `None` without a mount.
     pub(super) fn space(self, mechanism: Mechanism) -> Option<ModelNamespace> {
         match mechanism {
             Mechanism::Sysv | Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => Some(self.ipc),
             Mechanism::Posix => self.shm,
-            // There is one volume.
+            // All places mount the same volume.
             Mechanism::File => Some(ModelNamespace::HOST),
         }
     }
@@ -57,7 +57,7 @@ impl ModelObjects {
         Self { size, texts, limits, shm_sizes }
     }
 
-    /// Forgets all but what lies where somebody still sees it.
+    /// Drops the state of all namespaces and mounts that are not in `used`.
     pub(super) fn keep(&mut self, used: &BTreeSet<ModelNamespace>) {
         self.texts.retain(|(_, made), _| used.contains(made));
         self.limits.retain(|made, _| used.contains(made));
@@ -71,11 +71,11 @@ impl ModelObjects {
             Sysctl::Shmall => limits.shmall = Some(value),
             Sysctl::Shmmni => limits.shmmni = Some(value),
             Sysctl::ShmRmidForced => limits.rmid_forced = value != 0,
-            // Nobody sends as many.
+            // No step sends so many messages.
             Sysctl::MqueueMsgMax => {}
         }
         if limits.rmid_forced {
-            // The kernel does not spare what is there already: nobody has it attached.
+            // The kernel also destroys existing segments without an attachment.
             self.texts.remove(&(Mechanism::Sysv, ipc));
         }
     }
@@ -93,17 +93,17 @@ impl ModelObjects {
         let call = mechanism.call();
         let made = space.ok_or(Refusal { call, errno: Errno::ENOENT })?;
         if !self.texts.contains_key(&(mechanism, made)) {
-            self.make(mechanism, made)?;
+            self.check_limits(mechanism, made)?;
         }
         if mechanism == Mechanism::Sysv && self.limits(made).rmid_forced {
-            // It is gone as soon as the writer detaches it.
+            // The kernel destroys the segment when the writer detaches it.
             return Ok(());
         }
         self.texts.insert((mechanism, made), text.to_owned());
         Ok(())
     }
 
-    /// Writes where there is nothing yet.
+    /// Writes to a new object, or fails with `EEXIST`.
     pub(super) fn create(
         &mut self,
         mechanism: Mechanism,
@@ -116,14 +116,14 @@ impl ModelObjects {
         self.write(mechanism, space, text)
     }
 
-    /// Whether there is room for a new one.
-    fn make(&self, mechanism: Mechanism, made: ModelNamespace) -> Result<(), Refusal> {
+    /// Fails if a limit forbids a new object.
+    fn check_limits(&self, mechanism: Mechanism, made: ModelNamespace) -> Result<(), Refusal> {
         let limits = self.limits(made);
         let over = |limit: Option<u64>, wanted: u64| limit.is_some_and(|limit| wanted > limit);
         let refusal = |call, errno| Err(Refusal { call, errno });
         match mechanism {
             Mechanism::Sysv if over(limits.shmmax, self.size) => refusal("shmget", Errno::EINVAL),
-            // It would be the only one.
+            // The namespace has no other segment.
             Mechanism::Sysv
                 if over(limits.shmall, self.size.div_ceil(PAGE)) || over(limits.shmmni, 1) =>
             {
@@ -144,11 +144,11 @@ impl ModelObjects {
         self.texts.get(&(mechanism, space?)).map(String::as_str)
     }
 
-    /// The segments of a namespace.
+    /// Returns the segments of a namespace.
     pub(super) fn list(&self, key: Key, ipc: ModelNamespace) -> Table {
         let row = |_: &str| Row {
             key: key.raw(),
-            // The first that is made in a namespace.
+            // The id of the first segment in a namespace.
             shmid: 0,
             owner: "root".to_owned(),
             perms: MODE,

@@ -1,4 +1,4 @@
-//! A script run on the model: its steps, each with what is predicted.
+//! The plan: a script with the model's predictions.
 
 use shm_core::Errno;
 
@@ -12,28 +12,28 @@ use crate::script::{Action, Script, Step};
 pub struct Plan {
     /// The script.
     pub script: Script,
-    /// Its stages, each step with what it is predicted to show.
+    /// The planned steps of each stage.
     pub stages: Vec<Vec<PlannedStep>>,
 }
 
-/// A step with what it is predicted to show.
+/// A step with its prediction.
 #[derive(Clone, Debug)]
 pub struct PlannedStep {
     /// The step.
     pub step: Step,
-    /// What the model showed.
+    /// The model's prediction.
     pub predicted: Observation,
 }
 
 impl PlannedStep {
-    /// Whether it is a reader that is predicted to find nothing.
+    /// Returns whether it is a reader that is predicted to find nothing.
     #[must_use]
     pub fn finds_nothing(&self) -> bool {
         let Action::Read(mechanism) = &self.step.action else { return false };
         self.predicted.tool_error() == failed("read", mechanism.call(), Errno::ENOENT).tool_error()
     }
 
-    /// Whether the engine is predicted to refuse.
+    /// Returns whether the engine is predicted to refuse.
     #[must_use]
     pub fn is_refused(&self) -> bool {
         self.predicted.state == Some(State::Refused)
@@ -41,13 +41,13 @@ impl PlannedStep {
 }
 
 impl Plan {
-    /// Runs `script` on the model of an engine. Steps in containers that do not run there, because
-    /// the engine refuses to start them, are left out, and so are controls of readers that are
-    /// predicted to find something.
+    /// Runs `script` on the model of an engine with `rules`. Leaves out steps in containers that do
+    /// not run because the engine refuses them, and controls of readers that are predicted to find
+    /// something.
     ///
     /// # Errors
     ///
-    /// Those of the model.
+    /// Returns the errors of the model.
     pub fn new(script: Script, rules: Rules) -> Result<Self, EngineError> {
         let model = Model::new(discover::model().info, rules, script.objects);
         let mut stages: Vec<Vec<PlannedStep>> = Vec::with_capacity(script.stages.len());
@@ -67,20 +67,20 @@ impl Plan {
         Ok(Self { script, stages })
     }
 
-    /// How many steps there are.
+    /// Returns the number of steps.
     #[must_use]
     pub fn len(&self) -> usize {
         self.stages.iter().map(Vec::len).sum()
     }
 
-    /// Whether there is nothing to do.
+    /// Returns whether the plan has no steps.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// Whether the step `reader` is planned, and predicted to find nothing.
+/// Returns whether the step `reader` is planned and predicted to find nothing.
 fn finds_nothing<'a>(mut steps: impl Iterator<Item = &'a PlannedStep>, reader: &str) -> bool {
     steps.any(|planned| planned.step.id == reader && planned.finds_nothing())
 }

@@ -1,24 +1,24 @@
-//! The model's pods: a sandbox owns the namespaces, its containers are processes that join them,
-//! and something looks after the whole.
+//! The pods of the model: a sandbox owns the namespaces, containers join them, and a controller
+//! replaces the pod.
 
 use crate::engine::observation::{Identity, ModelNamespace, Observation, State};
 use crate::model::{ModelState, View, done, refused};
 use crate::script::{Container, Controller, Place, Pod, RunOptions, Setting, Sharing, Workload};
 
-/// A pod's volume of memory: it is there as long as the pod is, whatever its sandbox does.
+/// Returns the memory volume of a pod. It survives a restart of the sandbox.
 pub(super) fn volume(pod: Container) -> ModelNamespace {
     ModelNamespace { place: Place::In(pod), start: 0 }
 }
 
 impl ModelState {
-    /// Makes the pods of a workload, unless the cluster refuses.
+    /// Creates the pods of a workload, unless the cluster refuses.
     pub(super) fn deploy(&mut self, workload: &Workload) -> Observation {
         let pods = workload.pods.iter();
         let deployed: Vec<_> = pods.map(|pod| self.deploy_pod(workload, pod)).collect();
         deployed.into_iter().next().unwrap_or_else(refused)
     }
 
-    /// Starts a sandbox and the containers that go first.
+    /// Starts a sandbox with its init containers, or with its main containers if there are none.
     fn deploy_pod(&mut self, workload: &Workload, pod: &Pod) -> Observation {
         let sandbox = RunOptions { sharing: workload.ipc, setting: workload.setting };
         let started = self.run(pod.name, sandbox);
@@ -37,7 +37,7 @@ impl ModelState {
         started
     }
 
-    /// Ends an init container, and starts those that waited for it.
+    /// Ends an init container, and starts the main containers.
     pub(super) fn finish(&mut self, name: Container) -> Observation {
         self.end(name);
         let Some(pod) = self.pod_of(name) else { return refused() };
@@ -45,8 +45,8 @@ impl ModelState {
         main.map(|member| self.start(member.name)).last().unwrap_or_else(done)
     }
 
-    /// A process dies by itself. What looks after the pod decides whether the container is started
-    /// again in it, or the pod is replaced.
+    /// Kills the process of a container. The controller then replaces the pod, or the container
+    /// restarts in its pod.
     pub(super) fn crash(&mut self, name: Container) -> Observation {
         match self.pod_of(name) {
             Some(pod) if self.workloads[&pod.name].controller == Controller::JobNever => {
@@ -56,7 +56,7 @@ impl ModelState {
         }
     }
 
-    /// Puts new pods in the place of those that a controller looks after.
+    /// Replaces a pod; with a Deployment, all its pods.
     pub(super) fn replace(&mut self, name: Container) -> Observation {
         let Some(workload) = self.workloads.get(&name).copied() else { return refused() };
         let all = workload.controller == Controller::Deployment;
@@ -68,24 +68,24 @@ impl ModelState {
         replaced.into_iter().next().unwrap_or_else(refused)
     }
 
-    /// Leaves a segment behind. It is charged to the container whose process first touched it, and
-    /// stays so: the next process that needs much is one too many.
+    /// Leaks a segment. Its pages stay charged to the container that touched them first, which
+    /// leaves less memory for the container's next process.
     pub(super) fn leak(&self, name: Container) -> Observation {
         let namespace = self.containers.get(&name).map(|it| Identity::Model(it.view.ipc));
         Observation { namespace, ..done() }
     }
 
-    /// What a container sees that joins a pod; a volume at `/dev/shm` lies over the sandbox's.
+    /// Returns the view of a container in a pod. A volume at `/dev/shm` hides the sandbox's mount.
     pub(super) fn with_volume(&self, name: Container, pod: Container, joined: View) -> View {
-        match self.containers.get(&name).and_then(|it| it.launch.setting) {
+        match self.containers.get(&name).and_then(|it| it.options.setting) {
             Some(Setting::ShmVolume) => View { shm: Some(volume(pod)), ..joined },
             _ => joined,
         }
     }
 
-    /// The pod that a container was made with.
+    /// Returns the pod that a container was deployed with.
     fn pod_of(&self, name: Container) -> Option<&'static Pod> {
-        let Sharing::Pod(pod) = self.containers.get(&name)?.launch.sharing else { return None };
+        let Sharing::Pod(pod) = self.containers.get(&name)?.options.sharing else { return None };
         self.workloads.get(&pod)?.pods.iter().find(|it| it.name == pod)
     }
 }

@@ -1,4 +1,4 @@
-//! The report for programs. Its shape is a contract: `schema_version` counts its changes.
+//! The report as JSON. Each change of its schema increments `schema_version`.
 
 use std::io::{self, Write};
 
@@ -24,7 +24,7 @@ struct Document<'a> {
     verdict: &'static str,
 }
 
-/// A step, with what was predicted and what was observed.
+/// A step with its prediction and its observation.
 #[derive(Serialize)]
 pub(super) struct Step<'a> {
     id: &'a str,
@@ -41,7 +41,7 @@ pub(super) struct Step<'a> {
     reason: Option<String>,
 }
 
-/// What was predicted or observed. Bytes that are not UTF-8 become U+FFFD.
+/// A prediction or an observation. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Serialize)]
 struct Outcome<'a> {
     stdout: String,

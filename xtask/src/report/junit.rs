@@ -1,4 +1,4 @@
-//! The report for CI servers: `JUnit`'s XML, a test case a step and a conclusion.
+//! The report as `JUnit` XML, with a test case for each step and each conclusion.
 
 use std::io::{self, Write};
 
@@ -34,7 +34,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     serialize(&document, out)
 }
 
-/// A suite of cases that one engine answered.
+/// Returns an empty test suite with the properties of an engine.
 pub(super) fn suite(name: String, engine: &EngineInfo) -> TestSuite {
     let mut suite = TestSuite::new(name);
     suite.add_property(("engine", &engine.title()[..]));
@@ -43,12 +43,12 @@ pub(super) fn suite(name: String, engine: &EngineInfo) -> TestSuite {
     suite
 }
 
-/// Writes the document. What quick-junit calls disabled in a suite are its skipped cases, and
-/// Jenkins takes no report that does not say so.
+/// Writes the document. Renames the attribute `disabled` of quick-junit, which counts skipped
+/// cases, because Jenkins requires `skipped`.
 pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io::Result<()> {
     let document = report.to_string().map_err(io::Error::other)?;
     for line in document.lines() {
-        // In a text no tag starts a line: its `<` are escaped.
+        // A line of a text cannot start with this tag, because its `<` is escaped.
         if line.trim_start().starts_with("<testsuite ") {
             writeln!(out, "{}", line.replacen(" disabled=", " skipped=", 1))?;
         } else {
@@ -58,7 +58,7 @@ pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io
     Ok(())
 }
 
-/// A command and what it printed.
+/// Returns a command with its output.
 pub(super) fn transcript(observed: &Observation) -> String {
     let command = match &observed.output.command[..] {
         [] => String::new(),

@@ -1,4 +1,4 @@
-//! The report to be pasted where Markdown is shown, such as into an issue.
+//! The report as Markdown, for example for an issue.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -54,13 +54,13 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// What a command printed, with nothing in it that would end the block of code around it.
+/// Returns the output of a command, without fences that would end the surrounding code block.
 fn block(observed: &Observation) -> String {
     let text = [&observed.output.stderr[..], &observed.output.stdout].map(printed).concat();
     text.replace("```", "'''").trim_end().to_owned()
 }
 
-/// A text that is shown as it is, within a line or a column of a table.
+/// Escapes a text for a line or a table cell.
 pub(crate) fn inline(text: impl Display) -> String {
     let mut shown = String::new();
     for character in text.to_string().replace('\n', " ").chars() {
@@ -72,7 +72,7 @@ pub(crate) fn inline(text: impl Display) -> String {
     shown
 }
 
-/// A text as code, within a line or a column of a table.
+/// Formats a text as inline code for a line or a table cell.
 pub(crate) fn code(text: impl Display) -> String {
     let text = text.to_string();
     if text.is_empty() {

@@ -1,4 +1,4 @@
-//! The matrix in its forms.
+//! The report of a matrix, in all formats.
 
 use std::io::{self, Write};
 
@@ -14,25 +14,25 @@ mod junit;
 mod markdown;
 mod text;
 
-/// The grids of all engines that were asked.
+/// The results of all engines.
 #[derive(Debug)]
 pub struct Matrix {
-    /// One an engine, in the order in which they were named.
+    /// One grid for each engine, in the order of the command line.
     pub grids: Vec<Grid>,
 }
 
 impl Matrix {
-    /// Whether nothing differs that is not known to, and all of it is proven.
+    /// Returns whether all cells are proven, and all differences are known.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.grids.iter().all(Grid::passed)
     }
 
-    /// Writes it.
+    /// Writes the report.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of `out`.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         format.write(out, |out| match format {
             Format::Text => text::write(self, out),
@@ -44,20 +44,21 @@ impl Matrix {
     }
 }
 
-/// What the letters of a grid stand for.
-const LEGEND: &str = "S segment, s semaphores, q message queue of System V; m message queue, P object of POSIX; F file";
-/// And its other signs.
-const SIGNS: &str =
-    "- it is not there; L a limit forbids it; x refused; . skipped; ! differs or unproven; ~ known";
+/// The meaning of the letters in a grid.
+const LEGEND: &str = "S System V segment, s semaphores, q message queue; m POSIX message queue, \
+                      P POSIX object; F file";
+/// The meaning of the other signs in a grid.
+const SIGNS: &str = "- absent; L denied by a limit; x refused; . skipped; ! differs or unproven; \
+                     ~ known difference";
 
-/// The observers of a mode, in the order of the columns.
+/// Returns the observers of a mode, in the order of the columns.
 fn columns(sharing: &str) -> [Observer; 4] {
     let second = if sharing == "shm-volume" { Observer::Apart } else { Observer::Other };
     let third = if sharing == "container" { Observer::Donor } else { Observer::Joiner };
     [Observer::Own, second, third, Observer::Host]
 }
 
-/// What an observer sees of all mechanisms, and the worst of how that compares.
+/// Returns what an observer sees of each mechanism, and the worst outcome.
 fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
     let cells: Vec<_> = row.iter().filter(|cell| cell.cell.observer == observer).collect();
     let outcome = cells
@@ -93,7 +94,7 @@ fn letter(cell: &CellResult) -> &'static str {
     }
 }
 
-/// What tells the outcome of a square without colour.
+/// Returns the sign of an outcome, for output without colour.
 fn mark(outcome: Option<Outcome>) -> &'static str {
     match outcome {
         Some(outcome) if outcome.is_bad() => " !",
@@ -102,7 +103,7 @@ fn mark(outcome: Option<Outcome>) -> &'static str {
     }
 }
 
-/// Why no row of a mode was carried out, if none was and all for the same reason.
+/// Returns the reason if all rows of a mode were skipped for the same one.
 fn skipped_mode(rows: &[&[CellResult]]) -> Option<Untrusted> {
     let mut cells = rows.iter().flat_map(|row| *row);
     let first = cells.next()?;
@@ -110,7 +111,7 @@ fn skipped_mode(rows: &[&[CellResult]]) -> Option<Untrusted> {
     (same(first) && cells.all(same)).then_some(first.reason.as_deref()?.into())
 }
 
-/// The squares in which the engines do not all see the same, each with what they see.
+/// Returns the squares that differ between engines, each with the text of every engine.
 fn disagreements(matrix: &Matrix) -> Vec<(String, Vec<String>)> {
     let Some((first, others)) = matrix.grids.split_first() else { return vec![] };
     let mut found = Vec::new();
@@ -134,7 +135,7 @@ fn disagreements(matrix: &Matrix) -> Vec<(String, Vec<String>)> {
 
 const SKIPPED: &str = "skipped";
 
-/// How many cells came out how, in words.
+/// Returns the numbers of cells by outcome, in words.
 fn summary(grid: &Grid) -> String {
     let cells = grid.cells.len();
     let counts: Vec<_> = Outcome::ALL
@@ -147,7 +148,7 @@ fn summary(grid: &Grid) -> String {
             Outcome::Quirk if count == 1 => "1 known difference".to_owned(),
             Outcome::Quirk => format!("{count} known differences"),
             Outcome::Skipped => format!("{count} skipped"),
-            Outcome::Unstable => format!("{count} not always the same"),
+            Outcome::Unstable => format!("{count} unstable"),
             Outcome::Unproven => format!("{count} unproven"),
             Outcome::Differs => format!("{count} not as predicted"),
         })
@@ -156,7 +157,7 @@ fn summary(grid: &Grid) -> String {
     format!("{cells} in {:.1} s: {}", grid.duration.as_secs_f64(), counts.join(", "))
 }
 
-/// Cells that are not simply as predicted, those of one reason together.
+/// Returns the cells with a reason, grouped by outcome and reason. Leaves out predicted refusals.
 fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, Untrusted)> {
     let mut remarks: Vec<(Vec<&CellResult>, Untrusted)> = Vec::new();
     for cell in &grid.cells {

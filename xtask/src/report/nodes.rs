@@ -1,4 +1,4 @@
-//! The experiment on many nodes: a row a node.
+//! The report of the experiment on many nodes, with a row for each node.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -22,36 +22,36 @@ use crate::report::{ConclusionResult, Format, Report, junit, time};
 pub struct Fleet {
     /// The cluster.
     pub engine: EngineInfo,
-    /// From the first run's start to the last one's end.
+    /// The time from the start of the first run to the end of the last one.
     pub duration: Duration,
-    /// One a node.
+    /// The result of each node.
     pub nodes: Vec<NodeResult>,
 }
 
-/// What came of one node.
+/// The result of one node.
 #[derive(Debug)]
 pub struct NodeResult {
     /// The node.
     pub node: Node,
-    /// How long it took.
+    /// The duration.
     pub duration: Duration,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
-/// What came of a run on a node.
+/// The outcome of a run on a node.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It was carried out, and judged.
+    /// The run was completed.
     Judged(Box<Report>),
-    /// The node takes no pods, and why.
+    /// The node accepts no pods. Holds the reason.
     Skipped(String),
-    /// It could not be carried out, and why.
+    /// The run could not be completed. Holds the reason.
     Failed(String),
 }
 
 impl NodeResult {
-    /// The verdict in a word.
+    /// Returns the name of the verdict.
     fn word(&self) -> &'static str {
         match &self.outcome {
             Outcome::Judged(report) if report.passed() => "pass",
@@ -68,7 +68,7 @@ impl NodeResult {
         }
     }
 
-    /// What was found, or why nothing was, in a line.
+    /// Returns the results of the conclusions, or the reason why there are none, as one line.
     fn finding(&self) -> Untrusted {
         let finding = match &self.outcome {
             Outcome::Skipped(why) | Outcome::Failed(why) => why.replace('\n', " "),
@@ -88,7 +88,7 @@ impl NodeResult {
 }
 
 impl Fleet {
-    /// How the command ends: a difference weighs more than a node that could not be tried.
+    /// Returns the exit status. A difference has priority over a node without a result.
     #[must_use]
     pub fn exit(&self) -> Exit {
         let any = |word: &str| self.nodes.iter().any(|node| node.word() == word);
@@ -99,11 +99,11 @@ impl Fleet {
         }
     }
 
-    /// Writes it.
+    /// Writes the report.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of `out`.
     pub fn write(&self, format: Format, out: &mut dyn Write) -> io::Result<()> {
         format.write(out, |out| match format {
             Format::Text => self.write_text(out),
@@ -125,7 +125,8 @@ impl Fleet {
         let count = |word: &str| self.nodes.iter().filter(|node| node.word() == word).count();
         let [pass, fail, skip, error] = ["pass", "fail", "skip", "error"].map(count);
         format!(
-            "{} nodes in {}: {pass} as predicted, {fail} not, {skip} skipped, {error} not carried out",
+            "{} nodes in {}: {pass} as predicted, {fail} not as predicted, {skip} skipped, {error} \
+             not completed",
             self.nodes.len(),
             time(self.duration)
         )

@@ -1,4 +1,4 @@
-//! Where a report goes.
+//! The destination of a report.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
@@ -19,42 +19,43 @@ const PIPEFS: u64 = 0x5049_5045;
 /// The device number of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
-/// Better to know before the run than after it that its report has nowhere to go.
+/// Checks before a run that its report can be written to `output`.
 ///
 /// # Errors
 ///
-/// Where no report can be written to `output`.
+/// Fails if no report can be written there.
 pub fn check(output: Option<&Path>) -> Result<()> {
     let Some(path) = output else { return Ok(()) };
-    // Dropping the target removes the file that was made for it.
+    // Dropping the target removes its temporary file.
     target(path).map(drop).with_context(|| place(path))
 }
 
-/// Writes a report: to a file without colour, or to standard output, in colour on a terminal.
+/// Writes a report to a file without colour, or to standard output with colour on a terminal.
 ///
-/// An existing file is replaced once the new report is complete. It is overwritten in place if it belongs
-/// to another user, has several hard links, is reached by a link, or is in a folder that cannot be written.
+/// An existing file is replaced when the new report is complete. It is overwritten in place if it
+/// belongs to another user, has several hard links, is the target of a symbolic link, or is in a
+/// folder without write permission.
 ///
 /// # Errors
 ///
-/// Where it cannot be written; a pipe that was closed is no error.
+/// Fails if the report cannot be written. A closed pipe is not an error.
 pub fn write(
     output: Option<&Path>,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
     let written = match output {
         Some(path) => match target(path).with_context(|| place(path))? {
-            Target::Beside { file, path } => beside(file, path, report),
-            Target::Straight(file) => straight(file, report),
-            Target::Open(file) => write_plain(file, report),
+            Target::Replace { file, path } => replace(file, path, report),
+            Target::Overwrite(file) => overwrite(file, report),
+            Target::Stdout(file) => write_plain(file, report),
         },
         None => report(&mut anstream::AutoStream::auto(io::stdout())),
     };
     match written {
-        // Whoever closed the pipe has seen enough.
+        // The reader closes the pipe when it needs no more output.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         answer => answer.context(
-            "the report could not be written; next step: name a file where there is room, \
+            "cannot write the report; next step: choose a file on a file system with free space, \
              --output FILE",
         ),
     }
@@ -64,14 +65,14 @@ fn place(path: &Path) -> String {
     format!("--output {}", escape_line(path.as_os_str().as_encoded_bytes()))
 }
 
-fn beside(
+fn replace(
     file: NamedTempFile,
     path: &Path,
     report: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
     write_plain(file.as_file().try_clone()?, report)?;
     let Err(error) = file.persist(path) else { return Ok(()) };
-    // What is mounted at the path, as a file that a container was given, cannot be replaced.
+    // A mount point, such as a file that is mounted into a container, cannot be replaced.
     if error.error.raw_os_error() != Some(Errno::BUSY.raw_os_error()) {
         return Err(error.error);
     }
@@ -79,7 +80,7 @@ fn beside(
     io::copy(&mut error.file.reopen()?, &mut mounted).map(drop)
 }
 
-fn straight(file: File, report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn overwrite(file: File, report: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     if file.metadata()?.is_file() {
         file.set_len(0)?;
     }
@@ -98,31 +99,31 @@ fn write_plain(
 /// The destination of a report.
 enum Target<'a> {
     /// A new file, which replaces the one at `path` when it is complete.
-    Beside { file: NamedTempFile, path: &'a Path },
-    /// A file to be overwritten in place, a pipe, a terminal or `/dev/null`.
-    Straight(File),
-    /// Standard output by its path.
-    Open(File),
+    Replace { file: NamedTempFile, path: &'a Path },
+    /// A file to overwrite in place, a pipe, a terminal or `/dev/null`.
+    Overwrite(File),
+    /// Standard output, named by its path.
+    Stdout(File),
 }
 
-/// Opens the destination of a report, and leaves its content as it is.
+/// Opens the destination of a report without changing its content.
 fn target(path: &Path) -> Result<Target<'_>> {
     if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|it| path == Path::new(it)) {
-        // Opened by its path it would lose where it stands, and what `>>` wrote to.
-        return Ok(Target::Open(io::stdout().as_fd().try_clone_to_owned()?.into()));
+        // A new open by path would lose the file offset and the append mode of `>>`.
+        return Ok(Target::Stdout(io::stdout().as_fd().try_clone_to_owned()?.into()));
     }
-    // Opening neither waits for the reader of a FIFO nor takes a controlling terminal.
+    // The open must not wait for the reader of a FIFO, or acquire a controlling terminal.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits())?;
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
         Ok(file) if file.metadata()?.is_file() => existing(file, path),
-        Ok(file) => stream(file).map(Target::Straight),
+        Ok(file) => stream(file).map(Target::Overwrite),
         Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::NOENT) if path.is_symlink() => bail!(LINK),
             Some(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR) if !has_folder(path) => bail!(FOLDER),
             Some(Errno::NOENT) => {
                 let file = new_file(path)?;
-                Ok(Target::Beside { file, path })
+                Ok(Target::Replace { file, path })
             }
             Some(Errno::NXIO) => bail!("it is a FIFO without a reader, or a socket; {NEXT}"),
             _ => Err(error.into()),
@@ -130,9 +131,9 @@ fn target(path: &Path) -> Result<Target<'_>> {
     }
 }
 
-const FOLDER: &str = "name a file in a folder that exists";
-const LINK: &str = "it is a dangling link; name its target";
-const NEXT: &str = "name a regular file, or leave out --output for standard output";
+const FOLDER: &str = "choose a file in an existing folder";
+const LINK: &str = "it is a dangling link; choose its target";
+const NEXT: &str = "choose a regular file, or omit --output to use standard output";
 
 fn has_folder(path: &Path) -> bool {
     !path.is_dir() && folder(path).is_dir()
@@ -142,7 +143,7 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file in the folder of `path`, with the mode that a new one has.
+/// Creates a temporary file in the folder of `path`, with the default mode of a new file.
 fn new_file(path: &Path) -> io::Result<NamedTempFile> {
     Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder(path))
 }
@@ -152,23 +153,23 @@ fn existing(file: File, path: &Path) -> Result<Target<'_>> {
     // A replacement would change the owner, separate hard links, or replace a link.
     let alone = metadata.uid() == geteuid().as_raw() && metadata.nlink() == 1;
     if !alone || path.is_symlink() {
-        return Ok(Target::Straight(file));
+        return Ok(Target::Overwrite(file));
     }
     match new_file(path) {
-        Ok(new) if new.as_file().metadata()?.gid() != metadata.gid() => Ok(Target::Straight(file)),
+        Ok(new) if new.as_file().metadata()?.gid() != metadata.gid() => Ok(Target::Overwrite(file)),
         Ok(new) => {
             new.as_file().set_permissions(metadata.permissions())?;
-            Ok(Target::Beside { file: new, path })
+            Ok(Target::Replace { file: new, path })
         }
-        // This user may write to the file, but not to its folder.
+        // This user can write to the file, but not to its folder.
         Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-            Ok(Target::Straight(file))
+            Ok(Target::Overwrite(file))
         }
         Err(error) => Err(error.into()),
     }
 }
 
-/// Accepts an anonymous pipe, a terminal or `/dev/null`, and makes writes to it block.
+/// Accepts an anonymous pipe, a terminal or `/dev/null`, and sets it to blocking writes.
 fn stream(file: File) -> Result<File> {
     let (metadata, kind) = (file.metadata()?, file.metadata()?.file_type());
     let pipe = kind.is_fifo() && u64::try_from(fstatfs(&file)?.f_type) == Ok(PIPEFS);

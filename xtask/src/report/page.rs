@@ -1,10 +1,10 @@
-//! What the pages have in common: one file, which needs nothing from anywhere else.
+//! The common frame of HTML pages, which load no other files.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 const STYLE: &str = include_str!("page.css");
 
-/// A page with a title, styles of its own beside the common ones, and a body.
+/// Returns a page. `style` is added to the common styles.
 pub(super) fn page(title: &str, style: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)

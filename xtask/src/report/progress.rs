@@ -1,4 +1,4 @@
-//! The progress display: one line on standard error if that is a terminal.
+//! The progress display: one line on standard error if it is a terminal.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use shm_core::text::escape_line;
 
 use crate::judge::run::{Event, describe};
 
-/// A line that says what is going on.
+/// The progress line.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    /// Starts the line with what comes before the first step.
+    /// Starts the line with a message.
     #[must_use]
     pub fn start(message: &'static str) -> Self {
         let bar = ProgressBar::new_spinner().with_message(message);
@@ -22,16 +22,16 @@ impl Progress {
         Self { bar }
     }
 
-    /// Counts the steps from here on.
+    /// Starts to count steps.
     pub fn count(&self, steps: usize) {
         self.bar.set_length(steps as u64);
-        // The template is a constant; with a broken one the plain spinner stays.
+        // The template is a constant; if it were invalid, the default spinner would stay.
         if let Ok(style) = ProgressStyle::with_template("{spinner} [{pos}/{len}] {msg}") {
             self.bar.set_style(style);
         }
     }
 
-    /// Counts scripts from here on, and shows the time that is left.
+    /// Starts to count scripts, and shows the remaining time.
     pub fn count_groups(&self, groups: usize) {
         self.bar.set_length(groups as u64);
         let template = "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}";
@@ -40,13 +40,13 @@ impl Progress {
         }
     }
 
-    /// Shows that a script is through.
+    /// Counts a finished script, and shows its name.
     pub fn group_done(&self, name: &str) {
         self.show(name);
         self.bar.inc(1);
     }
 
-    /// Shows what the run tells.
+    /// Shows a progress event.
     pub fn tell(&self, event: &Event<'_>) {
         match event {
             Event::Started(planned) => self.show(&describe(planned)),
@@ -55,17 +55,17 @@ impl Progress {
         }
     }
 
-    /// Shows what comes after the last step.
+    /// Shows a constant message.
     pub fn say(&self, message: &'static str) {
         self.bar.set_message(message);
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
 
-    /// Shows a text, whoever it is from, in the one line.
+    /// Shows an untrusted text, escaped.
     pub fn show(&self, text: &str) {
         self.bar.set_message(escape_line(text.as_bytes()));
     }

@@ -1,4 +1,4 @@
-//! The report for people.
+//! The report as text.
 
 use std::io::{self, Write};
 
@@ -22,7 +22,7 @@ fn style(verdict: &Verdict) -> Style {
     color.on_default().bold()
 }
 
-/// Without colour the words still tell the verdicts apart.
+/// Returns the verdict in colour. Failures are in capitals, which are visible without colour.
 fn word(verdict: &Verdict) -> String {
     let word = match verdict {
         Verdict::Fail(_) => "FAIL",
@@ -73,7 +73,7 @@ fn write_step(result: &StepResult, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// What the command printed; of what is as predicted, the part that was predicted.
+/// Writes the output of a command. After a passed step, standard error is only the tool's error.
 fn write_output(
     result: &StepResult,
     observed: &Observation,
@@ -85,7 +85,7 @@ fn write_output(
         Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List => {
             observed.tool_error()
         }
-        // Engines chat there.
+        // Engines print progress messages there.
         _ => &[],
     };
     for text in [stderr, &observed.output.stdout] {

@@ -1,4 +1,4 @@
-//! The article's script, all of it.
+//! The script of the article.
 
 use shm_core::Key;
 
@@ -8,22 +8,22 @@ use super::{
     Role, Script, Sharing, Stage, Step, Workload,
 };
 
-/// The article knows one mechanism.
+/// The article uses System V segments only.
 const READ: Action = Action::Read(Mechanism::Sysv);
 
 const A: Container = CONTAINERS[0];
 const B: Container = CONTAINERS[1];
 
-/// Their pods, on a cluster.
+/// On a cluster, each container has its own pod.
 const POD_OF_A: &[Pod] = &[Pod { name: Container("pod-A"), containers: &[Member::main(A)] }];
 const POD_OF_B: &[Pod] = &[Pod { name: Container("pod-B"), containers: &[Member::main(B)] }];
 
 /// The id of the conclusion about the host.
 pub const HOST_ISOLATED: &str = "host_isolated";
 
-/// What is written in A.
+/// The text that A writes.
 pub const TEXT_OF_A: &str = "hello_world";
-/// What is written in B.
+/// The text that B writes.
 pub const TEXT_OF_B: &str = "nihao";
 
 const PREPARATION: &str = "Preparation";
@@ -33,25 +33,25 @@ const HOST: &str = "(2) Can the host see it?";
 const CONTROLS: &str = "Controls: every reader that found nothing can find a segment";
 const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
-const POD_RECREATION: &str = "(3b) Does it survive that the pod is deleted and made again?";
+const POD_RECREATION: &str = "(3b) Does it survive when the pod is deleted and created again?";
 
-/// The most containers.
+/// The maximum number of containers.
 const COUNT: usize = 64;
 
-/// The containers that there may be: A to Z, then AA to BL.
+/// The possible containers: A to Z, then AA to BL.
 pub const CONTAINERS: [Container; COUNT] = {
     let mut all = [Container(""); COUNT];
     let mut index = 0;
     while index < COUNT {
         let (name, _) = NAMES[index].split_at(if index < 26 { 1 } else { 2 });
-        let Ok(name) = str::from_utf8(name) else { panic!("a name is of letters") };
+        let Ok(name) = str::from_utf8(name) else { panic!("container name is not UTF-8") };
         all[index] = Container(name);
         index += 1;
     }
     all
 };
 
-/// Their names by index. Only the first byte of the first 26 counts.
+/// The names of the containers. The first 26 use only the first byte.
 static NAMES: [[u8; 2]; COUNT] = {
     let mut names = [[0; 2]; COUNT];
     let mut index = 0;
@@ -68,11 +68,11 @@ const fn letter(index: usize) -> u8 {
     b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index]
 }
 
-/// The article's steps, with every segment under `key`. It has two containers; those of `more` each
-/// get a text of their own besides, and go through the same.
+/// Returns the steps of the article, with `key` for every segment. It has the containers A and B.
+/// Each container in `more` goes through the same steps and also gets its own text.
 ///
-/// Each control writes a text that starts with `fresh` and reads it back. `fresh` is a new random word, so
-/// that a replayed answer differs.
+/// Each control writes a text that starts with `fresh` and reads it back. `fresh` is a new random
+/// word, so that the output of an earlier run does not match.
 #[must_use]
 pub fn script(key: Key, more: &[Container], fresh: &str) -> Script {
     let start = |it: Container| (it, Place::In(it), Run(Sharing::Default.into()));
@@ -87,9 +87,9 @@ pub fn script(key: Key, more: &[Container], fresh: &str) -> Script {
     Script { name: "article".to_owned(), objects: Objects::from(key), stages, conclusions }
 }
 
-/// The article's steps with a pod for each container. Its third part is done twice: a container
-/// that restarts in its pod, and a pod that is deleted and made again, are different things. `fresh` is
-/// as for [`script`].
+/// Returns the steps of the article with a pod for each container. Part 3 runs twice, because the
+/// restart of a container in its pod differs from the re-creation of the pod. `fresh` is as for
+/// [`script`].
 #[must_use]
 pub fn on_a_cluster(key: Key, fresh: &str) -> Script {
     let started = [(A, POD_OF_A), (B, POD_OF_B)].map(|(it, pod)| {
@@ -105,20 +105,20 @@ pub fn on_a_cluster(key: Key, fresh: &str) -> Script {
         evidence: gone(&[B, A], "after-crash"),
         places: places(&[A, B]),
     };
-    let statement = "shared memory is gone after a pod was deleted and made again";
+    let statement = "shared memory is gone after a pod was deleted and created again";
     let recreated = cleared_by_restart("cleared_by_pod_recreation", statement, &[]);
     let objects = Objects::from(key);
     let conclusions = conclusions(&[], fresh, [in_its_pod, recreated]);
     Script { name: "article".to_owned(), objects, stages, conclusions }
 }
 
-/// A pod, where it is made and how.
+/// Returns the place and the action that create a pod.
 fn deploy(pod: &'static [Pod]) -> (Place, Action) {
     (Place::In(pod[0].name), Deploy(Workload::pod(pod)))
 }
 
-/// The containers are started side by side: B is there, and empty, when A is used, which shows no less
-/// than one that is started afterwards.
+/// Starts the containers in parallel. B is started before A writes, which is as good a proof as a
+/// later start.
 fn preparation(started: impl IntoIterator<Item = (Container, Place, Action)>) -> Vec<Stage> {
     let start = |(it, place, action): (Container, _, _)| {
         step(&format!("start-{}", it.id()), PREPARATION, place, action)
@@ -129,10 +129,10 @@ fn preparation(started: impl IntoIterator<Item = (Container, Place, Action)>) ->
 
 fn two_containers(fresh: &str) -> Vec<Stage> {
     let step_b = |(id, container, action)| step(id, ISOLATION, Place::In(container), action);
-    // Not beside a read of the same segment: a list would show it as attached.
+    // A listing in the same stage as this read could show the reader's attachment.
     let a_read = step("a-read", USE, Place::In(A), READ);
     let before = [("b-list-before", B, List), ("b-read-before", B, READ)].map(step_b);
-    // An engine can guess the answers to the article's texts, but not to this one.
+    // A fake engine can guess the article's texts, but not this one.
     let fresh_in_a = Action::Control(Mechanism::Sysv, format!("{fresh}_a"));
     let [control, read_back] = controls(ISOLATION, &[Place::In(B)], "before", fresh);
     vec![
@@ -149,7 +149,7 @@ fn two_containers(fresh: &str) -> Vec<Stage> {
     ]
 }
 
-/// After all have written, each reads once. Its text is in no other container.
+/// Each container writes a different text. After all have written, each reads its own text.
 fn more_containers(more: &[Container], fresh: &str) -> Vec<Stage> {
     if more.is_empty() {
         return vec![];
@@ -170,7 +170,7 @@ fn more_containers(more: &[Container], fresh: &str) -> Vec<Stage> {
     ]
 }
 
-/// What is written in a container.
+/// Returns the text that a container writes.
 fn text_of(container: Container, fresh: &str) -> String {
     match container {
         A => TEXT_OF_A.to_owned(),
@@ -179,25 +179,26 @@ fn text_of(container: Container, fresh: &str) -> String {
     }
 }
 
-/// A step of the same kind in each, side by side; its id is `VERB-CONTAINER` and what follows.
+/// Returns a stage with one step for each container; its id is `VERB-CONTAINER` and a suffix.
 fn each(
     section: &'static str,
     all: &[Container],
     action: &Action,
-    (verb, then): (&str, &str),
+    (verb, suffix): (&str, &str),
 ) -> Stage {
-    let id = |it: &Container| format!("{verb}-{}{then}", it.id());
+    let id = |it: &Container| format!("{verb}-{}{suffix}", it.id());
     let step = |it: &Container| step(&id(it), section, Place::In(*it), action.clone());
     Stage(all.iter().map(step).collect())
 }
 
-/// Each lists and reads, side by side; the ids are `CONTAINER-list-WHEN` and `CONTAINER-read-WHEN`.
-fn look(section: &'static str, all: &[Container], when: &str) -> Stage {
-    let looks = [("list", List), ("read", READ)].into_iter().flat_map(|(verb, action)| {
+/// Returns a stage in which each container lists and reads, with the ids `CONTAINER-list-WHEN` and
+/// `CONTAINER-read-WHEN`.
+fn list_and_read(section: &'static str, all: &[Container], when: &str) -> Stage {
+    let steps = [("list", List), ("read", READ)].into_iter().flat_map(|(verb, action)| {
         let id = move |it: &Container| format!("{}-{verb}-{when}", it.id());
         all.iter().map(move |it| step(&id(it), section, Place::In(*it), action.clone()))
     });
-    Stage(looks.collect())
+    Stage(steps.collect())
 }
 
 fn on_the_host() -> Stage {
@@ -205,16 +206,16 @@ fn on_the_host() -> Stage {
     Stage(host.map(|(id, action)| step(id, HOST, Place::Host, action)).into())
 }
 
-/// The controls of what is found at the end. That on the host is the last one, for its segment lies
-/// there until the run is over.
+/// Returns the controls of the last readers. The host's control is last, because its segment stays
+/// on the host until the run ends.
 fn last_controls(all: &[Container], fresh: &str) -> Vec<Stage> {
     let [containers, read_back] = controls(CONTROLS, &places(all), "after", fresh);
     let [host, read_on_host] = controls(CONTROLS, &[Place::Host], "", fresh);
     vec![containers, read_back, host, read_on_host]
 }
 
-/// Each writes a text of its own where it has found nothing, and reads it back with the command that
-/// found nothing.
+/// Returns stages in which each place writes its own text and reads it back with the command that
+/// found nothing before.
 fn controls(section: &'static str, all: &[Place], when: &str, fresh: &str) -> [Stage; 2] {
     let stage = |verb: &str, action: &dyn Fn(String) -> Action| {
         let step = |place: &Place| {
@@ -239,27 +240,27 @@ fn restart(all: &[Container]) -> Vec<Stage> {
         each(section, all, &Stop, ("stop", "")),
         each(section, all, &Start, ("start", "-again")),
         alone("ps-after", section, Place::Host, Processes),
-        look(section, all, "after"),
+        list_and_read(section, all, "after"),
     ]
 }
 
-/// What a restart is on a cluster: of the container in its pod, or of the pod.
+/// Returns both kinds of restart on a cluster: of the container in its pod, and of the pod.
 fn restarts_on_a_cluster() -> Vec<Stage> {
-    let (first, then) = (CONTAINER_RESTART, POD_RECREATION);
-    let made = [POD_OF_B, POD_OF_A].map(deploy);
-    let remove = made.clone().map(|(place, _)| (place, Remove));
+    let (first, second) = (CONTAINER_RESTART, POD_RECREATION);
+    let create = [POD_OF_B, POD_OF_A].map(deploy);
+    let remove = create.clone().map(|(place, _)| (place, Remove));
     let pods = |ids: [&str; 2], pods: [(Place, Action); 2]| {
         let pods = ids.into_iter().zip(pods);
-        Stage(pods.map(|(id, (place, action))| step(id, then, place, action)).collect())
+        Stage(pods.map(|(id, (place, action))| step(id, second, place, action)).collect())
     };
     vec![
         alone("ps-before", first, Place::Host, Processes),
         each(first, &[B, A], &Crash, ("crash", "")),
-        look(first, &[B, A], "after-crash"),
+        list_and_read(first, &[B, A], "after-crash"),
         pods(["remove-b", "remove-a"], remove),
-        pods(["start-b-again", "start-a-again"], made),
-        alone("ps-after", then, Place::Host, Processes),
-        look(then, &[B, A], "after"),
+        pods(["start-b-again", "start-a-again"], create),
+        alone("ps-after", second, Place::Host, Processes),
+        list_and_read(second, &[B, A], "after"),
     ]
 }
 
@@ -288,7 +289,7 @@ fn conclusions(
         Conclusion {
             id: HOST_ISOLATED,
             statement: "the host does not see a container's shared memory",
-            evidence: [vec![nothing("host-list"), nothing("host-read")], was_there()].concat(),
+            evidence: [vec![nothing("host-list"), nothing("host-read")], written()].concat(),
             places: [vec![Place::Host], places(&[A, B])].concat(),
         },
     ];
@@ -301,19 +302,20 @@ fn cleared_by_restart(id: &'static str, statement: &'static str, more: &[Contain
     Conclusion { id, statement, evidence, places: places(&[&[A, B], more].concat()) }
 }
 
-/// The steps that show a fresh text in A and in B. The writer in B is a control besides.
+/// The steps that show a fresh text in A and in B. In B, it is the text of a control.
 const FRESH_TEXTS: [&str; 3] = ["a-write-fresh", "a-read-fresh", "b-read-control-before"];
 
-/// That there was something, which only then can be missing elsewhere or later.
-fn was_there() -> Vec<Evidence> {
+/// Returns the evidence that the segments existed. Without it, their absence elsewhere or later
+/// proves nothing.
+fn written() -> Vec<Evidence> {
     ["b-read", "a-read-again"].into_iter().chain(FRESH_TEXTS).map(something).collect()
 }
 
-/// That there is nothing in any of them, where there was something.
+/// Returns the evidence that the segments existed, and that no container sees one now.
 fn gone(all: &[Container], when: &str) -> Vec<Evidence> {
-    let looks = |it: &Container| ["list", "read"].map(|verb| format!("{}-{verb}-{when}", it.id()));
-    let gone = all.iter().flat_map(looks).map(|step| nothing(&step));
-    gone.chain(was_there()).collect()
+    let steps = |it: &Container| ["list", "read"].map(|verb| format!("{}-{verb}-{when}", it.id()));
+    let gone = all.iter().flat_map(steps).map(|step| nothing(&step));
+    gone.chain(written()).collect()
 }
 
 fn nothing(step: &str) -> Evidence {

@@ -1,8 +1,8 @@
-//! The matrix: what each observer sees of each mechanism, in each sharing mode, after each event.
+//! The matrix: whether each observer sees each mechanism, in each sharing mode, after each event.
 //!
-//! Cells that differ only in mechanism and observer share one script: the containers are made
-//! once, everything is written and read back, the event happens, and everybody looks. Where the
-//! event is a limit, everybody tries to write instead.
+//! Cells that differ only in mechanism and observer share one script. It creates the containers,
+//! writes with all mechanisms, reads back, causes the event, and reads in all observers. If the
+//! event is a limit, all observers try to write instead.
 
 use shm_core::Key;
 
@@ -17,62 +17,61 @@ mod pods;
 
 pub use cell::{Cell, Event, Observer};
 
-/// The container that writes.
+/// The writer's container.
 const WRITER: Container = Container("writer");
-/// Another one in the same mode.
+/// Another container in the same mode.
 const OTHER: Container = Container("other");
-/// One that joins the writer.
+/// A container that joins the writer's, or that is in its pod.
 const JOINER: Container = Container("joiner");
-/// The one that the writer joins, in the mode `container`.
+/// The container that the writer joins, in the mode `container`.
 const DONOR: Container = Container("donor");
-/// The sandbox of the pod that the writer is in, in the mode `pod` and on a cluster.
+/// The sandbox of the writer's pod, in the mode `pod` and on a cluster.
 const POD: Container = Container("pod");
-/// One in the writer's pod that does not mount what the writer does.
+/// A container in the writer's pod without the writer's volume.
 const APART: Container = Container("apart");
 
-/// The most memory of the container in which a process takes [`TOO_MUCH_MEMORY`].
+/// The memory limit of the container in which a process allocates [`TOO_MUCH_MEMORY`], in bytes.
 pub(super) const MEMORY: u64 = 64 << 20;
-/// What a process takes that is to be killed for it, in bytes.
+/// An allocation that exceeds the memory limit of the container, in bytes.
 pub const TOO_MUCH_MEMORY: u64 = 96 << 20;
 
-/// Where the matrix is asked.
+/// The kind of engine that a matrix is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
-    /// Of containers on a host.
+    /// Containers on a host.
     Containers,
-    /// Of pods on a cluster.
+    /// Pods on a cluster.
     Pods,
 }
 
-/// A script and the cells that it answers.
+/// A script, and the questions that it answers.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The script.
     pub script: Script,
-    /// Its cells.
+    /// The questions.
     pub questions: Vec<Question>,
 }
 
-/// A cell, and the steps that answer it: where there are several, each must succeed for the next
-/// to say anything.
+/// A cell, and the steps that answer it. The first step that does not succeed decides the answer.
 #[derive(Clone, Debug)]
 pub struct Question {
     /// The cell.
     pub cell: Cell,
-    /// The ids of the steps.
+    /// The ids of the steps, in order.
     pub steps: Vec<String>,
-    /// The ids of the controls, where the last of the steps finds nothing.
+    /// The ids of the controls, which run if the last step finds nothing.
     pub controls: Vec<String>,
 }
 
 impl Group {
-    /// What is done besides writing and reading.
+    /// Iterates over the actions that neither write nor read.
     pub fn others(&self) -> impl Iterator<Item = &Action> {
         let actions = self.script.steps().map(|step| &step.action);
         actions.filter(|action| action.mechanism().is_none())
     }
 
-    /// Whether something is written where the node of a cluster sees it.
+    /// Returns whether the script writes in the IPC namespace of a cluster's node.
     #[must_use]
     pub fn writes_on_a_node(&self) -> bool {
         self.script.steps().any(|step| match &step.action {
@@ -82,21 +81,21 @@ impl Group {
         })
     }
 
-    /// Whether what else is on its node cannot be used meanwhile.
+    /// Returns whether the script disturbs other scripts on its node.
     #[must_use]
     pub fn needs_its_node_alone(&self) -> bool {
         self.script.steps().any(|step| step.action == Action::RestartKubelet)
     }
 
-    /// Whether a process takes too much memory, for which it needs a large text on the volume.
+    /// Returns whether the script exceeds a memory limit, which needs a large text on the volume.
     #[must_use]
     pub fn exhausts_memory(&self) -> bool {
         self.script.steps().any(|step| step.action == ExhaustMemory)
     }
 }
 
-/// The whole matrix of a world, where everything is written as `text`; each script has a key of its
-/// own from `keys`.
+/// Returns the groups of the whole matrix. All writers write `text`. Each script gets its own key
+/// from `keys`.
 pub fn groups(world: World, keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
     match world {
         World::Containers => containers::groups(keys, text),
@@ -104,7 +103,7 @@ pub fn groups(world: World, keys: impl FnMut() -> Key, text: &str) -> Vec<Group>
     }
 }
 
-/// A group as it is put together.
+/// A builder of a group.
 struct Draft<'a> {
     mode: &'static str,
     event: Event,
@@ -124,14 +123,14 @@ impl<'a> Draft<'a> {
         Self { mode, event, mechanisms, text, stages: vec![], questions: vec![] }
     }
 
-    /// What the observers are asked, after what happens in between or under a limit.
-    fn ask(mut self, between: Vec<(Container, Action)>, observers: &[Observer], key: Key) -> Group {
+    /// Adds the steps of the observers, after the actions of `event` or under a limit.
+    fn ask(mut self, event: Vec<(Container, Action)>, observers: &[Observer], key: Key) -> Group {
         let is_limit =
             matches!(self.event.setting(), Some(Setting::Sysctl(..) | Setting::ShmSize(_)));
         if is_limit {
             self.try_to_write(observers);
         } else {
-            self.write_and_look(between, observers);
+            self.write_and_read(event, observers);
         }
         self.controls(observers);
         let size = if is_limit { 64 << 10 } else { Objects::DEFAULT_SIZE };
@@ -144,14 +143,14 @@ impl<'a> Draft<'a> {
         Group { script, questions: self.questions }
     }
 
-    /// Everything is written, the event happens, everybody looks.
-    fn write_and_look(&mut self, between: Vec<(Container, Action)>, observers: &[Observer]) {
+    /// Adds steps that write with all mechanisms, cause the event, and read in all observers.
+    fn write_and_read(&mut self, event: Vec<(Container, Action)>, observers: &[Observer]) {
         let (all, text) = (self.mechanisms, self.text);
         let write = |mechanism| Action::Write(mechanism, text.to_owned());
         self.each(&Role::Observe, all, "write", Place::In(WRITER), write);
-        // The positive control: what is not there now says nothing about the event.
+        // Absence after the event proves nothing unless the text was readable before it.
         self.each(&Role::Prepare, all, "control", Place::In(WRITER), Action::Read);
-        for (number, (container, action)) in between.into_iter().enumerate() {
+        for (number, (container, action)) in event.into_iter().enumerate() {
             self.one(Role::Prepare, &format!("event-{number}"), Place::In(container), action);
         }
         for observer in observers {
@@ -162,7 +161,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Everybody tries to write what the limit does not allow, and reads it back.
+    /// Adds steps in which each observer tries to write more than the limit allows, and reads back.
     fn try_to_write(&mut self, observers: &[Observer]) {
         let limited = &[Mechanism::Sysv, Mechanism::Posix];
         let text = self.text;
@@ -177,8 +176,8 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Where an observer found nothing, a text of the cell's own is written and read back: one after
-    /// another, for observers may share.
+    /// Adds controls that write and read back a text for each cell whose observer found nothing.
+    /// They run one observer after another, because observers may share.
     fn controls(&mut self, observers: &[Observer]) {
         for observer in observers {
             let of_observer = |question: &&mut Question| question.cell.observer == *observer;
@@ -206,12 +205,13 @@ impl<'a> Draft<'a> {
         self.questions.push(Question { cell, steps, controls: vec![] });
     }
 
-    /// Makes the image. Containers that start show whether it was made; an engine without images skips it.
+    /// Adds the build of the image. Its failure shows when containers start, and an engine without
+    /// images skips it.
     fn build(&mut self) {
         self.one(Role::Observe, "build", Place::Host, Action::Build);
     }
 
-    /// Makes something: a container, or a pod.
+    /// Adds the creation of a container or a pod.
     fn make(&mut self, container: Container, action: Action) {
         self.one(Role::Prepare, &format!("run-{container}"), Place::In(container), action);
     }
@@ -220,7 +220,7 @@ impl<'a> Draft<'a> {
         self.stages.push(Stage(vec![Step { role, ..step(id.to_owned(), place, action) }]));
     }
 
-    /// A step for each mechanism, side by side; returns their ids.
+    /// Adds a stage with a step for each mechanism, and returns the ids of the steps.
     fn each(
         &mut self,
         role: &Role,
@@ -239,8 +239,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Returns the text that the control of a cell writes. On the host it is the run's text alone, which the
-/// ledger names.
+/// Returns the text that the control of a cell writes. On the host it is `text`, because the ledger
+/// records that text.
 fn control_text(text: &str, cell: &Cell) -> String {
     match cell.observer {
         Observer::Host => text.to_owned(),

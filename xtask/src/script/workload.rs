@@ -1,24 +1,22 @@
-//! Pods as a cluster has them: made with all their containers at once, and made again by what
-//! looks after them.
+//! Workloads of a cluster: pods, created with all their containers, and their controllers.
 
 use super::{Container, Setting, Sharing};
 
-/// One pod, or several of the same make.
+/// One pod, or several pods of the same template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// What looks after the pods.
+    /// The controller of the pods.
     pub controller: Controller,
-    /// Whose namespace they are in: [`Sharing::Sandbox`] for their own, [`Sharing::Host`] for the
-    /// node's.
+    /// The IPC namespace: [`Sharing::Sandbox`] for the pod's, [`Sharing::Host`] for the node's.
     pub ipc: Sharing,
-    /// What their sandboxes are given.
+    /// The setting of the sandboxes.
     pub setting: Option<Setting>,
-    /// The pods; all have as many containers as the first, made as that one's are.
+    /// The pods. All have containers like those of the first pod.
     pub pods: &'static [Pod],
 }
 
 impl Workload {
-    /// A pod in a namespace of its own, which nobody looks after.
+    /// Returns a workload of pods without a controller, each in its own namespace.
     #[must_use]
     pub fn pod(pods: &'static [Pod]) -> Self {
         Self { controller: Controller::Nobody, ipc: Sharing::Sandbox, setting: None, pods }
@@ -28,48 +26,48 @@ impl Workload {
 /// A pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pod {
-    /// Its sandbox, by its name in the script.
+    /// The name of the sandbox in the script.
     pub name: Container,
-    /// Its containers.
+    /// The containers.
     pub containers: &'static [Member],
 }
 
 /// A container of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Its name in the script.
+    /// The name in the script.
     pub name: Container,
-    /// Whether it has to end before the others start.
+    /// Whether it is an init container, which must end before the main containers start.
     pub init: bool,
-    /// What it is given.
+    /// The setting.
     pub setting: Option<Setting>,
 }
 
 impl Member {
-    /// A container like any other.
+    /// Returns a main container without a setting.
     #[must_use]
     pub const fn main(name: Container) -> Self {
         Self { name, init: false, setting: None }
     }
 }
 
-/// What looks after pods, and what it does when one's process fails.
+/// The controller of pods, and its reaction to a failed process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Controller {
-    /// Nothing. The kubelet restarts its containers.
+    /// No controller. The kubelet restarts the containers.
     Nobody,
-    /// The kubelet restarts its containers, and a change of the template replaces the pods.
+    /// The kubelet restarts the containers. A change of the template replaces the pods.
     Deployment,
-    /// The same, and a pod that is gone comes back under its name.
+    /// As [`Controller::Deployment`]. A deleted pod is created again with the same name.
     StatefulSet,
-    /// The kubelet restarts its containers until they succeed: `restartPolicy: OnFailure`.
+    /// The kubelet restarts the containers until they succeed: `restartPolicy: OnFailure`.
     JobOnFailure,
-    /// A pod that fails is replaced by another: `restartPolicy: Never`.
+    /// A new pod replaces a failed one: `restartPolicy: Never`.
     JobNever,
 }
 
 impl Controller {
-    /// Whether its pods are to come to an end.
+    /// Returns whether it is a Job, whose pods run to completion.
     #[must_use]
     pub fn is_job(self) -> bool {
         matches!(self, Self::JobOnFailure | Self::JobNever)

@@ -89,7 +89,7 @@ fn too_late(engine: &Engine) -> Result<(), Failed> {
     let (program, moment) =
         if engine.has_containers() { (engine.name, "ps") } else { ("lsns", "ipc --noheadings") };
     let (status, stderr) = beside_another(engine, program, moment, DISTURBING)?;
-    let told = stderr.contains("it was left there");
+    let told = stderr.contains("it was not removed");
     assert!(status == Some(0) && told, "{status:?}: {stderr}");
     Ok(())
 }

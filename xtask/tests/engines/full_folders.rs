@@ -40,7 +40,7 @@ fn no_room() -> Result<(), Failed> {
             model.args(["-c", "exec \"$0\" \"$@\" --output /dev/stdout >/dev/full"]);
             model.arg(env!("CARGO_BIN_EXE_xtask")).args(command);
             model.args(["--engine", "model", "--format", format]);
-            let words = ["the report could not be written", FULL, "next step:"];
+            let words = ["cannot write the report", FULL, "next step:"];
             fails(&mut model, &words)?;
         }
     }
@@ -62,7 +62,7 @@ fn with_room(size: &str, script: &str) -> Result<(Command, tempfile::TempDir), F
 fn full_output(_: &Engine) -> Result<(), Failed> {
     let script = "exec \"$0\" experiment --engine model --format html --output \"$FOLDER/report\"";
     let (mut command, _folder) = with_room("4k", script)?;
-    fails(&mut command, &["the report could not be written", FULL, "next step:"])
+    fails(&mut command, &["cannot write the report", FULL, "next step:"])
 }
 
 fn full_volume(_: &Engine) -> Result<(), Failed> {

@@ -267,7 +267,7 @@ fn a_report_that_does_not_fit_leaves_the_one_before() {
     fs::write("/mnt/report", "good").unwrap();
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     xtask.args(["experiment", "--engine", "model", "--format", "html", "--output", "/mnt/report"]);
-    xtask.assert().code(2).stderr(contains("the report could not be written"));
+    xtask.assert().code(2).stderr(contains("cannot write the report"));
     assert_eq!(fs::read("/mnt/report").unwrap(), b"good");
     assert_eq!(fs::read_dir("/mnt").unwrap().count(), 1);
 }

@@ -1,4 +1,4 @@
-//! The matrix as a page: the grids in colour, side by side, each cell opening to its evidence.
+//! The matrix as an HTML page, with coloured grids. A click on a cell shows its evidence.
 
 use std::io::{self, Write};
 
@@ -21,9 +21,9 @@ const SCRIPT: &str = include_str!("page.js");
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let titles: Vec<_> = matrix.grids.iter().map(|grid| grid.engine.title()).collect();
     let title = format!("The matrix on {}", titles.join(", "));
-    // Whatever a container printed, it does not end the element that holds it.
+    // The output of a container could end the script element.
     let data =
-        shown(serde_json::to_value(json::document(matrix))?).to_string().replace("</", "<\\/");
+        escaped(serde_json::to_value(json::document(matrix))?).to_string().replace("</", "<\\/");
     let body = html! {
         h1 { (title) }
         div.cards { @for grid in &matrix.grids { (card(grid)) } }
@@ -42,12 +42,12 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(page(&title, STYLE, &body).into_string().as_bytes())
 }
 
-/// A document with all its texts escaped: the page shows them as they are.
-fn shown(mut document: Value) -> Value {
+/// Escapes all texts of a document, because the page does not escape them.
+fn escaped(mut document: Value) -> Value {
     match &mut document {
         Value::String(text) => *text = escape(text.as_bytes()),
-        Value::Array(all) => all.iter_mut().for_each(|it| *it = shown(it.take())),
-        Value::Object(all) => all.values_mut().for_each(|it| *it = shown(it.take())),
+        Value::Array(all) => all.iter_mut().for_each(|it| *it = escaped(it.take())),
+        Value::Object(all) => all.values_mut().for_each(|it| *it = escaped(it.take())),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
     document
@@ -69,7 +69,7 @@ fn card(grid: &Grid) -> Markup {
     }
 }
 
-/// Hidden until the script is there that makes them do something.
+/// Returns the filters, which stay hidden in a browser without JavaScript.
 fn filters(matrix: &Matrix) -> Markup {
     let group = |name: &str, values: &[&str]| {
         html! {
@@ -90,7 +90,7 @@ fn filters(matrix: &Matrix) -> Markup {
     }
 }
 
-/// The modes that were asked about. All grids have the same.
+/// Returns the modes. All grids have the same ones.
 fn modes(matrix: &Matrix) -> Vec<&'static str> {
     let cells = matrix.grids.first().map_or(&[][..], |grid| &grid.cells);
     let mut modes: Vec<_> = cells.iter().map(|cell| cell.cell.sharing).collect();
@@ -98,7 +98,7 @@ fn modes(matrix: &Matrix) -> Vec<&'static str> {
     modes
 }
 
-/// A mode on all engines.
+/// Returns the section of a mode, with the tables of all engines.
 fn section(matrix: &Matrix, mode: &str) -> Markup {
     let of_mode = |grid: &'_ Grid| grid.cells.iter().any(|cell| cell.cell.sharing == mode);
     html! {
@@ -203,7 +203,7 @@ fn differences(matrix: &Matrix) -> Markup {
     }
 }
 
-/// What is not simply as predicted, and why.
+/// Returns the remarks on a grid.
 fn explained(grid: &Grid) -> Markup {
     let remarks = remarks(grid);
     html! {

@@ -1,4 +1,4 @@
-//! The matrix for programs. Its shape is a contract: `schema_version` counts its changes.
+//! The matrix as JSON. Each change of its schema increments `schema_version`.
 
 use std::io::{self, Write};
 
@@ -12,7 +12,6 @@ use crate::process::untrusted::json::write_pretty;
 use crate::report::json::Step;
 use crate::script::matrix::Cell;
 
-/// The whole document.
 #[derive(Serialize)]
 pub(super) struct Document<'a> {
     schema_version: u32,

@@ -1,4 +1,4 @@
-//! The matrix for CI servers: `JUnit`'s XML, a test case a cell.
+//! The matrix as `JUnit` XML, with a test case for each cell.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     case
 }
 
-/// The steps that answer a cell, in all runs.
+/// Iterates over the steps that answer a cell, in all runs.
 fn steps<'a>(grid: &'a Grid, cell: &'a CellResult) -> impl Iterator<Item = &'a StepResult> {
     let runs = grid.scripts[cell.script].runs.iter();
     let steps = runs.flat_map(|run| &run.steps);

@@ -1,4 +1,4 @@
-//! The matrix to be pasted where Markdown is shown, such as into an issue.
+//! The matrix as Markdown, for example for an issue.
 
 use std::io::{self, Write};
 
@@ -51,7 +51,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-/// The rows of one mode as a table.
+/// Writes the rows of one mode as a table.
 fn write_mode(rows: &[&[CellResult]], out: &mut dyn Write) -> io::Result<()> {
     let sharing = rows[0][0].cell.sharing;
     if let Some(reason) = skipped_mode(rows) {

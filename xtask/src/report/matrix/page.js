@@ -1,4 +1,4 @@
-// Opens a cell to what was run for it, and filters. Without it the grids still say everything.
+// Shows the evidence of a cell, and filters cells. The grids are complete without this script.
 const data = JSON.parse(document.getElementById("data").textContent);
 const dialog = document.querySelector("dialog");
 const cells = [...document.querySelectorAll(".cell")];
@@ -45,9 +45,9 @@ function show(button) {
   if (cell.ipc_namespace) add(body, "p", `The observer was in ${identity(cell.ipc_namespace)}`, "faint");
   const script = engine.scripts.find((script) => script.name === cell.script);
   script.runs.forEach((run, index) => {
-    add(body, "h3", script.runs.length > 1 ? `Run ${index + 1}` : "What was run");
+    add(body, "h3", script.runs.length > 1 ? `Run ${index + 1}` : "Steps");
     for (const step of run.steps) if (concerns(step, cell)) showStep(body, step, cell);
-    if (run.aborted) add(body, "p", `It ended there: ${run.aborted}`);
+    if (run.aborted) add(body, "p", `The run ended here: ${run.aborted}`);
   });
   location.replace("#" + encodeURIComponent(`${button.dataset.engine}/${name}`));
   dialog.showModal();

@@ -1,4 +1,5 @@
-//! The matrix for people: a row a mode and event, a column an observer, a letter a mechanism.
+//! The matrix as text: a row for each mode and event, a column for each observer, and a letter for
+//! each mechanism.
 
 use std::io::{self, Write};
 
@@ -15,9 +16,9 @@ const FAINT: Style = Style::new().dimmed();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const RED: Style = AnsiColor::Red.on_default().bold();
 
-/// How wide a column of the grid is.
+/// The width of a column.
 const WIDTH: usize = 16;
-/// How many cells are named that have a reason in common.
+/// The maximum number of cells that are listed for one reason.
 const NAMED: usize = 8;
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
@@ -77,9 +78,8 @@ fn write_row(row: &[CellResult], out: &mut dyn Write) -> io::Result<()> {
             Some(Outcome::Skipped) => FAINT,
             _ => Style::new(),
         };
-        // Without colour the mark tells.
         let text = format!("{text}{}", mark(outcome));
-        // The padding stays outside the colour, where it can be cut.
+        // The padding is outside the style, so that `trim_end` can remove it.
         let padding = " ".repeat(WIDTH.saturating_sub(text.len()));
         line = format!("{line}{style}{text}{style:#}{padding}");
     }

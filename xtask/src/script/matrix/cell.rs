@@ -1,4 +1,4 @@
-//! The questions of the matrix: who still sees what, after what.
+//! The cells of the matrix: mechanism, mode, event and observer.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use serde::Serialize;
 use super::{APART, DONOR, JOINER, MEMORY, OTHER, WRITER};
 use crate::script::{Mechanism, Place, Setting, Sysctl};
 
-/// A question: does this observer still see what was written? After a limit: can it write?
+/// A question: does this observer see the text after the event? Under a limit: can it write?
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
-    /// What is shared.
+    /// The mechanism.
     pub mechanism: Mechanism,
-    /// The mode of the writer.
+    /// The sharing mode of the writer.
     pub sharing: &'static str,
-    /// What happens between the writing and the reading.
+    /// The event between the write and the read.
     pub event: Event,
-    /// Who reads.
+    /// The observer.
     pub observer: Observer,
 }
 
@@ -27,17 +27,17 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Who reads.
+/// The reader of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Observer {
-    /// The writer's own container.
+    /// The writer's container.
     Own,
     /// Another container in the same mode.
     Other,
     /// A container that joined the writer's, or that is in its pod.
     Joiner,
-    /// One in the writer's pod that does not mount what the writer does.
+    /// A container in the writer's pod without the writer's volume.
     Apart,
     /// The container that the writer joined.
     Donor,
@@ -46,7 +46,7 @@ pub enum Observer {
 }
 
 impl Observer {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Observer {
         }
     }
 
-    /// Where it reads.
+    /// Returns the place where it reads.
     #[must_use]
     pub fn place(self) -> Place {
         match self {
@@ -73,64 +73,64 @@ impl Observer {
     }
 }
 
-/// What happens between the writing and the reading, or which limit the writer's container has.
+/// An event between the write and the read, or a limit of the writer's container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// Nothing more than that the writing process is gone.
+    /// The writing process exits, and nothing else happens.
     WriterExits,
     /// The writer's container is paused and unpaused.
     Pause,
-    /// It is stopped and started.
+    /// The container is stopped and started.
     StopStart,
-    /// It is killed and started.
+    /// The container is killed and started.
     KillStart,
-    /// It is restarted.
+    /// The container is restarted.
     Restart,
-    /// It is removed and made anew.
+    /// The container, on a cluster its pod, is removed and created again.
     Recreate,
-    /// A process in it is killed because it takes more memory than the container may have.
+    /// A process in the container exceeds the memory limit and is killed.
     Oom,
-    /// Its own process dies, and the engine's restart policy brings it back.
+    /// The process of the container dies, and the engine or its controller restarts or replaces it.
     Crash,
-    /// Its container is given another image in place.
+    /// The image of the container is changed in place.
     ImageChanged,
-    /// An init container wrote, and has ended.
+    /// The writer is an init container, and ends.
     InitExits,
-    /// A debug container was added to its pod afterwards.
+    /// A debug container is added to the pod.
     Debug,
-    /// Segments were left behind in it until its memory was full.
+    /// A large segment is left in the container, after which a process exceeds the memory limit.
     Leak,
-    /// The sandbox of its pod is killed, and the pod gets another.
+    /// The sandbox of the pod is killed, and the pod gets a new one.
     SandboxKilled,
-    /// The kubelet of its node is restarted.
+    /// The kubelet of the node is restarted.
     KubeletRestarted,
-    /// Its pod is deleted.
+    /// The pod is deleted.
     Deleted,
-    /// Its pod's controller puts another in its place.
+    /// The controller replaces the pod.
     Replaced,
-    /// Its donor is restarted while it runs.
+    /// The donor is restarted while the container runs.
     DonorRestarts,
-    /// Its donor is stopped, then it is restarted.
+    /// The donor is stopped, then the container is stopped and started.
     DonorStopped,
-    /// Its pod is stopped and started.
+    /// The pod is stopped and started.
     PodRestarts,
-    /// It was given a `kernel.shmmax` that is less than what is written.
+    /// The limit `kernel.shmmax` is smaller than the segment.
     Shmmax,
-    /// It was given a `kernel.shmall` that is less.
+    /// The limit `kernel.shmall` is smaller than the segment.
     Shmall,
-    /// It was given a `kernel.shmmni` of 0.
+    /// The limit `kernel.shmmni` is 0.
     Shmmni,
-    /// It was given `kernel.shm_rmid_forced`.
+    /// The sysctl `kernel.shm_rmid_forced` is 1.
     RmidForced,
-    /// It was given a limit that the kubelet does not know to be safe.
+    /// The container has a sysctl that the kubelet does not list as safe.
     UnsafeSysctl,
-    /// It was given a `/dev/shm` that is smaller than what is written.
+    /// The `/dev/shm` is smaller than the object.
     ShmSize,
 }
 
 impl Event {
-    /// Its name.
+    /// Returns its name.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -162,7 +162,7 @@ impl Event {
         }
     }
 
-    /// What the writer's container is given for it.
+    /// Returns the setting of the writer's container for the event.
     pub(super) fn setting(self) -> Option<Setting> {
         Some(match self {
             Self::Oom => Setting::Memory(MEMORY),
@@ -172,7 +172,7 @@ impl Event {
             Self::Shmmni => Setting::Sysctl(Sysctl::Shmmni, 0),
             Self::RmidForced => Setting::Sysctl(Sysctl::ShmRmidForced, 1),
             Self::UnsafeSysctl => Setting::Sysctl(Sysctl::MqueueMsgMax, 20),
-            // The least that an engine takes: a page.
+            // The smallest size that an engine accepts: a page.
             Self::ShmSize => Setting::ShmSize(4096),
             _ => return None,
         })

@@ -1,4 +1,4 @@
-//! The matrix of containers, in every mode of `--ipc`.
+//! The matrix of containers, in each mode of `--ipc`.
 
 use shm_core::Key;
 
@@ -8,8 +8,8 @@ use crate::script::Action::{
 };
 use crate::script::{Action, Container, Mechanism, RunOptions, Sharing};
 
-/// Every mode, by its name in `--ipc`; `hostshm` is `private` with the host's `/dev/shm` bound in,
-/// `pod` a container of a pod whose containers share.
+/// The modes, by their names in `--ipc`. `hostshm` is `private` with a bind mount of the host's
+/// `/dev/shm`; `pod` is a container of a pod whose containers share.
 const MODES: [(&str, Sharing); 7] = [
     ("private", Sharing::Private),
     ("shareable", Sharing::Shareable),
@@ -24,16 +24,16 @@ pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
     let mut groups = Vec::new();
     for (mode, sharing) in MODES {
         for event in events(sharing) {
-            let launch = RunOptions { sharing, setting: event.setting() };
+            let options = RunOptions { sharing, setting: event.setting() };
             let mut draft = Draft::new(mode, event, &Mechanism::ALL, text);
-            containers(&mut draft, launch);
-            groups.push(draft.ask(actions(event, launch), &observers(event, sharing), keys()));
+            containers(&mut draft, options);
+            groups.push(draft.ask(actions(event, options), &observers(event, sharing), keys()));
         }
     }
     groups
 }
 
-/// The events and the limits of a mode.
+/// Returns the events and the limits of a mode.
 fn events(sharing: Sharing) -> Vec<Event> {
     let mut events = vec![Event::WriterExits, Event::Pause, Event::StopStart, Event::KillStart];
     events.extend([Event::Restart, Event::Recreate, Event::Oom, Event::Crash]);
@@ -47,22 +47,22 @@ fn events(sharing: Sharing) -> Vec<Event> {
     events
 }
 
-fn containers(draft: &mut Draft<'_>, launch: RunOptions) {
+fn containers(draft: &mut Draft<'_>, options: RunOptions) {
     draft.build();
-    match launch.sharing {
+    match options.sharing {
         Sharing::Container(donor) => draft.make(donor, Run(Sharing::Shareable.into())),
         Sharing::Pod(pod) => draft.make(pod, Run(Sharing::Sandbox.into())),
         _ => {}
     }
-    draft.make(WRITER, Run(launch));
-    draft.make(OTHER, Run(launch.sharing.into()));
-    if fourth(launch.sharing) == Observer::Joiner {
+    draft.make(WRITER, Run(options));
+    draft.make(OTHER, Run(options.sharing.into()));
+    if joined_observer(options.sharing) == Observer::Joiner {
         draft.make(JOINER, Run(Sharing::Container(WRITER).into()));
     }
 }
 
-/// The observer besides the writer, another one and the host.
-fn fourth(sharing: Sharing) -> Observer {
+/// Returns the observer that shares with the writer: its donor, or a joiner.
+fn joined_observer(sharing: Sharing) -> Observer {
     match sharing {
         Sharing::Container(_) => Observer::Donor,
         _ => Observer::Joiner,
@@ -70,28 +70,29 @@ fn fourth(sharing: Sharing) -> Observer {
 }
 
 fn observers(event: Event, sharing: Sharing) -> Vec<Observer> {
-    let mut observers = vec![Observer::Own, Observer::Other, fourth(sharing), Observer::Host];
+    let joined = joined_observer(sharing);
+    let mut observers = vec![Observer::Own, Observer::Other, joined, Observer::Host];
     if event == Event::DonorStopped {
-        // It does not run: there is nobody to look.
+        // A stopped container cannot read.
         observers.retain(|observer| *observer != Observer::Donor);
     }
     observers
 }
 
-fn actions(event: Event, launch: RunOptions) -> Vec<(Container, Action)> {
+fn actions(event: Event, options: RunOptions) -> Vec<(Container, Action)> {
     let writer = |actions: [Action; 2]| actions.map(|action| (WRITER, action)).to_vec();
     match event {
         Event::Pause => writer([Pause, Unpause]),
         Event::StopStart => writer([Stop, Start]),
         Event::KillStart => writer([Kill, Start]),
         Event::Restart => vec![(WRITER, Restart)],
-        Event::Recreate => writer([Remove, Run(launch)]),
+        Event::Recreate => writer([Remove, Run(options)]),
         Event::Oom => vec![(WRITER, ExhaustMemory)],
         Event::Crash => vec![(WRITER, Crash)],
         Event::DonorRestarts => vec![(DONOR, Restart)],
         Event::DonorStopped => vec![(DONOR, Stop), (WRITER, Stop), (WRITER, Start)],
         Event::PodRestarts => vec![(POD, Stop), (POD, Start)],
-        // Nothing happens: the limits were there from the start.
+        // The limits are set when the container starts.
         _ => vec![],
     }
 }

@@ -1,4 +1,4 @@
-//! The matrix of pods: who shares in a pod, what looks after it, and what becomes of it.
+//! The matrix of pods: their containers, their controllers and their events.
 
 use shm_core::Key;
 
@@ -11,18 +11,17 @@ use crate::script::{
     Action, Container, Controller, Mechanism, Member, Pod, Setting, Sharing, Workload,
 };
 
-/// Pods have no volume that is everywhere, as the file of the other matrix needs.
+/// The mechanism `file` is missing, because pods have no volume that all of them mount.
 const MECHANISMS: &[Mechanism] =
     &[Mechanism::Sysv, Mechanism::Sem, Mechanism::Msg, Mechanism::Mqueue, Mechanism::Posix];
 
-/// The memory of a container that a segment is left behind in: there is no room for its text besides.
+/// The memory limit of a container, too small for a leaked segment and a copy of its text.
 const MEMORY: Setting = Setting::Memory(64 << 20);
 
 const fn given(name: Container, setting: Setting) -> Member {
     Member { name, init: false, setting: Some(setting) }
 }
 
-/// Another pod.
 const OTHER_POD: Pod = Pod { name: Container("other-pod"), containers: &[Member::main(OTHER)] };
 const ANOTHER: &[Pod] = &[OTHER_POD];
 const ALONE: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }];
@@ -44,7 +43,7 @@ const INIT: &[Pod] = &[Pod {
 }];
 const REPLICAS: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }, OTHER_POD];
 
-/// What is deployed, by the name of its mode, and what happens to it.
+/// The name of each mode, its workload and its events.
 const MODES: [(&str, Mode, &[Event]); 8] = [
     (
         "pod",
@@ -117,7 +116,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
     ),
 ];
 
-/// How a pod is made, whatever happens to it.
+/// The workload of a mode, independent of the event.
 #[derive(Clone, Copy)]
 struct Mode {
     pods: &'static [Pod],
@@ -142,7 +141,7 @@ pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
 fn workload(mode: Mode, event: Event) -> Workload {
     let Mode { pods, controller, ipc } = mode;
     match event {
-        // The other container comes later.
+        // The event adds the other container.
         Event::Debug => Workload { controller, ipc, setting: None, pods: ALONE },
         Event::Leak => Workload { controller, ipc, setting: None, pods: WITH_LITTLE_MEMORY },
         _ => {
@@ -191,7 +190,7 @@ fn actions(event: Event, workload: Workload) -> Vec<(Container, Action)> {
         Event::Deleted => vec![(POD, Remove)],
         Event::Recreate => vec![(POD, Remove), (POD, Deploy(workload))],
         Event::Replaced => vec![(POD, Replace)],
-        // Nothing happens: the limits were there from the start.
+        // The limits are set when the pod starts.
         _ => vec![],
     }
 }

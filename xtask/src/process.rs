@@ -1,4 +1,5 @@
-//! Starts programs, with time limits and signals; records the things that they make; holds their output.
+//! Starts programs with time limits, handles signals, records what runs make, and holds text from
+//! others.
 
 pub mod interrupt;
 pub mod invocation;

@@ -1,5 +1,4 @@
-//! Starts programs with time limits, handles signals, records what runs make, and holds text from
-//! others.
+//! Starts programs, limits their time, handles signals, and records what runs make.
 
 pub mod interrupt;
 pub mod invocation;

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: measures the tools and the experiment, and compares them with baselines.
 //!
-//! Each group is a module that measures and returns rows, plain values of [`measurement`]. [`report`] only
-//! reads them.
+//! Each group is a module that returns rows, which are plain data of [`measurement`]. [`report`]
+//! prints them.
 
 use std::num::NonZero;
 use std::path::PathBuf;

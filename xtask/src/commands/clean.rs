@@ -65,9 +65,7 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     }
     if in_use > 0 {
         let (ledgers, are) = if in_use == 1 { ("ledger", "is") } else { ("ledgers", "are") };
-        summary.report(format_args!(
-            "host: {in_use} {ledgers} {are} in use by an active run or another clean"
-        ));
+        summary.report(format_args!("host: {in_use} {ledgers} {are} in use by a run or a clean"));
     }
     strangers::report(interrupt, summary);
     if summary.lines().is_empty() && summary.failures().is_empty() {
@@ -78,8 +76,7 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     Ok(())
 }
 
-/// Kills the processes that runs left. This comes first, because a client may still ask an engine
-/// for a container.
+/// Kills processes that runs left. This comes first: a client may still ask for a container.
 fn end_processes(past: &[Past], summary: &mut Summary) {
     let entries = past.iter().flat_map(Past::entries);
     if processes::end(entries, summary) {

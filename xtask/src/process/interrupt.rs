@@ -21,15 +21,13 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Catches SIGINT, SIGTERM and SIGHUP. A signal that is ignored, as under nohup(1), stays
-    /// ignored.
+    /// Catches SIGINT, SIGTERM and SIGHUP. Leaves ignored signals ignored, as nohup(1) needs.
     ///
     /// # Errors
     ///
     /// Fails if the handlers cannot be installed.
     pub fn install() -> io::Result<Self> {
-        // A write beyond the limit of file sizes (`ulimit -f`) then fails and does not kill this
-        // program.
+        // A write beyond the file size limit (`ulimit -f`) then fails and does not kill us.
         flag::register(SIGXFSZ, Arc::default())?;
         let interrupt = Self::default();
         let mut signals = Signals::new(unignored_signals())?;

@@ -1,4 +1,4 @@
-//! Runs commands. No other module starts processes.
+//! Runs commands. No other module of this crate starts processes.
 //!
 //! Each command has its own process group and a time limit. At the limit the whole group is killed,
 //! because a grandchild can hold the pipes open.
@@ -213,8 +213,7 @@ impl Invocation {
     ///
     /// # Errors
     ///
-    /// Fails with [`InvocationError::NotFound`], [`InvocationError::Io`] or
-    /// [`InvocationError::Ledger`].
+    /// Fails if the program does not exist, cannot be started, or cannot be recorded.
     pub fn start(&self) -> Result<Background, InvocationError> {
         let started = Instant::now();
         let fail = |source| InvocationError::Io { command: self.command_line(), source };
@@ -328,8 +327,7 @@ impl Background {
     ///
     /// # Errors
     ///
-    /// Fails with [`InvocationError::Io`] if the signal cannot be sent. It is no error if the group
-    /// has ended.
+    /// Fails if the signal cannot be sent. It is no error if the group has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), InvocationError> {
         let ended = self.handle.try_wait().map_err(|source| self.error(source))?.is_some();
         if ended && ProcStat::of(self.pid()).is_some() {

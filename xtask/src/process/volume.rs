@@ -75,8 +75,7 @@ impl Drop for Volume {
     }
 }
 
-/// Returns whether the folder of a run exists. It has the run's id in its name and belongs to this
-/// user.
+/// Returns whether a run's folder exists: its name has the run's id, and this user owns it.
 #[must_use]
 pub fn is_there(path: &Path, run: &RunId) -> bool {
     let named = path.file_name().is_some_and(|name| *name == *format!("{PREFIX}{run}"));

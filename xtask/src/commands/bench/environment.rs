@@ -110,8 +110,7 @@ impl<'a> Environment<'a> {
         Ok(output)
     }
 
-    /// Measures our side and the baseline, if any, `max_pairs` times at most. A skipped row is not
-    /// measured.
+    /// Measures the sides `max_pairs` times at most, unless the row is skipped.
     pub(super) fn row(
         &self,
         (group, name, unit): (Group, String, Unit),
@@ -151,8 +150,8 @@ impl Drop for Environment<'_> {
     }
 }
 
-/// Returns a command that runs a script in a new IPC namespace without environment variables,
-/// because each variable costs a program instructions.
+/// Returns a command that runs a script in a new IPC namespace. Its environment is empty, because
+/// each variable costs a program instructions.
 pub(super) fn private(script: &str) -> Invocation {
     Invocation::new("env", [&["-i"], &UNSHARE[..], &["sh", "-c", script]].concat())
 }

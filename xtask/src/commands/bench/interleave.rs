@@ -4,10 +4,9 @@ use anyhow::{Context, Result};
 
 use crate::commands::bench::measurement::Stats;
 
-/// Calls `measure` with the number of each side, `rounds` times. The order alternates. If there are
+/// Calls `measure` with the number of each side, `rounds` times, in alternating order. If there are
 /// several rounds, a warm-up round comes first and is not counted. Returns the statistics of each
-/// side. If there are two sides, also returns the statistics of the ratios of the first to the
-/// second.
+/// side and, for two sides, those of the ratios of the first to the second.
 ///
 /// # Errors
 ///

@@ -77,7 +77,7 @@ pub enum Target {
     Ratio(f64),
 }
 
-/// Whether a target is met.
+/// The status of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TargetStatus {
     /// Whether the target is met; `None` if there is no target or nothing was measured.

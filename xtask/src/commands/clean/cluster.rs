@@ -18,8 +18,7 @@ struct Part<'a> {
     entries: Vec<Entry>,
 }
 
-/// Removes the objects that a ledger names, and what their pods left on nodes. Returns the entries
-/// that remain.
+/// Removes a ledger's objects, and what pods left on nodes. Returns the entries that remain.
 pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     for entry in entries {
@@ -80,8 +79,7 @@ impl Part<'_> {
         }
         for entry in &self.entries {
             let Entry::NodeMemory { pod, left, .. } = entry else { continue };
-            // This runs in the pod that shares the node's IPC namespace, so it comes before the
-            // removal of the pods.
+            // This runs in the pod that shares the node's IPC namespace. Do it before its removal.
             if present.names().any(|name| name == format!("pod/{pod}")) {
                 match orphans::remove_all(&client, pod, left) {
                     Ok(0) => {}

@@ -46,18 +46,15 @@ impl<'a> Engines<'a> {
         if now == engine.identity {
             return Ok(());
         }
-        let why = format!(
-            "its client reaches engine {now}, but the ledger names engine {}",
-            engine.identity
-        );
+        let why =
+            format!("it reaches engine {now}, but the ledger names engine {}", engine.identity);
         let next_step = "restore the client settings of the run (such as its current context), \
                          then run cargo xtask clean";
         let (kind, why) = (engine.kind, why.into());
         Err(EngineError::Unusable { kind, why, next_step: next_step.to_owned() })
     }
 
-    /// Removes the pods and the containers that a ledger names. `age` is the time since the
-    /// ledger's last change. Returns the entries that remain.
+    /// Removes the pods and containers in a ledger of this age. Returns the entries that remain.
     pub(super) fn clean(
         &self,
         entries: &[Entry],
@@ -106,8 +103,7 @@ impl<'a> Engines<'a> {
         left
     }
 
-    /// Removes the pods of one run with their containers, then its other containers. Returns the
-    /// entries that were not found.
+    /// Removes a run's pods, then its other containers. Returns the entries that were not found.
     fn remove(
         &self,
         engine: &EngineAt,

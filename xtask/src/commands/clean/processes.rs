@@ -22,7 +22,7 @@ enum ProcessState {
     Ours(OwnedFd),
     /// It is this program or an ancestor.
     Ancestor,
-    /// Whether it is the run's cannot be checked.
+    /// Its user or its environment cannot be verified.
     Unverified(io::Error),
 }
 
@@ -39,9 +39,7 @@ pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Su
                 any |= summary.remove("host", thing, || kill_all(*pid, &process));
             }
             ProcessState::Ancestor => {
-                summary.report(format_args!(
-                    "host: left {thing}: it is this program or one of its ancestors"
-                ));
+                summary.report(format_args!("host: left {thing}: this program or an ancestor"));
             }
             ProcessState::Unverified(error) => summary.fail(format_args!(
                 "host: cannot check whether {thing} belongs to a run that has ended: {error}"
@@ -51,14 +49,12 @@ pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Su
     any
 }
 
-/// Returns the entries of processes that [`end`] leaves running.
+/// Returns the entries of processes that [`end`] does not try to kill.
 pub(super) fn left(entries: &[Entry]) -> Vec<Entry> {
     let runs = |entry: &&Entry| match entry {
         Entry::Process { run, pid, started } => {
-            matches!(
-                inspect(run, *pid, *started),
-                ProcessState::Ancestor | ProcessState::Unverified(_)
-            )
+            let state = inspect(run, *pid, *started);
+            matches!(state, ProcessState::Ancestor | ProcessState::Unverified(_))
         }
         _ => false,
     };
@@ -69,8 +65,7 @@ pub(super) fn left(entries: &[Entry]) -> Vec<Entry> {
 fn inspect(run: &RunId, pid: u32, started: u64) -> ProcessState {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let Some(raw) = raw else { return ProcessState::Gone };
-    // Open the pidfd first, so that a signal reaches the inspected process even if its id is
-    // reused.
+    // Open the pidfd first: signals then reach this process only, even if its id is reused.
     let process = match pidfd_open(raw, PidfdFlags::empty()) {
         Ok(process) => process,
         Err(Errno::SRCH) => return ProcessState::Gone,
@@ -82,9 +77,9 @@ fn inspect(run: &RunId, pid: u32, started: u64) -> ProcessState {
         return ProcessState::Gone;
     }
     match fs::metadata(&folder).map(|it| it.uid()) {
-        Ok(owner) if owner == geteuid().as_raw() => {}
-        Ok(owner) => {
-            let why = format!("it belongs to user {owner} now");
+        Ok(uid) if uid == geteuid().as_raw() => {}
+        Ok(uid) => {
+            let why = format!("it belongs to user {uid} now");
             return ProcessState::Unverified(io::Error::other(why));
         }
         Err(_) => return ProcessState::Gone,

@@ -29,8 +29,7 @@ pub(super) fn report(interrupt: &Interrupt, summary: &mut Summary) {
     namespaces(interrupt, summary);
 }
 
-/// Returns the entries of all ledgers of this user. Call this after a listing, because a resource
-/// is recorded before it is made.
+/// Returns the entries of this user's ledgers. Call it after a listing: entries precede resources.
 fn ledger_entries() -> Vec<Entry> {
     let entries = |found| match found {
         Found::InUse(entries) => entries,
@@ -40,7 +39,7 @@ fn ledger_entries() -> Vec<Entry> {
     ledger::all().unwrap_or_default().into_iter().flat_map(entries).collect()
 }
 
-/// Returns the lines that a command prints, split at tabs. Returns none where the command fails: the
+/// Returns the lines that a command prints, split at tabs. Returns none if the command fails: the
 /// engine may be missing, down or slow.
 fn lines(program: &str, args: &[&str], interrupt: &Interrupt) -> Vec<Vec<Untrusted>> {
     let asked = Invocation::new(program, args.iter().copied()).timeout(ENGINE_TIMEOUT);
@@ -92,8 +91,7 @@ impl ListedEngine<'_> {
         }
     }
 
-    /// Reports images without a name or in our repository. Images under other names have our label
-    /// too if users build them with the Dockerfile.
+    /// Reports images without a name or in our repository. Users' builds have the label too.
     fn images(&self, summary: &mut Summary) {
         let filter = format!("label={IMAGE_LABEL}");
         let format = "{{.ID}}\t{{.Repository}}";

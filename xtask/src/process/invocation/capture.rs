@@ -1,5 +1,4 @@
-//! Captures what a command prints, up to a limit, so that endless output does not use up the
-//! memory.
+//! Captures what a command prints, up to a limit that protects the memory.
 
 use std::cell::OnceCell;
 use std::io::{self, PipeWriter, Read};
@@ -7,8 +6,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The maximum number of bytes that are kept of a stream. A JSON list of a thousand nodes has a
-/// tenth.
+/// The most bytes kept of a stream. A JSON list of a thousand nodes has a tenth of that.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// One stream of a command.

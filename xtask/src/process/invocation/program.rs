@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Returns the file that a program's name means in the folders of `path`, a PATH. Returns `None` if
-/// there is none, or if the name is itself a path.
+/// Returns the file that a program's name means in `path`, a PATH. Returns `None` if there is none,
+/// or if the name is a path.
 pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {
         return None;
@@ -18,11 +18,11 @@ pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     files.find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
 }
 
-/// Returns the program to pass to duct. A path lets the standard library use `posix_spawn(3)`. With
-/// a name it forks, which copies the mappings of this process, because duct sets PATH and the child
-/// must search it. A name that is not found stays a name. So does a file that only a shell can
-/// start, which `execvp(3)` does and `posix_spawn(3)` does not. The result is no `Path`, because
-/// duct would change a name into `./name`.
+/// Returns the program to pass to duct. With a path, the standard library uses `posix_spawn(3)`.
+/// With a name, it forks and copies all mappings of this process, because duct sets PATH and the
+/// child must search it. A name that is not found stays a name. So does a file that only a shell
+/// can start, which `execvp(3)` does and `posix_spawn(3)` does not. The result is no `Path`,
+/// because duct would change a name into `./name`.
 pub(super) fn to_start(name: &str, path: &OsStr) -> OsString {
     let file = find(name, path).filter(|file| is_for_the_kernel(file));
     file.map_or_else(|| name.into(), PathBuf::into_os_string)

@@ -93,7 +93,7 @@ pub enum Entry {
     },
 }
 
-/// Shared memory objects that hold a run's text, under its keys and the names derived from them.
+/// Objects of every mechanism that hold a run's text, under its keys or names derived from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftoverManifest {
     /// A random text.

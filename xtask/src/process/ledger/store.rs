@@ -37,7 +37,8 @@ pub enum LedgerError {
     NoHome,
     /// The folder or file is a symbolic link, belongs to another user, or is writable for others.
     #[error(
-        "the ledger or its folder, {}, {why}, so it is not used\nnext step: change its owner or mode (chown, chmod go-w), or set XDG_STATE_HOME to a private folder",
+        "the ledger or its folder, {}, {why}, so it is not used\nnext step: change its owner or \
+         mode (chown, chmod go-w), or set XDG_STATE_HOME to a private folder",
         Untrusted::path(path)
     )]
     NotPrivate {
@@ -48,7 +49,8 @@ pub enum LedgerError {
     },
     /// A system call failed.
     #[error(
-        "the ledger or its folder, {}, cannot be used: {source}\nnext step: free space or allow access there, or set XDG_STATE_HOME to another folder",
+        "the ledger or its folder, {}, cannot be used: {source}\nnext step: free space or allow \
+         access there, or set XDG_STATE_HOME to another folder",
         Untrusted::path(path)
     )]
     Io {
@@ -74,7 +76,7 @@ pub enum LedgerError {
 struct Header {
     version: u32,
     pid: u32,
-    /// The place of the run. A ledger that a test writes may omit it.
+    /// The place of the run. A ledger written by hand may omit it.
     #[serde(default = "Place::current")]
     place: Place,
 }
@@ -222,9 +224,8 @@ impl Past {
         written.ok().and_then(|it| it.elapsed().ok()).unwrap_or_default()
     }
 
-    /// Returns whether its entries can be checked from here. Processes, folders and shared memory
-    /// need the same machine, pid namespace and IPC namespace; resources of engines and clusters do
-    /// not.
+    /// Returns whether its entries can be checked from here. Only processes, folders and shared
+    /// memory need the same machine, pid namespace and IPC namespace.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let needs_place = |it: &Entry| {
@@ -240,8 +241,8 @@ impl Past {
         let machine = Untrusted::line(&self.place.machine);
         format!(
             "the ledger {path} belongs to machine {machine}, pid namespace {} and IPC namespace \
-             {}, which differ from the current ones\nnext step: run cargo xtask clean there; if the \
-             machine was restarted, remove the file, because processes and shared memory are gone",
+             {}, which differ from the current ones\nnext step: run cargo xtask clean there; if \
+             the machine was restarted, remove the file: processes and shared memory are gone",
             self.place.pid_namespace, self.place.ipc_namespace
         )
     }

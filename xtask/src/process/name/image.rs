@@ -32,8 +32,7 @@ fn is_name(name: &str) -> bool {
     is_path(name) || name.split_once('/').is_some_and(|(host, path)| is_host(host) && is_path(path))
 }
 
-/// Returns whether a component has lower-case letters and digits, with the separators `.`, `_`,
-/// `__` or dashes between them.
+/// Returns whether it has lower-case letters and digits, separated by `.`, `_`, `__` or dashes.
 fn is_component(component: &str) -> bool {
     let is_word = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
     let mut runs = component.as_bytes().chunk_by(|a, b| is_word(a) == is_word(b)).peekable();

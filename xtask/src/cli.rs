@@ -17,7 +17,7 @@ mod usage;
                         failed or was disturbed; 130 interrupted (128 + the signal's number)."
 )]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -25,14 +25,14 @@ pub struct Cli {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Carry the article's experiment out, step by step, checked
+    /// Run the article's experiment and check each step
     Experiment(ExperimentArgs),
-    /// Ask every mechanism, sharing mode, event and observer, and hold the answers to the model
+    /// Test every mechanism, sharing mode, event and observer against the model
     Matrix(MatrixArgs),
-    /// Measure what the tools and the experiment cost, beside what others take for the same
+    /// Measure the tools and the experiment, and compare them with baselines
     Bench(BenchArgs),
     /// Build the static tools, with completions and manual pages, into dist/
     Dist,
-    /// Remove what killed runs have left, and only that
+    /// Remove what killed runs left, and nothing else
     Clean(CleanArgs),
 }

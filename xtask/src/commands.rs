@@ -1,4 +1,4 @@
-//! The commands of `cargo xtask`: options in, exit status out.
+//! The commands of `cargo xtask`. Each takes options and returns an exit status.
 
 pub mod bench;
 pub mod clean;

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     });
     match signal {
         Some(signal) => {
-            // Ending by the signal is what tells a shell or a parent that it was heeded.
+            // A death by the signal tells a shell or a parent process that the signal was handled.
             let _ = emulate_default_handler(signal);
             Exit::Interrupted(signal).into()
         }

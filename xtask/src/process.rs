@@ -1,4 +1,4 @@
-//! Starts programs, with time limits and signals; records the things that they make; holds their output.
+//! Starts programs, limits their time, handles signals, and records what runs make.
 
 pub mod interrupt;
 pub mod invocation;

@@ -31,7 +31,7 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
         (&["experiment", "--format", "yaml"], "possible values: text, json"),
         (&["experiment", "--engine", "namespaces", "--runtime", "runc"], "for docker and podman"),
         (&["experiment", "--engine", "model", "--nodes", "all"], "--engine kubernetes"),
-        (&["matrix", "--engine", "docker", "--engine", "kubernetes"], "a report each"),
+        (&["matrix", "--engine", "docker", "--engine", "kubernetes"], "run one command for each"),
         (&["matrix", "--repeat", "0"], "zero for non-zero"),
         (&["matrix", "--only", "sysv/nowhere"], "selects no cell"),
         (&["bench", "speed"], "possible values: process, data, messages, experiment, build"),

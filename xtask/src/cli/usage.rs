@@ -1,4 +1,4 @@
-//! Error messages for a wrong command line. They quote arguments, which can hold control characters.
+//! Messages for a wrong command line. They quote arguments, which can hold control characters.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -12,35 +12,35 @@ use super::Cli;
 use crate::process::untrusted::keep_styles;
 
 impl Cli {
-    /// Reads the command line of this process.
+    /// Parses the command line of this process.
     ///
     /// # Errors
     ///
-    /// The exit status, after the help or the error was printed.
+    /// Prints the help or the error message, and returns the exit status.
     pub fn from_command_line() -> Result<Self, ExitCode> {
         Self::try_parse().map_err(|error| {
             let status = u8::try_from(error.exit_code()).unwrap_or(2);
-            // A closed standard error or output changes nothing about the exit status.
-            let _ = if error.use_stderr() { say(error) } else { error.print() };
+            // A closed standard output or standard error does not change the exit status.
+            let _ = if error.use_stderr() { print_error(error) } else { error.print() };
             ExitCode::from(status)
         })
     }
 }
 
-fn say(mut error: clap::Error) -> std::io::Result<()> {
-    // Before clap puts its styles around what was typed.
+fn print_error(mut error: clap::Error) -> std::io::Result<()> {
+    // Escape the arguments before clap adds its styles to them.
     let quoted: Vec<_> =
         error.context().map(|(kind, value)| (kind, escaped(kind, value))).collect();
     for (kind, value) in quoted {
         error.insert(kind, value);
     }
-    let said = error.render().ansi().to_string();
-    write!(anstream::stderr(), "{}", keep_styles(said.as_bytes()))
+    let rendered = error.render().ansi().to_string();
+    write!(anstream::stderr(), "{}", keep_styles(rendered.as_bytes()))
 }
 
 fn escaped(kind: ContextKind, value: &ContextValue) -> ContextValue {
     let text = |text: &String| escape(text.as_bytes());
-    // Suggestions quote too: they lose clap's styles, which cannot be told from those of others.
+    // Suggestions quote arguments too. Drop clap's styles: an argument could contain the same ones.
     let styled = |text: &StyledStr| StyledStr::from(escape(text.to_string().as_bytes()));
     match value {
         _ if kind == ContextKind::Usage => value.clone(),

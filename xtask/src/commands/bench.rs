@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: what the tools and the experiment cost, beside baselines.
+//! `cargo xtask bench`: measures the tools and the experiment, and compares them with baselines.
 //!
-//! Each group is a module that measures and returns rows, plain values of [`measurement`]. [`report`] only
-//! reads them.
+//! Each group is a module that returns rows, which are plain data of [`measurement`]. [`report`]
+//! prints them.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -32,13 +32,13 @@ pub mod report;
 /// The command line of `bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// What to measure
+    /// Groups to measure
     #[arg(value_enum, value_name = "GROUP")]
     #[arg(default_values_t = [Group::Process, Group::Data, Group::Messages, Group::Experiment])]
     pub groups: Vec<Group>,
 
-    /// How often to measure both sides, in turn, after a warm-up; of what takes seconds, less often. One pair has
-    /// no warm-up
+    /// Number of measurements of each side, in alternation, after a warm-up; slow rows have fewer.
+    /// One pair has no warm-up
     #[arg(long, value_name = "NUMBER", default_value = "15")]
     pub pairs: NonZero<usize>,
 
@@ -51,11 +51,11 @@ pub struct BenchArgs {
     pub output: Option<PathBuf>,
 }
 
-/// Measures the wanted groups and writes the table. The exit status is 1 if a target is missed.
+/// Measures the selected groups and writes the table. The exit status is 1 if a target is missed.
 ///
 /// # Errors
 ///
-/// Where something could not be measured, with the reason.
+/// Fails if a row cannot be measured, with the reason.
 pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = Progress::start("building the tools");
@@ -86,7 +86,7 @@ fn machine() -> String {
     format!("{cpu}, {cores} cores, Linux {}", kernel_release())
 }
 
-/// The load average of the last minute.
+/// Returns the load average of the last minute.
 fn load() -> String {
     let loads = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     loads.split(' ').next().unwrap_or_default().to_owned()

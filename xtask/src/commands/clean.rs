@@ -1,4 +1,4 @@
-//! `cargo xtask clean`: removes what killed runs have left, by their ledgers, and only that.
+//! `cargo xtask clean`: removes what killed runs left and their ledgers name, and nothing else.
 
 use std::thread;
 
@@ -24,19 +24,20 @@ mod summary;
 /// The command line of `clean`.
 #[derive(Debug, Args)]
 pub struct CleanArgs {
-    /// Say what would be removed, and remove nothing
+    /// Print what would be removed, and remove nothing
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Reads the ledgers of runs that have ended, removes the things that they name and that carry the run's id,
-/// and prints each. Lists and leaves things that look like ours and are in no ledger.
+/// Reads the ledgers of runs that have ended. Removes and prints each resource that a ledger names
+/// and that carries the run's mark. Lists resources that look like ours but are in no ledger, and
+/// does not remove them.
 ///
 /// # Errors
 ///
-/// Where something that should go could not be removed.
+/// Fails if a ledger cannot be read or a resource cannot be removed.
 pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
-    // Told at the end, so that a reader who closes the pipe does not keep us from cleaning.
+    // Print at the end, so that a closed pipe does not stop the cleanup.
     let mut summary = Summary::new(args.dry_run);
     let cleaned = clean(interrupt, &mut summary);
     output::write(None, |out| summary.lines().iter().try_for_each(|line| writeln!(out, "{line}")))?;
@@ -51,8 +52,8 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     let (mut past, mut in_use) = (Vec::new(), 0);
     for found in ledger::all()? {
         match found {
-            Found::Past(it) if it.is_of_here() => past.push(it),
-            Found::Past(it) => summary.fail(it.elsewhere()),
+            Found::Past(it) if it.is_local() => past.push(it),
+            Found::Past(it) => summary.fail(it.not_local()),
             Found::InUse(_) => in_use += 1,
             Found::Unreadable(error) => summary.fail(error),
         }
@@ -64,28 +65,27 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     }
     if in_use > 0 {
         let (ledgers, are) = if in_use == 1 { ("ledger", "is") } else { ("ledgers", "are") };
-        summary
-            .tell(format_args!("host: {in_use} {ledgers} {are} in use, by a run or another clean"));
+        summary.report(format_args!("host: {in_use} {ledgers} {are} in use by a run or a clean"));
     }
-    strangers::tell(interrupt, summary);
+    strangers::report(interrupt, summary);
     if summary.lines().is_empty() && summary.failures().is_empty() {
-        summary.tell(
-            "no ledger names anything that is left, and the engines that answer list nothing",
+        summary.report(
+            "nothing to remove: no ledger names a leftover, and the engines that answer list none",
         );
     }
     Ok(())
 }
 
-/// Ends what runs have left running, before anything else: a client may be asking an engine for a container.
+/// Kills processes that runs left. This comes first: a client may still ask for a container.
 fn end_processes(past: &[Past], summary: &mut Summary) {
     let entries = past.iter().flat_map(Past::entries);
     if processes::end(entries, summary) {
-        // The engine may go on with what a client asked for that is gone.
+        // The engine may still carry out a request of a killed client.
         thread::sleep(ENGINE_SETTLES);
     }
 }
 
-/// Removes what one ledger names; what may still be there stays in it.
+/// Removes what one ledger names. Entries that may still exist stay in the ledger.
 fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     let entries = past.entries().to_vec();
     let mut left = processes::left(&entries);
@@ -96,7 +96,7 @@ fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     if summary.is_dry_run() {
         return;
     }
-    // In the order of the ledger.
+    // Keep the order of the ledger.
     let left: Vec<Entry> = entries.into_iter().filter(|entry| left.contains(entry)).collect();
     if let Err(error) = past.keep(&left) {
         summary.fail(error);

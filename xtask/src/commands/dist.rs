@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the tools as static binaries, with completions and manual pages.
+//! `cargo xtask dist`: builds static tools, with completions and manual pages.
 
 use std::path::Path;
 use std::{fs, io};

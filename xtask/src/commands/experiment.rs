@@ -1,4 +1,4 @@
-//! `cargo xtask experiment`: the article, carried out and checked.
+//! `cargo xtask experiment`: runs the article's experiment and checks each step.
 
 use std::path::PathBuf;
 
@@ -37,16 +37,16 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<Name<name::Runtime>>,
 
-    /// Image to put the tools into; with any but scratch, bash is the container's process and the
-    /// image's own ipcs lists, as in the article
+    /// Base image for the tools; with any base but scratch, the container's process is bash and the
+    /// base's own ipcs makes the listings, as in the article
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
     pub base: Name<name::Image>,
 
-    /// The cluster, for --engine kubernetes.
+    /// Options for --engine kubernetes.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
-    /// Its nodes.
+    /// Options for the nodes of the cluster.
     #[command(flatten)]
     pub nodes: NodesArgs,
 
@@ -54,7 +54,7 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
     pub key: Key,
 
-    /// Containers, each with a text of its own; the article has two
+    /// Number of containers, each with its own text; the article has two
     #[arg(long, value_name = "NUMBER", default_value = "2")]
     #[arg(value_parser = clap::value_parser!(u8).range(2..=64))]
     pub containers: u8,
@@ -67,36 +67,36 @@ pub struct ExperimentArgs {
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 
-    /// How long a step may take.
+    /// The time limit.
     #[command(flatten)]
     pub timeout: TimeoutArgs,
 
-    /// Leave the containers for a look; `cargo xtask clean` removes them
+    /// Keep the containers for inspection; `cargo xtask clean` removes them
     #[arg(long)]
     pub keep: bool,
 }
 
 impl ExperimentArgs {
-    /// Whether it runs on nodes that were chosen, with a row for each in the report.
+    /// Returns whether `--nodes` selects nodes to run on. The report then has one row per node.
     #[must_use]
     pub fn is_on_nodes(&self) -> bool {
         !self.nodes.nodes.is_empty() && !self.nodes.show_manifests
     }
 
-    /// Checks options that do not fit each other.
+    /// Checks that the options fit together.
     ///
     /// # Errors
     ///
-    /// Fails with the option to change.
+    /// Fails if they do not; the error names the option to change.
     pub(crate) fn check(&self) -> Result<()> {
         let is_cluster = self.engine.kind().is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
             bail!(
-                "--containers are not pods: on a cluster there are two of them on each of its --nodes"
+                "--containers does not apply to a cluster, where a node has two pods; leave it out"
             );
         }
         if self.is_on_nodes() && !is_cluster {
-            bail!("--nodes are those of a cluster: --engine kubernetes");
+            bail!("--nodes needs a cluster; add --engine kubernetes");
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl ExperimentArgs {
 ///
 /// # Errors
 ///
-/// Where it could not be carried out, with the reason and the next step.
+/// Fails if the experiment cannot be run or cannot be cleaned up.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let cluster = args.cluster.cluster();
@@ -152,13 +152,14 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         message(format_args!("note: {note}"));
     }
     if args.keep && kind.is_real() {
-        message("note: the containers are left; cargo xtask clean removes them");
+        message("note: the containers are kept; cargo xtask clean removes them");
     }
     let Concluded { steps, duration, error, removed } = execution.conclude()?;
     if let Some(error) = error {
         if interrupt.signal().is_some() && !args.keep {
-            let things = if removed == 1 { "container" } else { "containers" };
-            message(format_args!("cleaned up: {removed} {things} removed"));
+            let thing = if kind.has_pods() { "pod" } else { "container" };
+            let plural = if removed == 1 { "" } else { "s" };
+            message(format_args!("cleaned up: removed {removed} {thing}{plural}"));
         }
         return Err(error.into());
     }
@@ -171,9 +172,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     Ok(if report.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 
-/// The article's script for an engine of this kind.
+/// Returns the article's script for an engine of this kind.
 fn script(args: &ExperimentArgs, kind: EngineKind) -> Script {
-    // The model answers from maps: its report is the same each time.
+    // With a fixed text, the report of the model is the same each time.
     let fresh =
         if kind.is_real() { format!("{:016x}", random_number()) } else { "fresh".to_owned() };
     if kind.has_pods() {
@@ -182,7 +183,7 @@ fn script(args: &ExperimentArgs, kind: EngineKind) -> Script {
     let more = &article::CONTAINERS[2..usize::from(args.containers)];
     let mut script = article::script(args.key, more, &fresh);
     if kind.is_local() {
-        // Other runs may have the same key.
+        // A random key avoids conflicts with other runs.
         script.objects.host_control = host::unused_key();
     }
     script

@@ -1,4 +1,4 @@
-//! `cargo xtask matrix`: every mechanism, sharing mode and event, held to the model.
+//! `cargo xtask matrix`: tests every mechanism, sharing mode, event and observer against the model.
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -30,8 +30,8 @@ mod jobs;
 /// The command line of `matrix`.
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
-    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces. Several
-    /// go into one report
+    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces. Repeat
+    /// the option to have several engines in one report
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Vec<EngineChoice>,
 
@@ -39,8 +39,8 @@ pub struct MatrixArgs {
     #[arg(long, value_name = "NAME")]
     pub runtime: Option<Name<name::Runtime>>,
 
-    /// Only these cells: mechanism/sharing/event/observer; * stands for any, and the end may be
-    /// left out
+    /// Run only these cells: mechanism/sharing/event/observer; * matches any value, and parts at
+    /// the end may be omitted
     #[arg(long, value_name = "PATTERN")]
     pub only: Option<String>,
 
@@ -48,19 +48,19 @@ pub struct MatrixArgs {
     #[arg(long)]
     pub list: bool,
 
-    /// Scripts to carry out at the same time
+    /// Number of scripts to run in parallel
     #[arg(long, value_name = "NUMBER", default_value = "3")]
     pub jobs: NonZero<usize>,
 
-    /// How often to carry out each script; a cell that does not always answer the same is unstable
+    /// Number of runs of each script; a cell whose runs have different results is unstable
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub repeat: NonZero<usize>,
 
-    /// How long a step may take.
+    /// The time limit.
     #[command(flatten)]
     pub timeout: TimeoutArgs,
 
-    /// The cluster, for --engine kubernetes.
+    /// Options for --engine kubernetes.
     #[command(flatten)]
     pub cluster: ClusterArgs,
 
@@ -77,7 +77,7 @@ pub struct MatrixArgs {
 ///
 /// # Errors
 ///
-/// Where it could not be carried out, with the reason and the next step.
+/// Fails if the matrix cannot be run or cannot be cleaned up.
 pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let world = world(args)?;
@@ -105,13 +105,14 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         interrupt,
     };
     progress.count_groups(groups.len() * sessions.len());
-    let left = jobs::may_leave(groups.iter().filter(|group| group.writes_on_a_node()), &text);
+    let left =
+        jobs::leftover_manifest(groups.iter().filter(|group| group.writes_on_a_node()), &text);
     let mut errors = Vec::new();
     let grids = sessions.iter().map(|session| {
-        let ground = session.ground();
-        let clean_up = ground.map(|ground| CleanUp::new(ground, true));
-        ground.map_or(Ok(()), |ground| ground.prepare(&left))?;
-        let grid = jobs.on(session, &progress);
+        let cluster = session.cluster();
+        let clean_up = cluster.map(|cluster| CleanUp::new(cluster, true));
+        cluster.map_or(Ok(()), |cluster| cluster.prepare(&left))?;
+        let grid = jobs.run_on(session, &progress);
         errors.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
         grid
     });
@@ -119,14 +120,14 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.end();
     let matrix = Matrix { grids: grids? };
     output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
-    // What was found out is told, whatever is left.
+    // Report an error of the cleanup after the results.
     if let Some(left) = errors.pop() {
         return Err(left.into());
     }
     Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
 }
 
-/// Pods and containers are asked about different things.
+/// Returns which cells to run: those of pods or those of containers.
 fn world(args: &MatrixArgs) -> Result<World> {
     let kinds: Vec<_> = args.engine.iter().map(|engine| engine.kind()).collect();
     if !kinds.iter().flatten().any(|kind| kind.has_pods()) {
@@ -134,12 +135,12 @@ fn world(args: &MatrixArgs) -> Result<World> {
     }
     let of_pods = |kind: &Option<EngineKind>| kind.is_some_and(|it| it.has_pods() || !it.is_real());
     if !kinds.iter().all(of_pods) {
-        bail!("--engine kubernetes asks about pods, the others about containers: a report each");
+        bail!("--engine kubernetes tests pods, others test containers; run one command for each");
     }
     Ok(World::Pods)
 }
 
-/// All engines that are wanted; that one cannot be used is known before any is.
+/// Opens the selected engines. Detects all of them first, so that an unusable one fails early.
 fn sessions(
     args: &MatrixArgs,
     ledger: &Ledger,
@@ -165,8 +166,8 @@ fn sessions(
     found.into_iter().map(open).collect()
 }
 
-/// The groups with the cells that `pattern` selects: `mechanism/sharing/event/observer`, where `*`
-/// stands for any and parts may be missing at the end.
+/// Returns the groups with only the cells that `pattern` selects. A pattern has the form
+/// `mechanism/sharing/event/observer`; `*` matches any value, and parts at the end may be omitted.
 fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
     let Some(pattern) = pattern else { return Ok(groups) };
     let selects = |cell: &Cell| {

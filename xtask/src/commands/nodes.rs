@@ -1,4 +1,4 @@
-//! `cargo xtask experiment --nodes`: the article on many nodes of a cluster at once.
+//! `cargo xtask experiment --nodes`: runs the experiment on several nodes of a cluster in parallel.
 
 use std::convert::Infallible;
 use std::time::Instant;
@@ -27,11 +27,11 @@ use crate::report::progress::Progress;
 use crate::report::{Report, output};
 use crate::script::{Objects, article};
 
-/// Runs the experiment on every node that is wanted and writes the report, a row a node.
+/// Runs the experiment on each selected node and writes the report, one row per node.
 ///
 /// # Errors
 ///
-/// Where it could not be carried out at all, with the reason and the next step.
+/// Fails if the experiment cannot be run, is interrupted, or cannot be cleaned up.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     args.check()?;
     let interrupt = &args.timeout.limit(interrupt);
@@ -41,9 +41,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let kind = Some(EngineKind::Kubernetes);
     let wanted_engine = Wanted { kind, runtime: None, cluster, base: SCRATCH, interrupt };
     let found = discover::find(&wanted_engine)?;
-    let nodes = chosen(cluster.nodes(interrupt)?, &args.nodes.nodes)?;
+    let nodes = select(cluster.nodes(interrupt)?, &args.nodes.nodes)?;
     let started = Instant::now();
-    // One namespace for all, as that of one run more.
+    // The parent makes the namespace that all runs use.
     let ledger = Ledger::default();
     let tools = remote_tools(Objects::from(args.key), &ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
@@ -57,27 +57,27 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.end();
     if let Some(signal) = interrupt.name() {
         cleaned.context("interrupted")?;
-        bail!("interrupted by {signal}; what was made has been removed");
+        bail!("interrupted by {signal}; cargo xtask clean removes what may be left");
     }
     let fleet = Fleet { engine: found.info, duration: started.elapsed(), nodes: results };
     output::write(args.output.as_deref(), |out| fleet.write(args.format, out))?;
-    // What was found out is told, whatever is left.
+    // Report an error of the cleanup after the results.
     cleaned?;
     Ok(fleet.exit())
 }
 
-/// The nodes that are wanted, by name, or all of them.
-fn chosen(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
+/// Returns the nodes with the wanted names; `all` selects every node.
+fn select(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
     if wanted.iter().any(|name| **name == *"all") {
         return Ok(nodes);
     }
     if let Some(missing) = wanted.iter().find(|name| !nodes.iter().any(|it| it.name == **name)) {
-        bail!("there is no node {missing}; next step: see kubectl get nodes");
+        bail!("there is no node {missing}; next step: list them with kubectl get nodes");
     }
     Ok(nodes.into_iter().filter(|node| wanted.contains(&node.name)).collect())
 }
 
-/// What the runs on the nodes have in common.
+/// The data that the runs on all nodes share.
 struct Runs<'a> {
     args: &'a ExperimentArgs,
     parent: &'a Kubernetes,
@@ -86,11 +86,11 @@ struct Runs<'a> {
 }
 
 impl Runs<'_> {
-    /// One run a node, several at a time; the results in the nodes' order.
+    /// Runs on `at_once` nodes in parallel. Returns the results in the nodes' order.
     fn on_all(&self, nodes: &[Node], at_once: usize, progress: &Progress) -> Vec<NodeResult> {
         let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |_, node| {
             let started = Instant::now();
-            let outcome = self.on(node);
+            let outcome = self.run_on(node);
             progress.group_done(&node.name);
             let duration = started.elapsed();
             Ok::<_, Infallible>(NodeResult { node: node.clone(), duration, outcome })
@@ -98,13 +98,15 @@ impl Runs<'_> {
         results
     }
 
-    fn on(&self, node: &Node) -> Outcome {
+    fn run_on(&self, node: &Node) -> Outcome {
         if let Some(why) = &node.unfit {
             return Outcome::Skipped(why.to_string());
         }
         match self.report(node) {
             Ok(report) => Outcome::Judged(Box::new(report)),
-            Err(error) if is_full(&error) => Outcome::Skipped(format!("full: {error:#}")),
+            Err(error) if is_out_of_capacity(&error) => {
+                Outcome::Skipped(format!("out of capacity: {error:#}"))
+            }
             Err(error) => Outcome::Failed(format!("{error:#}")),
         }
     }
@@ -126,9 +128,9 @@ impl Runs<'_> {
     }
 }
 
-/// Whether a node had no room for a pod that was given to it.
-fn is_full(error: &anyhow::Error) -> bool {
+/// Returns whether the node had no capacity for a pod of the run.
+fn is_out_of_capacity(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<RunError>());
-    let mut causes = causes.map(|aborted| &*aborted.cause);
+    let mut causes = causes.map(|error| &*error.cause);
     causes.any(|it| matches!(it, EngineError::PodFailed { why, .. } if why.is_out_of_capacity()))
 }

@@ -1,4 +1,4 @@
-//! Options that several commands have.
+//! Options that several commands share.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -11,24 +11,24 @@ use crate::engine::kubernetes::Cluster;
 use crate::process::interrupt::Interrupt;
 use crate::process::name::{self, Name};
 
-/// How long a step may take.
+/// The time limit of a command.
 #[derive(Clone, Debug, Args)]
 pub struct TimeoutArgs {
-    /// How long each command of a step may take; what does not end by then is killed, and the run
-    /// ends [default: 60, and 120 for a pod or a kubelet to be ready]
+    /// Time limit for each command of a step; a command that takes longer is killed, and the run
+    /// ends [default: 60, and 120 for a pod or a kubelet to become ready]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
 }
 
 impl TimeoutArgs {
-    /// The interruption, with this time limit.
+    /// Returns `interrupt` with this time limit.
     #[must_use]
     pub fn limit(&self, interrupt: &Interrupt) -> Interrupt {
         interrupt.with_limit(self.timeout.map(Duration::from_secs))
     }
 }
 
-/// Which cluster is used, and how; kubectl's own defaults hold.
+/// The cluster and how to use it. Without options, kubectl's defaults apply.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct ClusterArgs {
@@ -36,35 +36,35 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<String>,
 
-    /// Context of that configuration
+    /// Context in kubectl's configuration
     #[arg(long, value_name = "NAME")]
     pub context: Option<Name<name::Context>>,
 
-    /// Namespace that is there, to make the pods in; else one is made and deleted
+    /// Existing namespace for the pods [default: a new one, which is deleted afterwards]
     #[arg(long, value_name = "NAME")]
     pub namespace: Option<Name<name::Label>>,
 
-    /// Image with the tools in it, that the nodes have or can pull
+    /// Image that contains the tools and that the nodes have or can pull
     #[arg(long, value_name = "REF")]
     pub image: Option<Name<name::Image>>,
 
-    /// Node for all pods to be on
+    /// Node that all pods run on
     #[arg(long, value_name = "NAME")]
     pub node: Option<Name<name::Subdomain>>,
 
-    /// Shell command that kills the sandbox of a pod, which kubectl has no word for; it finds
-    /// NAMESPACE, POD and NODE in its environment
+    /// Shell command that kills the sandbox of a pod, which kubectl cannot do; its environment has
+    /// NAMESPACE, POD and NODE
     #[arg(long, value_name = "COMMAND")]
     pub kill_sandbox: Option<String>,
 
-    /// Shell command that restarts the kubelet of NODE, for which kubectl has no word either, and
-    /// ends; while the kubelet is away no container of that node can be started, ended or entered
+    /// Shell command that restarts the kubelet of NODE and then exits; while the kubelet is down,
+    /// no container of that node can be started, stopped or entered
     #[arg(long, value_name = "COMMAND")]
     pub restart_kubelet: Option<String>,
 }
 
 impl ClusterArgs {
-    /// The cluster that they describe.
+    /// Returns the cluster that the options describe.
     #[must_use]
     pub fn cluster(&self) -> Cluster {
         Cluster {
@@ -77,7 +77,7 @@ impl ClusterArgs {
         }
     }
 
-    /// The options that are kubectl's own.
+    /// Returns the options to pass to kubectl.
     fn access(&self) -> Vec<String> {
         let mut access = Vec::new();
         if let Some(file) = &self.kubeconfig {
@@ -90,15 +90,15 @@ impl ClusterArgs {
     }
 }
 
-/// What an experiment on a cluster takes besides.
+/// Further options of an experiment on a cluster.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Kubernetes")]
 pub struct NodesArgs {
-    /// Nodes to run it on, each with pods of its own: all, or names with commas between
+    /// Nodes to run on, each with its own pods: all, or names separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
     pub nodes: Vec<Name<name::Subdomain>>,
 
-    /// Nodes at the same time
+    /// Number of nodes to run on in parallel
     #[arg(long, value_name = "NUMBER", default_value = "8")]
     pub jobs: NonZero<usize>,
 
@@ -107,17 +107,17 @@ pub struct NodesArgs {
     pub show_manifests: bool,
 }
 
-/// An engine, or the first that can be used.
+/// The `--engine` option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChoice {
-    /// The first that can be used.
+    /// The first engine that can be used.
     Auto,
-    /// This one.
+    /// This engine.
     Kind(EngineKind),
 }
 
 impl EngineChoice {
-    /// The engine that was named.
+    /// Returns the named engine, or `None` for `auto`.
     #[must_use]
     pub fn kind(self) -> Option<EngineKind> {
         match self {
@@ -141,7 +141,7 @@ impl ValueEnum for EngineChoice {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         match self {
-            Self::Auto => Some(PossibleValue::new("auto").help("The first of these that answers")),
+            Self::Auto => Some(PossibleValue::new("auto").help("The first usable engine")),
             Self::Kind(kind) => kind.to_possible_value(),
         }
     }

@@ -1,4 +1,4 @@
-//! What the runs of one command have in common: the engine that was found, the tools, the image.
+//! What the runs of one command share: the detected engine, the tools, the image.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{EngineAt, Ledger};
 use crate::script::Objects;
 
-/// An engine with all that its runs need.
+/// An engine with everything that its runs need.
 #[derive(Debug)]
 pub struct Session {
     /// The engine.
@@ -37,12 +37,12 @@ enum Ready {
 }
 
 impl Session {
-    /// Prepares an engine that runs the tools of `dist`. What is made is written down in `ledger`.
+    /// Prepares an engine that runs the tools of `dist`, and records in `ledger` what it makes.
     ///
     /// # Errors
     ///
-    /// Fails if a file of the image cannot be read, if the engine does not say what it is, or if the runtime that
-    /// was asked for does not run the tools.
+    /// Fails if a file of the image cannot be read, if the engine does not report its identity, or
+    /// if the requested runtime cannot run the tools.
     pub fn open(
         found: Found,
         dist: &Dist,
@@ -70,8 +70,8 @@ impl Session {
         Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
     }
 
-    /// The engine for one run, whose shared memory has the names of `objects`; `volume` is the
-    /// folder that its containers share.
+    /// Returns the engine for one run. `objects` has the names of its shared memory; `volume` is
+    /// the folder that its containers share.
     #[must_use]
     pub fn engine(&self, objects: Objects, volume: Option<PathBuf>) -> Box<dyn Engine> {
         let info = self.info.clone();
@@ -88,28 +88,27 @@ impl Session {
                 Box::new(Docker::new(info, program, at.clone(), image.clone(), tools(dist)))
             }
             Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
-            Ready::Cluster(ground) => {
-                Box::new(ground.run(remote_tools(objects, &self.ledger, &self.interrupt)))
+            Ready::Cluster(cluster) => {
+                Box::new(cluster.run(remote_tools(objects, &self.ledger, &self.interrupt)))
             }
         }
     }
 
-    /// What all runs stand on, on a cluster.
+    /// Returns the cluster that all runs use, or `None` for another engine.
     #[must_use]
-    pub fn ground(&self) -> Option<&Kubernetes> {
+    pub fn cluster(&self) -> Option<&Kubernetes> {
         match &self.ready {
-            Ready::Cluster(ground) => Some(ground),
+            Ready::Cluster(cluster) => Some(cluster),
             _ => None,
         }
     }
 }
 
-/// Builds the tools once for engines of these kinds. None of them is built if all of these engines run nothing on
-/// this machine.
+/// Builds the tools if any of these engines runs them on this machine.
 ///
 /// # Errors
 ///
-/// Those of [`Dist::current`].
+/// Returns the errors of [`Dist::current`].
 pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
     if kinds.iter().any(|kind| kind.is_local()) {
         Dist::current(interrupt)
@@ -118,7 +117,7 @@ pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
     }
 }
 
-/// The tools of an engine that runs nothing on this machine: whatever is in dist/ will do.
+/// Returns the tools for an engine that runs nothing on this machine. They are not built.
 #[must_use]
 pub fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
     let (interrupt, ledger) = (interrupt.clone(), ledger.clone());

@@ -1,5 +1,5 @@
-//! What ends a run before its end. Signals: the first one cancels it, and it cleans up; the second one
-//! leaves at once. Time: a command has so much of it and no more.
+//! Signals and time limits. The first signal cancels the run, which then cleans up. The second
+//! signal ends the program at once.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -12,22 +12,22 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::{emulate_default_handler, signal_name};
 
-/// Whether the run is to end, and how long its commands may take.
+/// The signal that cancels the run, and the time limit of its commands.
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
-    /// The first signal; 0 while there was none.
+    /// The first signal, or 0.
     signal: Arc<AtomicI32>,
     limit: Option<Duration>,
 }
 
 impl Interrupt {
-    /// Catches SIGINT, SIGTERM and SIGHUP from now on. One that is ignored stays so, as nohup asks.
+    /// Catches SIGINT, SIGTERM and SIGHUP. Leaves ignored signals ignored, as nohup(1) needs.
     ///
     /// # Errors
     ///
-    /// Where the handlers cannot be installed.
+    /// Fails if the handlers cannot be installed.
     pub fn install() -> io::Result<Self> {
-        // A file that reaches its limit (`ulimit -f`) is an error then, and not the end of this program.
+        // A write beyond the file size limit (`ulimit -f`) then fails and does not kill us.
         flag::register(SIGXFSZ, Arc::default())?;
         let interrupt = Self::default();
         let mut signals = Signals::new(unignored_signals())?;
@@ -52,38 +52,38 @@ impl Interrupt {
         Ok(interrupt)
     }
 
-    /// The same, with the time that a step may take, where the user gave one.
+    /// Returns a copy with the time limit that the user set, if any.
     #[must_use]
     pub fn with_limit(&self, limit: Option<Duration>) -> Self {
         Self { limit, ..self.clone() }
     }
 
-    /// The same for cleaning up, which is what a signal asks for: none ends it.
+    /// Returns a copy for a cleanup, which no signal interrupts.
     #[must_use]
     pub fn for_cleaning(&self) -> Self {
         Self::default().with_limit(self.limit)
     }
 
-    /// How long something may take: what the user gave, or else `default`.
+    /// Returns the time limit that the user set, or `default`.
     #[must_use]
     pub fn limit_or(&self, default: Duration) -> Duration {
         self.limit.unwrap_or(default)
     }
 
-    /// The signal that ends the run, if one came.
+    /// Returns the signal that cancelled the run, if any.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         Some(self.signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0)
     }
 
-    /// The name of the signal that ends the run, if one came.
+    /// Returns the name of the signal that cancelled the run, if any.
     #[must_use]
     pub fn name(&self) -> Option<&'static str> {
         self.signal().map(|signal| signal_name(signal).unwrap_or("a signal"))
     }
 }
 
-/// The signals to catch: those that were not ignored already, by the mask in `/proc/self/status`.
+/// Returns the signals to catch: those that are not ignored, by `SigIgn` in `/proc/self/status`.
 fn unignored_signals() -> impl Iterator<Item = i32> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -1,7 +1,7 @@
-//! A command line out, and what came back in: the only place where processes are started.
+//! Runs commands. No other module of this crate starts processes.
 //!
-//! Each command has a process group of its own and a time limit, and the group is killed where it
-//! does not keep to it: a grandchild that holds the pipes open must not hold us.
+//! Each command has its own process group and a time limit. At the limit the whole group is killed,
+//! because a grandchild can hold the pipes open.
 #![expect(clippy::disallowed_methods, reason = "this is the one place where they are allowed")]
 
 use std::os::unix::process::CommandExt;
@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::capture::Capture;
-use crate::process::invocation::gate::{Gate, Named};
+use crate::process::invocation::gate::{Gate, RecordedProcess};
 use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::ledger::Ledger;
 use crate::process::proc_stat::ProcStat;
@@ -28,16 +28,16 @@ pub(crate) mod program;
 pub use error::InvocationError;
 pub use output::Output;
 
-/// How long a command may take where nothing else is said.
+/// The default time limit of a command.
 const TIMEOUT: Duration = Duration::from_mins(1);
-/// How often a wait looks for an interruption; the end of the command itself is noticed at once.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a command may take to finish after an interruption, so that it is not left half done.
+/// How often a wait checks for a signal. The end of the command itself is noticed at once.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// How long a command may continue after a signal, so that it does not stop half-way.
 const GRACE: Duration = Duration::from_millis(1500);
-/// The same for one that removes what it has made.
+/// The same for a command that removes what it made.
 const GRACE_FOR_CLEANING: Duration = Duration::from_secs(30);
-/// How long a killed process may take to be gone.
-const LAST_WAIT: Duration = Duration::from_secs(1);
+/// How long to wait for the end of a killed process.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A command to run.
 #[derive(Clone, Debug)]
@@ -55,8 +55,8 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// A program, found in PATH, and its arguments. It has the run's time limit, unless told
-    /// otherwise.
+    /// Creates a command of a program, found in PATH, and its arguments. The time limit is one
+    /// minute unless the user or [`timeout`](Self::timeout) sets another.
     pub fn new<A: Into<String>>(program: &str, args: impl IntoIterator<Item = A>) -> Self {
         Self {
             program: program.to_owned(),
@@ -72,8 +72,8 @@ impl Invocation {
         }
     }
 
-    /// Adds the command's process to the ledger before the command runs, because it can outlive this program.
-    /// Its environment holds the run's id, and its standard input is empty.
+    /// Records the command's process in the ledger before it runs its program, because it can
+    /// outlive this program. Its environment holds the run's id, and its standard input is empty.
     #[must_use]
     pub fn recorded(mut self, ledger: &Ledger, run: &RunId) -> Self {
         self.recorded = Some((ledger.clone(), run.clone()));
@@ -87,55 +87,55 @@ impl Invocation {
         self
     }
 
-    /// What it reads from standard input; else that is empty.
+    /// Sets the standard input, which is empty by default.
     #[must_use]
     pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = bytes;
         self
     }
 
-    /// Takes a variable out of the command's environment.
+    /// Removes a variable from the command's environment.
     #[must_use]
     pub fn unset(mut self, name: &'static str) -> Self {
         self.unset.push(name);
         self
     }
 
-    /// Lets nobody read what the command prints, so that it can outlive us.
+    /// Discards standard output, so that the command can outlive this program.
     #[must_use]
     pub fn discard_stdout(mut self) -> Self {
         self.discard_stdout = true;
         self
     }
 
-    /// Sets the time after which the command is killed, where the user has not set another.
+    /// Sets the time limit that applies if the user sets none.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Tells the command of an interruption, and gives it the time to remove what it has made.
+    /// After a signal, sends SIGTERM to the command and gives it time to remove what it made.
     #[must_use]
     pub fn cleans_up(mut self) -> Self {
         self.cleans_up = true;
         self
     }
 
-    /// Lets the command print on our standard error instead of capturing that.
+    /// Lets the command print on our standard error instead of capturing its own.
     #[must_use]
     pub fn show_stderr(mut self) -> Self {
         self.show_stderr = true;
         self
     }
 
-    /// The command as it can be pasted into a shell, for people.
+    /// Returns the command for display, in a form that can be pasted into a shell.
     #[must_use]
     pub fn command_line(&self) -> Untrusted {
         command_line(&self.command()).into()
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     #[must_use]
     pub fn command(&self) -> Vec<String> {
         [std::slice::from_ref(&self.program), &self.args].concat()
@@ -147,13 +147,13 @@ impl Invocation {
         let program = program::to_start(&self.program, &path);
         let command = match &self.recorded {
             None => duct::cmd(program, &self.args),
-            Some(_) => gate::behind(program, &self.args),
+            Some(_) => gate::delayed(program, &self.args),
         };
         let mut expression = command.unchecked().before_spawn(|command| {
             command.process_group(0);
             Ok(())
         });
-        // Behind a gate it reads when to start.
+        // A recorded command gets the gate as its standard input.
         expression = if self.recorded.is_some() {
             expression
         } else if self.stdin.is_empty() {
@@ -170,7 +170,7 @@ impl Invocation {
     ///
     /// # Errors
     ///
-    /// [`InvocationError`] where it has no answer. An exit status that is not 0 is an answer.
+    /// Fails if the command has no result. An exit status other than 0 is a result.
     pub fn run(&self, interrupt: &Interrupt) -> Result<Output, InvocationError> {
         if let Some(signal) = interrupt.name() {
             return Err(InvocationError::Interrupted { command: self.command_line(), signal });
@@ -180,7 +180,7 @@ impl Invocation {
         let deadline = background.started + limit;
         let mut interrupted = None;
         loop {
-            match background.wait(LOOK_EVERY) {
+            match background.wait(POLL_INTERVAL) {
                 Ok(None) => {}
                 Ok(Some(output)) => return Ok(output),
                 Err(error) => {
@@ -209,11 +209,11 @@ impl Invocation {
         }
     }
 
-    /// Starts the command and leaves it running.
+    /// Starts the command and does not wait for it.
     ///
     /// # Errors
     ///
-    /// [`InvocationError::NotFound`] or [`InvocationError::Io`].
+    /// Fails if the program does not exist, cannot be started, or cannot be recorded.
     pub fn start(&self) -> Result<Background, InvocationError> {
         let started = Instant::now();
         let fail = |source| InvocationError::Io { command: self.command_line(), source };
@@ -231,7 +231,7 @@ impl Invocation {
         }
         let gate = match &self.recorded {
             None => None,
-            Some(_) if !self.is_there() => return Err(self.not_found()),
+            Some(_) if !self.may_exist() => return Err(self.not_found()),
             Some(_) => {
                 let (closed, gate) = Gate::new().map_err(fail)?;
                 expression = expression.stdin_file(closed);
@@ -243,16 +243,16 @@ impl Invocation {
             _ => fail(source),
         })?;
         let mut background =
-            Background { handle, stdout, stderr, command: self.command(), started, named: None };
+            Background { handle, stdout, stderr, command: self.command(), started, recorded: None };
         if let (Some(gate), Some((ledger, run))) = (gate, &self.recorded) {
-            background.named = Some(Named::record(ledger, run, background.pid())?);
+            background.recorded = Some(RecordedProcess::record(ledger, run, background.pid())?);
             gate.open().map_err(fail)?;
         }
         Ok(background)
     }
 
-    /// Whether there is such a program; a path is left to the kernel.
-    fn is_there(&self) -> bool {
+    /// Returns whether the program is in PATH. Does not check a program that is a path.
+    fn may_exist(&self) -> bool {
         let path = env::var_os("PATH").unwrap_or_default();
         self.program.contains('/') || program::find(&self.program, &path).is_some()
     }
@@ -266,29 +266,30 @@ impl Invocation {
 #[derive(Debug)]
 pub struct Background {
     handle: Handle,
-    /// What it prints, where that is kept.
+    /// `None` if standard output is discarded.
     stdout: Option<Capture>,
+    /// `None` if standard error is not captured.
     stderr: Option<Capture>,
     command: Vec<String>,
     started: Instant,
-    /// Its entry in the ledger, where it has one.
-    named: Option<Named>,
+    /// Its ledger entry, if any.
+    recorded: Option<RecordedProcess>,
 }
 
 impl Background {
-    /// Its process id.
+    /// Returns its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.handle.pids().first().copied().unwrap_or(0)
     }
 
-    /// Waits until it has ended and nobody can print in its place any more, at most so long; `None`
-    /// where that is not yet so.
+    /// Waits at most `time` until the command has ended and its output pipes are closed. Returns
+    /// `None` if that has not happened yet.
     ///
     /// # Errors
     ///
-    /// [`InvocationError::Io`] where it cannot be waited for, [`InvocationError::TooMuch`] where it
-    /// does not stop printing.
+    /// Fails with [`InvocationError::Io`] if the wait fails, and with [`InvocationError::TooMuch`]
+    /// if the command prints too much.
     pub fn wait(&self, time: Duration) -> Result<Option<Output>, InvocationError> {
         let deadline = Instant::now() + time;
         let ended = self.handle.wait_deadline(deadline).map_err(|source| self.error(source))?;
@@ -307,7 +308,7 @@ impl Background {
         }))
     }
 
-    /// All of a stream; `None` where it is not at its end by then.
+    /// Returns all of a stream, or `None` if the stream is still open at `deadline`.
     fn printed<'a>(
         &self,
         stream: Option<&'a Capture>,
@@ -315,23 +316,23 @@ impl Background {
     ) -> Result<Option<&'a [u8]>, InvocationError> {
         let Some(stream) = stream else { return Ok(Some(&[])) };
         match stream.until(deadline).map_err(|source| self.error(source))? {
-            Some(bytes) if bytes.len() as u64 > capture::MOST => {
+            Some(bytes) if bytes.len() as u64 > capture::MAX_BYTES => {
                 Err(InvocationError::TooMuch { command: command_line(&self.command).into() })
             }
             printed => Ok(printed),
         }
     }
 
-    /// Sends a signal to it and to all that it started.
+    /// Sends a signal to the command's process group.
     ///
     /// # Errors
     ///
-    /// [`InvocationError::Io`] where that is not possible; that it is gone is no error.
+    /// Fails if the signal cannot be sent. It is no error if the group has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), InvocationError> {
         let ended = self.handle.try_wait().map_err(|source| self.error(source))?.is_some();
         if ended && ProcStat::of(self.pid()).is_some() {
-            // Its id is another process's by now, and so may be the group's. While one that it started is
-            // in the group, no process gets that id.
+            // Another process has the id now, and may lead a new group with it. Our group is empty:
+            // no process gets an id while a process group uses it.
             return Ok(());
         }
         let group = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
@@ -341,23 +342,23 @@ impl Background {
         }
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the process group and waits at most a second for the end of the command.
     ///
     /// # Errors
     ///
-    /// [`InvocationError::Io`] where that is not possible.
+    /// Fails with [`InvocationError::Io`] if the signal cannot be sent or the wait fails.
     pub fn kill(&self) -> Result<(), InvocationError> {
         self.signal(Signal::KILL)?;
-        // A process that left the group may still hold the pipes; it is not waited for.
-        if self.handle.wait_timeout(LAST_WAIT).map_err(|source| self.error(source))?.is_some() {
+        // A process that left the group may still hold the pipes. Do not wait for it.
+        if self.handle.wait_timeout(KILL_TIMEOUT).map_err(|source| self.error(source))?.is_some() {
             self.forget();
         }
         Ok(())
     }
 
-    /// Takes it out of the ledger, once it has ended.
+    /// Removes its ledger entry, after it has ended.
     fn forget(&self) {
-        self.named.iter().for_each(Named::forget);
+        self.recorded.iter().for_each(RecordedProcess::forget);
     }
 
     fn error(&self, source: io::Error) -> InvocationError {
@@ -365,7 +366,7 @@ impl Background {
     }
 }
 
-/// A command line for a shell to read. What is shown to people is an [`Untrusted`] of it.
+/// Returns the command line for a shell. Convert it to [`Untrusted`] before you display it.
 #[must_use]
 pub fn command_line(command: &[impl AsRef<str>]) -> String {
     shell_words::join(command)

@@ -1,7 +1,7 @@
 //! The marks on what a run makes: the id of the run, and the place of its [ledger](crate::process::ledger).
 //!
-//! Images inherit labels, and anybody can forge a mark. So a mark alone proves nothing: a thing is removed
-//! only if a ledger names it *and* it carries the run's id.
+//! Images inherit labels, and anybody can forge a mark. So a mark alone proves nothing. A resource
+//! is removed only if a ledger names it *and* it carries the run's id.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ pub const RUN_LABEL: &str = "shm.experiment.run";
 /// The label of a script's containers and pods, and the annotation of objects of a cluster, that holds
 /// the path of the ledger.
 pub const LEDGER_LABEL: &str = "shm.experiment.ledger";
-/// The label, on every image that the Dockerfile makes, those in between included.
+/// The label of all images that the Dockerfile builds, including intermediate images.
 pub const IMAGE_LABEL: &str = "shm.experiment.image";
-/// The label, on images that runs make for themselves, that holds the base.
+/// The label of images that runs build. It holds the base.
 pub const BASE_LABEL: &str = "shm.experiment.base";
 /// The environment variable that holds the [`RunId`], in containers and in processes that a ledger names.
 pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
@@ -26,13 +26,13 @@ pub const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN";
 pub struct RunId(String);
 
 impl RunId {
-    /// An id that no other run has.
+    /// Returns a new random id.
     #[must_use]
     pub fn random() -> Self {
         Self(format!("{:032x}", u128::from_ne_bytes(random_bytes())))
     }
 
-    /// The start of it, for names that people read.
+    /// Returns the first ten digits, for names that people read.
     #[must_use]
     pub fn short(&self) -> &str {
         &self.0[..10]
@@ -55,7 +55,7 @@ impl TryFrom<String> for RunId {
     }
 }
 
-/// A random number of the operating system.
+/// Returns a random number from the kernel.
 #[must_use]
 pub fn random_number() -> u64 {
     u64::from_ne_bytes(random_bytes())
@@ -63,9 +63,9 @@ pub fn random_number() -> u64 {
 
 fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    // Only a kernel older than 3.17 has no such call, and no read of up to 256 bytes is cut short.
+    // getrandom(2) exists since Linux 3.17 and returns requests of up to 256 bytes in full.
     let filled = getrandom(&mut bytes, GetRandomFlags::empty());
-    assert_eq!(filled, Ok(N), "the kernel gives no random bytes");
+    assert_eq!(filled, Ok(N), "cannot get random bytes from the kernel");
     bytes
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::RunId;
 
     #[test]
-    fn a_run_id_is_read_back_and_nothing_else_is_taken_for_one() {
+    fn only_a_run_id_is_parsed_as_one() {
         let id = RunId::random();
         assert_eq!(RunId::try_from(id.to_string()), Ok(id.clone()));
         assert_ne!(id, RunId::random());

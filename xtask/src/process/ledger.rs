@@ -1,7 +1,7 @@
-//! The ledger: what a run of this program makes, written down before it is made.
+//! The ledger: a record of what a run makes outside of this process, written before it is made.
 //!
-//! A command has one ledger, a file of its own that only its user may write. It is locked for as long as the
-//! command lives, so a ledger that can be locked belongs to a run that has ended. The command removes the file
+//! Each command has one ledger, a file that only its user may write. The command holds a lock on
+//! it, so a ledger that can be locked belongs to a run that has ended. The command removes the file
 //! when everything in it is gone. `cargo xtask clean` reads the ledgers of killed runs.
 
 use std::fs::{self, File};
@@ -24,18 +24,18 @@ pub struct Ledger(Arc<Mutex<LedgerState>>);
 
 #[derive(Debug, Default)]
 struct LedgerState {
-    /// Where it is to be; `None` leaves that to the environment.
+    /// The folder; `None` means the default.
     folder: Option<PathBuf>,
-    /// Created with the first entry: what makes nothing leaves no file.
+    /// Created with the first entry, so that a run that makes nothing leaves no file.
     file: Option<(PathBuf, File)>,
-    /// All that is still there, as far as is known.
+    /// The entries that may still exist.
     entries: Vec<Entry>,
-    /// Whether the file has entries that were forgotten.
+    /// Whether the file has entries that [`Ledger::forget`] removed.
     outdated: bool,
 }
 
 impl Ledger {
-    /// A ledger in this folder, which has to belong to this user alone. That of `default` is in [`folder`].
+    /// Creates a ledger in this folder, which only this user may write. The default is [`folder`].
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         let ledger = Self::default();
@@ -43,11 +43,11 @@ impl Ledger {
         ledger
     }
 
-    /// Writes down what is going to be made.
+    /// Records what the caller is going to make.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] where it cannot be written; then it must not be made.
+    /// Fails if the entry cannot be written. The caller must then not make it.
     pub fn record(&self, entry: Entry) -> Result<(), LedgerError> {
         let mut state = self.lock();
         let (path, file) = state.open()?;
@@ -56,7 +56,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Forgets what is gone.
+    /// Removes the entries that `is_gone` selects.
     pub fn forget(&self, is_gone: impl Fn(&Entry) -> bool) {
         let mut state = self.lock();
         let before = state.entries.len();
@@ -64,24 +64,24 @@ impl Ledger {
         state.outdated |= state.entries.len() < before;
     }
 
-    /// The entries of one run that are not forgotten.
+    /// Returns the entries of one run.
     #[must_use]
     pub fn of_run(&self, run: &RunId) -> Vec<Entry> {
         let state = self.lock();
         state.entries.iter().filter(|entry| entry.run() == Some(run)).cloned().collect()
     }
 
-    /// The ledger's file, made where it is not there yet.
+    /// Returns the ledger's file. Creates the file if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`LedgerError`] where it cannot be made.
+    /// Fails if the file cannot be created.
     pub fn path(&self) -> Result<PathBuf, LedgerError> {
         Ok(self.lock().open()?.0.clone())
     }
 
     fn lock(&self) -> MutexGuard<'_, LedgerState> {
-        // The entries stay whole whatever panicked while they were locked.
+        // The entries are valid even after a panic of another thread.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -99,15 +99,15 @@ impl LedgerState {
 }
 
 impl Drop for LedgerState {
-    /// Removes the file, or leaves in it what is still there.
+    /// Removes the file if no entry remains; else updates it.
     fn drop(&mut self) {
-        // The lock goes with the file, after this.
+        // The file is closed, and so unlocked, at the end of this function.
         let Some((path, _locked)) = self.file.take() else { return };
         if self.entries.is_empty() {
-            // One that stays names nothing that is there, and the next clean removes it.
+            // If this fails, the next clean removes the file.
             let _ = fs::remove_file(path);
         } else if self.outdated {
-            // Where this fails the file names too much, which does no harm.
+            // If this fails, the file names too much, which does no harm.
             let _ = store::rewrite(&path, &self.entries);
         }
     }

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use crate::process::untrusted::Untrusted;
 
-/// Says something on standard error, escaped: it may quote others. A closed or full standard error
-/// changes nothing about the run.
+/// Prints a line on standard error. Escapes it, because it may quote text from others. Ignores a
+/// closed or full standard error.
 pub fn message(line: impl Display) {
     let _ = writeln!(io::stderr(), "{}", Untrusted::from(line.to_string()));
 }

@@ -1,6 +1,6 @@
-//! Names that become arguments of a command: each is held to the grammar of those who give such names.
-//! None begins with a dash, which a command might take for an option, and none has a character that
-//! drives a terminal, so that a name is printed as it is.
+//! Names that become arguments of a command. Each is checked by the grammar of its kind. No name
+//! begins with a dash, which a command could parse as an option. No name has a control character,
+//! so names are printed without escapes.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -16,14 +16,14 @@ mod image;
 
 pub use image::Image;
 
-/// Says which texts are names of a kind.
+/// The grammar of a kind of names.
 pub trait Grammar {
-    /// What such a name is called.
+    /// The kind, for messages.
     const WHAT: &'static str;
-    /// The rule in words.
+    /// The rule, for messages.
     const RULE: &'static str;
 
-    /// Whether a text is such a name.
+    /// Returns whether a text is a valid name of the kind.
     fn allows(text: &str) -> bool;
 }
 
@@ -35,7 +35,7 @@ pub struct Name<G> {
     grammar: PhantomData<G>,
 }
 
-/// A text that is no name of its kind.
+/// A text that is not a valid name of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a valid {what}: {rule}")]
 pub struct InvalidName {
@@ -83,7 +83,7 @@ impl<G> fmt::Display for Name<G> {
     }
 }
 
-/// Declares a kind of names.
+/// Defines a kind of names.
 macro_rules! grammar {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $allows:expr) => {
         $(#[$doc])*
@@ -110,17 +110,17 @@ grammar! {
 }
 
 grammar! {
-    /// Names of other objects of Kubernetes, such as pods and nodes (RFC 1123).
+    /// Names of other Kubernetes objects, such as pods and nodes (RFC 1123).
     Subdomain, "name of a Kubernetes object",
     "use 1 to 253 characters a-z, 0-9, - and ., and a letter or a digit at both ends of each part",
     |text| text.len() <= 253 && text.split('.').all(is_label)
 }
 
 grammar! {
-    /// Names of contexts of kubectl, which may hold anything that can be printed.
+    /// Names of kubectl contexts, which may contain any printable character.
     Context, "name of a context",
     "use printable characters, and no dash at the start",
-    |text| starts_well(text) && escape_line(text.as_bytes()) == text
+    |text| has_valid_start(text) && escape_line(text.as_bytes()) == text
 }
 
 grammar! {
@@ -129,12 +129,12 @@ grammar! {
     "use 1 to 255 letters, digits and ._-+/, and no dash at the start",
     |text| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+/".contains(&byte);
-        starts_well(text) && text.len() <= 255 && text.bytes().all(allowed)
+        has_valid_start(text) && text.len() <= 255 && text.bytes().all(allowed)
     }
 }
 
 grammar! {
-    /// Ids of containers and pods, in docker's and podman's listings.
+    /// Ids of containers and pods in listings of docker and podman.
     Id, "id of a container", "use 1 to 64 hexadecimal digits",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -150,7 +150,7 @@ grammar! {
     }
 }
 
-fn starts_well(text: &str) -> bool {
+fn has_valid_start(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-')
 }
 
@@ -171,12 +171,12 @@ mod tests {
         for other in
             others.iter().copied().chain(["", "-f", "--all", "a\x1b[2J", "a\u{9b}b", &long])
         {
-            assert!(!G::allows(other), "{other:?} is no {}", G::WHAT);
+            assert!(!G::allows(other), "{other:?} is a {}", G::WHAT);
         }
     }
 
     #[test]
-    fn names_are_what_those_who_give_them_allow_and_nothing_that_is_an_option() {
+    fn names_follow_their_grammar_and_are_never_options() {
         check::<Label>(&["default", "shm-1f"], &["a.b", "A", "a-", &"a".repeat(64)]);
         check::<Subdomain>(&["node-1.example", "10.0.0.1"], &["a..b", "a.-b", "A", "a/b"]);
         check::<Runtime>(&["runsc", "/usr/bin/crun", "io.containerd.runc.v2"], &["a b", "a=b"]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_no_name_is_named_escaped() {
+    fn an_error_escapes_the_invalid_name() {
         let error = "a\x1b[2J".parse::<Name<Label>>().unwrap_err().to_string();
         assert!(error.starts_with("`a\\x1b[2J` is not a valid name of a namespace"), "{error}");
     }

@@ -1,16 +1,17 @@
-//! Waiting for something that nobody reports.
+//! Polls for a condition.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::process::interrupt::Interrupt;
 
-/// Calls `check` until it returns a value, every `interval`. Returns `None` at `deadline`, or after a signal; `check` is
-/// called at least once, and once more after a signal, so that a command in it fails by that signal.
+/// Calls `check` every `interval` until it returns a value. Returns `None` at `deadline` or after a
+/// signal. Calls `check` at least once, and once more after a signal, so that a command in it fails
+/// with that signal.
 ///
 /// # Errors
 ///
-/// Those of `check`, which end the wait.
+/// Returns the first error of `check`.
 pub(crate) fn poll_until<T, E>(
     interval: Duration,
     deadline: Instant,
@@ -55,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_deadline_there_is_no_value_and_one_that_is_past_allows_one_look() {
+    fn the_deadline_ends_the_wait_and_a_past_deadline_allows_one_check() {
         let started = Instant::now();
         let mut calls = 0;
         let mut nothing = |deadline| {

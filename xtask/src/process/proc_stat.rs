@@ -1,25 +1,25 @@
-//! What `/proc/PID/stat` says of a process, `proc_pid_stat(5)`.
+//! Reads `/proc/PID/stat`, see `proc_pid_stat(5)`.
 
 use std::fs;
 
-/// A process at one moment.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcStat {
-    /// Its parent; 0 where that is outside of this pid namespace.
+    /// The id of its parent; 0 if the parent is outside of this pid namespace.
     pub(crate) parent: u32,
-    /// The id of its process group; 0 where that is outside of this pid namespace.
+    /// The id of its process group; 0 if the group is outside of this pid namespace.
     pub(crate) group: u32,
-    /// When it was started, in clock ticks after boot.
+    /// Its start time in clock ticks after boot.
     pub(crate) started: u64,
-    /// Whether it has not ended; one that has is there until its parent asks for it.
+    /// Whether it runs; `false` for a zombie.
     pub(crate) runs: bool,
 }
 
 impl ProcStat {
-    /// Reads that of a process; `None` where it is gone or hidden.
+    /// Reads the state of a process. Returns `None` if the process is gone or hidden.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in parentheses and may hold anything.
+        // The second field is the program's name in parentheses and may contain any character.
         let (_, rest) = stat.rsplit_once(") ")?;
         let mut fields = rest.split_ascii_whitespace();
         let runs = !matches!(fields.next()?, "Z" | "X");

@@ -1,9 +1,9 @@
-//! Text that others wrote: engines, containers, paths, the environment, other users of the machine.
+//! Text from others: engines, containers, paths, the environment, other users of the machine.
 //!
-//! It can hold control sequences for a terminal, or characters that make a line look different from its
-//! content. So it has a type of its own, whose [`Display`](fmt::Display) escapes it. Code tests such a text
-//! by narrow methods. [`Guard`] and [`shm_cli::text::Escaped`], around the writers of reports and of
-//! standard error, escape once more.
+//! It can contain control sequences for a terminal, or characters that make a line look different
+//! from its content. The [`Display`](fmt::Display) of its type [`Untrusted`] escapes it. Code tests
+//! the text with narrow methods. [`Guard`] and [`shm_cli::text::Escaped`], around the writers of
+//! reports and of standard error, escape once more.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,79 +16,79 @@ use shm_core::text::{escape, escape_line};
 
 pub mod json;
 
-/// A text that others wrote. It is printed with escapes in place of all that could drive a terminal.
+/// A text from others. It is printed with escapes for everything that can control a terminal.
 ///
-/// Serialized it is the text as it is: the writers of [`json`] escape what JSON itself lets through.
+/// The serialized form is the unchanged text. The writers of [`json`] escape what JSON does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Untrusted(String);
 
 impl<'de> Deserialize<'de> for Untrusted {
-    /// Values of JSON are names, versions and reasons, which have no lines.
+    /// JSON values are names, versions and reasons, which are single lines.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer).map(|text| Self::line(&text))
     }
 }
 
 impl Untrusted {
-    /// A path. Messages have it in one line: its line breaks and tabs are escaped too.
+    /// Creates a path for messages. Escapes line breaks and tabs too, so that it is one line.
     #[must_use]
     pub fn path(path: &Path) -> Self {
         Self(escape_line(path.as_os_str().as_bytes()))
     }
 
-    /// A text that is one line: its line breaks and tabs are escaped too, for what follows would look like a
-    /// line of our own.
+    /// Creates a text of one line. Escapes line breaks and tabs too, because the text after a line
+    /// break would look like a line of ours.
     #[must_use]
     pub fn line(text: &str) -> Self {
         let escaped = text.replace('\n', "\\x0a").replace('\r', "\\x0d");
         Self(escaped.replace('\t', "\\x09"))
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether it is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether it has `part` somewhere.
+    /// Returns whether it contains `part`.
     #[must_use]
     pub fn contains(&self, part: &str) -> bool {
         self.0.contains(part)
     }
 
-    /// Whether it begins with `start`.
+    /// Returns whether it starts with `start`.
     #[must_use]
     pub fn starts_with(&self, start: &str) -> bool {
         self.0.starts_with(start)
     }
 
-    /// Its lines.
+    /// Returns its lines.
     pub fn lines(&self) -> impl Iterator<Item = Self> {
         self.0.lines().map(Self::from)
     }
 
-    /// Its parts between white space.
+    /// Returns its parts between white space.
     pub fn words(&self) -> impl Iterator<Item = Self> {
         self.0.split_whitespace().map(Self::from)
     }
 
-    /// Its parts between separators.
+    /// Returns its parts between separators.
     pub fn fields(&self, separator: char) -> impl Iterator<Item = Self> {
         self.0.split(separator).map(Self::from)
     }
 
-    /// The text without `prefix`, where it begins with that.
+    /// Returns the text after `prefix`, or `None` if it does not start with `prefix`.
     #[must_use]
     pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
         self.0.strip_prefix(prefix).map(Self::from)
     }
 
-    /// Reads a value out of it, such as a number or a [`Name`](crate::process::name::Name).
+    /// Parses it as a value, such as a number or a [`Name`](crate::process::name::Name).
     ///
     /// # Errors
     ///
-    /// Those of the value's [`FromStr`].
+    /// Returns the errors of the value's [`FromStr`].
     pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
         self.0.parse()
     }
@@ -113,7 +113,7 @@ impl From<&str> for Untrusted {
 }
 
 impl From<&[u8]> for Untrusted {
-    /// Bytes that are not UTF-8 become escapes.
+    /// Escapes the whole text if it is not UTF-8.
     fn from(bytes: &[u8]) -> Self {
         match str::from_utf8(bytes) {
             Ok(text) => Self::from(text),
@@ -134,12 +134,12 @@ impl PartialEq<&str> for Untrusted {
     }
 }
 
-/// Escapes what is written, but for colours and the like (`ESC [ numbers m`), which change how a text
-/// looks and nothing else. For the writers of text that has styles of our own in it.
+/// Escapes what is written, except styles such as colours (`ESC [ numbers m`), which change only
+/// how a text looks. For writers of text that contains our own styles.
 #[derive(Debug)]
 pub struct Guard<W> {
     inner: W,
-    /// The start of a line whose rest has not come yet: it may end in the middle of a sequence.
+    /// The start of an incomplete line, which may end in the middle of a sequence.
     line: Vec<u8>,
 }
 
@@ -149,11 +149,11 @@ impl<W: Write> Guard<W> {
         Self { inner, line: Vec::new() }
     }
 
-    /// Writes the last line, which may have no end, and flushes.
+    /// Writes an incomplete last line, and flushes.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// Returns the errors of the writer.
     pub fn finish(mut self) -> io::Result<()> {
         self.inner.write_all(keep_styles(&self.line).as_bytes())?;
         self.inner.flush()
@@ -176,7 +176,7 @@ impl<W: Write> Write for Guard<W> {
     }
 }
 
-/// A text, escaped but for its styles.
+/// Returns a text with everything escaped except its styles.
 #[must_use]
 pub fn keep_styles(text: &[u8]) -> String {
     const ESC: u8 = 0x1b;
@@ -185,17 +185,17 @@ pub fn keep_styles(text: &[u8]) -> String {
     while let Some(start) = rest.iter().position(|byte| *byte == ESC) {
         let (before, sequence) = rest.split_at(start);
         let length = style_length(sequence).unwrap_or(0);
-        let (style, others) = sequence.split_at(length.max(1));
+        let (style, after) = sequence.split_at(length.max(1));
         shown += &escape(before);
         // A style is ASCII.
         shown +=
             &if length > 0 { String::from_utf8_lossy(style).into_owned() } else { escape(style) };
-        rest = others;
+        rest = after;
     }
     shown + &escape(rest)
 }
 
-/// How long the style is that a text begins with; `None` where it begins with something else.
+/// Returns the length of the style at the start of a text, or `None` if there is no style.
 fn style_length(text: &[u8]) -> Option<usize> {
     let numbers = text.strip_prefix(b"\x1b[")?;
     let end = numbers.iter().position(|byte| !matches!(byte, b'0'..=b'9' | b';' | b':'))?;
@@ -214,7 +214,7 @@ mod tests {
     use super::{Guard, Untrusted, keep_styles};
 
     #[test]
-    fn a_text_is_printed_with_escapes_and_padded_by_what_is_printed() {
+    fn a_text_is_printed_with_escapes_and_padded_to_its_printed_width() {
         let text = Untrusted::from("a\x1b]0;b\x07");
         assert_eq!(text.to_string(), "a\\x1b]0;b\\x07");
         assert_eq!(format!("{text:<16}|"), "a\\x1b]0;b\\x07   |");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn styles_are_kept_and_all_else_that_a_terminal_obeys_is_not() {
+    fn styles_are_kept_and_other_control_sequences_are_escaped() {
         assert_eq!(keep_styles(b"\x1b[1;31mred\x1b[0m"), "\x1b[1;31mred\x1b[0m");
         for (text, shown) in [
             ("\x1b[2Jgone", "\\x1b[2Jgone"),
@@ -244,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_guarded_piece_by_piece_is_guarded_as_a_whole(
+        fn writes_in_pieces_give_the_same_text_as_one_write(
             text in "[a\n\x1b\\[1m\u{e4}]{0,40}", piece in 1_usize..5,
         ) {
             let mut out = Vec::new();

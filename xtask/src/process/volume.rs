@@ -16,10 +16,10 @@ use crate::process::labels::RunId;
 use crate::process::ledger::{Entry, Ledger, LedgerError};
 use crate::process::untrusted::Untrusted;
 
-/// How the folder's name begins; the run's id follows.
+/// The prefix of the folder's name; the run's id follows.
 pub const PREFIX: &str = "shm_experiment.";
 
-/// Such a folder, which goes with this value.
+/// The folder. It is removed when the value is dropped.
 #[derive(Debug)]
 pub struct Volume {
     path: PathBuf,
@@ -27,28 +27,28 @@ pub struct Volume {
     ledger: Ledger,
 }
 
-/// Why there is none.
+/// Why the folder cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum VolumeError {
-    /// It could not be written down.
+    /// It cannot be recorded.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// It could not be made.
+    /// It cannot be created.
     #[error("{}: {source}", Untrusted::path(path))]
     Io {
-        /// Its place.
+        /// Its path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl Volume {
-    /// Makes one in the temporary folder.
+    /// Creates the folder in the temporary folder.
     ///
     /// # Errors
     ///
-    /// [`VolumeError`] where it cannot be made.
+    /// Fails if the folder cannot be recorded or created.
     pub fn make(ledger: &Ledger) -> Result<Self, VolumeError> {
         let run = RunId::random();
         let path = env::temp_dir().join(format!("{PREFIX}{run}"));
@@ -60,7 +60,7 @@ impl Volume {
         }
     }
 
-    /// Its place.
+    /// Returns its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -75,7 +75,7 @@ impl Drop for Volume {
     }
 }
 
-/// Whether the folder of a run is there: it has the run's id in its name and belongs to this user.
+/// Returns whether a run's folder exists: its name has the run's id, and this user owns it.
 #[must_use]
 pub fn is_there(path: &Path, run: &RunId) -> bool {
     let named = path.file_name().is_some_and(|name| *name == *format!("{PREFIX}{run}"));
@@ -83,11 +83,11 @@ pub fn is_there(path: &Path, run: &RunId) -> bool {
     named && fs::symlink_metadata(path).is_ok_and(ours)
 }
 
-/// Removes the folder of a run, however containers have left it.
+/// Removes the folder of a run with everything that containers left in it.
 ///
 /// # Errors
 ///
-/// Where something in it cannot be removed.
+/// Fails if the folder or something in it cannot be removed.
 pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
     if !is_there(path, run) {
         return Ok(());
@@ -96,9 +96,8 @@ pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
     fs::remove_dir(path)
 }
 
-/// Empties a folder of any depth with a few descriptors: it moves each nested folder up before it removes it.
-/// Follows no link,
-/// and removes nothing that is mounted there.
+/// Empties a folder of any depth with few file descriptors: moves each nested folder to the top
+/// before it removes it. Follows no link, and removes nothing that is mounted there.
 fn remove_all_in(path: &Path) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let top = openat(CWD, path, flags, Mode::empty())?;
@@ -115,7 +114,7 @@ fn remove_all_in(path: &Path) -> io::Result<()> {
             }
             let below = openat(&top, &name, flags, Mode::empty())?;
             if fstat(&below)?.st_dev != device {
-                return Err(io::Error::other("something is mounted in it"));
+                return Err(io::Error::other("a file system is mounted in it"));
             }
             for it in self::names(&below)? {
                 if is_folder(&below, &it)? {
@@ -134,7 +133,7 @@ fn is_folder(folder: &OwnedFd, name: &CStr) -> io::Result<bool> {
     Ok(FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
 }
 
-/// The names in a folder, but for itself and the one above.
+/// Returns the names in a folder, except `.` and `..`.
 fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {

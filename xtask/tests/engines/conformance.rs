@@ -95,7 +95,7 @@ fn kept(engine: &Engine) -> Result<(), Failed> {
     let experiment = engine.experiment().arg("--keep");
     let output = experiment.command().args(["--format", "json"]).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && stderr.contains("are left"), "{stderr}");
+    assert!(output.status.success() && stderr.contains("are kept"), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout)?;
     let start = report["steps"].as_array().unwrap().iter().find(|step| step["id"] == "start-a");
     let command = start.unwrap()["command"].as_array().unwrap();

@@ -51,7 +51,7 @@ const TIMED_OUT: End = Error("did not finish within 10 s and was killed");
 const UNEXPECTED: End = Error("something unexpected");
 const LEFT: End = Error("may be left");
 const GONE: End = Error("the container is gone, or cannot be looked at");
-const MUTE: End = Error("exit status: 7\n  (it said nothing)");
+const MUTE: End = Error("exit status: 7\n  (it printed nothing)");
 const BY_SIGNAL: End = Error("exit status: none, ended by a signal");
 const TOO_MUCH: End = Error("printed more than 64 MiB and was killed");
 
@@ -100,7 +100,7 @@ const OF_ENGINES: &[Fault] = &[
         script: SILENCE,
         ends: &[
             ("start", MUTE),
-            ("version", Error("it said nothing")),
+            ("version", Error("it printed nothing")),
             ("image inspect", MUTE),
             ("run", MUTE),
             ("inspect", MUTE),
@@ -116,7 +116,7 @@ const OF_ENGINES: &[Fault] = &[
         script: KILLED,
         ends: &[
             ("run", BY_SIGNAL),
-            ("version", Error("it said nothing")),
+            ("version", Error("it printed nothing")),
             ("image inspect", BY_SIGNAL),
             ("inspect", BY_SIGNAL),
             ("exec", Differs),

@@ -68,7 +68,8 @@ fn full_output(_: &Engine) -> Result<(), Failed> {
 fn full_volume(_: &Engine) -> Result<(), Failed> {
     let script = "TMPDIR=$FOLDER exec \"$0\" matrix --engine namespaces --only sysv/private/oom";
     let (mut command, _folder) = with_room("1m", script)?;
-    let words = ["large_text could not be written", FULL, "next step: name a folder with 100 MB"];
+    let words =
+        ["cannot write ", "large_text", FULL, "next step: set TMPDIR to a folder with 100 MB"];
     fails(&mut command, &words)?;
     // Its ledger still names the keys under which it would have written.
     xtask().arg("clean").assert().success();

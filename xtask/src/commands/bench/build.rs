@@ -1,4 +1,4 @@
-//! How long the tools take to build.
+//! Measures how long a build of the tools takes.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use crate::commands::bench::environment::{Environment, Side};
 use crate::commands::bench::measurement::{Group, Row, Target, Unit};
 use crate::process::invocation::{Invocation, Output};
 
-/// Builds a copy of the sources, so that the checkout stays as it is.
+/// Builds a copy of the sources, so that the checkout does not change.
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let (root, copy) = (environment.dist.context().display(), environment.file("checkout"));
     let prepare = format!(
@@ -15,13 +15,13 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
          cargo build --quiet --package xtask --target-dir target"
     );
     environment.run(&Invocation::new("sh", ["-c", &prepare]))?;
-    let row = |name: &str, change: &str, most_pairs, limit| {
+    let row = |name: &str, change: &str, max_pairs, limit| {
         let dist = format!("cd {copy} && {change} && target/debug/xtask dist");
         let command = Invocation::new("sh", ["-c", &dist]);
         let value = |it: &Output| Some(it.duration.as_secs_f64());
         let ours = Side { of: "cargo xtask dist", command, value };
         let name = (Group::Build, name.to_owned(), Unit::Seconds);
-        environment.row(name, None, most_pairs, Some(Target::Ours(limit)), &[ours])
+        environment.row(name, None, max_pairs, Some(Target::Ours(limit)), &[ours])
     };
     Ok(vec![
         row("the tools alone, cold", "rm -rf target/static", 1, 40.0)?,

@@ -1,4 +1,4 @@
-//! How fast much data goes into shared memory and out of it.
+//! Measures how fast bulk data is written to shared memory and read from it.
 
 use anyhow::Result;
 use tempfile::NamedTempFile;
@@ -7,21 +7,21 @@ use crate::commands::bench::environment::{Environment, Side, printed_time, priva
 use crate::commands::bench::measurement::{Group, Row, Target, Unit};
 use crate::process::invocation::Invocation;
 
-/// A tmpfs, so that no disk is measured.
+/// A tmpfs, so that the measurement includes no disk.
 const MEMORY: &str = "/dev/shm";
-/// More than a processor's cache holds.
+/// More than the cache of a processor holds.
 const MIB: usize = 256;
-/// Nine tenths of the baseline's speed.
-const MOST_TIME: Option<Target> = Some(Target::Ratio(1.0 / 0.9));
-/// A text of 1 GB in a second.
-const MOST_SPACED: Option<Target> = Some(Target::Ours(0.268));
+/// The limit for nine tenths of the baseline's speed.
+const MAX_TIME: Option<Target> = Some(Target::Ratio(1.0 / 0.9));
+/// The limit for 1 GB of text per second.
+const MAX_SPACED: Option<Target> = Some(Target::Ours(0.268));
 
-/// Both sides write into memory that is there, except into a segment that is called new.
+/// Both sides write to pages that are already allocated, except in the row of a new segment.
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let (input, output) = (NamedTempFile::new_in(MEMORY)?, NamedTempFile::new_in(MEMORY)?);
     let [input, output] = [&input, &output].map(|file| file.path().display().to_string());
     let shell = |script: &str| Invocation::new("sh", ["-c", script]);
-    // The last byte of the memory is for the NUL behind the text.
+    // The last byte of the memory is for the NUL after the text.
     let length = (MIB << 20) - 1;
     let fill = shell(&format!("yes 'A long text.' | head -c {length} >{input}"));
     let no_room = |_| format!("there is no room for {MIB} MiB in {MEMORY}");
@@ -51,7 +51,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     };
 
     let write_file = || ours("shm_wr --stdin", start_from(&write));
-    row("write from a file", write_file(), floor(), MOST_TIME)?;
+    row("write from a file", write_file(), floor(), MAX_TIME)?;
     let dd = other("dd to a tmpfs", format!("{dd} && {}", start(&dd)));
     row("write from a file", write_file(), dd, None)?;
     let new = private(&format!("exec {starts} 1 {input} /dev/null {write}"));
@@ -59,10 +59,10 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let checksum = ours("shm_wr --stdin --checksum", start_from(&format!("{write} --checksum")));
     row("write with a checksum", checksum, floor(), None)?;
     let (read_to_pipe, cat_to_pipe) = (pipe(&raw), other("cat | cat", pipe(&cat)));
-    row("read to a pipe", ours("shm_rd --raw | cat", read_to_pipe), cat_to_pipe, MOST_TIME)?;
+    row("read to a pipe", ours("shm_rd --raw | cat", read_to_pipe), cat_to_pipe, MAX_TIME)?;
     let (read_to_file, cat_to_file) = (start_to(&raw), other("cat of a tmpfs", start_to(&cat)));
     row("read to a file", ours("shm_rd --raw", read_to_file), cat_to_file, None)?;
     let spaced = ours("shm_rd", start(&reader));
-    row("read with spaces to /dev/null", spaced, floor(), MOST_SPACED)?;
+    row("read with spaces to /dev/null", spaced, floor(), MAX_SPACED)?;
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! What all groups measure with: the tools, programs in C, docker, and the two sides of a row.
+//! The environment that all groups share: the tools, programs in C, docker, and the sides of a row.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,10 +17,10 @@ use crate::process::invocation::{Invocation, Output};
 use crate::process::labels::RunId;
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 
-/// Makes an IPC namespace, in which the article's key is free.
+/// Makes a new IPC namespace, where the article's key is free.
 const UNSHARE: [&str; 4] = ["unshare", "--user", "--map-root-user", "--ipc"];
 
-/// Programs to compare with, and one that times starts of a program.
+/// The baselines, and a program that measures starts of a program.
 const PROGRAMS: [(&str, &str); 3] = [
     ("floor", include_str!("baselines/floor.c")),
     ("floor_read", include_str!("baselines/floor_read.c")),
@@ -31,7 +31,7 @@ const PROGRAMS: [(&str, &str); 3] = [
 pub(super) struct Side {
     pub(super) of: &'static str,
     pub(super) command: Invocation,
-    /// Finds the measured value of a run of the command.
+    /// Extracts the measured value from the command's output.
     pub(super) value: fn(&Output) -> Option<f64>,
 }
 
@@ -39,18 +39,18 @@ pub(super) struct Environment<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// The checkout that is measured, with its tools.
     pub(super) dist: Dist,
-    /// The id that all containers carry.
+    /// The run id in the label of all containers.
     pub(super) run: RunId,
-    /// Names the containers.
+    /// The ledger that names the containers.
     pub(super) ledger: Ledger,
-    /// The engine that has them, where docker answers.
+    /// The docker engine, if it answers.
     pub(super) docker: Option<EngineAt>,
     pairs: usize,
     folder: PathBuf,
 }
 
 impl<'a> Environment<'a> {
-    /// Builds the tools where they are not those of the sources, and the programs where there is a compiler.
+    /// Builds the tools, and compiles the programs if gcc is installed.
     pub(super) fn open(pairs: usize, interrupt: &'a Interrupt) -> Result<Self> {
         let dist = Dist::current(interrupt)?;
         let folder = dist.context().join("target/bench");
@@ -75,7 +75,7 @@ impl<'a> Environment<'a> {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    /// Returns why one of these programs cannot be used here.
+    /// Returns why the first unusable one of these programs cannot be used.
     pub(super) fn missing(&self, needs: &[&str]) -> Option<String> {
         needs.iter().find_map(|program| {
             let probe = match *program {
@@ -91,16 +91,16 @@ impl<'a> Environment<'a> {
         })
     }
 
-    /// Has the ledger name containers before a command makes them with the run's id as their label.
+    /// Records containers in the ledger before a command makes them with the run's label.
     pub(super) fn record_containers(&self, names: impl IntoIterator<Item = String>) -> Result<()> {
         for name in names {
-            let engine = self.docker.clone().context("docker does not say what it is")?;
+            let engine = self.docker.clone().context("cannot read the identity of docker")?;
             self.ledger.record(Entry::Container { engine, run: self.run.clone(), name })?;
         }
         Ok(())
     }
 
-    /// Runs a command that has to succeed.
+    /// Runs a command and fails if the command fails.
     pub(super) fn run(&self, command: &Invocation) -> Result<Output> {
         let output = command.clone().timeout(Duration::from_mins(20)).run(self.interrupt)?;
         if !output.succeeded() {
@@ -110,22 +110,22 @@ impl<'a> Environment<'a> {
         Ok(output)
     }
 
-    /// Measures our side and, where there is one, a baseline, at most so often, unless the row is skipped.
+    /// Measures the sides `max_pairs` times at most, unless the row is skipped.
     pub(super) fn row(
         &self,
         (group, name, unit): (Group, String, Unit),
         skipped: Option<String>,
-        most_pairs: usize,
+        max_pairs: usize,
         target: Option<Target>,
         sides: &[Side],
     ) -> Result<Row> {
         let count = if skipped.is_some() { 0 } else { sides.len() };
-        let pairs = self.pairs.min(most_pairs);
+        let pairs = self.pairs.min(max_pairs);
         let measured = interleave(pairs, count, |side| {
             let output = self.run(&sides[side].command)?;
             (sides[side].value)(&output).with_context(|| {
                 let (command, printed) = (output.command_line(), output.stderr_tail());
-                format!("`{command}` printed no measured value, but\n  {printed}")
+                format!("`{command}` printed no measured value; it printed\n  {printed}")
             })
         });
         let (values, ratio) = measured.with_context(|| format!("measuring {name}"))?;
@@ -144,18 +144,19 @@ impl Drop for Environment<'_> {
     fn drop(&mut self) {
         if let Some(at) = &self.docker {
             let remover = Remover { at, interrupt: self.interrupt.for_cleaning() };
-            // The ledger still names what is left.
+            // The ledger keeps the names of containers that cannot be removed.
             let _ = remover.everything(&self.run, &self.ledger, true);
         }
     }
 }
 
-/// A script in its own IPC namespace and without environment variables. Each variable costs a program instructions.
+/// Returns a command that runs a script in a new IPC namespace. Its environment is empty, because
+/// each variable costs a program instructions.
 pub(super) fn private(script: &str) -> Invocation {
     Invocation::new("env", [&["-i"], &UNSHARE[..], &["sh", "-c", script]].concat())
 }
 
-/// The value of a command that prints nanoseconds.
+/// Returns the value of a command that prints nanoseconds.
 pub(super) fn printed_time(output: &Output) -> Option<f64> {
     output.text().parse().ok().map(|nanoseconds: f64| nanoseconds * 1e-9)
 }

@@ -1,5 +1,5 @@
-//! How long a run of the experiment takes: beside a shell script of its commands, on plain namespaces, and
-//! with many containers.
+//! Measures a run of the experiment. The baselines are a shell script of its commands, and runs
+//! with another engine or fewer containers.
 
 use std::collections::BTreeSet;
 use std::{env, fs};
@@ -14,7 +14,7 @@ use crate::process::invocation::{Invocation, Output, command_line};
 use crate::process::labels::{RUN_LABEL, RunId};
 
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
-    let xtask = env::current_exe().context("this program's own file is not known")?;
+    let xtask = env::current_exe().context("cannot find the executable file of this program")?;
     let (xtask, key) = (xtask.to_string_lossy(), host::unused_key().to_string());
     let (report, script) = (environment.file("experiment.json"), environment.file("experiment.sh"));
     let command = |engine: &str, containers: u8| {
@@ -27,17 +27,17 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let twice = |it: &Output| Some(it.duration.as_secs_f64() * 2.0);
     let side = |of, command, value| Side { of, command, value };
     let mut rows = Vec::new();
-    let mut row = |name: &str, needs: &[&str], most_pairs, ratio, sides: [Side; 2]| {
+    let mut row = |name: &str, needs: &[&str], max_pairs, ratio, sides: [Side; 2]| {
         let name = (Group::Experiment, name.to_owned(), Unit::Seconds);
         let (missing, target) = (environment.missing(needs), Some(Target::Ratio(ratio)));
-        rows.push(environment.row(name, missing, most_pairs, target, &sides)?);
+        rows.push(environment.row(name, missing, max_pairs, target, &sides)?);
         anyhow::Ok(())
     };
 
     if environment.docker.is_some() {
         environment.run(&command("docker", 2))?;
         let (text, containers) = replay(&fs::read_to_string(&report)?, &environment.run)
-            .context("the report of a run")?;
+            .context("cannot read the report of a run")?;
         fs::write(&script, text)?;
         environment.record_containers(containers)?;
     }
@@ -51,27 +51,27 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         for containers in [4, 8, 16, 32, 64] {
             let ours = side("experiment", command(engine, containers), seconds);
             let other = side("twice that of half as many", command(engine, containers / 2), twice);
-            // On docker several pairs would take minutes.
-            let most_pairs = if engine == "docker" && containers >= 32 { 1 } else { 3 };
-            // A time that grows as their number does has a ratio of 1; the rest is for noise.
+            // On docker, several pairs would take minutes.
+            let max_pairs = if engine == "docker" && containers >= 32 { 1 } else { 3 };
+            // Linear growth has the ratio 1; the limit allows some noise.
             let name = format!("{containers} containers, on {engine}");
-            row(&name, &[needs], most_pairs, 1.1, [ours, other])?;
+            row(&name, &[needs], max_pairs, 1.1, [ours, other])?;
         }
     }
     Ok(rows)
 }
 
-/// Returns a shell script with the commands of a run, but for the controls on the host, and the names of its
-/// containers, which carry the id `run`. The script ends at the first command whose status differs from the
-/// JSON report. However it ends, it removes the containers.
+/// Returns a shell script with the commands of a run, except the controls on the host, and the
+/// names of its containers. The containers carry the id `run`. The script exits at the first
+/// command whose exit status differs from the JSON report. On every exit it removes the containers.
 ///
 /// # Errors
 ///
-/// Where it is no report of a run with containers.
+/// Fails if `report` is not the report of a run with containers.
 pub fn replay(report: &str, run: &RunId) -> Result<(String, BTreeSet<String>)> {
     let report: Value = serde_json::from_str(report)?;
     let (mut commands, mut containers, mut id) = (vec![], BTreeSet::new(), None);
-    for step in report["steps"].as_array().context("it has no steps")? {
+    for step in report["steps"].as_array().context("the report has no steps")? {
         let command: Vec<String> = serde_json::from_value(step["command"].clone())?;
         if command.is_empty() || (step["place"] == "host" && step["control_of"].is_string()) {
             continue;
@@ -86,6 +86,6 @@ pub fn replay(report: &str, run: &RunId) -> Result<(String, BTreeSet<String>)> {
     let trap =
         format!("trap 'docker rm --force --volumes {names}' EXIT; trap 'exit 1' INT TERM HUP");
     let script = format!("exec >/dev/null 2>&1\nset -e\n{trap}\n{}", commands.concat());
-    let id = id.context("no container carries a run's id")?;
+    let id = id.context("no container has the label of a run")?;
     Ok((script.replace(&id, &run.to_string()), containers))
 }

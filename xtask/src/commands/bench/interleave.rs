@@ -1,16 +1,16 @@
-//! Measures two sides in turn, so that what disturbs the machine disturbs both alike.
+//! Measures two sides in alternation, so that a disturbance of the machine affects both.
 
 use anyhow::{Context, Result};
 
 use crate::commands::bench::measurement::Stats;
 
-/// Measures so many sides, by their numbers, `rounds` times in turn. The order changes with each round. Several
-/// rounds have a warm-up before them, one that is not counted. Returns the statistics of each side and, of two,
-/// those of the ratios of the first to the second.
+/// Calls `measure` with the number of each side, `rounds` times, in alternating order. If there are
+/// several rounds, a warm-up round comes first and is not counted. Returns the statistics of each
+/// side and, for two sides, those of the ratios of the first to the second.
 ///
 /// # Errors
 ///
-/// The first error of a side.
+/// Fails with the first error of `measure`, or if there is no round.
 pub fn interleave(
     rounds: usize,
     sides: usize,

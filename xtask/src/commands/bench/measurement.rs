@@ -1,21 +1,21 @@
-//! What was measured, as plain values; serialized they are the table for programs.
+//! The measured values as plain data. The JSON table is their serialized form.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// A part of the bench.
+/// A group of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
-    /// What one start of a tool costs
+    /// Cost of one start of a tool
     Process,
-    /// How fast much data goes in and out
+    /// Speed of bulk data
     Data,
-    /// How long a round trip takes
+    /// Duration of a round trip
     Messages,
-    /// How long a run of the experiment takes
+    /// Duration of a run of the experiment
     Experiment,
-    /// How long a build of the tools takes
+    /// Duration of a build of the tools
     Build,
 }
 
@@ -27,7 +27,7 @@ pub enum Unit {
     Count,
     /// Bytes.
     Bytes,
-    /// Seconds of wall time.
+    /// Seconds of wall-clock time.
     Seconds,
 }
 
@@ -45,7 +45,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// The statistics of these values; `None` where there are none.
+    /// Returns the statistics of these values, or `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
@@ -63,7 +63,7 @@ pub struct Measurement {
     pub of: String,
     /// Its values.
     pub value: Stats,
-    /// The measured command, to be pasted into a shell in the checkout.
+    /// The measured command, which can be pasted into a shell in the checkout.
     pub command: String,
 }
 
@@ -77,17 +77,17 @@ pub enum Target {
     Ratio(f64),
 }
 
-/// Whether a target is met.
+/// The status of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct TargetStatus {
-    /// `None` where there is no target, or nothing was measured.
+    /// Whether the target is met; `None` if there is no target or nothing was measured.
     pub met: Option<bool>,
-    /// The part of a missed target by which it is missed.
+    /// By which fraction of the limit a missed target is exceeded.
     pub missed_by: Option<f64>,
 }
 
 impl TargetStatus {
-    /// Holds our values or the ratios to a target.
+    /// Compares our values or the ratios with a target.
     #[must_use]
     pub fn of(target: Option<Target>, ours: Option<Stats>, ratio: Option<Stats>) -> Self {
         let over = match target {
@@ -102,7 +102,7 @@ impl TargetStatus {
 /// A row of the table.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// The part of the bench that it belongs to.
+    /// Its group.
     pub group: Group,
     /// The name of the quantity.
     pub name: String,
@@ -110,13 +110,13 @@ pub struct Row {
     pub unit: Unit,
     /// Our side.
     pub ours: Option<Measurement>,
-    /// The other side, where there is one.
+    /// The other side, if any.
     pub baseline: Option<Measurement>,
-    /// Ours over the baseline's, of each pair.
+    /// The ratio of our value to the baseline's, over all pairs.
     pub ratio: Option<Stats>,
-    /// The limit to keep to.
+    /// The limit.
     pub target: Option<Target>,
-    /// Whether the limit is kept to.
+    /// Whether the target is met.
     #[serde(flatten)]
     pub status: TargetStatus,
     /// Why nothing was measured.

@@ -1,4 +1,4 @@
-//! How long a round trip takes: whole messages in shared memory beside sockets and pipes.
+//! Measures round trips: whole messages in shared memory, compared with sockets and pipes.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -14,7 +14,7 @@ const HOST: &str = "a round trip on the host";
 const ONE_CONTAINER: &str = "in one container";
 const TWO_CONTAINERS: &str = "between two that share a namespace";
 
-/// A title, a mechanism, how its sides wait, and where those of two containers find each other.
+/// A title, a mechanism, how its sides wait, and the address where two containers connect.
 type Transport = [&'static str; 4];
 
 const SOCKET: &str = "/dev/shm/exchange";
@@ -26,8 +26,8 @@ const OTHERS: [(Transport, Option<Target>); 4] = [
     (["TCP, loopback", "tcp", "block", ""], None),
 ];
 
-/// Measures with the example `exchange`, which prints the median of many round trips. It starts its second process
-/// itself, except where that is in another container.
+/// Measures with the example `exchange`, which prints the median of many round trips. It starts its
+/// second process itself, unless that runs in another container.
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let program = environment.dist.example("shm_frame", "exchange", environment.interrupt)?;
     let (program, run) = (program.display(), &environment.run);
@@ -37,7 +37,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         image.ensure(docker, &environment.ledger, environment.interrupt)?;
         environment.record_containers([server.clone(), asker.clone()])?;
     }
-    // The command is shown with a relative path, which docker does not take.
+    // The table shows the command with a relative path, which docker rejects.
     let volume = format!("--volume \"$(realpath {program})\":/exchange:ro");
     let docker =
         format!("docker run {} --label {RUN_LABEL}={run} {volume} --name", HARDENED.join(" "));
@@ -54,7 +54,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
             ),
             _ => format!("{program} {ask}"),
         };
-        // A client of docker's that outlives this program may still make a container.
+        // A docker client that outlives this program may still make a container.
         let command = Invocation::new("sh", ["-c", &script]).recorded(&environment.ledger, run);
         Side { of, command, value: median }
     };
@@ -62,7 +62,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     for place in [HOST, ONE_CONTAINER, TWO_CONTAINERS] {
         let needs: &[&str] = if place == HOST { &[] } else { &["docker"] };
         for (other, target) in OTHERS {
-            // The containers have no network in common.
+            // The two containers share no network.
             if (place, other[1]) != (TWO_CONTAINERS, "tcp") {
                 let name = (Group::Messages, format!("{place}, 64 bytes"), Unit::Seconds);
                 let sides = [side(place, FRAMED), side(place, other)];

@@ -1,4 +1,4 @@
-//! What one start of a tool costs: instructions, system calls, time, size.
+//! Measures one start of a tool: instructions, system calls, time, size.
 
 use anyhow::Result;
 
@@ -7,16 +7,16 @@ use crate::commands::bench::measurement::{Group, Row, Target, Unit};
 use crate::engine::dist::TOOLS;
 use crate::process::invocation::{Invocation, Output};
 
-const MOST_SYSTEM_CALLS: Option<Target> = Some(Target::Ours(60.0));
-const MOST_START: Option<Target> = Some(Target::Ratio(1.1));
-const MOST_BYTES: Option<Target> = Some(Target::Ours(1.8 * 1024.0 * 1024.0));
+const MAX_SYSTEM_CALLS: Option<Target> = Some(Target::Ours(60.0));
+const MAX_START: Option<Target> = Some(Target::Ratio(1.1));
+const MAX_BYTES: Option<Target> = Some(Target::Ours(1.8 * 1024.0 * 1024.0));
 
 pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let [writer, reader] = ["shm_wr", "shm_rd"].map(|tool| environment.dist.tool(tool));
     let write = format!("{writer} hello_world >/dev/null && ");
     let floor = environment.file("floor");
     let valgrind = "valgrind --tool=callgrind --callgrind-out-file=/dev/null";
-    // One start is too short for a clock.
+    // One start is too short to measure.
     let starts = format!("{} 200 /dev/null /dev/null", environment.file("starts"));
     let mut rows = Vec::new();
     for (tool, before, program, text) in
@@ -25,24 +25,24 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         let mut row = |name: &str, unit, needs, counter: &str, value, target| {
             let name = (Group::Process, format!("{tool}: {name}"), unit);
             let missing = environment.missing(&["unshare", "gcc", needs]);
-            // A count is the same each time.
-            let most_pairs = if unit == Unit::Count { 1 } else { usize::MAX };
+            // Counts do not vary.
+            let max_pairs = if unit == Unit::Count { 1 } else { usize::MAX };
             let sides = [(tool, program), ("C floor", &floor)].map(|(of, program)| {
                 let script = format!("{before}exec {counter} {program}{text}");
                 Side { of, command: private(&script), value }
             });
-            rows.push(environment.row(name, missing, most_pairs, target, &sides)?);
+            rows.push(environment.row(name, missing, max_pairs, target, &sides)?);
             anyhow::Ok(())
         };
         row("instructions", Unit::Count, "valgrind", valgrind, instructions, None)?;
-        row("system calls", Unit::Count, "strace", "strace -qq", calls, MOST_SYSTEM_CALLS)?;
-        row("a start", Unit::Seconds, "gcc", &starts, printed_time, MOST_START)?;
+        row("system calls", Unit::Count, "strace", "strace -qq", calls, MAX_SYSTEM_CALLS)?;
+        row("a start", Unit::Seconds, "gcc", &starts, printed_time, MAX_START)?;
     }
     for tool in TOOLS {
         let command = Invocation::new("stat", ["--format", "%s", &environment.dist.tool(tool)]);
         let name = (Group::Process, format!("{tool}: size"), Unit::Bytes);
         let side = Side { of: tool, command, value: |it| it.text().parse().ok() };
-        rows.push(environment.row(name, None, 1, MOST_BYTES, &[side])?);
+        rows.push(environment.row(name, None, 1, MAX_BYTES, &[side])?);
     }
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! Writes the table, for people and for programs. A reporter only reads.
+//! Writes the table as text or JSON.
 
 use std::io::{self, Write};
 
@@ -18,7 +18,7 @@ pub enum Form {
     Json,
 }
 
-/// The table for programs. Times are in seconds, sizes in bytes.
+/// The JSON table. Times are in seconds, sizes in bytes.
 #[derive(Serialize)]
 struct Document<'a> {
     schema_version: u32,
@@ -26,13 +26,13 @@ struct Document<'a> {
     rows: &'a [Row],
 }
 
-/// Writes the rows that were measured on this machine.
+/// Writes the table of the rows.
 ///
 /// # Errors
 ///
-/// Those of the writer.
+/// Returns the errors of the writer.
 pub fn write(machine: &str, rows: &[Row], form: Form, out: &mut dyn Write) -> io::Result<()> {
-    // Commands contain paths of the machine.
+    // Commands contain paths, which are untrusted.
     let mut guard = Guard::new(out);
     match form {
         Form::Text => write_text(machine, rows, &mut guard),
@@ -42,21 +42,21 @@ pub fn write(machine: &str, rows: &[Row], form: Form, out: &mut dyn Write) -> io
 }
 
 fn write_text(machine: &str, rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "What it costs\n{machine}")?;
+    writeln!(out, "Measurements\n{machine}")?;
     for group in rows.chunk_by(|a, b| a.group == b.group) {
         let value = group[0].group.to_possible_value();
         let title = value.as_ref().and_then(|it| it.get_help()).map(ToString::to_string);
         writeln!(out, "\n{}\n", title.unwrap_or_default())?;
-        write_line(["what", "ours", "beside", "ratio", "target", ""], out)?;
+        write_line(["what", "ours", "baseline", "ratio", "target", ""], out)?;
         group.iter().try_for_each(|row| write_row(row, out))?;
     }
-    writeln!(out, "\nHow each was measured")?;
+    writeln!(out, "\nMeasured commands")?;
     for row in rows.iter().filter(|row| row.ours.is_some()) {
         writeln!(out, "\n  {}", row.name)?;
         for side in row.ours.iter().chain(&row.baseline) {
             let Stats { median, min, max, count } = side.value;
             let [median, min, max] = [median, min, max].map(|it| number(row.unit, it));
-            let spread = format!(", of {count} from {min} to {max}");
+            let spread = format!(", {count} values from {min} to {max}");
             let spread = if count > 1 { &spread } else { "" };
             writeln!(out, "    {}: {median}{spread}\n      $ {}", side.of, side.command)?;
         }
@@ -69,8 +69,8 @@ fn write_text(machine: &str, rows: &[Row], out: &mut dyn Write) -> io::Result<()
 
 fn write_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
     let ours = row.ours.as_ref().map(|it| number(row.unit, it.value.median)).unwrap_or_default();
-    let beside = |it: &Measurement| format!("{} {}", it.of, number(row.unit, it.value.median));
-    let beside = row.baseline.as_ref().map(beside).unwrap_or_default();
+    let describe = |it: &Measurement| format!("{} {}", it.of, number(row.unit, it.value.median));
+    let baseline = row.baseline.as_ref().map(describe).unwrap_or_default();
     let format_ratio = |it| if it < 0.1 { format!("{it:.3}") } else { format!("{it:.2}") };
     let ratio = row.ratio.map(|it| format_ratio(it.median)).unwrap_or_default();
     let target = match row.target {
@@ -83,16 +83,17 @@ fn write_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
         (_, Some(part), _) => format!("missed by {:.0} %", (part * 100.0).max(1.0)),
         (met, ..) => met.map(|_| "met".to_owned()).unwrap_or_default(),
     };
-    write_line([&row.name, &ours, &beside, &ratio, &target, &status], out)
+    write_line([&row.name, &ours, &baseline, &ratio, &target, &status], out)
 }
 
 fn write_line(cells: [&str; 6], out: &mut dyn Write) -> io::Result<()> {
-    let [name, ours, beside, ratio, target, status] = cells;
-    let line = format!("  {name:<44}  {ours:>9}  {beside:<30}  {ratio:>5}  {target:<12}  {status}");
+    let [name, ours, baseline, ratio, target, status] = cells;
+    let line =
+        format!("  {name:<44}  {ours:>9}  {baseline:<30}  {ratio:>5}  {target:<12}  {status}");
     writeln!(out, "{}", line.trim_end())
 }
 
-/// A number with its unit.
+/// Formats a number with its unit.
 fn number(unit: Unit, value: f64) -> String {
     match unit {
         Unit::Count => {
@@ -101,7 +102,7 @@ fn number(unit: Unit, value: f64) -> String {
             groups.collect::<Vec<_>>().join(",")
         }
         Unit::Bytes => format!("{:.2} MiB", value / f64::from(1 << 20)),
-        // The limits are the values that would be rounded to the next unit.
+        // Above these limits a value would be rounded up to the next unit.
         Unit::Seconds if value < 9.995e-6 => format!("{:.2} µs", value * 1e6),
         Unit::Seconds if value < 0.9995e-3 => format!("{:.0} µs", value * 1e6),
         Unit::Seconds if value < 0.99995 => format!("{:.1} ms", value * 1e3),

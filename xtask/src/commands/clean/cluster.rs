@@ -1,4 +1,4 @@
-//! What killed runs have left in a cluster.
+//! Removes what killed runs left in a cluster.
 
 use anyhow::{Result, bail};
 
@@ -10,7 +10,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::labels::RunId;
 use crate::process::ledger::{ClusterAt, Entry};
 
-/// What a run has in one namespace of a cluster.
+/// The entries of one run for one namespace of a cluster.
 struct Part<'a> {
     cluster: &'a ClusterAt,
     run: &'a RunId,
@@ -18,7 +18,7 @@ struct Part<'a> {
     entries: Vec<Entry>,
 }
 
-/// Removes the objects that a ledger names, and what their pods left on nodes; says which entries are left.
+/// Removes a ledger's objects, and what pods left on nodes. Returns the entries that remain.
 pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summary) -> Vec<Entry> {
     let mut parts: Vec<Part<'_>> = Vec::new();
     for entry in entries {
@@ -27,14 +27,14 @@ pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summ
         else {
             continue;
         };
-        let is_it =
+        let is_same =
             |it: &&mut Part| (it.cluster, it.run, &it.namespace) == (cluster, run, &&**namespace);
-        match parts.iter_mut().find(is_it) {
+        match parts.iter_mut().find(is_same) {
             Some(part) => part.entries.push(entry.clone()),
             None => parts.push(Part { cluster, run, namespace, entries: vec![entry.clone()] }),
         }
     }
-    // A namespace goes after what others have made in it.
+    // Remove a namespace after the objects that other runs made in it.
     parts.sort_by_key(Part::has_namespace);
     let mut left = Vec::new();
     for part in parts {
@@ -51,8 +51,9 @@ pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summ
 
 impl Part<'_> {
     fn has_namespace(&self) -> bool {
-        let is_one = |it: &Entry| matches!(it, Entry::Object { kind, .. } if kind == "namespace");
-        self.entries.iter().any(is_one)
+        let is_namespace =
+            |it: &Entry| matches!(it, Entry::Object { kind, .. } if kind == "namespace");
+        self.entries.iter().any(is_namespace)
     }
 
     fn clean(&self, interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
@@ -62,7 +63,7 @@ impl Part<'_> {
             let variables: Vec<_> = environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
             bail!(
                 "kubectl uses the API server {now}, but the ledger names {server}; next step: make \
-                 kubectl use that server again, then {} cargo xtask clean",
+                 kubectl use that server again, then run {} cargo xtask clean",
                 variables.join(" ")
             );
         }
@@ -72,27 +73,27 @@ impl Part<'_> {
         let present = removal.find()?;
         if summary.is_dry_run() {
             for name in present.names() {
-                summary.tell(format_args!("kubernetes: would remove {name}"));
+                summary.report(format_args!("kubernetes: would remove {name}"));
             }
             return Ok(());
         }
         for entry in &self.entries {
             let Entry::NodeMemory { pod, left, .. } = entry else { continue };
-            // This needs the pod that shares the node's namespace, so it comes before the pods' removal.
+            // This runs in the pod that shares the node's IPC namespace. Do it before its removal.
             if present.names().any(|name| name == format!("pod/{pod}")) {
                 match orphans::remove_all(&client, pod, left) {
                     Ok(0) => {}
-                    Ok(count) => summary.tell(format_args!(
+                    Ok(count) => summary.report(format_args!(
                         "kubernetes: removed {count} objects on the node of {pod}"
                     )),
-                    // The pods go all the same.
+                    // Remove the pods nevertheless.
                     Err(error) => summary.fail(format_args!("kubernetes: {error}")),
                 }
             }
         }
         removal.remove(&present, false)?;
         for name in present.names() {
-            summary.tell(format_args!("kubernetes: removed {name}"));
+            summary.report(format_args!("kubernetes: removed {name}"));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What killed runs have left in docker and podman.
+//! Removes what killed runs left in docker and podman.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::process::interrupt::Interrupt;
 use crate::process::labels::RunId;
 use crate::process::ledger::{EngineAt, Entry};
 
-/// How long a daemon may go on with what a client asked for that is gone.
+/// How long a daemon may still carry out a request of a killed client.
 const DAEMON_SETTLES: Duration = Duration::from_mins(2);
 
-/// The engines that ledgers name, each asked once what it is.
+/// The engines that ledgers name. Each is asked for its identity once.
 pub(super) struct Engines<'a> {
     pub(super) interrupt: &'a Interrupt,
     asked: RefCell<Vec<(EngineAt, Result<(), String>)>>,
@@ -29,7 +29,7 @@ impl<'a> Engines<'a> {
         Self { interrupt, asked: RefCell::default() }
     }
 
-    /// Fails if the client reaches another engine now: a thing that it does not find may be on the first one.
+    /// Fails if the client now reaches another engine, where a missing resource proves nothing.
     pub(super) fn is_the_same(&self, engine: &EngineAt) -> Result<(), EngineError> {
         let mut asked = self.asked.borrow_mut();
         let known = asked.iter().find(|(at, _)| at == engine).map(|(_, answer)| answer.clone());
@@ -48,13 +48,13 @@ impl<'a> Engines<'a> {
         }
         let why =
             format!("it reaches engine {now}, but the ledger names engine {}", engine.identity);
-        let next_step = "make the client reach that engine with the settings of the run (such as its \
-                         current context), then cargo xtask clean";
+        let next_step = "restore the client settings of the run (such as its current context), \
+                         then run cargo xtask clean";
         let (kind, why) = (engine.kind, why.into());
         Err(EngineError::Unusable { kind, why, next_step: next_step.to_owned() })
     }
 
-    /// Removes the pods and the containers that a ledger of this age names; says which entries are left.
+    /// Removes the pods and containers in a ledger of this age. Returns the entries that remain.
     pub(super) fn clean(
         &self,
         entries: &[Entry],
@@ -72,38 +72,38 @@ impl<'a> Engines<'a> {
                 continue;
             }
             done.push((engine, run));
-            let of_both = |it: &&Entry| match it {
+            let is_same = |it: &&Entry| match it {
                 Entry::Container { engine: at, run: of, .. }
                 | Entry::Pod { engine: at, run: of, .. } => at == engine && of == run,
                 _ => false,
             };
-            let these: Vec<_> = entries.iter().filter(of_both).cloned().collect();
+            let same: Vec<_> = entries.iter().filter(is_same).cloned().collect();
             let removed =
-                self.is_the_same(engine).and_then(|()| self.remove(engine, run, &these, summary));
+                self.is_the_same(engine).and_then(|()| self.remove(engine, run, &same, summary));
             match removed {
                 Ok(missing) if !summary.is_dry_run() => {
                     if age < DAEMON_SETTLES && !missing.is_empty() {
                         let names: Vec<_> = missing.iter().filter_map(name).collect();
-                        summary.tell(format_args!(
-                            "{}: {} not found; a slow engine may still make what a run asked for: clean \
-                             again in two minutes",
+                        summary.report(format_args!(
+                            "{}: {} not found; a slow engine may still create it: run cargo xtask \
+                             clean again in two minutes",
                             engine.program,
                             names.join(", ")
                         ));
                         left.extend(missing);
                     }
                 }
-                Ok(_) => left.extend(these),
+                Ok(_) => left.extend(same),
                 Err(error) => {
                     summary.fail(format_args!("{}: {error}", engine.program));
-                    left.extend(these);
+                    left.extend(same);
                 }
             }
         }
         left
     }
 
-    /// Removes what one run has left, pods first: with them go their containers. Says what was not there.
+    /// Removes a run's pods, then its other containers. Returns the entries that were not found.
     fn remove(
         &self,
         engine: &EngineAt,

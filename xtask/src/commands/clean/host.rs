@@ -1,4 +1,4 @@
-//! What killed runs of the matrix have left on the host itself.
+//! Removes what killed runs left on the host itself.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use crate::process::untrusted::Untrusted;
 use crate::process::volume;
 use crate::script::Objects;
 
-/// Removes the volumes that a ledger names, and what containers left in the host's namespace; says which
-/// entries are left.
+/// Removes the folders that a ledger names, and what containers left in the host's IPC namespace.
+/// Returns the entries that remain.
 pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
     let mut left = Vec::new();
     for entry in entries {
@@ -22,7 +22,7 @@ pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
                 !volume::is_there(path, run)
                     || summary.remove("host", Untrusted::path(path), || volume::remove(path, run))
             }
-            Entry::Memory(manifest) => shared_memory(manifest, summary),
+            Entry::Memory(manifest) => remove_objects(manifest, summary),
             _ => continue,
         };
         if !is_gone {
@@ -32,8 +32,8 @@ pub(super) fn clean(entries: &[Entry], summary: &mut Summary) -> Vec<Entry> {
     left
 }
 
-/// Says whether nothing is left of it.
-fn shared_memory(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
+/// Removes the objects of a run. Returns whether none is left.
+fn remove_objects(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
     let mut is_gone = true;
     for key in manifest.keys.iter().filter_map(|key| Key::new(*key)) {
         let strays = host::strays(Objects::from(key), &manifest.text);
@@ -42,27 +42,27 @@ fn shared_memory(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
             let remove = || target.remove().map_err(|error| io::Error::other(error.to_string()));
             is_gone &= summary.remove("host", describe(&target, key), remove);
         }
-        // A run that was killed before it wrote its text leaves it empty, and anybody may overwrite a text.
-        if let Some(segment) = others_segment(key).filter(|_| !would_go) {
+        // The segment is empty if the run was killed before it wrote. Others may overwrite a text.
+        if let Some(segment) = remaining_segment(key).filter(|_| !would_go) {
             is_gone = false;
-            summary.tell(format_args!(
-                "host: left {segment}: a ledger names its key, and it does not hold the run's text\n  \
-                 to remove it: ipcrm --shmem-key {key}"
+            summary.report(format_args!(
+                "host: left {segment}: a ledger names its key, but it does not hold the run's \
+                 text\n  to remove it: ipcrm --shmem-key {key}"
             ));
         }
     }
     is_gone
 }
 
-/// A segment of this user under a key, after what holds the run's text was removed.
-fn others_segment(key: Key) -> Option<String> {
+/// Describes this user's segment with `key`, if there is one.
+fn remaining_segment(key: Key) -> Option<String> {
     let segment = Segment::find(key).ok()?;
     let stat = segment.stat().ok()?;
     let ours = stat.uid == geteuid().as_raw();
     ours.then(|| format!("segment {} with key {key}", segment.id()))
 }
 
-/// An object that is found by a key or by a name made of it, for people.
+/// Describes an object that has `key` or a name derived from it.
 fn describe(target: &Target, key: Key) -> String {
     match target {
         Target::Memory(Address::SysV(_)) => format!("segment {key}"),

@@ -1,4 +1,4 @@
-//! Images that runs have built, and that are not those of their checkouts any more.
+//! Removes images that runs built and that are out of date.
 
 use crate::commands::clean::engines::Engines;
 use crate::commands::clean::summary::Summary;
@@ -11,7 +11,8 @@ use crate::process::ledger::{EngineAt, Entry};
 use crate::process::name::{Id, Name};
 use crate::process::untrusted::Untrusted;
 
-/// Removes the images that a ledger names and that are out of date; says which entries are left.
+/// Removes the images that a ledger names and that differ from what their checkouts would build.
+/// Returns the entries that remain.
 pub(super) fn clean(entries: &[Entry], engines: &Engines<'_>, summary: &mut Summary) -> Vec<Entry> {
     let interrupt = engines.interrupt;
     let mut left = Vec::new();
@@ -20,15 +21,15 @@ pub(super) fn clean(entries: &[Entry], engines: &Engines<'_>, summary: &mut Summ
         let place = &engine.program;
         let there = engines
             .is_the_same(engine)
-            .and_then(|()| has(engine, tag, interrupt))
+            .and_then(|()| image_id(engine, tag, interrupt))
             .map(|there| there.as_ref() == Some(id));
         let is_gone = match there {
-            // Its tag is another image's by now, or nobody's.
+            // The tag now names another image, or none.
             Ok(false) => true,
             Ok(true) => {
                 let current = Image::new(&Dist::of_checkout(checkout), base);
                 if current.is_ok_and(|image| image.tag() == tag) {
-                    summary.tell(format_args!("{place}: kept image {tag}, which is up to date"));
+                    summary.report(format_args!("{place}: kept image {tag}, which is up to date"));
                     false
                 } else {
                     let remove = || remove(engine, tag, interrupt);
@@ -47,8 +48,8 @@ pub(super) fn clean(entries: &[Entry], engines: &Engines<'_>, summary: &mut Summ
     left
 }
 
-/// The id of the image that has a tag; `None` where none has.
-fn has(
+/// Returns the id of the image that has this tag, or `None` if there is none.
+fn image_id(
     engine: &EngineAt,
     tag: &str,
     interrupt: &Interrupt,
@@ -58,22 +59,22 @@ fn has(
     if there.succeeded() {
         return Ok(image::id(&there));
     }
-    // That it is not found counts only where the engine answers.
+    // The image is missing only if the engine answers a listing without it.
     let ls = ["image", "ls", "--format", "{{.Repository}}:{{.Tag}}"];
     let listed = client(engine, ls).run(interrupt)?;
-    let is_it = |line: Untrusted| line.strip_prefix("localhost/").unwrap_or(line) == *tag;
-    if !listed.succeeded() || listed.text().lines().any(is_it) {
-        let what = format!("whether image {tag} is there is not known");
+    let has_tag = |line: Untrusted| line.strip_prefix("localhost/").unwrap_or(line) == *tag;
+    if !listed.succeeded() || listed.text().lines().any(has_tag) {
+        let what = format!("cannot find out whether image {tag} exists");
         return Err(failed(what, there).into());
     }
     Ok(None)
 }
 
-/// Takes the tag away, and the image where it has no other.
+/// Removes the tag, and the image if it has no other tag.
 fn remove(engine: &EngineAt, tag: &str, interrupt: &Interrupt) -> Result<(), EngineError> {
     let removed = client(engine, ["image", "rm", tag]).run(interrupt)?;
     if removed.succeeded() {
         return Ok(());
     }
-    Err(failed("it is out of date, and could not be removed", removed).into())
+    Err(failed("cannot remove this outdated image", removed).into())
 }

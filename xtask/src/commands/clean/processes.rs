@@ -1,4 +1,4 @@
-//! Processes of runs that are gone.
+//! Kills processes of runs that have ended.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -14,89 +14,93 @@ use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::ledger::Entry;
 use crate::process::proc_stat::ProcStat;
 
-/// What became of a process that a ledger names.
-enum Look {
-    /// It has ended, or the process that has its id now is not the run's.
+/// The state of a process that a ledger names.
+enum ProcessState {
+    /// It has ended, or its id now belongs to a process that is not the run's.
     Gone,
-    /// It runs, and this is a descriptor of it.
+    /// It runs; this is its pidfd.
     Ours(OwnedFd),
-    /// It is this program or one that it was started by.
+    /// It is this program or an ancestor.
     Ancestor,
-    /// Its environment cannot be read.
-    Hidden(io::Error),
+    /// Its user or its environment cannot be verified.
+    Unverified(io::Error),
 }
 
-/// Ends the processes that runs have left: containers of the namespaces engine, and clients that make
-/// something. Says whether it ended any.
+/// Kills the processes that runs left: containers of the namespaces engine, and clients of engines.
+/// Returns whether it killed any.
 pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Summary) -> bool {
     let mut any = false;
     for entry in entries {
         let Entry::Process { run, pid, started } = entry else { continue };
         let thing = format!("process {pid}");
-        match look(run, *pid, *started) {
-            Look::Gone => {}
-            Look::Ours(process) => {
+        match inspect(run, *pid, *started) {
+            ProcessState::Gone => {}
+            ProcessState::Ours(process) => {
                 any |= summary.remove("host", thing, || kill_all(*pid, &process));
             }
-            Look::Ancestor => {
-                summary.tell(format_args!("host: {thing} is left, for this program runs in it"));
+            ProcessState::Ancestor => {
+                summary.report(format_args!("host: left {thing}: this program or an ancestor"));
             }
-            Look::Hidden(error) => summary.fail(format_args!(
-                "host: {thing} may be of a run that is gone, and its environment cannot be read: {error}"
+            ProcessState::Unverified(error) => summary.fail(format_args!(
+                "host: cannot check whether {thing} belongs to a run that has ended: {error}"
             )),
         }
     }
     any
 }
 
-/// Those of the entries whose processes still run.
+/// Returns the entries of processes that [`end`] does not try to kill.
 pub(super) fn left(entries: &[Entry]) -> Vec<Entry> {
     let runs = |entry: &&Entry| match entry {
         Entry::Process { run, pid, started } => {
-            matches!(look(run, *pid, *started), Look::Ancestor | Look::Hidden(_))
+            let state = inspect(run, *pid, *started);
+            matches!(state, ProcessState::Ancestor | ProcessState::Unverified(_))
         }
         _ => false,
     };
     entries.iter().filter(runs).cloned().collect()
 }
 
-/// Looks at a process: it is the run's where its start, its user and its environment say so.
-fn look(run: &RunId, pid: u32, started: u64) -> Look {
+/// Inspects a process. It is the run's if its start time, its user and its environment match.
+fn inspect(run: &RunId, pid: u32, started: u64) -> ProcessState {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    let Some(raw) = raw else { return Look::Gone };
-    // Opened before it is looked at: what is signalled is what was seen, whatever gets its id.
+    let Some(raw) = raw else { return ProcessState::Gone };
+    // Open the pidfd first: signals then reach this process only, even if its id is reused.
     let process = match pidfd_open(raw, PidfdFlags::empty()) {
         Ok(process) => process,
-        Err(Errno::SRCH) => return Look::Gone,
-        Err(error) => return Look::Hidden(error.into()),
+        Err(Errno::SRCH) => return ProcessState::Gone,
+        Err(error) => return ProcessState::Unverified(error.into()),
     };
     let folder = format!("/proc/{pid}");
     let same_start = ProcStat::of(pid).is_some_and(|stat| stat.started == started);
     if !same_start {
-        return Look::Gone;
+        return ProcessState::Gone;
     }
     match fs::metadata(&folder).map(|it| it.uid()) {
-        Ok(owner) if owner == geteuid().as_raw() => {}
-        Ok(owner) => return Look::Hidden(io::Error::other(format!("it is user {owner}'s now"))),
-        Err(_) => return Look::Gone,
+        Ok(uid) if uid == geteuid().as_raw() => {}
+        Ok(uid) => {
+            let why = format!("it belongs to user {uid} now");
+            return ProcessState::Unverified(io::Error::other(why));
+        }
+        Err(_) => return ProcessState::Gone,
     }
     let environment = match fs::read(format!("{folder}/environ")) {
         Ok(environment) => environment,
-        // One that has ended has none, whether it was waited for or not.
-        Err(error) if is_no_process(&error) => return Look::Gone,
-        Err(error) => return Look::Hidden(error),
+        // A process that has ended has no environment, even if it is a zombie.
+        Err(error) if is_no_process(&error) => return ProcessState::Gone,
+        Err(error) => return ProcessState::Unverified(error),
     };
     let variable = format!("{RUN_VARIABLE}={run}");
     if !environment.split(|byte| *byte == 0).any(|it| it == variable.as_bytes()) {
-        return Look::Gone;
+        return ProcessState::Gone;
     }
-    if is_ancestor(pid) { Look::Ancestor } else { Look::Ours(process) }
+    if is_ancestor(pid) { ProcessState::Ancestor } else { ProcessState::Ours(process) }
 }
 
-/// Kills a process and the group that it leads: a client may have others work for it.
+/// Kills a process and the process group that it leads, because a client may have children.
 fn kill_all(pid: u32, process: &OwnedFd) -> Result<(), Errno> {
     let gone = |answer| if answer == Err(Errno::SRCH) { Ok(()) } else { answer };
-    // A stopped process keeps its id, and so the group, until it is killed.
+    // While the process is stopped, it keeps its id and so the id of the group.
     if gone(pidfd_send_signal(process, Signal::STOP)).is_ok()
         && let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw)
         && ProcStat::of(pid).is_some_and(|stat| stat.group == pid)
@@ -112,8 +116,8 @@ fn is_no_process(error: &io::Error) -> bool {
     [Errno::SRCH, Errno::NOENT].iter().any(|it| number == Some(it.raw_os_error()))
 }
 
-/// Whether it is this process or one above it.
+/// Returns whether `pid` is this process or an ancestor.
 fn is_ancestor(pid: u32) -> bool {
-    let above = |pid: &u32| ProcStat::of(*pid).map(|stat| stat.parent).filter(|it| *it != 0);
-    std::iter::successors(Some(std::process::id()), above).any(|it| it == pid)
+    let parent = |pid: &u32| ProcStat::of(*pid).map(|stat| stat.parent).filter(|it| *it != 0);
+    std::iter::successors(Some(std::process::id()), parent).any(|it| it == pid)
 }

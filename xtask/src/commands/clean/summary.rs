@@ -1,8 +1,8 @@
-//! What cleaning up comes to, in lines.
+//! The summary of a cleanup.
 
 use std::fmt::Display;
 
-/// What was done, or would be, and what failed.
+/// The lines and the failures of a cleanup.
 pub(super) struct Summary {
     dry_run: bool,
     lines: Vec<String>,
@@ -10,17 +10,17 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// With `dry_run`, removals are only printed.
+    /// Creates an empty summary. With `dry_run`, removals are only printed.
     pub(super) fn new(dry_run: bool) -> Self {
         Self { dry_run, lines: Vec::new(), failures: Vec::new() }
     }
 
-    /// Whether nothing is to be done.
+    /// Returns whether nothing may be removed.
     pub(super) fn is_dry_run(&self) -> bool {
         self.dry_run
     }
 
-    /// Removes a thing and records that. Returns whether it is gone; `false` in a dry run.
+    /// Removes a resource and reports that. Returns whether it is gone; `false` in a dry run.
     pub(super) fn remove<E: Display>(
         &mut self,
         place: &str,
@@ -28,11 +28,11 @@ impl Summary {
         remove: impl FnOnce() -> Result<(), E>,
     ) -> bool {
         if self.dry_run {
-            self.tell(format_args!("{place}: would remove {thing}"));
+            self.report(format_args!("{place}: would remove {thing}"));
             return false;
         }
         match remove() {
-            Ok(()) => self.tell(format_args!("{place}: removed {thing}")),
+            Ok(()) => self.report(format_args!("{place}: removed {thing}")),
             Err(error) => {
                 self.fail(format_args!("{place}: {thing}: {error}"));
                 return false;
@@ -41,12 +41,12 @@ impl Summary {
         true
     }
 
-    /// Tells something else.
-    pub(super) fn tell(&mut self, line: impl Display) {
+    /// Adds a line.
+    pub(super) fn report(&mut self, line: impl Display) {
         self.lines.push(line.to_string());
     }
 
-    /// Notes that something could not be done.
+    /// Adds a failure, unless it is a duplicate.
     pub(super) fn fail(&mut self, why: impl Display) {
         let why = why.to_string();
         if !self.failures.contains(&why) {
@@ -54,12 +54,12 @@ impl Summary {
         }
     }
 
-    /// The lines.
+    /// Returns the lines.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// What could not be done.
+    /// Returns the failures.
     pub(super) fn failures(&self) -> &[String] {
         &self.failures
     }

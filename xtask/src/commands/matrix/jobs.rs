@@ -1,4 +1,4 @@
-//! The scripts of a matrix carried out on one engine, several at a time.
+//! Runs the scripts of a matrix on one engine, several in parallel.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -26,19 +26,19 @@ use crate::report::progress::Progress;
 use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
 use crate::script::{Action, Objects};
 
-/// What all scripts of a matrix have in common.
+/// The data that all scripts of a matrix share.
 pub(super) struct Jobs<'a> {
     pub(super) groups: &'a [Group],
-    /// The folder that all containers share, where they are on this host.
+    /// The folder that all containers share; `None` if they do not run on this host.
     pub(super) volume: Option<&'a Path>,
-    /// How many scripts at a time.
+    /// The number of scripts that run in parallel.
     pub(super) at_once: usize,
-    /// How often each.
+    /// The number of runs of each script.
     pub(super) repeat: usize,
     pub(super) interrupt: &'a Interrupt,
 }
 
-/// What the scripts of a matrix use on the host, and may leave there.
+/// What the scripts of a matrix use on the host and may leave there.
 pub(super) struct Shared<'a> {
     /// The folder that all containers share.
     pub(super) volume: Volume,
@@ -47,21 +47,20 @@ pub(super) struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Makes the folder with what the scripts need in it, and writes down what they may leave on the host.
+    /// Makes the folder with its files, and records what the scripts may leave on the host.
     pub(super) fn prepare(groups: &[Group], text: &str, ledger: &'a Ledger) -> Result<Self> {
-        let next_step = "next step: name a folder with 100 MB of room, TMPDIR=FOLDER";
-        let left = may_leave(groups.iter(), text);
+        let next_step = "next step: set TMPDIR to a folder with 100 MB of free space";
+        let left = leftover_manifest(groups.iter(), text);
         ledger.record(Entry::Memory(left.clone()))?;
         let made = Volume::make(ledger);
-        let volume = made.with_context(|| format!("the volume could not be made; {next_step}"))?;
+        let volume = made.with_context(|| format!("cannot make the shared folder; {next_step}"))?;
         if groups.iter().any(Group::exhausts_memory) {
             let path = volume.path().join(LARGE_TEXT);
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });
-            written.with_context(|| {
-                format!("{} could not be written; {next_step}", Untrusted::path(&path))
-            })?;
+            written
+                .with_context(|| format!("cannot write {}; {next_step}", Untrusted::path(&path)))?;
         }
         Ok(Self { volume, left, ledger })
     }
@@ -77,8 +76,8 @@ impl Drop for Shared<'_> {
     }
 }
 
-/// What groups may leave in the IPC namespace of a host.
-pub(super) fn may_leave<'a>(
+/// Returns what the groups may leave in the IPC namespace of a host.
+pub(super) fn leftover_manifest<'a>(
     groups: impl Iterator<Item = &'a Group>,
     text: &str,
 ) -> LeftoverManifest {
@@ -87,23 +86,24 @@ pub(super) fn may_leave<'a>(
 }
 
 impl Jobs<'_> {
-    /// Carries out everything on one engine, and judges it.
-    pub(super) fn on(&self, session: &Session, progress: &Progress) -> Result<Grid> {
+    /// Runs all scripts on one engine and judges their cells.
+    pub(super) fn run_on(&self, session: &Session, progress: &Progress) -> Result<Grid> {
         let started = Instant::now();
         let mut scripts = Vec::new();
         let mut cells = Vec::new();
-        for (script, answers) in self.all(session, progress)? {
+        for (script, results) in self.all(session, progress)? {
             scripts.push(script);
-            cells.extend(answers);
+            cells.extend(results);
         }
         let engine = session.info.clone();
-        let gone = QUIRKS.iter().filter(|quirk| quirk.concerns(&engine) && is_gone(quirk, &cells));
+        let gone =
+            QUIRKS.iter().filter(|quirk| quirk.concerns(&engine) && is_absent(quirk, &cells));
         let (duration, gone) = (started.elapsed(), gone.collect());
         Ok(Grid { engine, duration, scripts, cells, gone })
     }
 
-    /// All groups, several at a time, and after them one by one those that nothing can go on beside;
-    /// the results in the groups' order.
+    /// Runs the groups in parallel, and afterwards one by one those that need their node alone.
+    /// Returns the results in the groups' order.
     fn all(
         &self,
         session: &Session,
@@ -120,13 +120,13 @@ impl Jobs<'_> {
         let mut results = parallel::each(&beside, self.at_once, self.interrupt, work)?;
         results.extend(parallel::each(&alone, 1, self.interrupt, work)?);
         if let Some(signal) = self.interrupt.name() {
-            bail!("interrupted by {signal}; what was made has been removed");
+            bail!("interrupted by {signal}; cargo xtask clean removes what may be left");
         }
         results.sort_by_key(|(index, _)| *index);
         Ok(results.into_iter().map(|(_, results)| results).collect())
     }
 
-    /// One script, and what its runs say of its cells.
+    /// Runs one script and judges its cells.
     fn group(
         &self,
         session: &Session,
@@ -146,7 +146,7 @@ impl Jobs<'_> {
         let plan = Plan::new(script, session.info.rules())?;
         let mut runs = Vec::with_capacity(self.repeat);
         while runs.len() < self.repeat && self.interrupt.signal().is_none() {
-            runs.push(self.execute_step(&plan, &*self.engine(session, group))?);
+            runs.push(self.run_once(&plan, &*self.engine(session, group))?);
         }
         let judge = |question: &Question| match unsupported(question.cell.mechanism) {
             Some(why) => evaluate::skipped(question, index, why),
@@ -160,11 +160,11 @@ impl Jobs<'_> {
         session.engine(group.script.objects, self.volume.map(Path::to_owned))
     }
 
-    /// Carries a script out once, and removes all that it made.
-    fn execute_step(&self, plan: &Plan, engine: &dyn Engine) -> Result<Run> {
+    /// Runs a script once and removes all that it made.
+    fn run_once(&self, plan: &Plan, engine: &dyn Engine) -> Result<Run> {
         let execution = execute(plan, engine, self.interrupt, false, &mut |_| {});
         if engine.is_on_this_host() {
-            // What cannot be removed now is told by the next run that meets it.
+            // The ledger keeps the names of objects that cannot be removed now.
             let texts: BTreeSet<_> = plan.script.texts().collect();
             for text in texts {
                 let _ = host::remove_strays(plan.script.objects, text);
@@ -172,18 +172,18 @@ impl Jobs<'_> {
         }
         let Concluded { steps, error, .. } = execution.conclude()?;
         match error {
-            // It says nothing about the engine.
+            // A disturbed run says nothing about the engine.
             Some(disturbed) if disturbed.is_disturbed() => Err(disturbed.into()),
             error => Ok(Run { steps, aborted: error.map(|it| it.to_string()) }),
         }
     }
 }
 
-/// Whether a known difference that is no matter of luck could have shown, and did not.
-fn is_gone(quirk: &Quirk, cells: &[CellResult]) -> bool {
-    let asked = |cell: &&CellResult| {
+/// Returns whether cells that the quirk applies to were run, and none of them showed it.
+fn is_absent(quirk: &Quirk, cells: &[CellResult]) -> bool {
+    let was_run = |cell: &&CellResult| {
         (quirk.applies)(&cell.cell) && !matches!(cell.outcome, Outcome::Skipped | Outcome::Refused)
     };
-    let mut asked = cells.iter().filter(asked).peekable();
-    asked.peek().is_some() && asked.all(|cell| cell.quirk.is_none())
+    let mut cells = cells.iter().filter(was_run).peekable();
+    cells.peek().is_some() && cells.all(|cell| cell.quirk.is_none())
 }

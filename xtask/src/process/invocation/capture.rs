@@ -1,4 +1,4 @@
-//! What a command prints, kept up to a limit: one that talks without end must not take all memory.
+//! Captures what a command prints, up to a limit that protects the memory.
 
 use std::cell::OnceCell;
 use std::io::{self, PipeWriter, Read};
@@ -6,8 +6,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The most bytes of a stream that are kept. A list of a thousand nodes, in JSON, is a tenth of it.
-pub(super) const MOST: u64 = 64 << 20;
+/// The most bytes kept of a stream. A JSON list of a thousand nodes has a tenth of that.
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// One stream of a command.
 #[derive(Debug)]
@@ -17,22 +17,22 @@ pub(super) struct Capture {
 }
 
 impl Capture {
-    /// A pipe for the command to print into, and what comes out of it.
+    /// Creates a pipe for the command's output, and starts to read it.
     pub(super) fn start() -> io::Result<(PipeWriter, Self)> {
         let (reader, writer) = io::pipe()?;
         let (sender, printed) = mpsc::channel();
         thread::Builder::new().spawn(move || {
             let mut bytes = Vec::new();
-            // A byte beyond the limit tells that there was more. Then the pipe is closed, which ends
-            // most programs that go on.
-            let read = reader.take(MOST + 1).read_to_end(&mut bytes).map(|_| bytes);
-            // Nobody may be waiting any more.
+            // One byte beyond the limit shows that there was more. The pipe is then closed, which
+            // ends most programs that continue to print.
+            let read = reader.take(MAX_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes);
+            // The receiver may no longer exist.
             let _ = sender.send(read);
         })?;
         Ok((writer, Self { printed, kept: OnceCell::new() }))
     }
 
-    /// All that was printed; `None` where something still holds the pipe open at `deadline`.
+    /// Returns all output, or `None` if a process still holds the pipe open at `deadline`.
     pub(super) fn until(&self, deadline: Instant) -> io::Result<Option<&[u8]>> {
         if self.kept.get().is_none() {
             let time = deadline.saturating_duration_since(Instant::now());

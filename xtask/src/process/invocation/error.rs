@@ -1,4 +1,4 @@
-//! Why a command has no answer.
+//! Errors of running a command.
 
 use std::io;
 use std::time::Duration;
@@ -7,21 +7,21 @@ use crate::process::invocation::capture;
 use crate::process::ledger::LedgerError;
 use crate::process::untrusted::Untrusted;
 
-/// Why a command has no answer.
+/// Why a command has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum InvocationError {
-    /// There is no such program.
+    /// The program does not exist.
     #[error("{program} is not installed, or not in PATH")]
     NotFound {
         /// Its name.
         program: Untrusted,
     },
-    /// It could not be started, or not be waited for.
-    #[error("`{command}` could not be run: {source}")]
+    /// It cannot be started, signalled or waited for.
+    #[error("cannot run `{command}`: {source}")]
     Io {
         /// The command line.
         command: Untrusted,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// It did not finish in time and was killed.
@@ -29,19 +29,19 @@ pub enum InvocationError {
     TimedOut {
         /// The command line.
         command: Untrusted,
-        /// The time that it had.
+        /// The time limit.
         limit: Duration,
     },
-    /// It did not stop printing and was killed.
-    #[error("`{command}` printed more than {} MiB and was killed", capture::MOST >> 20)]
+    /// It printed too much and was killed.
+    #[error("`{command}` printed more than {} MiB and was killed", capture::MAX_BYTES >> 20)]
     TooMuch {
         /// The command line.
         command: Untrusted,
     },
-    /// Its process could not be written down, so it was not started.
+    /// Its process cannot be recorded, so its program was not started.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// A signal asked this program to end, while the command ran or before it was started.
+    /// A signal to this program cancelled the run, before or while the command ran.
     #[error("interrupted by {signal} at `{command}`")]
     Interrupted {
         /// The command line.
@@ -52,7 +52,7 @@ pub enum InvocationError {
 }
 
 impl InvocationError {
-    /// Whether it is a signal to this program, and says nothing about the command.
+    /// Returns whether a signal to this program is the cause, which says nothing about the command.
     #[must_use]
     pub fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. })

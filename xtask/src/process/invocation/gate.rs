@@ -1,4 +1,4 @@
-//! A gate before a command: its process is there, and waits until the ledger names it.
+//! Delays a command: its process waits at a gate until the ledger names it.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, PipeWriter, Write};
@@ -9,21 +9,21 @@ use crate::process::labels::RunId;
 use crate::process::ledger::{Entry, Ledger, LedgerError};
 use crate::process::proc_stat::ProcStat;
 
-/// Waits for a line on standard input, then becomes the command. Where this program is killed before it has
-/// written that line, the shell finds the end of its input and ends.
+/// Waits for a line on standard input, then executes the command. If this program is killed before
+/// it writes that line, the shell reads the end of its input and exits.
 const WAIT: &str = "read -r opened && exec \"$0\" \"$@\" </dev/null";
 
-/// The command behind a gate.
-pub(super) fn behind(program: OsString, args: &[String]) -> Expression {
+/// Returns a shell that waits at the gate and then executes the command.
+pub(super) fn delayed(program: OsString, args: &[String]) -> Expression {
     let shell = ["-c", WAIT].map(OsString::from).into_iter();
     duct::cmd("/bin/sh", shell.chain([program]).chain(args.iter().map(OsString::from)))
 }
 
-/// What opens the gate.
+/// The end of a pipe that opens the gate.
 pub(super) struct Gate(PipeWriter);
 
 impl Gate {
-    /// The command's standard input, and what opens the gate.
+    /// Returns the command's standard input and the gate.
     pub(super) fn new() -> io::Result<(PipeReader, Self)> {
         let (reader, writer) = io::pipe()?;
         Ok((reader, Self(writer)))
@@ -31,31 +31,31 @@ impl Gate {
 
     pub(super) fn open(mut self) -> io::Result<()> {
         match self.0.write_all(b"\n") {
-            // The process has ended; its status says how.
+            // The process has ended; its exit status shows the cause.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             answer => answer,
         }
     }
 }
 
-/// A process that a ledger names.
+/// A process that the ledger names.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct RecordedProcess {
     ledger: Ledger,
     entry: Entry,
 }
 
-impl Named {
-    /// Has the ledger name a process that waits.
+impl RecordedProcess {
+    /// Records a waiting process in the ledger.
     pub(super) fn record(ledger: &Ledger, run: &RunId, pid: u32) -> Result<Self, LedgerError> {
-        // 0 matches no process: this one has ended already.
+        // A process that has already ended gets 0, which matches no process.
         let started = ProcStat::of(pid).map_or(0, |stat| stat.started);
         let entry = Entry::Process { run: run.clone(), pid, started };
         ledger.record(entry.clone())?;
         Ok(Self { ledger: ledger.clone(), entry })
     }
 
-    /// Takes it out of the ledger again.
+    /// Removes it from the ledger.
     pub(super) fn forget(&self) {
         self.ledger.forget(|entry| *entry == self.entry);
     }

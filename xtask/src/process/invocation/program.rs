@@ -1,4 +1,4 @@
-//! Where a program is.
+//! Finds programs in PATH.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// The file that a program's name means in the folders of `path`, a PATH; `None` where there is none,
-/// and for what is a path already.
+/// Returns the file that a program's name means in `path`, a PATH. Returns `None` if there is none,
+/// or if the name is a path.
 pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {
         return None;
@@ -18,16 +18,17 @@ pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     files.find(|file| file.is_file() && access(file, Access::EXEC_OK).is_ok())
 }
 
-/// What to give to duct for a program. Where it is a path the standard library need not fork, which
-/// copies all that this process has mapped: duct sets PATH anew, which would be searched in the child
-/// then. What is not found stays a name, and so does what only a shell can start, as `execvp(3)` has it
-/// do and `posix_spawn(3)` has not. It is no Path: duct would make that "./name".
+/// Returns the program to pass to duct. With a path, the standard library uses `posix_spawn(3)`.
+/// With a name, it forks and copies all mappings of this process, because duct sets PATH and the
+/// child must search it. A name that is not found stays a name. So does a file that only a shell
+/// can start, which `execvp(3)` does and `posix_spawn(3)` does not. The result is no `Path`,
+/// because duct would change a name into `./name`.
 pub(super) fn to_start(name: &str, path: &OsStr) -> OsString {
     let file = find(name, path).filter(|file| is_for_the_kernel(file));
     file.map_or_else(|| name.into(), PathBuf::into_os_string)
 }
 
-/// Whether the kernel itself starts a file: a program, or a script that says what runs it.
+/// Returns whether the kernel can start a file: an ELF program, or a script with `#!`.
 fn is_for_the_kernel(file: &Path) -> bool {
     let mut start = [0; 4];
     let read = File::open(file).and_then(|mut file| file.read_exact(&mut start));

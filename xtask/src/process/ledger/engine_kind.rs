@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The engines there are.
+/// The kind of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
@@ -17,7 +17,7 @@ pub enum EngineKind {
     Kubernetes,
     /// Plain Linux namespaces, through unshare and nsenter: no engine needed
     Namespaces,
-    /// The model alone: what is predicted, with nothing run
+    /// The model alone, which predicts and runs nothing
     Model,
 }
 

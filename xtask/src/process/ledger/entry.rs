@@ -1,4 +1,4 @@
-//! What a ledger can name.
+//! The entries of a ledger.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -11,39 +11,39 @@ use crate::process::labels::RunId;
 use crate::process::name::{Id, Name};
 use crate::process::untrusted::Untrusted;
 
-/// A thing that a run makes outside of this process.
+/// A resource that a run makes outside of this process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Entry {
     /// A container. It carries the run's id as a label.
     Container {
-        /// Where it is.
+        /// Its engine.
         engine: EngineAt,
         /// Its run.
         run: RunId,
-        /// Its name there.
+        /// Its name.
         name: String,
     },
-    /// A pod of podman's, with all containers in it. It carries the run's id as a label.
+    /// A podman pod with all its containers. It carries the run's id as a label.
     Pod {
-        /// Where it is.
+        /// Its engine.
         engine: EngineAt,
         /// Its run.
         run: RunId,
-        /// Its name there.
+        /// Its name.
         name: String,
     },
-    /// An image that a run has built. It stays for the next run.
+    /// An image that a run built. It is kept for the next run.
     Image {
-        /// Where it is.
+        /// Its engine.
         engine: EngineAt,
         /// Its id.
         id: Name<Id>,
-        /// Its name, in our own repository.
+        /// Its name, in the repository `shm_experiment`.
         tag: String,
-        /// The image that it is built on.
+        /// Its base image.
         base: String,
-        /// The checkout that its tools are from.
+        /// The checkout of its tools.
         checkout: PathBuf,
     },
     /// A process. It carries the run's id in its environment.
@@ -52,48 +52,48 @@ pub enum Entry {
         run: RunId,
         /// Its id.
         pid: u32,
-        /// When it was started, in clock ticks after boot: no other process of this id has the same.
+        /// Its start time in clock ticks after boot. It distinguishes processes with the same id.
         started: u64,
     },
-    /// Objects that a run may leave on the host: those of containers that share the host's IPC namespace
-    /// or `/dev/shm`, and those of controls on the host.
+    /// Objects that a run may leave on the host. Containers that share the host's IPC namespace or
+    /// `/dev/shm` make them, and so do controls on the host.
     Memory(LeftoverManifest),
     /// A folder whose name ends in the run's id.
     Folder {
         /// Its run.
         run: RunId,
-        /// Its place.
+        /// Its path.
         path: PathBuf,
     },
     /// An object of a cluster. It carries the run's id as a label.
     Object {
-        /// Where it is.
+        /// Its cluster.
         cluster: ClusterAt,
         /// Its run.
         run: RunId,
-        /// The namespace that it is in; of a namespace, itself.
+        /// Its namespace. For a namespace, its own name.
         namespace: String,
         /// Its kind in lower case, such as `pod` or `deployment`.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// The same as `Memory`, on the node of a pod that sees it.
+    /// The same as `Memory`, on the node of a pod that shares the node's IPC namespace.
     NodeMemory {
-        /// Where the pod is.
+        /// The cluster of the pod.
         cluster: ClusterAt,
         /// Its run.
         run: RunId,
-        /// Its namespace.
+        /// The namespace of the pod.
         namespace: String,
-        /// Its name.
+        /// The name of the pod.
         pod: String,
         /// What may be left.
         left: LeftoverManifest,
     },
 }
 
-/// Objects of every mechanism that hold a run's text, under its keys and under the names made of them.
+/// Objects of every mechanism that hold a run's text, under its keys or names derived from them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftoverManifest {
     /// A random text.
@@ -103,7 +103,7 @@ pub struct LeftoverManifest {
 }
 
 impl Entry {
-    /// The run whose id the thing carries; `None` where it carries none.
+    /// Returns the run whose id the resource carries, or `None` if it carries none.
     #[must_use]
     pub fn run(&self) -> Option<&RunId> {
         match self {
@@ -118,38 +118,38 @@ impl Entry {
     }
 }
 
-/// An engine: the client's program, what makes it talk to this engine, and the engine's own identity.
+/// An engine: the client's program, its connection settings, and the identity of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineAt {
-    /// What it is; podman's client may have docker's name.
+    /// Its kind. The client of podman may be named docker.
     pub kind: EngineKind,
     /// The client's program.
     pub program: String,
-    /// The variables that say where the client finds the engine.
+    /// The environment variables with the client's connection settings.
     pub environment: BTreeMap<String, String>,
-    /// What the engine says of itself, so that another one is not taken for it.
+    /// The identity that the engine reports, which distinguishes it from other engines.
     pub identity: Untrusted,
 }
 
-/// A cluster: how kubectl finds it, and the address that it has then.
+/// A cluster: how kubectl connects to it, and its address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterAt {
-    /// The options with which kubectl finds it.
+    /// The connection options of kubectl.
     pub access: Vec<String>,
-    /// The variables that say where kubectl's configuration is.
+    /// The environment variables that name kubectl's configuration.
     pub environment: BTreeMap<String, String>,
-    /// The API server's address, so that another cluster is not taken for it.
+    /// The API server's address, which distinguishes it from other clusters.
     pub server: Untrusted,
 }
 
-/// Those of the variables that are set.
+/// Returns those of the environment variables that are set.
 pub(super) fn set(names: &[&str]) -> BTreeMap<String, String> {
     let value = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
     names.iter().filter_map(value).collect()
 }
 
 impl EngineAt {
-    /// The variables that say where a client finds its engine (docker's and podman's manuals).
+    /// The environment variables with connection settings (docker's and podman's manuals).
     pub const VARIABLES: [&str; 8] = [
         "CONTAINERS_CONF",
         "CONTAINER_CONNECTION",
@@ -161,7 +161,7 @@ impl EngineAt {
         "DOCKER_TLS_VERIFY",
     ];
 
-    /// The engine that `program` talks to now, which says this of itself.
+    /// Returns the engine that `program` connects to now, and that reports this identity.
     #[must_use]
     pub fn current(kind: EngineKind, program: &str, identity: Untrusted) -> Self {
         let program = program.to_owned();
@@ -170,7 +170,7 @@ impl EngineAt {
 }
 
 impl ClusterAt {
-    /// The cluster that kubectl finds with these options now, at this address.
+    /// Returns the cluster that kubectl connects to now with these options, at this address.
     #[must_use]
     pub fn current(access: Vec<String>, server: Untrusted) -> Self {
         Self { access, environment: set(&["KUBECONFIG"]), server }

@@ -1,4 +1,4 @@
-//! Where ledgers are, and how they are read and written.
+//! Reads and writes the files of ledgers.
 
 use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
@@ -19,45 +19,47 @@ use crate::process::poll::poll_until;
 use crate::process::proc_stat::ProcStat;
 use crate::process::untrusted::Untrusted;
 
-/// The form of a ledger, in its first line.
+/// The version of the file format, in the first line.
 const VERSION: u32 = 1;
-/// The most bytes that are read of one. A matrix on three engines writes one megabyte.
-const MOST_BYTES: u64 = 64 << 20;
-/// How long a lock may outlive the process that took it, and how often to look.
+/// The maximum size of a ledger. A matrix on three engines writes one megabyte.
+const MAX_BYTES: u64 = 64 << 20;
+/// How long a lock may outlive its process, and how often to check it.
 const LOCK_SETTLES: Duration = Duration::from_secs(2);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How their names end.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// The suffix of the file names.
 const SUFFIX: &str = ".jsonl";
 
 /// Why a ledger cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// There is no place for it.
+    /// No environment variable names a folder.
     #[error("there is no folder for ledgers\nnext step: set HOME or XDG_STATE_HOME")]
     NoHome,
     /// The folder or file is a symbolic link, belongs to another user, or is writable for others.
     #[error(
-        "the ledger or its folder, {}, {why}, so it is not used\nnext step: make it yours alone (chown, chmod go-w), or set XDG_STATE_HOME to a folder of your own",
+        "the ledger or its folder, {}, {why}, so it is not used\nnext step: change its owner or \
+         mode (chown, chmod go-w), or set XDG_STATE_HOME to a private folder",
         Untrusted::path(path)
     )]
     NotPrivate {
         /// The folder or file.
         path: PathBuf,
-        /// Who else could write it.
+        /// Why others can write it.
         why: String,
     },
-    /// The system refuses.
+    /// A system call failed.
     #[error(
-        "the ledger or its folder, {}, cannot be used: {source}\nnext step: make room or allow access there, or set XDG_STATE_HOME to another folder",
+        "the ledger or its folder, {}, cannot be used: {source}\nnext step: free space or allow \
+         access there, or set XDG_STATE_HOME to another folder",
         Untrusted::path(path)
     )]
     Io {
         /// The folder or file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is no ledger of this version.
+    /// It is not a ledger of this version.
     #[error(
         "this version cannot read the ledger {}: {why}\nnext step: look at the file, and remove it if you do not need it",
         Untrusted::path(path)
@@ -74,7 +76,7 @@ pub enum LedgerError {
 struct Header {
     version: u32,
     pid: u32,
-    /// Where the run was. A ledger written by hand may leave it out.
+    /// The place of the run. A ledger written by hand may omit it.
     #[serde(default = "Place::current")]
     place: Place,
 }
@@ -84,16 +86,16 @@ impl Header {
         Self { version: VERSION, pid: std::process::id(), place: Place::current() }
     }
 
-    /// Reads that of a ledger, its first line.
+    /// Parses the header of a ledger, which is its first line.
     fn first(bytes: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes.split(|byte| *byte == b'\n').next().unwrap_or_default())
     }
 }
 
-/// Where processes, folders and shared memory are looked for.
+/// The machine and the namespaces that processes, folders and shared memory belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Place {
-    /// The machine, `machine-id(5)`.
+    /// The id of the machine, see `machine-id(5)`.
     machine: String,
     pid_namespace: u64,
     ipc_namespace: u64,
@@ -112,14 +114,14 @@ impl Place {
     }
 }
 
-/// The folder of all ledgers of this user: `$XDG_STATE_HOME/shm_experiment`, else root's is
-/// `/var/lib/shm_experiment` and that of others `~/.local/state/shm_experiment`.
+/// Returns the folder of all ledgers of this user: `$XDG_STATE_HOME/shm_experiment`, else
+/// `/var/lib/shm_experiment` for root and `~/.local/state/shm_experiment` for other users.
 ///
 /// # Errors
 ///
-/// [`LedgerError::NoHome`] where no variable names one.
+/// Fails with [`LedgerError::NoHome`] if no variable names a folder.
 pub fn folder() -> Result<PathBuf, LedgerError> {
-    // The specification has a path that is not absolute ignored.
+    // The XDG Base Directory Specification requires that relative paths are ignored.
     let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = match variable("XDG_STATE_HOME") {
         Some(state) => state,
@@ -129,7 +131,7 @@ pub fn folder() -> Result<PathBuf, LedgerError> {
     Ok(state.join("shm_experiment"))
 }
 
-/// Makes a ledger in a folder, and locks it.
+/// Creates a ledger in a folder and locks it.
 pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
     let io = |path: &Path| {
         let path = path.to_owned();
@@ -144,11 +146,11 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
         let mut file = options.open(&path).map_err(io(&path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
-            // A clean looks at it, and removes it.
+            // A clean has locked it and will remove it.
             Err(Errno::WOULDBLOCK) => continue,
             Err(errno) => return Err(io(&path)(errno.into())),
         }
-        // A clean may have found it before it was locked, and removed it.
+        // A clean may have removed it before this process locked it.
         if file.metadata().map_err(io(&path))?.nlink() > 0 {
             append(&path, &mut file, &Header::current())?;
             return Ok((path, file));
@@ -156,7 +158,7 @@ pub(super) fn create(folder: &Path) -> Result<(PathBuf, File), LedgerError> {
     }
 }
 
-/// Appends a line. The caller makes the thing only after the whole line is written.
+/// Appends a line. The caller makes the resource only after the whole line is written.
 pub(super) fn append(
     path: &Path,
     file: &mut File,
@@ -167,13 +169,13 @@ pub(super) fn append(
     bytes.push(b'\n');
     let before = file.metadata().map_err(io)?.len();
     file.write_all(&bytes).map_err(|source| {
-        // Half a line would spoil the next one.
+        // A partial line would corrupt the next one.
         let _ = file.set_len(before);
         io(source)
     })
 }
 
-/// Puts a ledger with these entries in the place of the one at `path`.
+/// Replaces the ledger at `path` by one with these entries.
 pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let folder = path.parent().unwrap_or(path);
@@ -190,15 +192,15 @@ pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError>
 /// A ledger that was found.
 #[derive(Debug)]
 pub enum Found {
-    /// Its run goes on, or another clean works through it.
+    /// Its run is active, or another clean has locked it.
     InUse(Vec<Entry>),
-    /// Its run is gone.
+    /// Its run has ended.
     Past(Past),
     /// It cannot be read.
     Unreadable(LedgerError),
 }
 
-/// The ledger of a run that is gone, locked.
+/// The locked ledger of a run that has ended.
 #[derive(Debug)]
 pub struct Past {
     path: PathBuf,
@@ -209,47 +211,47 @@ pub struct Past {
 }
 
 impl Past {
-    /// What it names.
+    /// Returns its entries.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// How long ago it was written to.
+    /// Returns the time since its last change.
     #[must_use]
     pub fn age(&self) -> Duration {
         let written = self.file.metadata().and_then(|it| it.modified());
         written.ok().and_then(|it| it.elapsed().ok()).unwrap_or_default()
     }
 
-    /// Whether what it names can be looked for from here: on this machine, in these pid and IPC namespaces. What
-    /// an engine or a cluster has can be looked for from anywhere.
+    /// Returns whether its entries can be checked from here. Only processes, folders and shared
+    /// memory need the same machine, pid namespace and IPC namespace.
     #[must_use]
-    pub fn is_of_here(&self) -> bool {
-        let is_local = |it: &Entry| {
+    pub fn is_local(&self) -> bool {
+        let needs_place = |it: &Entry| {
             matches!(it, Entry::Process { .. } | Entry::Folder { .. } | Entry::Memory(_))
         };
-        self.place == Place::current() || !self.entries.iter().any(is_local)
+        self.place == Place::current() || !self.entries.iter().any(needs_place)
     }
 
-    /// Returns the message for a ledger of another place, which is left.
+    /// Returns the message for a ledger of another place, which is not touched.
     #[must_use]
-    pub fn elsewhere(&self) -> String {
+    pub fn not_local(&self) -> String {
         let path = Untrusted::path(&self.path);
         let machine = Untrusted::line(&self.place.machine);
         format!(
-            "the ledger {path} is of machine {machine}, pid namespace {} and IPC namespace {}, which are not \
-             those here\nnext step: cargo xtask clean there; after a restart of the machine remove the file, \
-             for processes and shared memory are gone",
+            "the ledger {path} belongs to machine {machine}, pid namespace {} and IPC namespace \
+             {}, which differ from the current ones\nnext step: run cargo xtask clean there; if \
+             the machine was restarted, remove the file: processes and shared memory are gone",
             self.place.pid_namespace, self.place.ipc_namespace
         )
     }
 
-    /// Leaves only these entries in it; removes it where there are none.
+    /// Keeps only these entries. Removes the file if there are none.
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Io`] where it cannot be written.
+    /// Fails with [`LedgerError::Io`] if the file cannot be written.
     pub fn keep(self, entries: &[Entry]) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return match fs::remove_file(&self.path) {
@@ -263,11 +265,11 @@ impl Past {
     }
 }
 
-/// All ledgers of this user.
+/// Returns all ledgers of this user.
 ///
 /// # Errors
 ///
-/// [`LedgerError`] where there is a folder for them that cannot be read, or others may write there.
+/// Fails if the folder cannot be read, or if others can write to it.
 pub fn all() -> Result<Vec<Found>, LedgerError> {
     let folder = folder()?;
     let io = |source| LedgerError::Io { path: folder.clone(), source };
@@ -285,7 +287,7 @@ pub fn all() -> Result<Vec<Found>, LedgerError> {
     Ok(found)
 }
 
-/// One of them; `None` where it is gone by now.
+/// Reads one ledger. Returns `None` if it no longer exists.
 fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
@@ -302,25 +304,25 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     }
     ensure_private(path, &metadata)?;
     let settled = Instant::now() + LOCK_SETTLES;
-    let is_past = poll_until(LOOK_EVERY, settled, &Interrupt::default(), || {
+    let is_past = poll_until(POLL_INTERVAL, settled, &Interrupt::default(), || {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(true)),
-            // A child that has not become its program yet holds the lock a moment longer than its parent.
+            // A child between fork and exec holds the lock a little longer than its parent.
             Err(Errno::WOULDBLOCK) if is_orphan(&file) => Ok(None),
             Err(Errno::WOULDBLOCK) => Ok(Some(false)),
             Err(errno) => Err(io(errno.into())),
         }
     })?
     .unwrap_or(false);
-    // Its run may have removed it, or left another in its place, before it gave up the lock.
+    // The run may have removed or replaced the file before it released the lock.
     if is_past && fs::symlink_metadata(path).map_or(0, |it| it.ino()) != metadata.ino() {
         return Ok(None);
     }
-    if metadata.len() > MOST_BYTES {
-        return Err(unreadable(format!("it has more than {} MiB", MOST_BYTES >> 20)));
+    if metadata.len() > MAX_BYTES {
+        return Err(unreadable(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
     }
     let mut bytes = Vec::new();
-    (&file).take(MOST_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    (&file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
     let entries = parse(&bytes).map_err(unreadable)?;
     let place = Header::first(&bytes).map_or_else(|_| Place::current(), |it| it.place);
     Ok(Some(if is_past {
@@ -330,7 +332,7 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     }))
 }
 
-/// Whether the process that wrote a ledger has ended.
+/// Returns whether the process that wrote a ledger has ended.
 fn is_orphan(file: &File) -> bool {
     let mut start = [0; 512];
     let length = file.read_at(&mut start, 0).unwrap_or(0);
@@ -338,11 +340,11 @@ fn is_orphan(file: &File) -> bool {
     writer.is_none_or(|stat| !stat.runs)
 }
 
-/// The entries of a ledger. A last line that is not whole was not acted upon.
+/// Parses the entries of a ledger. Ignores an incomplete last line, whose resource was not made.
 ///
 /// # Errors
 ///
-/// A text that says why it is no ledger of this version.
+/// Fails with the reason why it is not a ledger of this version.
 pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').unwrap_or(0);
     let mut lines = bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
@@ -354,7 +356,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, String> {
     lines.map(|line| serde_json::from_slice(line).map_err(|error| error.to_string())).collect()
 }
 
-/// Fails where anybody else could have written it.
+/// Fails if another user can write to the file or folder.
 fn ensure_private(path: &Path, metadata: &Metadata) -> Result<(), LedgerError> {
     let (owner, mode) = (metadata.uid(), metadata.mode());
     let why = if metadata.is_symlink() {

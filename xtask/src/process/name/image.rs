@@ -1,5 +1,5 @@
-//! Names of images, by the grammar of the distribution specification's reference implementation
-//! (`reference/regexp.go`): `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.
+//! Names of images, by the grammar of the reference implementation of the distribution
+//! specification (`reference/regexp.go`): `[HOST[:PORT]/]PATH[:TAG][@DIGEST]`.
 
 use crate::process::name::Grammar;
 
@@ -13,7 +13,7 @@ impl Grammar for Image {
 
     fn allows(text: &str) -> bool {
         let (text, digest) = split(text, '@');
-        // The colon of a port has a path behind it.
+        // A colon before a slash belongs to a port.
         let (name, tag) = match text.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (text, None),
@@ -26,19 +26,19 @@ fn split(text: &str, at: char) -> (&str, Option<&str>) {
     text.split_once(at).map_or((text, None), |(text, rest)| (text, Some(rest)))
 }
 
-/// A path, with a registry before it or not.
+/// Returns whether `name` is a path with an optional registry.
 fn is_name(name: &str) -> bool {
     let is_path = |path: &str| path.split('/').all(is_component);
     is_path(name) || name.split_once('/').is_some_and(|(host, path)| is_host(host) && is_path(path))
 }
 
-/// Small letters and digits, with a separator between them: `.`, `_`, `__` or dashes.
+/// Returns whether it has lower-case letters and digits, separated by `.`, `_`, `__` or dashes.
 fn is_component(component: &str) -> bool {
     let is_word = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9');
     let mut runs = component.as_bytes().chunk_by(|a, b| is_word(a) == is_word(b)).peekable();
-    let ends_well = component.as_bytes().last().is_some_and(is_word);
+    let has_valid_end = component.as_bytes().last().is_some_and(is_word);
     let mut first = true;
-    ends_well
+    has_valid_end
         && runs.all(|run| {
             let is_start = std::mem::take(&mut first);
             let is_separator =
@@ -47,7 +47,7 @@ fn is_component(component: &str) -> bool {
         })
 }
 
-/// A name or an address, in brackets where it is of IPv6, and a port.
+/// Returns whether `host` is a host name, or an IPv6 address in brackets, with an optional port.
 fn is_host(host: &str) -> bool {
     let (host, port) = match host.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),

@@ -1,4 +1,4 @@
-//! JSON that is safe on a terminal: [`EscapedJson`] escapes what JSON itself lets through.
+//! JSON that is safe on a terminal: [`EscapedJson`] escapes what JSON itself does not.
 
 use std::io::{self, Write};
 
@@ -9,13 +9,13 @@ use shm_cli::text::EscapedJson;
 ///
 /// # Errors
 ///
-/// Those of the writer.
+/// Returns the errors of the writer.
 pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(Lines(EscapedJson(&mut *out)), value)?;
     writeln!(out)
 }
 
-/// Keeps the line breaks between the parts of a value. In a text JSON has none.
+/// Keeps the line breaks between the parts of a value. JSON strings contain no line breaks.
 struct Lines<W>(EscapedJson<W>);
 
 impl<W: Write> Write for Lines<W> {
@@ -52,20 +52,20 @@ mod tests {
     }
 
     #[test]
-    fn what_json_lets_through_is_escaped() {
+    fn control_characters_that_json_permits_are_escaped() {
         let json = written(&"\u{9b}2J \x7f \x1b \u{202e} 共享");
         assert_eq!(json, "\"\\u009b2J \\u007f \\u001b \\u202e 共享\"\n");
     }
 
     #[test]
-    fn what_needs_no_escape_is_written_as_ever() {
+    fn other_values_are_written_unchanged() {
         let value = serde_json::json!({ "a": [1, { "b": "c\nd\te" }], "f": {}, "g": [] });
         assert_eq!(written(&value), serde_json::to_string_pretty(&value).unwrap() + "\n");
     }
 
     proptest! {
         #[test]
-        fn every_text_is_read_back_as_it_was(text: String) {
+        fn every_text_survives_a_round_trip(text: String) {
             prop_assert_eq!(serde_json::from_str::<String>(&written(&text)).unwrap(), text);
         }
     }

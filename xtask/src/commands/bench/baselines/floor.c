@@ -1,4 +1,4 @@
-/* The floor of the tools: the calls and nothing else. Writes its argument, and reads where it has none. */
+/* The lower bound for the tools: only the needed calls. Writes its argument; reads without one. */
 #include <string.h>
 #include <sys/shm.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* COUNT BYTES FILE: reads a file so many times into one private buffer, whose pages are there, and prints the
- * mean time in nanoseconds. */
+/* COUNT BYTES FILE: reads a file COUNT times into one private buffer with allocated pages. Prints
+ * the mean time in nanoseconds. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

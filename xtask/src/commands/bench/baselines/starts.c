@@ -1,5 +1,5 @@
-/* COUNT IN OUT PROGRAM [ARGUMENT...]: starts a program so many times in turn, with IN as standard input and OUT,
- * emptied, as standard output, and prints the mean time from a start to its end in nanoseconds. */
+/* COUNT IN OUT PROGRAM [ARGUMENT...]: runs a program COUNT times in sequence, with IN as standard
+ * input and OUT, truncated, as standard output. Prints the mean time of a run in nanoseconds. */
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>

@@ -162,8 +162,8 @@ impl Docker {
         let answer = made.and_then(|made| self.changed(container, made));
         self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
         if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
-            self.update(container, |known| known.exists = true);
-        } else if answer.is_ok() && !self.update(container, |known| known.exists) {
+            self.with_record(container, |known| known.exists = true);
+        } else if answer.is_ok() && !self.with_record(container, |known| known.exists) {
             // Docker keeps a container that it created but could not start.
             self.remover(self.tools.interrupt.clone()).named(
                 Kind::Container,
@@ -186,7 +186,7 @@ impl Docker {
     /// Creates a pod whose containers share their IPC namespace. Its sandbox uses our image, so
     /// nothing is pulled, and commands can run in the sandbox.
     fn run_pod(&self, sandbox: Container, name: &str) -> Result<Observation, EngineError> {
-        self.update(sandbox, |known| known.is_sandbox = true);
+        self.with_record(sandbox, |known| known.is_sandbox = true);
         let ([run, ledger], pod) = (self.labels()?, run_options::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
         args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
@@ -213,7 +213,7 @@ impl Docker {
             Action::Crash => return self.crash(container),
             action => match verb(action) {
                 None => self.exec(container, action)?,
-                Some(verb) if self.update(container, |known| known.is_sandbox) => {
+                Some(verb) if self.with_record(container, |known| known.is_sandbox) => {
                     // The command applies to the pod, which changes all its containers.
                     self.with_containers(|all| {
                         for known in all.values_mut() {
@@ -261,7 +261,7 @@ impl Docker {
         if !output.succeeded() {
             return self.refused(output);
         }
-        self.update(container, |known| known.exists = false);
+        self.with_record(container, |known| known.exists = false);
         Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
@@ -283,7 +283,7 @@ impl Docker {
                 return Err(failed(what, observed.output).into());
             }
         }
-        match self.update(container, |known| known.namespace.clone()) {
+        match self.with_record(container, |known| known.namespace.clone()) {
             Some(namespace) => Ok(Observation { namespace: Some(namespace), ..observed }),
             // A command for another container started this one.
             None => Ok(Observation { state: None, ..self.with_state(container, observed)? }),
@@ -298,7 +298,11 @@ impl Docker {
         access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn update<T>(&self, container: Container, access: impl FnOnce(&mut ContainerRecord) -> T) -> T {
+    fn with_record<T>(
+        &self,
+        container: Container,
+        access: impl FnOnce(&mut ContainerRecord) -> T,
+    ) -> T {
         self.with_containers(|all| access(all.entry(container).or_default()))
     }
 }

@@ -31,7 +31,7 @@ impl Docker {
         }
         let namespace = self.identify(&name, &inspected);
         let stat = ProcStat::of(inspected.pid).filter(|_| inspected.is_here(&self.run));
-        self.update(container, |known| {
+        self.with_record(container, |known| {
             known.namespace = Some(namespace.clone());
             known.process = stat.map(|stat| (inspected.pid, stat));
         });
@@ -41,7 +41,7 @@ impl Docker {
     /// Returns `Exited` once the process of an exited container has ended, and `Running` if it does
     /// not end in time.
     fn ended(&self, container: Container) -> State {
-        let Some((pid, stat)) = self.update(container, |known| known.process) else {
+        let Some((pid, stat)) = self.with_record(container, |known| known.process) else {
             return State::Exited;
         };
         // A signal must not end this wait: the result would be `Running`.

@@ -48,7 +48,7 @@ const KILLED: &str = "kill -9 $$";
 const LATER: &str = r#"(sleep 0.5; "$real" "$@") >/dev/null 2>&1 & kill -9 $$"#;
 
 const TIMED_OUT: End = Error("did not finish within 10 s and was killed");
-const UNEXPECTED: End = Error("something unexpected");
+const UNEXPECTED: End = Error("unexpected output");
 const LEFT: End = Error("may be left");
 const GONE: End = Error("the container is gone or cannot be inspected");
 const MUTE: End = Error("exit status: 7\n  (it said nothing)");

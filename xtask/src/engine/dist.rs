@@ -32,8 +32,7 @@ struct Message {
 }
 
 impl Dist {
-    /// Builds the tools of the checkout and copies them to `dist/`. Cargo compiles only changed
-    /// sources.
+    /// Builds the tools and copies them to `dist/`. Cargo compiles only changed sources.
     ///
     /// # Errors
     ///
@@ -165,8 +164,7 @@ fn target(interrupt: &Interrupt) -> Result<String> {
     Ok(if installed { musl } else { format!("{architecture}-unknown-linux-gnu") })
 }
 
-/// Copies a binary unless the folder has the same one. Replaces the old file atomically, because
-/// another run may be starting it.
+/// Copies a binary unless the folder has the same one. Atomic: another run may start the old file.
 fn install(executable: &Path, folder: &Path) -> Result<()> {
     let name = executable.file_name().context("the program has no file name")?;
     let (new, target) = (fs::read(executable)?, folder.join(name));

@@ -11,8 +11,7 @@ use crate::process::ledger::LedgerError;
 use crate::process::name::InvalidName;
 use crate::process::untrusted::Untrusted;
 
-/// An error of a step or of the search for an engine. The message escapes the text that it quotes
-/// from engines, and names from others.
+/// An error of a step or of the search for an engine. The message escapes quoted text and names.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// A command could not run to completion.

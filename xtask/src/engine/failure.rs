@@ -6,8 +6,7 @@ use rustix::io::Errno;
 
 use crate::process::invocation::Output;
 
-/// A failed command of an engine. The message quotes the command, its exit status and the end of
-/// its output.
+/// A failed command of an engine. The message quotes the command, exit status and last output.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{}\n  command: {}\n  exit status: {}\n  {}{}",
@@ -63,9 +62,8 @@ pub enum FailureKind {
     Other,
 }
 
-/// Messages for errnos that any program may print, in lower case: those of `strerror(3)` and of
-/// Go's package `syscall` (glibc `sysdeps/gnu/errlist.h`, Go
-/// `src/syscall/zerrors_linux_amd64.go`).
+/// Messages for errnos, in lower case, from `strerror(3)` and Go's package `syscall` (glibc
+/// `sysdeps/gnu/errlist.h`, Go `src/syscall/zerrors_linux_amd64.go`).
 const ERRNOS: [(&str, FailureKind); 5] = [
     // ENOSPC and EDQUOT
     ("no space left on device", FailureKind::NoSpace),

@@ -58,9 +58,7 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
                 .to_owned()
         }
         FailureKind::OutOfResources => {
-            "the machine has no more of the resource that the message names: free some, or raise \
-             its limit"
-                .to_owned()
+            "free some of the resource that the message names, or raise its limit".to_owned()
         }
         _ => format!("run the command by hand, and check its output and the log of {engine}"),
     })

@@ -82,8 +82,7 @@ impl Image {
         }
     }
 
-    /// Builds the image if the engine does not have it, and adds it to the ledger. Returns the
-    /// output of the last command.
+    /// Builds the image if it is missing, and records it in the ledger. Returns the last command.
     ///
     /// # Errors
     ///
@@ -153,8 +152,8 @@ fn labels(inspected: &[u8]) -> Option<BTreeMap<String, String>> {
     serde_json::from_slice::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
 }
 
-/// Reads a regular file of at most [`MOST_BYTES`]. Refuses FIFOs, devices and links, which could
-/// block this program or fill its memory.
+/// Reads a regular file of at most [`MOST_BYTES`]. Refuses links, and FIFOs and devices, which
+/// could block this program or fill its memory.
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
     let open = || {
         let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();

@@ -1,7 +1,7 @@
 //! Kubernetes, through kubectl: pods in a namespace for each run.
 //!
-//! A pod's sandbox owns the IPC namespace and `/dev/shm`; its containers are processes that join
-//! them. Another pod, with `hostIPC`, observes the node's IPC namespace: the observer pod.
+//! A pod's sandbox owns the IPC namespace and `/dev/shm`, which its containers join. Another pod,
+//! the observer pod, uses the node's IPC namespace (`hostIPC`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -100,8 +100,7 @@ impl Kubernetes {
         }
     }
 
-    /// Creates the engine for one of several runs, which share this engine's namespace and observer
-    /// pod if these exist.
+    /// Creates the engine for one of several runs, which share the namespace and observer pod.
     #[must_use]
     pub fn run(&self, tools: Tools) -> Self {
         let known = self.with_record(|known| known.shared_part());
@@ -188,8 +187,8 @@ impl Kubernetes {
         Ok(StepOutcome::Observed(output.into()))
     }
 
-    /// Creates the objects that all runs of a command share: the namespace, and the observer pod,
-    /// whose node all other pods use.
+    /// Creates what all runs of a command share: the namespace and the observer pod. The other
+    /// pods use its node.
     ///
     /// # Errors
     ///
@@ -199,8 +198,8 @@ impl Kubernetes {
         self.ensure_observer_pod(Some(left)).map(|_| ())
     }
 
-    /// Creates the observer pod, unless it exists. Returns the reason if the cluster refuses it. If
-    /// this program is killed, `clean` uses this pod to remove `left` from the node.
+    /// Creates the observer pod, unless it exists. Returns why the cluster refuses it. If this
+    /// program is killed, `clean` uses the pod to remove `left` from the node.
     fn ensure_observer_pod(
         &self,
         left: Option<&LeftoverManifest>,
@@ -315,8 +314,7 @@ impl Engine for Kubernetes {
 
     fn refused(&self, output: Output) -> EngineError {
         let what = "the cluster refused a request".to_owned();
-        let next_step = "ask the cluster's administrator to allow it, or use a namespace that \
-                         allows it, --namespace NAME";
+        let next_step = "change the cluster's policy, or use another namespace, --namespace NAME";
         CommandFailure::new(what, FailureKind::Rejected, output).with_next_step(next_step).into()
     }
 

@@ -1,5 +1,5 @@
-//! Plain Linux namespaces, for a machine without an engine. `unshare` creates them and `nsenter`
-//! enters them, both from util-linux; as root, or as any user with a user namespace.
+//! Plain Linux namespaces, for a machine without an engine. `unshare` and `nsenter` of util-linux
+//! create and enter them, as root or in a user namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -396,8 +396,8 @@ impl Engine for Namespaces {
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         let processes = with(&self.running, std::mem::take);
-        // SIGKILL, because a process that hangs during its start may not handle SIGTERM. All
-        // processes are ended, also after a failure.
+        // SIGKILL, because a process that hangs in its start may ignore SIGTERM. A failure must
+        // not keep other processes running.
         let end = |process: &Process| process.end(Signal::KILL, self.patience());
         let ended: Vec<_> = processes.values().map(end).collect();
         Ok(ended.into_iter().collect::<Result<Vec<_>, _>>()?.len())

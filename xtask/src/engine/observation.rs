@@ -43,8 +43,8 @@ pub enum Identity {
     Unknown(String),
 }
 
-/// An IPC namespace as a process in it reported it. This program holds no reference to the
-/// namespace, so the kernel may reuse its inode. Only kernels from 6.18 on have unique ids.
+/// An IPC namespace as a process in it reported it. Nothing holds it, so the kernel may reuse its
+/// inode. Only kernels from 6.18 on have unique ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct ReportedNamespace {
     /// The inode of its file.

@@ -85,9 +85,9 @@ impl Policy {
         self == Self::Podman
     }
 
-    /// Returns whether a joiner gets the folder behind its donor's `/dev/shm`, and not the donor's
+    /// Returns whether a joiner gets the folder behind its donor's `/dev/shm`, not the donor's
     /// mount. The folder belongs to the first donor of a chain. It is empty while that donor is
-    /// stopped. After the donor's removal it does not exist, and joining is refused (moby
+    /// stopped. After that donor's removal it is missing, and joining is refused (moby
     /// `daemon/container_operations_unix.go`, `getIPCContainer`: `ShmPath`).
     #[must_use]
     pub fn joins_shm_by_path(self) -> bool {
@@ -101,9 +101,8 @@ impl Policy {
     }
 
     /// Returns whether a container in this mode may change the limits of the host's IPC namespace.
-    /// Engines refuse it in the mode `host`, but not for a container that joins such a container
-    /// (runc `libcontainer/configs/validate/validator.go`, `sysctl`: a namespace with a path is a
-    /// new one).
+    /// Engines refuse it in mode `host`, but not for a joiner of a container in that mode (runc
+    /// `libcontainer/configs/validate/validator.go`, `sysctl`: a namespace with a path is new).
     #[must_use]
     pub fn may_limit_host(self, sharing: Sharing) -> bool {
         self != Self::Bare && sharing.donor().is_some()

@@ -1,24 +1,23 @@
 //! Classifies failures of docker and podman by the messages of engines and runtimes.
 //!
-//! The patterns are in lower case and have only the parts that do not change between versions.
-//! Comments name their source, and the versions where versions differ.
+//! Patterns are in lower case, without parts that change between versions. Comments name their
+//! sources, and the versions where these differ.
 
 use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
 
-/// Messages for what they refuse by design. A message must contain all strings of an entry.
+/// Messages for what they refuse by design. All strings of an entry must match.
 const REJECTED: [&[&str]; 12] = [
-    // Joining a stopped container: docker 20.10 (moby daemon/container_operations_unix.go,
+    // Joining a stopped container: docker 20.10 (moby daemon/container_operations_unix.go:
     // getIpcContainer) ...
     &["can't join ipc of container"],
-    // ... and docker 26.1 and 28.5 (the same file, setupIPCDirs, with errNotRunning and
-    // errContainerIsRestarting of daemon/errors.go).
+    // ... and docker 26.1 and 28.5 (the same file: setupIPCDirs; daemon/errors.go: errNotRunning,
+    // errContainerIsRestarting).
     &["failed to join ipc namespace", "is not running"],
     &["failed to join ipc namespace", "is restarting"],
     // Joining a private container (the same file, and podman pkg/specgen/generate/namespaces.go).
     &["non-shareable ipc"],
-    // Joining a container that does not exist because it was refused (moby daemon/errors.go,
-    // podman libpod/define/errors.go).
+    // Joining a container that was refused (moby daemon/errors.go, podman libpod/define/errors.go).
     &["no such container"],
     // Joining a container of a pod from outside: podman 4.3 (libpod/boltdb_state_internal.go), and
     // 5.4 and 5.8 with a sqlite database (libpod/sqlite_state_internal.go).
@@ -28,9 +27,8 @@ const REJECTED: [&[&str]; 12] = [
     &["has dependent containers which must be removed before it"],
     // Using the name of another container (moby daemon/names.go, containers/storage).
     &["is already in use by"],
-    // Setting limits in the host's namespace (runc libcontainer/configs/validate/validator.go, crun
-    // src/libcrun/linux.c), or the size of the host's /dev/shm (podman
-    // pkg/specgen/container_validate.go).
+    // Setting limits of the host (runc libcontainer/configs/validate/validator.go, crun
+    // src/libcrun/linux.c), or its /dev/shm size (podman pkg/specgen/container_validate.go).
     &["is not allowed in the hosts ipc namespace"],
     &["requires a new ipc namespace"],
     &["cannot set shmsize when running in the"],
@@ -38,8 +36,7 @@ const REJECTED: [&[&str]; 12] = [
 
 /// One-line messages for what works only on another machine or for another user.
 const UNSUPPORTED: [&str; 3] = [
-    // Rootless podman on cgroups v1 warns and starts the container without the limit (podman
-    // pkg/specgen/generate/validate.go).
+    // Rootless podman on cgroups v1 only warns (pkg/specgen/generate/validate.go).
     "resource limits are not supported and ignored",
     // Rootless podman on cgroups v1 (libpod/container_internal.go, pause).
     "can not pause containers on rootless containers with cgroup v1",
@@ -57,7 +54,7 @@ const UNREACHABLE: [&str; 4] = [
     ": eof",
 ];
 
-/// Part of the message of docker's client for a socket that this user may not open (moby
+/// In the message of docker's client for a socket that this user may not open (moby
 /// client/request.go: "permission denied while trying to connect to the Docker daemon socket").
 const NOT_PERMITTED: &str = "permission denied";
 

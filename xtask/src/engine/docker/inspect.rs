@@ -95,9 +95,9 @@ impl Inspected {
         format!("its process ended with status {}{killed}", self.exit_code)
     }
 
-    /// Returns whether its process runs on this machine; with a remote engine, the pid may be
-    /// another process here. A container's process has our environment variable. A sandbox with
-    /// its own kernel hides the variable; its last argument is the container's id.
+    /// Returns whether its process runs on this machine: with a remote engine, the pid may be
+    /// another process here. A container's process has our variable in its environment. A sandbox
+    /// with its own kernel has the container's id as its last argument instead.
     pub(super) fn is_here(&self, run: &RunId) -> bool {
         let read = |file| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
         let (environment, arguments) = (read("environ"), read("cmdline"));
@@ -118,12 +118,8 @@ pub(super) fn reported(printed: &[u8]) -> Identity {
     }
 }
 
-/// Returns the namespace that `shm_ls --json` printed in a container, which may run on another
-/// machine.
-///
-/// # Errors
-///
-/// The reason, where the output does not identify a namespace.
+/// Returns the namespace that `shm_ls --json` printed in a container, maybe on another machine. The
+/// error is the reason why the output identifies no namespace.
 pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Result<IpcNamespace, String> {
     let report: Report =
         serde_json::from_slice(printed).map_err(|_| "shm_ls printed no report there".to_owned())?;

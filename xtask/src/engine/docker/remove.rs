@@ -74,8 +74,8 @@ pub(crate) struct Remover<'a> {
 }
 
 impl Remover<'_> {
-    /// Removes the containers and pods of a run. Deletes their ledger entries if `forget` is set.
-    /// Returns the number removed.
+    /// Removes a run's containers and pods, and with `forget` also their ledger entries. Returns
+    /// the number removed.
     ///
     /// # Errors
     ///
@@ -96,8 +96,7 @@ impl Remover<'_> {
         Ok(removed)
     }
 
-    /// Removes the containers or pods with these names and the run's label. Returns the number
-    /// removed.
+    /// Removes the named containers or pods with the run's label. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -215,8 +214,7 @@ fn is_name(text: &Untrusted) -> bool {
     text.parse::<Name<Container>>().is_ok()
 }
 
-/// Parses a line of `inspect` (id, name and labels) about one of these names. Returns `None` for
-/// other lines.
+/// Parses a line of `inspect`: id, name and labels. Returns `None` for lines about other names.
 fn named(line: &[u8], run: &RunId, names: &[&str]) -> Option<Named> {
     let mut parts = str::from_utf8(line).ok()?.splitn(3, ' ');
     let (id, said, labels) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);

@@ -19,8 +19,7 @@ pub(crate) const HARDENED: [&str; 7] = [
     "no-new-privileges",
 ];
 
-/// Returns the command that runs a container, with the requested runtime. `--runtime` is a global
-/// option of podman, and an option of `docker run`.
+/// Returns the `run` command with the runtime, which is a global option of podman.
 pub(super) fn runtime(info: &EngineInfo) -> Vec<&str> {
     match (&info.runtime, info.name) {
         (None, _) => vec!["run"],

@@ -38,8 +38,7 @@ impl Docker {
         Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
     }
 
-    /// Returns `Exited` once the process of an exited container has ended, and `Running` if it does
-    /// not end in time.
+    /// Waits for the process of an exited container. Returns `Running` if it does not end in time.
     fn ended(&self, container: Container) -> State {
         let Some((pid, stat)) = self.with_record(container, |known| known.process) else {
             return State::Exited;
@@ -77,8 +76,7 @@ impl Docker {
         }
     }
 
-    /// Returns the namespace of a running container: its process's, or the one that `shm_ls` prints
-    /// in it.
+    /// Returns a running container's namespace, from its process or from `shm_ls` in it.
     pub(super) fn identify(&self, name: &str, inspected: &Inspected) -> Identity {
         if self.info.kernels == Kernels::Own {
             return Identity::Foreign("it belongs to the sandbox's own kernel".to_owned());

@@ -208,7 +208,7 @@ impl Kubernetes {
         let gone = poll_until(LOOK_EVERY, asked + patience, interrupt, || {
             let pods = self.now(pod)?;
             let Some(there) = pod.among(&pods) else {
-                // The pod went away after kubectl had given up.
+                // The pod was removed after kubectl gave up.
                 let (exit_code, duration) = (Some(0), asked.elapsed());
                 return Ok(Some(Output { exit_code, duration, ..deleted.clone() }));
             };
@@ -305,7 +305,7 @@ impl Kubernetes {
     }
 }
 
-/// Returns a test whether a pod's container runs and has restarted since `before`.
+/// Returns a predicate: a pod's container runs, and has restarted since `before`.
 pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> bool {
     let count = home.among(before).map_or(0, |pod| pod.restarts(name));
     move |now| home.among(now).is_some_and(|pod| pod.runs(name) && pod.restarts(name) > count)

@@ -4,14 +4,13 @@ use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
 use crate::process::untrusted::Untrusted;
 
-/// One-line messages for what another cluster may support. A line must contain all strings of an
-/// entry.
+/// One-line messages for what other clusters support. All strings of an entry must match.
 const UNSUPPORTED: [&[&str]; 5] = [
     // Pod Security admission: the namespace's level forbids host namespaces (Kubernetes
     // staging/src/k8s.io/pod-security-admission/admission/admission.go).
     &["violates PodSecurity"],
-    // The feature gate of ephemeral containers, before Kubernetes 1.23 (kubectl
-    // pkg/cmd/debug/debug.go), and the missing resource before 1.16.
+    // Ephemeral containers: a feature gate before Kubernetes 1.23, and missing before 1.16 (kubectl
+    // pkg/cmd/debug/debug.go).
     &["ephemeral containers are disabled"],
     &["EphemeralContainers"],
     // A kubelet's start is an event in another namespace, which some users may not read.
@@ -24,8 +23,7 @@ const UNSUPPORTED: [&[&str]; 5] = [
 /// Messages of kubectl for a missing or expired token (apimachinery `pkg/api/errors/errors.go`).
 const NOT_LOGGED_IN: [&str; 2] = ["Unauthorized", "provide credentials"];
 
-/// The reason of a pod whose sysctls the kubelet refuses (Kubernetes
-/// `pkg/kubelet/sysctl/allowlist.go`).
+/// The kubelet's reason for refused sysctls (Kubernetes `pkg/kubelet/sysctl/allowlist.go`).
 const SYSCTL_FORBIDDEN: &str = "SysctlForbidden";
 
 /// The prefix of the reason for a node without capacity: `OutOfcpu`, `OutOfmemory`, `OutOfpods`
@@ -41,8 +39,7 @@ const NO_IMAGE: [&str; 4] =
 const NEVER_RUNS: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"];
 
-/// Returns the kind of a command's message, whatever the exit status: a kubelet may refuse a pod
-/// that was created.
+/// Returns the kind of a message. Ignores the exit status: a kubelet may refuse a created pod.
 pub(in crate::engine) fn classify(output: &Output) -> FailureKind {
     let message = message(output);
     let is_unsupported = |line: &&str| {

@@ -1,4 +1,4 @@
-//! Events on a node that kubectl cannot cause: the user's commands cause them.
+//! Events on a node that the user's commands cause, because kubectl cannot.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -17,8 +17,7 @@ use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Container;
 
-/// How long a restarted kubelet needs for its first check of the pods. It then replaces containers
-/// that it would start differently, and reports nothing otherwise.
+/// Waiting time for the first check of a restarted kubelet, which may replace containers.
 const FIRST_SYNC: Duration = Duration::from_secs(5);
 /// The time limit for a user's command.
 const COMMAND: Duration = Duration::from_mins(5);
@@ -26,8 +25,7 @@ const COMMAND: Duration = Duration::from_mins(5);
 const NODE_EVENTS: &str = "default";
 
 impl Kubernetes {
-    /// Runs the user's command to kill the pod's sandbox, and waits until the kubelet has created
-    /// another.
+    /// Runs the user's command to kill the pod's sandbox, and waits for a new sandbox.
     pub(super) fn kill_sandbox(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
@@ -56,8 +54,7 @@ impl Kubernetes {
             };
         }
         let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
-        // Signals and the step's time limit do not end the command, which could leave the node
-        // without a kubelet.
+        // A signal or time limit must not end the command and leave the node without a kubelet.
         let uninterrupted = Interrupt::default();
         let restarted = self.call(command, &home, "restart its kubelet", &uninterrupted)?;
 
@@ -73,14 +70,13 @@ impl Kubernetes {
             let (node, pod) = (self.node(), &home.name);
             return Err(EngineError::Diverged {
                 what: format!("the restart of the kubelet of {node} restarted containers of {pod}"),
-                next_step: "give a command that does not change the kubelet".to_owned(),
+                next_step: "give a --restart-kubelet command that changes nothing else".to_owned(),
             });
         }
         Ok(StepOutcome::Observed(self.observe(first, restarted, took)?))
     }
 
-    /// Repeats `ask` until the answer is as wanted. Fails after the time limit with the message
-    /// "the kubelet ... `what`".
+    /// Repeats `ask` until the answer is as wanted. Fails with "the kubelet ... `what`".
     fn until(
         &self,
         what: &str,
@@ -97,7 +93,7 @@ impl Kubernetes {
         answer.ok_or_else(|| {
             let (node, patience) = (self.node(), patience.as_secs());
             let what = format!("the kubelet of {node} {what} within {patience} s");
-            let next_step = "check the kubelet's log on the node, and whether the command works";
+            let next_step = "check the kubelet's log, and that the command restarts the kubelet";
             failed(what, last).with_next_step(next_step).into()
         })
     }
@@ -140,8 +136,7 @@ impl Kubernetes {
     }
 }
 
-/// Returns for each container of a pod whether it runs, and its number of restarts. Returns
-/// nothing if the pod does not exist.
+/// Returns whether each container of a pod runs, and its restarts. Empty if the pod is gone.
 fn states(home: &Deployed, pods: &[Pod]) -> Vec<(bool, u32)> {
     let members = home.workload.pods[0].containers.iter();
     let state = |pod: &Pod| {

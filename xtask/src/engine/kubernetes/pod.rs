@@ -119,7 +119,7 @@ impl Pod {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// Returns the finalizers that delay the deletion, or `None` if there is no deletion or none.
+    /// Returns the finalizers that delay a deletion, or `None` if no deletion waits for any.
     pub(super) fn held_by(&self) -> Option<&[Untrusted]> {
         let finalizers = &self.metadata.finalizers;
         (self.is_terminating() && !finalizers.is_empty()).then_some(finalizers)

@@ -15,9 +15,8 @@ use crate::process::ledger::Entry;
 use crate::process::name::{Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 
-/// The time limit for a deletion, as an argument of kubectl.
+/// The time limits for a deletion, as an argument of kubectl, and for kubectl itself.
 pub(super) const DELETE_TIMEOUT: &str = "50s";
-/// The time limit for kubectl itself.
 const KUBECTL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The kinds of objects that create pods.
@@ -118,8 +117,7 @@ impl<'a> Removal<'a> {
         labels.get(RUN_LABEL) == Some(&self.run.to_string())
     }
 
-    /// Removes the objects. Waits for controllers, unless the namespace will be deleted `later`
-    /// with all its objects.
+    /// Removes the objects. Does not wait for controllers if the namespace is deleted `later`.
     ///
     /// # Errors
     ///
@@ -144,7 +142,7 @@ impl<'a> Removal<'a> {
         // The pods hold no data, and a namespace waits long for terminating pods.
         let mut deleted: Vec<_> =
             delete(&["pods", "--grace-period", "0", "--force"], &pods)?.into_iter().collect();
-        // Controllers that timed out while they waited for their pods.
+        // Retry for controllers whose deletion timed out while it waited for their pods.
         if first.is_some_and(|it| !it.succeeded()) {
             deleted.extend(delete(&[], &controllers)?);
         }
@@ -169,8 +167,7 @@ impl<'a> Removal<'a> {
     }
 }
 
-/// Returns the error for a pod that finalizers keep after the command `deleted`, or `None` if
-/// the pod has none.
+/// Returns the error for a pod that finalizers keep after `deleted`, or `None` without finalizers.
 pub(super) fn held(pod: &Pod, namespace: &str, deleted: &Output) -> Option<CommandFailure> {
     let finalizers: Vec<_> = pod.held_by()?.iter().map(Untrusted::to_string).collect();
     let finalizers = finalizers.join(", ");

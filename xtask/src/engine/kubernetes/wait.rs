@@ -57,7 +57,7 @@ impl Kubernetes {
         let selector = workload_selector(object);
         let waited = poll_until(LOOK_EVERY, started + patience, interrupt, || {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
-            // First, because a change may be why the pods do not run.
+            // First, because a change may prevent the pods' start.
             self.ensure_unchanged(workload, &all)?;
             let never = all.iter().find_map(Pod::failure);
             let mut pods: Vec<_> = all.into_iter().filter(Pod::is_active).collect();
@@ -88,7 +88,7 @@ impl Kubernetes {
             event.kind == "Warning" && event.involved_object.name.starts_with(object)
         };
         let last = events.iter().rfind(of_it).map(|event| event.message.to_string());
-        Ok(last.unwrap_or_else(|| format!("no warning within {} s", patience.as_secs())))
+        Ok(last.unwrap_or_else(|| format!("no reason given within {} s", patience.as_secs())))
     }
 
     fn stuck(&self, workload: &Workload, object: &str, why: &str) -> EngineError {

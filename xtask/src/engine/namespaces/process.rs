@@ -33,8 +33,7 @@ impl Process {
     }
 }
 
-/// Returns whether a process has executed `shm_ls`, which follows the setup of its namespaces and
-/// mounts.
+/// Returns whether a process executes `shm_ls` now: its namespaces and mounts are ready then.
 pub(super) fn is_watching(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "shm_ls")
 }

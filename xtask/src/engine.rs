@@ -1,4 +1,4 @@
-//! Where scripts are carried out.
+//! The engines: they execute the steps of a script and return observations.
 
 use serde::Serialize;
 
@@ -28,38 +28,37 @@ pub mod observation;
 mod policy;
 pub mod tool;
 
-/// Something that carries out steps.
+/// An engine for one run.
 pub trait Engine: Sync {
-    /// What it is.
+    /// Returns the description of the engine for reports.
     fn info(&self) -> &EngineInfo;
 
-    /// Whether this program is where the containers' host is: a container engine's host is in
-    /// the initial IPC namespace, and this program may itself run in a container.
+    /// Returns whether this program runs in the IPC namespace of the containers' host.
     fn is_on_this_host(&self) -> bool {
         true
     }
 
-    /// Why the engine has no word for an action, whatever the machine; `None` where it has.
+    /// Returns why the engine cannot execute an action on any machine, or `None` where it can.
     fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
         let _ = action;
         None
     }
 
-    /// The error that ends a run after a refusal that was not predicted.
+    /// Returns the error that ends a run after a refusal that was not predicted.
     fn refused(&self, output: Output) -> EngineError {
-        let what = format!("{} refused", self.info().name);
+        let what = format!("{} refused a command", self.info().name);
         CommandFailure::new(what, FailureKind::Rejected, output).into()
     }
 
-    /// Carries out a step. Steps of one stage are carried out at the same time.
+    /// Executes a step. Steps of one stage run concurrently.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] where the step could not be done at all, so that what follows is void. A
-    /// command in a container that fails is an answer, not an error.
+    /// [`EngineError`] where the step could not run, which makes the later steps meaningless. A
+    /// failed command in a container is an observation, not an error.
     fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError>;
 
-    /// Removes all that carrying out steps has made; says how many things that were.
+    /// Removes everything that the steps created. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -67,43 +66,43 @@ pub trait Engine: Sync {
     fn clean_up(&self) -> Result<usize, EngineError>;
 }
 
-/// Why an engine that is no cluster lacks what only clusters have.
-const ONLY_CLUSTERS: &str = "only a cluster has pods that are made with all their containers";
+/// The reason for a step that needs Kubernetes, on other engines.
+const ONLY_CLUSTERS: &str = "only Kubernetes creates a pod together with all its containers";
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Debug)]
 pub enum StepOutcome {
-    /// It was carried out.
+    /// The step ran.
     Observed(Observation),
-    /// It has no meaning on this engine, and why.
+    /// The step does not apply to this engine; holds the reason.
     Skipped(String),
 }
 
 /// An engine in a report.
 #[derive(Clone, Debug, Serialize)]
 pub struct EngineInfo {
-    /// The kind's name.
+    /// The kind of engine.
     pub name: EngineKind,
-    /// Its version, in its own words.
+    /// The version, as the engine prints it.
     pub version: Untrusted,
     /// The kernel's release.
     pub kernel: Untrusted,
-    /// The OCI runtime that was asked for; `None` leaves it to the engine.
+    /// The requested OCI runtime; `None` for the engine's default.
     pub runtime: Option<Name<Runtime>>,
-    /// Whose kernel the containers run on.
+    /// Whether the containers share the host's kernel.
     pub kernels: Kernels,
-    /// Why this engine was taken.
+    /// Why this engine was selected.
     pub chosen: Untrusted,
 }
 
 impl EngineInfo {
-    /// What decides about shared memory there.
+    /// Returns the rules for shared memory on this engine.
     #[must_use]
     pub fn rules(&self) -> Rules {
         Rules { policy: self.name.policy(), kernels: self.kernels }
     }
 
-    /// Its name, with the runtime where one was asked for.
+    /// Returns the engine's name, with the requested runtime if there is one.
     #[must_use]
     pub fn title(&self) -> String {
         match &self.runtime {
@@ -113,7 +112,7 @@ impl EngineInfo {
     }
 }
 
-/// The running kernel's release.
+/// Returns the release of the running kernel, or `unknown`.
 #[must_use]
 pub fn kernel_release() -> Untrusted {
     std::fs::read_to_string("/proc/sys/kernel/osrelease")

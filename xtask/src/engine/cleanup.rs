@@ -1,22 +1,22 @@
-//! Removing what an engine made, whatever happens.
+//! Cleanup after a run, also after a panic.
 
 use crate::engine::{Engine, EngineError};
 use crate::process::message::message;
 
-/// Cleans up after a run: when it is told to, or else when it is dropped, as by a panic.
+/// A guard that cleans up after a run: on request, or else on drop, for example during a panic.
 pub struct CleanUp<'a> {
     engine: &'a dyn Engine,
     wanted: bool,
 }
 
 impl<'a> CleanUp<'a> {
-    /// For one run; unless `wanted`, everything stays.
+    /// Creates the guard for one run; does nothing unless `wanted`.
     #[must_use]
     pub fn new(engine: &'a dyn Engine, wanted: bool) -> Self {
         Self { engine, wanted }
     }
 
-    /// Cleans up; says how many things were removed.
+    /// Cleans up. Returns the number of objects removed.
     ///
     /// # Errors
     ///
@@ -32,7 +32,7 @@ impl Drop for CleanUp<'_> {
         if self.wanted
             && let Err(error) = self.engine.clean_up()
         {
-            // A panic is under way, whose message comes first; nothing more can be done here.
+            // The error cannot be returned from here.
             message(format_args!("error: {error}"));
         }
     }

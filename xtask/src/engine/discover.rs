@@ -1,4 +1,4 @@
-//! Which engine there is, and why one cannot be used.
+//! Detection of the engines that can be used.
 
 use std::time::Duration;
 
@@ -15,47 +15,47 @@ use crate::process::untrusted::Untrusted;
 /// An engine that can be used.
 #[derive(Debug)]
 pub struct Found {
-    /// What it is.
+    /// The description of the engine for reports.
     pub info: EngineInfo,
-    /// How it is driven.
+    /// How the engine is used.
     pub means: Means,
 }
 
-/// How an engine is driven.
+/// How an engine is used.
 #[derive(Clone, Debug)]
 pub enum Means {
-    /// Not at all: the model.
+    /// The model, in this program.
     Model,
-    /// By a program with Docker's command line.
+    /// A program with Docker's command line.
     Program(&'static str),
-    /// By kubectl.
+    /// A cluster, with kubectl.
     Cluster(Cluster),
-    /// By unshare and nsenter, with user namespaces or as root.
+    /// Plain namespaces, with `unshare` and `nsenter`.
     Namespaces {
-        /// Whether a user namespace stands in for root.
+        /// Whether to create user namespaces, because this program is not root.
         user: bool,
     },
 }
 
-/// How long an engine may take to say that it is there.
+/// The time limit for an engine's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is looked for.
+/// The user's choice of an engine.
 #[derive(Debug)]
 pub struct Wanted<'a> {
-    /// The kind; `None` takes the first that can be used.
+    /// The kind; `None` selects the first usable one.
     pub kind: Option<EngineKind>,
-    /// The OCI runtime that runs the containers; `None` leaves it to the engine.
+    /// The OCI runtime that runs the containers; `None` for the engine's default.
     pub runtime: Option<&'a Name<Runtime>>,
-    /// The cluster, for that kind.
+    /// The cluster, for Kubernetes.
     pub cluster: &'a Cluster,
-    /// The image that the tools go into.
+    /// The base image for the tools.
     pub base: &'a str,
-    /// What may end the search.
+    /// The signals and the time limit of the search.
     pub interrupt: &'a Interrupt,
 }
 
-/// `docker version --format '{{json .}}'`, and podman's, as far as they agree.
+/// The fields of `version --format '{{json .}}'` that docker and podman share.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Versions {
@@ -69,7 +69,7 @@ struct Version {
     version: Untrusted,
 }
 
-/// Finds the engine that is wanted.
+/// Finds the requested engine.
 ///
 /// # Errors
 ///
@@ -81,8 +81,8 @@ pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
         && !is_engine(kind)
     {
         return Err(EngineError::Script(format!(
-            "--runtime {runtime} is for docker and podman: leave it out, or take one of them \
-             instead of {kind}"
+            "--runtime {runtime} is for docker and podman: omit it, or use one of them instead \
+             of {kind}"
         )));
     }
     match wanted.kind {
@@ -94,7 +94,7 @@ pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     }
 }
 
-/// The model, which is always there.
+/// Returns the model, which is always usable.
 #[must_use]
 pub fn model() -> Found {
     let info = EngineInfo {
@@ -108,7 +108,7 @@ pub fn model() -> Found {
     Found { info, means: Means::Model }
 }
 
-/// Docker if its daemon answers, else podman, else plain namespaces.
+/// Returns docker if its daemon answers, else podman, else plain namespaces.
 fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     let mut passed_over = Vec::new();
     for kind in [EngineKind::Docker, EngineKind::Podman] {
@@ -120,7 +120,7 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
     }
     if wanted.runtime.is_some() {
         let (kind, why) = (EngineKind::Docker, passed_over.join("; ").into());
-        let next_step = "install one of them, or leave --runtime out".to_owned();
+        let next_step = "install one of them, or omit --runtime".to_owned();
         return Err(EngineError::Unusable { kind, why, next_step });
     }
     passed_over.push("namespaces need no engine".to_owned());
@@ -139,13 +139,13 @@ fn container_engine(
         next_step: next_step.to_owned(),
     };
     let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
-    let check = format!("see what `{}` says", asked.command_line());
+    let check = format!("run `{}` and check its output", asked.command_line());
     let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
             return Err(unusable(
                 why.into(),
-                "install it, or take --engine namespaces, which needs none",
+                "install it, or use --engine namespaces, which needs no engine",
             ));
         }
         Err(error) if !error.is_interruption() => {
@@ -158,20 +158,20 @@ fn container_engine(
             "join the group that may use its socket (usermod -aG docker $USER, then log in \
              again), or run this as root"
         } else {
-            "start its daemon (systemctl start docker), see whether DOCKER_HOST or the context \
-             names the right one, or take --engine namespaces, which needs none"
+            "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
+             names the right one, or use --engine namespaces, which needs no engine"
         };
         return Err(unusable(output.stderr_tail(), next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.stderr_tail();
-        unusable(format!("it answered with something unexpected: {answer}").into(), &check)
+        unusable(format!("unexpected output: {answer}").into(), &check)
     })?;
     let (name, version) = match versions.server {
         Some(server) => {
             (kind, format!("{} (client {})", server.version, versions.client.version).into())
         }
-        // Podman has no daemon, under the name of docker either.
+        // Podman has no daemon, also where it is installed as `docker`.
         None => (EngineKind::Podman, versions.client.version),
     };
     let info = EngineInfo {
@@ -185,7 +185,7 @@ fn container_engine(
     Ok(Found { info, means: Means::Program(program) })
 }
 
-/// `kubectl version --output json`, as far as it matters.
+/// The output of `kubectl version --output json`, as far as it is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ClusterVersions {
@@ -207,9 +207,10 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
     };
     let cluster = wanted.cluster;
     if cluster.image.is_none() {
-        let why = "the nodes need an image with the tools in it".into();
-        let next_step = "build it (cargo xtask dist; docker build -t REF --build-arg BASE=scratch .), \
-                         push it or load it into the nodes, and give --image REF";
+        let why = "the nodes need an image with the tools".into();
+        let next_step = "build it (cargo xtask dist; \
+                         docker build -t REF --build-arg BASE=scratch .), push it or load it into \
+                         the nodes, and give --image REF";
         return Err(unusable(why, next_step));
     }
     let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
@@ -222,7 +223,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         }
         Err(error @ InvocationError::TimedOut { .. }) => {
             let why = error.to_string().into();
-            return Err(unusable(why, "see whether the API server is up"));
+            return Err(unusable(why, "check that the API server runs"));
         }
         answer => answer?,
     };
@@ -231,7 +232,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         let next_step = if kubernetes::failure::classify(&output) == FailureKind::NotLoggedIn {
             "log in to the cluster again: its token is missing or has expired"
         } else {
-            "start the cluster, or name another one: --context NAME, --kubeconfig FILE"
+            "start the cluster, or select another one: --context NAME, --kubeconfig FILE"
         };
         return Err(unusable(output.stderr_tail(), next_step));
     };
@@ -250,8 +251,8 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
     Ok(Found { info, means: Means::Cluster(cluster.clone()) })
 }
 
-/// The kernel's release on a node that is to take pods. Its name is given to them as it is: the
-/// scheduler, which would say no, is not asked.
+/// Returns the kernel's release on the requested node. Fails if the node accepts no pods: pods with
+/// a node name bypass the scheduler, which would refuse them.
 fn kernel_of_node(
     name: &str,
     cluster: &Cluster,
@@ -263,7 +264,7 @@ fn kernel_of_node(
         Some(why) => Err(EngineError::Unusable {
             kind: EngineKind::Kubernetes,
             why: format!("node {name} is {why}").into(),
-            next_step: "name another node, see kubectl get nodes; without --node one is chosen"
+            next_step: "name another node (kubectl get nodes), or omit --node to have one chosen"
                 .to_owned(),
         }),
     }
@@ -272,8 +273,7 @@ fn kernel_of_node(
 fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineError> {
     if wanted.base != SCRATCH {
         return Err(EngineError::Script(format!(
-            "--base {} needs an engine with images: take --engine docker or podman, or leave \
-             --base out",
+            "--base {} needs an engine with images: use --engine docker or podman, or omit --base",
             wanted.base
         )));
     }
@@ -288,7 +288,7 @@ fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
             }
             error if error.is_interruption() => error.into(),
             error => {
-                let next_step = format!("see what `{}` does", asked.command_line());
+                let next_step = format!("run `{}` and check its output", asked.command_line());
                 unusable(error.to_string().into(), next_step)
             }
         })

@@ -1,4 +1,4 @@
-//! The three tools as static binaries, which cargo builds.
+//! The three tools as static binaries, built by cargo.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -13,26 +13,26 @@ use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::untrusted::Untrusted;
 
-/// The tools, each of which is a package of the workspace.
+/// The tools: packages of the workspace.
 pub const TOOLS: [&str; 3] = ["shm_wr", "shm_rd", "shm_ls"];
 
-/// A cold build on a slow machine.
+/// The time limit of a clean build on a slow machine.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(20);
 
-/// The folder with the static binaries, `dist` of a checkout.
+/// The folder `dist` of a checkout, with the static binaries.
 #[derive(Clone, Debug)]
 pub struct Dist {
     root: PathBuf,
 }
 
-/// What is of interest in a line of `cargo build --message-format=json`.
+/// A line of `cargo build --message-format=json`, as far as it is used.
 #[derive(Deserialize)]
 struct Message {
     executable: Option<PathBuf>,
 }
 
 impl Dist {
-    /// Builds the tools of the checkout and puts them into `dist/`. Cargo compiles only changed sources.
+    /// Builds the tools and copies them to `dist/`. Cargo compiles only changed sources.
     ///
     /// # Errors
     ///
@@ -41,7 +41,7 @@ impl Dist {
         self.install(&compile(&self.root, interrupt)?)
     }
 
-    /// Builds the tools of this checkout.
+    /// Builds the tools of this checkout and returns their folder.
     ///
     /// # Errors
     ///
@@ -52,21 +52,21 @@ impl Dist {
         Ok(dist)
     }
 
-    /// Builds an example of a package as the tools are built; where it is.
+    /// Builds an example of a package like the tools. Returns its path.
     ///
     /// # Errors
     ///
-    /// Where cargo fails.
+    /// Fails if cargo fails.
     pub fn example(&self, package: &str, name: &str, interrupt: &Interrupt) -> Result<PathBuf> {
         let wanted = ["--package", package, "--example", name];
         let made = cargo_build(&self.root, &wanted, interrupt)?.pop();
-        made.with_context(|| format!("cargo made no program of the example {name}"))
+        made.with_context(|| format!("cargo built no program for the example {name}"))
     }
 
     fn install(&self, executables: &[PathBuf]) -> Result<()> {
         let folder = self.folder();
         fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", Untrusted::path(&folder)))?;
+            .with_context(|| format!("cannot create {}", Untrusted::path(&folder)))?;
         for executable in executables {
             let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
             install(executable, &folder).with_context(failed)?;
@@ -74,85 +74,85 @@ impl Dist {
         Ok(())
     }
 
-    /// The folder as it is, up to date or not.
+    /// Returns the folder of this checkout, without building.
     #[must_use]
     pub fn existing() -> Self {
         Self::of_checkout(&root())
     }
 
-    /// That of another checkout of this workspace, as it is.
+    /// Returns the folder of another checkout of this workspace, without building.
     #[must_use]
     pub fn of_checkout(root: &Path) -> Self {
         Self { root: root.to_owned() }
     }
 
-    /// The path of a tool.
+    /// Returns the path of a tool.
     #[must_use]
     pub fn tool(&self, name: &str) -> String {
         self.folder().join(name).to_string_lossy().into_owned()
     }
 
-    /// The workspace, which has the Dockerfile and is the context of its build.
+    /// Returns the build context of the Dockerfile: the workspace's folder.
     #[must_use]
     pub fn context(&self) -> &Path {
         &self.root
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
         self.root.join("dist")
     }
 }
 
-/// The workspace's folder, as it was when this program was built.
+/// Returns the workspace's folder at the time when this program was built.
 fn root() -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package).to_owned()
 }
 
-/// Compiles the tools and says where cargo put them.
+/// Compiles the tools and returns their paths in cargo's target folder.
 fn compile(root: &Path, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
     let wanted: Vec<_> = TOOLS.iter().flat_map(|tool| ["--package", tool]).collect();
     let executables = cargo_build(root, &wanted, interrupt)?;
     if executables.len() != TOOLS.len() {
-        bail!("cargo made {} programs where {} were expected", executables.len(), TOOLS.len());
+        bail!("cargo built {} programs instead of {}", executables.len(), TOOLS.len());
     }
     Ok(executables)
 }
 
-/// Compiles what is wanted, static, and says where cargo put the programs.
+/// Compiles static programs, selected by cargo's options in `wanted`, and returns their paths.
 fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
-    // The user's limit is on an engine's commands; a cold build takes what it takes.
+    // The user's time limit is for commands of an engine, not for a build.
     let interrupt = &interrupt.with_limit(None);
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let target = target(interrupt)?;
     let manifest = root.join("Cargo.toml").to_string_lossy().into_owned();
-    // A target folder of its own: cargo keeps one set of flags for each, and forgets the other.
+    // A separate target folder: other flags in the same folder would cause a rebuild.
     let folder = root.join("target/static").to_string_lossy().into_owned();
     let mut args = vec!["build", "--quiet", "--profile", "dist", "--manifest-path", &manifest];
     args.extend(["--target-dir", &folder]);
     args.extend(["--target", &target, "--message-format=json-render-diagnostics"]);
     args.extend(wanted);
-    // Static, and at a fixed address: a fixed one needs no relocation at each start (26,000 instructions
+    // Static, and at a fixed address: that saves the relocation at each start (26,000 instructions
     // of the 166,000 that `shm_wr hello_world` takes).
     let flags = "-C target-feature=+crt-static -C relocation-model=static";
     let output = Invocation::new(&cargo, args)
         .env("RUSTFLAGS", flags.to_owned())
-        // It would win over ours.
+        // It overrides RUSTFLAGS.
         .unset("CARGO_ENCODED_RUSTFLAGS")
         .timeout(BUILD_TIMEOUT)
         .show_stderr()
         .run(interrupt)?;
     if !output.succeeded() {
-        bail!("`{}` failed; its messages are above", output.command_line());
+        bail!("`{}` failed: see its messages above", output.command_line());
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
     let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
     Ok(messages.filter_map(|message| message.executable).collect())
 }
 
-/// The target to compile for: musl where rustup has it, for it makes the smaller binaries.
+/// Returns the target to compile for: musl if it is installed, because its binaries are smaller.
 fn target(interrupt: &Interrupt) -> Result<String> {
     let architecture = std::env::consts::ARCH;
     let musl = format!("{architecture}-unknown-linux-musl");
@@ -164,10 +164,9 @@ fn target(interrupt: &Interrupt) -> Result<String> {
     Ok(if installed { musl } else { format!("{architecture}-unknown-linux-gnu") })
 }
 
-/// Copies a binary unless the same is there already. It is replaced in one step, so that another
-/// run that is just starting the old one is not disturbed.
+/// Copies a binary unless the folder has the same one. Atomic: another run may start the old file.
 fn install(executable: &Path, folder: &Path) -> Result<()> {
-    let name = executable.file_name().context("a program without a name")?;
+    let name = executable.file_name().context("the program has no file name")?;
     let (new, target) = (fs::read(executable)?, folder.join(name));
     if fs::read(&target).is_ok_and(|old| old == new) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Docker and Podman, through their command line.
+//! Docker and Podman, through their command lines.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -35,44 +35,43 @@ pub(crate) mod remove;
 pub(crate) mod run_options;
 mod state;
 
-/// How long an engine may go on with what a client asked for that is gone.
+/// How long an engine may continue with a request after its client has ended.
 pub const ENGINE_SETTLES: Duration = Duration::from_secs(1);
 
-/// How long a container may be between two states, and how often to look.
+/// The longest time that a container may stay between two states.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The polling interval.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// An engine with Docker's command line, and what one run has on it.
+/// An engine with Docker's command line, and the containers of one run.
 #[derive(Debug)]
 pub struct Docker {
     info: EngineInfo,
     program: &'static str,
-    /// The engine that it talks to.
     at: EngineAt,
     run: RunId,
     image: Image,
     tools: Tools,
-    /// Those that were made.
     containers: Mutex<BTreeMap<Container, ContainerRecord>>,
-    /// Set where a command was given up on that may still make a container.
+    /// Set after an error of a command that may still create a container.
     in_doubt: AtomicBool,
 }
 
-/// What is known of a container.
+/// The known facts about a container.
 #[derive(Clone, Debug, Default)]
 struct ContainerRecord {
-    /// Whether it was made, and not removed since.
+    /// Whether it was created and not removed since.
     exists: bool,
-    /// Whether it is the sandbox of a pod.
+    /// Whether it is the sandbox (infra container) of a pod.
     is_sandbox: bool,
-    /// Its namespace since its last start, where that was looked at.
+    /// Its namespace since its last start, if it was inspected.
     namespace: Option<Identity>,
-    /// Its process since its last start, where that is on this machine, with its start.
+    /// The pid and start time of its process since its last start, if that is on this machine.
     process: Option<(u32, ProcStat)>,
 }
 
 impl Docker {
-    /// For one run, with `program` (`docker` or `podman`), which talks to the engine `at`.
+    /// Creates the engine for one run, with `program` (`docker` or `podman`) as the client of `at`.
     #[must_use]
     pub fn new(
         info: EngineInfo,
@@ -101,30 +100,29 @@ impl Docker {
         Ok(client(&self.at, args.iter().copied()).run(&self.tools.interrupt)?)
     }
 
-    /// Runs a command that makes something, which is written down first.
-    fn make(&self, entry: Entry, args: &[&str]) -> Result<Output, EngineError> {
+    /// Records `entry` in the ledger, then runs the command that creates it.
+    fn create(&self, entry: Entry, args: &[&str]) -> Result<Output, EngineError> {
         self.tools.ledger.record(entry)?;
-        let make = client(&self.at, args.iter().copied());
-        Ok(make.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
+        let create = client(&self.at, args.iter().copied());
+        Ok(create.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
     }
 
-    /// Runs a command that changes what a container is, and looks what it is then.
+    /// Runs a command that changes a container's state, and inspects the container afterwards.
     fn change(&self, container: Container, args: &[&str]) -> Result<Observation, EngineError> {
         self.changed(container, self.invoke(args)?)
     }
 
-    /// Looks what a container is after a command that changed it.
+    /// Inspects a container after a command that changed its state.
     fn changed(&self, container: Container, output: Output) -> Result<Observation, EngineError> {
         if !output.succeeded() {
             return self.refused(output);
         }
-        self.look(container, output.into())
+        self.with_state(container, output.into())
     }
 
-    /// What a command that failed shows: that the engine refuses what it was asked for, if that is
-    /// what it says.
+    /// Returns the state `Refused` if the engine refused the command, and the failure otherwise.
     fn refused(&self, output: Output) -> Result<Observation, EngineError> {
-        let failure = failed(format!("{} refused", self.info.name), output);
+        let failure = failed(format!("a {} command failed", self.info.name), output);
         match failure.kind {
             FailureKind::Rejected | FailureKind::Unsupported(_) => {
                 Ok(Observation { state: Some(State::Refused), ..failure.output.into() })
@@ -133,12 +131,12 @@ impl Docker {
         }
     }
 
-    fn run(&self, container: Container, launch: RunOptions) -> Result<Observation, EngineError> {
+    fn run(&self, container: Container, options: RunOptions) -> Result<Observation, EngineError> {
         let name = self.name(container);
-        if launch.sharing == Sharing::Sandbox {
+        if options.sharing == Sharing::Sandbox {
             return self.run_pod(container, &name);
         }
-        if matches!(launch.setting, Some(Setting::Memory(_))) {
+        if matches!(options.setting, Some(Setting::Memory(_))) {
             conmon_oom::expect();
         }
         let [run, ledger] = self.labels()?;
@@ -147,26 +145,26 @@ impl Docker {
         args.extend(["--detach", "--name", &name, "--label", &run, "--label", &ledger]);
         args.extend(["--env", &variable]);
         args.extend(run_options::HARDENED);
-        let mut chosen = run_options::sharing(launch.sharing, |donor| self.name(donor));
-        chosen.extend(launch.setting.into_iter().flat_map(run_options::setting));
+        let mut chosen = run_options::sharing(options.sharing, |donor| self.name(donor));
+        chosen.extend(options.setting.into_iter().flat_map(run_options::setting));
         chosen.extend(run_options::volume(self.tools.volume.as_deref()));
         args.extend(chosen.iter().map(String::as_str));
         if self.image.is_bare() {
             args.push(self.image.tag());
         } else {
-            // An interactive shell ignores SIGTERM; it ends on SIGHUP, as when a terminal closes.
+            // An interactive shell ignores SIGTERM, but exits on SIGHUP.
             args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
             args.extend(["--entrypoint", "/bin/bash", self.image.tag()]);
         }
         let entry =
             Entry::Container { engine: self.at.clone(), run: self.run.clone(), name: name.clone() };
-        let made = self.make(entry, &args);
+        let made = self.create(entry, &args);
         let answer = made.and_then(|made| self.changed(container, made));
         self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
         if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
-            self.know(container, |known| known.exists = true);
-        } else if answer.is_ok() && !self.know(container, |known| known.exists) {
-            // What docker leaves of a container that it made and could not start.
+            self.with_record(container, |known| known.exists = true);
+        } else if answer.is_ok() && !self.with_record(container, |known| known.exists) {
+            // Docker keeps a container that it created but could not start.
             self.remover(self.tools.interrupt.clone()).named(
                 Kind::Container,
                 &self.run,
@@ -185,17 +183,17 @@ impl Docker {
         Remover { at: &self.at, interrupt }
     }
 
-    /// Makes a pod whose containers share their IPC namespace. Its sandbox is a container of our
-    /// image, so that nothing is pulled, and can be looked into as any other.
+    /// Creates a pod whose containers share their IPC namespace. Its sandbox uses our image, so
+    /// nothing is pulled, and commands can run in the sandbox.
     fn run_pod(&self, sandbox: Container, name: &str) -> Result<Observation, EngineError> {
-        self.know(sandbox, |known| known.is_sandbox = true);
+        self.with_record(sandbox, |known| known.is_sandbox = true);
         let ([run, ledger], pod) = (self.labels()?, run_options::pod(name));
         let mut args = vec!["pod", "create", "--name", &pod, "--infra-name", name];
         args.extend(["--share", "ipc", "--network", "none", "--infra-image", self.image.tag()]);
         args.extend(["--security-opt", "no-new-privileges"]);
         args.extend(["--label", &run, "--label", &ledger]);
         let (engine, run) = (self.at.clone(), self.run.clone());
-        let created = self.make(Entry::Pod { engine, run, name: pod.clone() }, &args)?;
+        let created = self.create(Entry::Pod { engine, run, name: pod.clone() }, &args)?;
         if !created.succeeded() {
             return self.refused(created);
         }
@@ -211,46 +209,46 @@ impl Docker {
     ) -> Result<StepOutcome, EngineError> {
         let name = self.name(container);
         let observation = match action {
-            Action::Run(launch) => self.run(container, *launch)?,
+            Action::Run(options) => self.run(container, *options)?,
             Action::Crash => return self.crash(container),
             action => match verb(action) {
                 None => self.exec(container, action)?,
-                Some(verb) if self.know(container, |known| known.is_sandbox) => {
-                    // What happens to the sandbox happens to all containers of the pod.
+                Some(verb) if self.with_record(container, |known| known.is_sandbox) => {
+                    // The command applies to the pod, which changes all its containers.
                     self.with_containers(|all| {
                         for known in all.values_mut() {
                             known.namespace = None;
                         }
                     });
                     let pod = run_options::pod(&name);
-                    self.carry_through(
+                    self.change_or_remove(
                         container,
                         action,
                         &[&["pod"], verb, &[pod.as_str()]].concat(),
                     )?
                 }
                 Some(verb) => {
-                    self.carry_through(container, action, &[verb, &[name.as_str()]].concat())?
+                    self.change_or_remove(container, action, &[verb, &[name.as_str()]].concat())?
                 }
             },
         };
-        // What a command in a container prints is not the engine's word.
-        if is_of_engine(action)
+        // The output of a command in a container is not a message of the engine.
+        if is_engine_action(action)
             && let FailureKind::Unsupported(line) = classify(&observation.output)
         {
-            return Ok(StepOutcome::Skipped(format!("it cannot be done here: {line}")));
+            return Ok(StepOutcome::Skipped(format!("not supported here: {line}")));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
         if starts && observation.state == Some(State::Exited) {
             let end = self.inspect(&name)?.end();
-            let what = format!("container {name} does not run after its start: {end}");
+            let what = format!("container {name} is not running after its start: {end}");
             return Err(failed(what, observation.output).into());
         }
         Ok(StepOutcome::Observed(observation))
     }
 
-    /// Runs a command that changes what a container is, or whether it is.
-    fn carry_through(
+    /// Runs a command that changes a container's state or removes the container.
+    fn change_or_remove(
         &self,
         container: Container,
         action: &Action,
@@ -263,7 +261,7 @@ impl Docker {
         if !output.succeeded() {
             return self.refused(output);
         }
-        self.know(container, |known| known.exists = false);
+        self.with_record(container, |known| known.exists = false);
         Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
@@ -278,17 +276,17 @@ impl Docker {
         command.extend(args.iter().map(String::as_str));
         let observed = Observation::from(self.invoke(&command)?);
         if observed.output.exit_code != Some(0) && observed.tool_error().is_empty() {
-            // It may be the engine that failed, because there is nothing to run the tool in.
-            let (state, looked) = self.settled(&name)?;
+            // The engine may have failed because the container has exited.
+            let (state, inspected) = self.settled(&name)?;
             if state == State::Exited {
-                let what = format!("container {name} no longer runs: {}", looked.end());
+                let what = format!("container {name} is no longer running: {}", inspected.end());
                 return Err(failed(what, observed.output).into());
             }
         }
-        match self.know(container, |known| known.namespace.clone()) {
+        match self.with_record(container, |known| known.namespace.clone()) {
             Some(namespace) => Ok(Observation { namespace: Some(namespace), ..observed }),
-            // It was started by something that happened to another one.
-            None => Ok(Observation { state: None, ..self.look(container, observed)? }),
+            // A command for another container started this one.
+            None => Ok(Observation { state: None, ..self.with_state(container, observed)? }),
         }
     }
 
@@ -296,21 +294,25 @@ impl Docker {
         &self,
         access: impl FnOnce(&mut BTreeMap<Container, ContainerRecord>) -> T,
     ) -> T {
-        // A map stays whole whatever panicked while it was locked.
+        // Each change of the map is complete at once: a poisoned lock does no harm.
         access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn know<T>(&self, container: Container, access: impl FnOnce(&mut ContainerRecord) -> T) -> T {
+    fn with_record<T>(
+        &self,
+        container: Container,
+        access: impl FnOnce(&mut ContainerRecord) -> T,
+    ) -> T {
         self.with_containers(|all| access(all.entry(container).or_default()))
     }
 }
 
-/// Whether the engine itself does it, and not a command in a container.
-fn is_of_engine(action: &Action) -> bool {
+/// Returns whether the engine executes the action, and not a command in a container.
+fn is_engine_action(action: &Action) -> bool {
     matches!(action, Action::Run(_)) || verb(action).is_some()
 }
 
-/// The engine's command for a change of a container that exists.
+/// Returns the engine's command for an action on an existing container.
 fn verb(action: &Action) -> Option<&'static [&'static str]> {
     Some(match action {
         Action::Start => &["start"],
@@ -329,6 +331,7 @@ impl Engine for Docker {
         &self.info
     }
 
+    /// The containers' host is in the initial IPC namespace; this program may run in a container.
     fn is_on_this_host(&self) -> bool {
         IpcNamespace::current().is_ok_and(|namespace| namespace.is_initial())
     }
@@ -340,10 +343,10 @@ impl Engine for Docker {
             Action::Run(RunOptions { sharing: Sharing::Sandbox | Sharing::Pod(_), .. })
                 if self.info.name != EngineKind::Podman =>
             {
-                Some("docker has no pods: what shares there joins a container")
+                Some("docker has no pods: containers join another container")
             }
             Action::ExhaustMemory if own_kernels => {
-                Some("the limit is on the sandbox with its kernel, not on the processes in it")
+                Some("the memory limit applies to the sandbox's kernel, not to its processes")
             }
             Action::Write(Mechanism::Mqueue, _) if own_kernels => {
                 Some("gVisor's kernel has no POSIX message queues (mq_timedsend: ENOSYS)")
@@ -362,15 +365,14 @@ impl Engine for Docker {
                 }
                 Action::Processes => self.processes()?,
                 _ if !self.is_on_this_host() => {
-                    let why = "this program is not in the host's IPC namespace itself, so it does \
-                               not see what the host sees: run it on the host";
+                    let why = "this program is not in the host's IPC namespace and cannot see the \
+                               host's shared memory: run it on the host";
                     return Ok(StepOutcome::Skipped(why.to_owned()));
                 }
-                _ if self.is_elsewhere() => {
-                    return Ok(StepOutcome::Skipped(format!(
-                        "{}: this is not their host",
-                        inspect::ELSEWHERE
-                    )));
+                _ if self.has_foreign_kernel() => {
+                    let foreign = inspect::FOREIGN_KERNEL;
+                    let why = format!("{foreign}: this machine is not their host");
+                    return Ok(StepOutcome::Skipped(why));
                 }
                 _ => self.tools.on_host(step)?,
             },
@@ -380,11 +382,10 @@ impl Engine for Docker {
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         if self.in_doubt.load(Ordering::SeqCst) {
-            // The engine may go on with what a client asked for that is gone.
             thread::sleep(ENGINE_SETTLES);
         }
         let remover = self.remover(self.tools.interrupt.for_cleaning());
-        // What is made later, `cargo xtask clean` finds by the ledger.
+        // The engine may still create a container later; `cargo xtask clean` needs the ledger then.
         let forget = !self.in_doubt.load(Ordering::SeqCst);
         let answer = remover.everything(&self.run, &self.tools.ledger, forget);
         conmon_oom::remove();

@@ -1,4 +1,4 @@
-//! Why a step could not be carried out, or an engine not be used.
+//! The errors of engines.
 
 use shm_core::Key;
 
@@ -11,56 +11,56 @@ use crate::process::ledger::LedgerError;
 use crate::process::name::InvalidName;
 use crate::process::untrusted::Untrusted;
 
-/// Why a step could not be carried out, or an engine not be used. What it says is escaped: it quotes
-/// engines, and names that others gave.
+/// An error of a step or of the search for an engine. The message escapes quoted text and names.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// A command could not be run to its end.
+    /// A command could not run to completion.
     #[error(transparent)]
     Invocation(#[from] InvocationError),
     /// A command of the engine failed.
     #[error(transparent)]
     Failed(Box<CommandFailure>),
-    /// The ledger could not be written, so the thing was not made.
+    /// The ledger could not be written, so the object was not created.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Cleaning up failed.
     #[error(
-        "containers of run {run} may be left: {cause}\nnext step: once {program} answers, cargo xtask clean"
+        "containers of run {run} may be left: {cause}\n\
+         next step: run cargo xtask clean once {program} answers"
     )]
     Left {
         /// The run's id.
         run: RunId,
-        /// What was to remove them.
+        /// The program that removes containers.
         program: &'static str,
-        /// Why it did not.
+        /// Why the removal failed.
         cause: Box<EngineError>,
     },
-    /// Somebody else uses the script's key on this host.
+    /// Another program uses the script's key on this host.
     #[error(
         "the run was disturbed: {what}. There is no verdict on the engine.\n\
          next step: run it again with a key that no other program uses, such as --key {free}"
     )]
     Disturbed {
-        /// What was found, and whose it is.
+        /// The object that was found, and its owner.
         what: String,
-        /// Another key, which is free.
+        /// A free key.
         free: Key,
     },
     /// A pod will never run.
     #[error("pod {} does not run: {why}", escaped(.pod))]
     PodFailed {
-        /// Its name.
+        /// The name of the pod.
         pod: String,
-        /// Why not, in the cluster's words.
+        /// The cluster's reason.
         why: PodFailure,
     },
-    /// The cluster did something else than it was asked for.
+    /// The cluster did not do what was requested.
     #[error("{}\nnext step: {}", escaped(.what), escaped(.next_step))]
     Diverged {
-        /// What it did.
+        /// What the cluster did.
         what: String,
-        /// What to do.
+        /// What the user can do.
         next_step: String,
     },
     /// No engine of this kind can be used here.
@@ -68,31 +68,31 @@ pub enum EngineError {
     Unusable {
         /// The kind.
         kind: EngineKind,
-        /// Why not.
+        /// The reason.
         why: Untrusted,
-        /// What to do.
+        /// What the user can do.
         next_step: String,
     },
-    /// The engine answered with something that it does not say.
-    #[error("{command} answered with something unexpected: {answer}")]
+    /// The output of a command cannot be parsed or contradicts other output.
+    #[error("unexpected output of `{command}`: {answer}")]
     Unexpected {
         /// The command.
         command: Untrusted,
-        /// What came back.
+        /// The output, or the parser's message.
         answer: Untrusted,
     },
-    /// The script and the engine do not fit.
+    /// The script cannot run on the engine, or the run was interrupted.
     #[error("{}", escaped(.0))]
     Script(String),
     /// A name is not valid, so it cannot become an argument of a command.
     #[error(transparent)]
     Name(#[from] InvalidName),
     /// A file of the project could not be read.
-    #[error("{path} cannot be read: {source}")]
+    #[error("cannot read {path}: {source}")]
     File {
-        /// Which.
+        /// The path of the file.
         path: Untrusted,
-        /// Why.
+        /// The error.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! A command of an engine that failed, and the kind of its failure.
+//! Failed commands of engines, and the kinds of failures.
 
 use std::io;
 
@@ -6,31 +6,31 @@ use rustix::io::Errno;
 
 use crate::process::invocation::Output;
 
-/// A failed command of an engine. The message quotes the command, its exit status and the end of its output.
+/// A failed command of an engine. The message quotes the command, exit status and last output.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{}\n  command: {}\n  exit status: {}\n  {}{}",
     escaped(.what), .output.command_line(), .output.status(), .output.stderr_tail(), line(.next_step.as_deref())
 )]
 pub struct CommandFailure {
-    /// What was being done.
+    /// What failed.
     pub what: String,
-    /// Why it failed, as far as is known.
+    /// The kind of failure.
     pub kind: FailureKind,
-    /// The command and its answer.
+    /// The command and its output.
     pub output: Output,
-    /// What the user can do, where this failure has a step of its own.
+    /// What the user can do, if this failure needs another step than its kind.
     pub next_step: Option<String>,
 }
 
 impl CommandFailure {
-    /// A failure without a next step of its own.
+    /// Creates a failure without a next step.
     #[must_use]
     pub fn new(what: impl Into<String>, kind: FailureKind, output: Output) -> Self {
         Self { what: what.into(), kind, output, next_step: None }
     }
 
-    /// The same with a next step.
+    /// Returns the failure with a next step.
     #[must_use]
     pub fn with_next_step(self, next_step: impl Into<String>) -> Self {
         Self { next_step: Some(next_step.into()), ..self }
@@ -42,7 +42,7 @@ impl CommandFailure {
 pub enum FailureKind {
     /// The engine refuses this by design.
     Rejected,
-    /// This machine, this cluster or this user cannot do it, though others can. Has the line that says so.
+    /// This machine, cluster or user does not support it. Holds the line of the message.
     Unsupported(String),
     /// The user may not use the engine.
     NotPermitted,
@@ -62,8 +62,8 @@ pub enum FailureKind {
     Other,
 }
 
-/// The kernel's errors that any program may pass on, as `strerror(3)` and Go's package `syscall` write them, in lower
-/// case (glibc `sysdeps/gnu/errlist.h`, Go `src/syscall/zerrors_linux_amd64.go`).
+/// Messages for errnos, in lower case, from `strerror(3)` and Go's package `syscall` (glibc
+/// `sysdeps/gnu/errlist.h`, Go `src/syscall/zerrors_linux_amd64.go`).
 const ERRNOS: [(&str, FailureKind); 5] = [
     // ENOSPC and EDQUOT
     ("no space left on device", FailureKind::NoSpace),
@@ -75,19 +75,19 @@ const ERRNOS: [(&str, FailureKind); 5] = [
 ];
 
 impl FailureKind {
-    /// The kind of the first of the kernel's errors that a text in lower case quotes.
+    /// Returns the kind of an errno's message in a text, which must be in lower case.
     pub(super) fn quoted(text: &str) -> Option<Self> {
-        ERRNOS.into_iter().find(|(words, _)| text.contains(words)).map(|(_, kind)| kind)
+        ERRNOS.into_iter().find(|(message, _)| text.contains(message)).map(|(_, kind)| kind)
     }
 
-    /// The kind of a command's failure by the kernel's errors alone.
+    /// Returns the kind of a command's failure by the messages of errnos alone.
     pub(super) fn of(output: &Output) -> Self {
         Self::quoted(&message(output).to_lowercase()).unwrap_or(Self::Other)
     }
 }
 
 impl From<&io::Error> for FailureKind {
-    /// The kind of an error of a system call.
+    /// Returns the kind of a system call's error.
     fn from(error: &io::Error) -> Self {
         match Errno::from_io_error(error) {
             Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace,
@@ -97,18 +97,18 @@ impl From<&io::Error> for FailureKind {
     }
 }
 
-/// What a command says of its failure: what it printed on standard error, or else on standard output.
+/// Returns what a failed command printed on standard error, or else on standard output.
 pub(super) fn message(output: &Output) -> String {
     let printed = if output.stderr.is_empty() { &output.stdout } else { &output.stderr };
     String::from_utf8_lossy(printed).into_owned()
 }
 
-/// A next step in a line of its own; empty where there is none.
+/// Returns a line with the next step; empty if there is none.
 fn line(next_step: Option<&str>) -> String {
     next_step.map_or_else(String::new, |it| format!("\nnext step: {}", escaped(it)))
 }
 
-/// A message of ours that may quote others.
+/// Escapes a message, which may quote text from others.
 pub(super) fn escaped(message: &str) -> String {
     shm_core::text::escape(message.as_bytes())
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_errors_are_known_by_words_and_by_number() {
+    fn errnos_are_recognised_by_message_and_by_number() {
         for (errno, kind) in [
             (Errno::NOSPC, FailureKind::NoSpace),
             (Errno::DQUOT, FailureKind::NoSpace),

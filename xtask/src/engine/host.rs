@@ -1,4 +1,4 @@
-//! What a run must know of the host's own shared memory, and must leave there as it was.
+//! Shared memory in the host's IPC namespace: checks before a run, and removal after it.
 
 use anyhow::{Result, bail};
 use shm_cli::Failure;
@@ -8,11 +8,11 @@ use shm_core::{Address, Errno, IpcObject, Key, Segment, Target, table};
 use crate::process::labels::random_number;
 use crate::script::Objects;
 
-/// Makes sure that nobody uses `key` on the host: reading it there is evidence only then.
+/// Checks that no segment on the host has `key`: otherwise a read on the host proves nothing.
 ///
 /// # Errors
 ///
-/// Where a segment has the key; the message names its owner.
+/// Fails if a segment has the key. The message names its owner.
 pub fn ensure_unused(key: Key) -> Result<()> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
@@ -21,25 +21,25 @@ pub fn ensure_unused(key: Key) -> Result<()> {
     };
     let stats = table::list().unwrap_or_default();
     let owner = stats.iter().find(|stat| stat.shmid == segment.id()).map_or_else(
-        || "somebody".to_owned(),
+        || "an unknown owner".to_owned(),
         |stat| format!("user {} (made by process {})", stat.uid, stat.cpid),
     );
     bail!(
-        "key {key} is in use on this host: segment {} of {owner}. Reading it on the host would \
-         show that segment and not what the containers wrote.\n\
+        "key {key} is in use on this host: segment {} of {owner}. A read on the host would \
+         show that segment and not the containers' text.\n\
          next step: choose another key, such as --key {}",
         segment.id(),
         free_key_after(key),
     )
 }
 
-/// Whether a segment has `key` on the host.
+/// Returns whether a segment on the host has `key`.
 #[must_use]
 pub fn is_in_use(key: Key) -> bool {
     Segment::find(key).is_ok()
 }
 
-/// A key that nobody uses on the host.
+/// Returns a random key without a segment on the host.
 #[must_use]
 pub fn unused_key() -> Key {
     loop {
@@ -56,14 +56,14 @@ fn free_key_after(key: Key) -> Key {
     keys.take(10_000).find(|key| !is_in_use(*key)).unwrap_or(key)
 }
 
-/// Removes what containers in the host's namespace left there under a script's names, where it
-/// holds the script's text; says how many things that were.
+/// Removes the objects that containers left in the host's namespace: those with the script's names
+/// that contain its text. Returns the number removed.
 #[must_use]
 pub fn remove_strays(objects: Objects, text: &str) -> usize {
     strays(objects, text).iter().filter(|target| target.remove().is_ok()).count()
 }
 
-/// What is there under a script's names and holds a text that begins with the script's.
+/// Returns the objects with the script's names whose text begins with `text`.
 #[must_use]
 pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
     let key = objects.key;
@@ -76,13 +76,13 @@ pub fn strays(objects: Objects, text: &str) -> Vec<Target> {
     if let Ok(name) = objects.name().parse::<Name>() {
         targets.push(Target::Memory(Address::from(name)));
     }
-    // What is empty, as what somebody has just made, holds nobody's text.
+    // An empty object, such as a new one of another program, matches no text.
     let holds = |target: &Target| text_in(target).is_some_and(|it| it.starts_with(text.as_bytes()));
     targets.retain(|target| !text.is_empty() && holds(target));
     targets
 }
 
-/// The start of the text in it, if it is there and may be read.
+/// Returns the start of the text in an object, or `None` if it cannot be read.
 fn text_in(target: &Target) -> Option<Vec<u8>> {
     match target {
         Target::Memory(address) => address.open().ok()?.text_start().ok(),

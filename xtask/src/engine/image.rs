@@ -1,4 +1,4 @@
-//! The image with the tools in it: built once for each content, and used again.
+//! The image with the tools: built once for each content, then reused.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,19 +20,19 @@ use crate::process::ledger::{EngineAt, Entry, Ledger};
 use crate::process::name::{Id, Name};
 use crate::process::untrusted::Untrusted;
 
-/// A base image may have to be pulled.
+/// The time limit of a build, which may pull a base image.
 const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// The most that a tool may have.
+/// The maximum size of a tool, and of the Dockerfile.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// The base that is no image: nothing is pulled, and the image holds the tools alone.
+/// Docker's name for an empty base: nothing is pulled, and the image holds the tools alone.
 pub const SCRATCH: &str = "scratch";
 
-/// What an image is asked for: its id and its labels.
+/// The format for `image inspect`: the id and the labels.
 pub(crate) const FORMAT: &str = "{{.Id}} {{json .Config.Labels}}";
 
-/// An image, by what is in it.
+/// An image, identified by its content.
 #[derive(Clone, Debug)]
 pub struct Image {
     base: String,
@@ -41,8 +41,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// The image of the tools in `dist` on `base`. Its tag tells its content, so that an image
-    /// with that tag need not be made again, and that of another checkout is never taken for it.
+    /// Returns the image of the tools in `dist` on `base`. Its tag has a checksum of the content,
+    /// so an existing image can be reused, and the image of another checkout is not used.
     ///
     /// # Errors
     ///
@@ -59,19 +59,19 @@ impl Image {
         Ok(Self { base: base.to_owned(), context: context.to_string_lossy().into_owned(), tag })
     }
 
-    /// The name to run it by.
+    /// Returns the tag.
     #[must_use]
     pub fn tag(&self) -> &str {
         &self.tag
     }
 
-    /// Whether it holds nothing but the tools: no shell, no `ipcs`.
+    /// Returns whether the image holds only the tools: no shell, no `ipcs`.
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.base == SCRATCH
     }
 
-    /// As the ledger names it, once it is built.
+    /// Returns the ledger entry of the image, once it is built.
     fn entry(&self, at: &EngineAt, id: Name<Id>) -> Entry {
         Entry::Image {
             engine: at.clone(),
@@ -82,11 +82,11 @@ impl Image {
         }
     }
 
-    /// Builds the image if the engine does not have it, and adds it to the ledger. Returns the last command.
+    /// Builds the image if it is missing, and records it in the ledger. Returns the last command.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Failed`] where the build fails.
+    /// [`EngineError::Failed`] where the build fails, or another image has the tag.
     pub fn ensure(
         &self,
         at: &EngineAt,
@@ -94,7 +94,8 @@ impl Image {
         interrupt: &Interrupt,
     ) -> Result<Output, EngineError> {
         let program = &at.program;
-        // Not by the label alone: docker fails where there are no labels, as where there is no image.
+        // Reads all labels: docker fails to read one of an image without labels, and the failure
+        // looks like a missing image.
         let inspect = ["image", "inspect", "--format", FORMAT, &self.tag];
         let inspect = client(at, inspect);
         let there = inspect.run(interrupt)?;
@@ -107,9 +108,7 @@ impl Image {
                 return Ok(there);
             }
             let tag = &self.tag;
-            let rename = format!(
-                "give it another name, {program} tag {tag} NAME && {program} image rm {tag}"
-            );
+            let rename = format!("rename it: {program} tag {tag} NAME && {program} image rm {tag}");
             let failure = failed(format!("there is an image {tag} that is not ours"), there);
             return Err(failure.with_next_step(rename).into());
         }
@@ -124,15 +123,15 @@ impl Image {
                 ledger.record(self.entry(at, id))?;
                 return Ok(built);
             }
-            let what = format!("{program} says that it has built the image, and does not have it");
+            let what = format!("{program} built the image but does not have it");
             return Err(failed(what, there).into());
         }
         let what = if self.is_bare() {
             "the image could not be built".to_owned()
         } else {
             format!(
-                "the image could not be built on {}: it must be there already or come from a \
-                 registry that {program} reaches; --base scratch needs neither",
+                "the image could not be built on {}: {program} must have this base image or reach \
+                 its registry; --base scratch needs neither",
                 self.base
             )
         };
@@ -140,28 +139,28 @@ impl Image {
     }
 }
 
-/// The id of an image, in what its inspection printed before its labels; `None` where there is none.
+/// Parses the id of an image from the output of its inspection. `None` if there is no image.
 pub(crate) fn id(inspected: &Output) -> Option<Name<Id>> {
     let printed = inspected.succeeded().then(|| inspected.text())?;
     let id = printed.fields(' ').next()?;
     id.strip_prefix("sha256:").unwrap_or(id).parse().ok()
 }
 
-/// The labels of an image, in what its inspection printed behind its id.
+/// Parses the labels of an image from the output of its inspection, after the id.
 fn labels(inspected: &[u8]) -> Option<BTreeMap<String, String>> {
     let labels = &inspected[inspected.iter().position(|byte| *byte == b' ')?..];
     serde_json::from_slice::<Option<_>>(labels).ok().map(Option::unwrap_or_default)
 }
 
-/// Reads a regular file of at most [`MOST_BYTES`]. Refuses FIFOs, devices and links, which could block this
-/// program or fill its memory.
+/// Reads a regular file of at most [`MOST_BYTES`]. Refuses links, and FIFOs and devices, which
+/// could block this program or fill its memory.
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {
     let open = || {
         let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits().cast_signed();
         let file = File::options().read(true).custom_flags(flags).open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > MOST_BYTES {
-            return Err(io::Error::other("it is not a regular file of at most 64 MiB"));
+            return Err(io::Error::other("not a regular file of at most 64 MiB"));
         }
         let mut bytes = Vec::new();
         file.take(MOST_BYTES).read_to_end(&mut bytes).map(|_| bytes)

@@ -1,7 +1,7 @@
-//! Kubernetes, through kubectl: pods in a namespace of the run's own.
+//! Kubernetes, through kubectl: pods in a namespace for each run.
 //!
-//! A pod's sandbox owns the IPC namespace and `/dev/shm`; its containers are processes that join
-//! them. What the node sees is seen by one more pod, which is in the node's IPC namespace.
+//! A pod's sandbox owns the IPC namespace and `/dev/shm`, which its containers join. Another pod,
+//! the observer pod, uses the node's IPC namespace (`hostIPC`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,44 +40,42 @@ mod wait;
 pub use cluster::Cluster;
 pub use pod::PodFailure;
 
-/// The pod that sees what the node sees, and its container.
+/// The observer pod, and its container.
 const HOST: Container = Container("host");
 const HOST_POD: &[Pod] = &[Pod { name: Container("host-pod"), containers: &[Member::main(HOST)] }];
 
-/// Who owns the namespace of a run.
+/// The owner of a run's namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NamespaceOwner {
-    /// The run, which makes it and deletes it.
+    /// This run, which creates and deletes it.
     Own,
-    /// A run that makes it for several and deletes it after them.
+    /// Another run, which creates it for several runs and deletes it after them.
     Shared,
-    /// The user: it was there before, and stays.
+    /// The user: it existed before, and stays.
     Given,
 }
 
-/// A cluster, and what one run has on it.
+/// A cluster, and the objects of one run.
 #[derive(Debug)]
 pub struct Kubernetes {
     info: EngineInfo,
     run: RunId,
     cluster: Cluster,
-    /// The same, as the ledger names it, once that is known.
+    /// The cluster as the ledger names it, once it was read.
     at: OnceLock<ClusterAt>,
     tools: Tools,
-    /// Its namespace, by which the client calls kubectl.
     client: Client,
-    /// What the run made there, by its names in the script.
+    /// The objects of the run, by their names in the script.
     known: Mutex<ClusterRecord>,
-    /// Held while the pod is made that sees what the node sees: steps side by side share it.
+    /// Held during the creation of the observer pod, which concurrent steps share.
     host: Mutex<()>,
-    /// Who owns the namespace.
     owner: NamespaceOwner,
-    /// Set before the first object is made.
+    /// Set before the first object is created.
     used: AtomicBool,
 }
 
 impl Kubernetes {
-    /// For one run.
+    /// Creates the engine for one run.
     #[must_use]
     pub fn new(info: EngineInfo, cluster: Cluster, tools: Tools) -> Self {
         let run = RunId::random();
@@ -102,15 +100,14 @@ impl Kubernetes {
         }
     }
 
-    /// For one of several runs: in the namespace that this one has made, if it has, and with the
-    /// same view of the node.
+    /// Creates the engine for one of several runs, which share the namespace and observer pod.
     #[must_use]
     pub fn run(&self, tools: Tools) -> Self {
-        let known = self.know(|known| known.of_the_node());
+        let known = self.with_record(|known| known.shared_part());
         Self { known: Mutex::new(known), ..self.share(None, self.info.clone(), tools) }
     }
 
-    /// For one of several runs, on a node of its own.
+    /// Creates the engine for one of several runs, on another node.
     #[must_use]
     pub fn run_on(&self, node: &Node, tools: Tools) -> Self {
         let info = EngineInfo { kernel: node.kernel.clone(), ..self.info.clone() };
@@ -124,7 +121,7 @@ impl Kubernetes {
         } else {
             self.owner
         };
-        // A namespace that a run has made is named by its id.
+        // A new run would derive another namespace from its id.
         let namespace = made.then(|| self.client.namespace.parse().ok()).flatten();
         let namespace = self.cluster.namespace.clone().or(namespace);
         let node = node.or(self.cluster.node.clone());
@@ -141,13 +138,13 @@ impl Kubernetes {
 
     fn metadata(&self, name: String, namespace: Option<String>) -> Result<Metadata, EngineError> {
         let labels = BTreeMap::from([(RUN_LABEL, self.run.to_string())]);
-        // A path does not fit into a label: it has slashes.
+        // A label value cannot have the slashes of a path.
         let ledger = self.tools.ledger.path()?.display().to_string();
         let annotations = BTreeMap::from([(LEDGER_LABEL, ledger)]);
         Ok(Metadata { name: Some(name), namespace, labels, annotations })
     }
 
-    /// The cluster, as the ledger names it.
+    /// Returns the cluster as the ledger names it.
     fn at(&self) -> Result<ClusterAt, EngineError> {
         if let Some(at) = self.at.get() {
             return Ok(at.clone());
@@ -157,7 +154,7 @@ impl Kubernetes {
         Ok(self.at.get_or_init(|| ClusterAt::current(access.clone(), server)).clone())
     }
 
-    /// Writes down an object that is going to be made.
+    /// Records in the ledger an object that will be created.
     fn record(&self, kind: &str, name: &str) -> Result<(), EngineError> {
         let entry = Entry::Object {
             cluster: self.at()?,
@@ -169,45 +166,49 @@ impl Kubernetes {
         Ok(self.tools.ledger.record(entry)?)
     }
 
-    /// Makes the namespace, where none was given.
+    /// Creates the namespace, unless the user named one.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Failed`] where the cluster does not let one be made.
+    /// [`EngineError::Failed`] where the cluster does not allow it.
     pub fn make_namespace(&self) -> Result<StepOutcome, EngineError> {
         let namespace = self.client.namespace.clone();
         if self.owner != NamespaceOwner::Own {
-            return Ok(StepOutcome::Skipped(format!("the namespace {namespace} is there")));
+            return Ok(StepOutcome::Skipped(format!("namespace {namespace} exists")));
         }
         self.record("namespace", &namespace)?;
         let metadata = self.metadata(namespace, None)?;
         self.used.store(true, Ordering::SeqCst);
         let output = self.client.create(&manifest::namespace(metadata))?;
         if !output.succeeded() {
-            let failure = failed("the cluster does not let a namespace be made", output);
-            return Err(failure.with_next_step("give one that is there, --namespace NAME").into());
+            let failure = failed("cannot create a namespace", output);
+            return Err(failure.with_next_step("use an existing one, --namespace NAME").into());
         }
         Ok(StepOutcome::Observed(output.into()))
     }
 
-    /// Makes what all runs of a command share: the namespace, and the pod that sees the node, by
-    /// which the node of them all is chosen.
+    /// Creates what all runs of a command share: the namespace and the observer pod. The other
+    /// pods use its node.
     ///
     /// # Errors
     ///
-    /// Those of making a namespace.
+    /// Those of [`Self::make_namespace`], and those of creating the pod.
     pub fn prepare(&self, left: &LeftoverManifest) -> Result<(), EngineError> {
         self.make_namespace()?;
-        self.see_the_node(Some(left)).map(|_| ())
+        self.ensure_observer_pod(Some(left)).map(|_| ())
     }
 
-    /// Makes the pod that shares the node's IPC namespace, unless it exists. Returns the reason if the cluster
-    /// refuses it. If this program is killed, `clean` uses this pod to remove `left` from the node.
-    fn see_the_node(&self, left: Option<&LeftoverManifest>) -> Result<Option<String>, EngineError> {
+    /// Creates the observer pod, unless it exists. Returns why the cluster refuses it. If this
+    /// program is killed, `clean` uses the pod to remove `left` from the node.
+    fn ensure_observer_pod(
+        &self,
+        left: Option<&LeftoverManifest>,
+    ) -> Result<Option<String>, EngineError> {
         let one_at_a_time = self.host.lock().unwrap_or_else(PoisonError::into_inner);
-        let (there, blind) = self.know(|it| (it.pod_of(HOST).is_some(), it.blind.clone()));
-        if there || blind.is_some() {
-            return Ok(blind);
+        let (there, refusal) =
+            self.with_record(|it| (it.pod_of(HOST).is_some(), it.observer_refusal.clone()));
+        if there || refusal.is_some() {
+            return Ok(refusal);
         }
         if let Some(left) = left {
             self.tools.ledger.record(Entry::NodeMemory {
@@ -218,16 +219,18 @@ impl Kubernetes {
                 left: left.clone(),
             })?;
         }
-        let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
-        let why = match self.deploy(&seeing)? {
+        let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
+        let why = match self.deploy(&observer)? {
             StepOutcome::Observed(Observation { state: Some(State::Running), .. }) => None,
             StepOutcome::Observed(refused) => {
                 let said = refused.output.stderr_tail();
-                Some(format!("no pod may see what the node sees: {said}"))
+                Some(format!("no pod may use the node's IPC namespace: {said}"))
             }
-            StepOutcome::Skipped(why) => Some(format!("no pod may see what the node sees: {why}")),
+            StepOutcome::Skipped(why) => {
+                Some(format!("no pod may use the node's IPC namespace: {why}"))
+            }
         };
-        self.know(|known| known.blind.clone_from(&why));
+        self.with_record(|known| known.observer_refusal.clone_from(&why));
         drop(one_at_a_time);
         Ok(why)
     }
@@ -239,8 +242,9 @@ impl Kubernetes {
         args: &[&str],
         stdin: Option<Vec<u8>>,
     ) -> Result<Output, EngineError> {
-        let pod = self.know(|known| known.pod_of(container)).map(String::from).unwrap_or_default();
-        let name = self.know(|known| known.name_of(container));
+        let pod =
+            self.with_record(|known| known.pod_of(container)).map(String::from).unwrap_or_default();
+        let name = self.with_record(|known| known.name_of(container));
         let interactive: &[_] = if stdin.is_some() { &["--stdin"] } else { &[] };
         let command = ["exec", &pod, "--container", &name];
         let args = [&command, interactive, &["--", tool], args].concat();
@@ -252,26 +256,26 @@ impl Kubernetes {
         let (tool, args) = self.tools.command(action, Path::new("/"))?;
         let args: Vec<_> = args.iter().map(String::as_str).collect();
         let output = self.exec(container, tool, &args, self.tools.stdin(action))?;
-        // That is kubectl's own, for no tool ends by it: the tool was not run, so nothing was seen.
+        // The tools never exit with status 1: kubectl itself failed and did not run the tool.
         if output.exit_code == Some(1) {
             let next_step = format!(
-                "see what became of its pod (kubectl describe, with --keep), and whether you may \
+                "check the pod's state (kubectl describe pod, with --keep) and your permission \
                  (kubectl --namespace {} auth can-i create pods/exec)",
                 self.client.namespace
             );
-            let failure = failed(format!("{tool} could not be run in {container}"), output);
+            let failure = failed(format!("cannot run {tool} in {container}"), output);
             return Err(failure.with_next_step(next_step).into());
         }
         if let Action::Write(mechanism, text) | Action::Control(mechanism, text) = action {
-            self.know(|known| known.wrote(container, *mechanism, text));
+            self.with_record(|known| known.wrote(container, *mechanism, text));
         }
-        let namespace = self.know(|known| known.namespace_of(container));
+        let namespace = self.with_record(|known| known.namespace_of(container));
         Ok(Observation { namespace, ..output.into() })
     }
 
-    /// What the node sees, through a pod in its IPC namespace.
+    /// Executes an action in the node's IPC namespace, in the observer pod.
     fn on_host(&self, action: &Action) -> Result<StepOutcome, EngineError> {
-        match self.see_the_node(None)? {
+        match self.ensure_observer_pod(None)? {
             Some(why) => Ok(StepOutcome::Skipped(why)),
             None => Ok(StepOutcome::Observed(self.use_tool(HOST, action)?)),
         }
@@ -285,16 +289,16 @@ impl Kubernetes {
             let runs = |container: &Container| {
                 let (pod, name) = (known.pod_of(*container), known.name_of(*container));
                 let found = pods.iter().find(|it| Some(&it.metadata.name) == pod.as_ref());
-                *container != HOST && found.is_some_and(|it| it.counts() && it.runs(&name))
+                *container != HOST && found.is_some_and(|it| it.is_active() && it.runs(&name))
             };
             known.containers().filter(runs).collect()
         };
-        let running = self.know(|known| running(known));
+        let running = self.with_record(|known| running(known));
         Ok(Observation { running: Some(running), ..output.into() })
     }
 
-    fn know<T>(&self, access: impl FnOnce(&mut ClusterRecord) -> T) -> T {
-        // What is known stays whole whatever panicked while it was locked.
+    fn with_record<T>(&self, access: impl FnOnce(&mut ClusterRecord) -> T) -> T {
+        // Each change of the record is complete at once: a poisoned lock does no harm.
         access(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -309,19 +313,18 @@ impl Engine for Kubernetes {
     }
 
     fn refused(&self, output: Output) -> EngineError {
-        let what = "the cluster refused".to_owned();
-        let next_step =
-            "have that changed there, or give a namespace where it is not so, --namespace NAME";
+        let what = "the cluster refused a request".to_owned();
+        let next_step = "change the cluster's policy, or use another namespace, --namespace NAME";
         CommandFailure::new(what, FailureKind::Rejected, output).with_next_step(next_step).into()
     }
 
     fn unsupported_reason(&self, action: &Action) -> Option<&'static str> {
         match action {
             Action::KillSandbox if self.cluster.kill_sandbox.is_none() => {
-                Some("kubectl has no word for it: give a command, --kill-sandbox COMMAND")
+                Some("kubectl cannot kill a sandbox: give a command, --kill-sandbox COMMAND")
             }
             Action::RestartKubelet if self.cluster.restart_kubelet.is_none() => {
-                Some("kubectl has no word for it: give a command, --restart-kubelet COMMAND")
+                Some("kubectl cannot restart a kubelet: give a command, --restart-kubelet COMMAND")
             }
             Action::Run(RunOptions { sharing: Sharing::Pod(_), setting: None })
             | Action::Build
@@ -334,7 +337,7 @@ impl Engine for Kubernetes {
             | Action::Read(_)
             | Action::List => None,
             action if action.is_of_clusters() => None,
-            _ => Some("Kubernetes has no word for it"),
+            _ => Some("Kubernetes has no such operation"),
         }
     }
 
@@ -369,8 +372,8 @@ impl Engine for Kubernetes {
         }
         let interrupt = self.client.interrupt.for_cleaning();
         let client = Client { interrupt, ..self.client.clone() };
-        let stray = self.remove_what_was_written(&client);
-        let count = self.know(|known| known.pods().count());
+        let stray = self.remove_from_node(&client);
+        let count = self.with_record(|known| known.pods().count());
         let entries = self.tools.ledger.of_run(&self.run);
         let removal = Removal::new(&client, &self.run, &entries);
         removal.remove(&removal.find()?, self.owner == NamespaceOwner::Shared)?;

@@ -1,5 +1,5 @@
-//! Plain Linux namespaces, for a machine without an engine: `unshare` makes what an engine would,
-//! `nsenter` goes in, both from util-linux; as root, or as anybody with a user namespace.
+//! Plain Linux namespaces, for a machine without an engine. `unshare` and `nsenter` of util-linux
+//! create and enter them, as root or in a user namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
@@ -22,85 +22,84 @@ use crate::script::{Action, Container, Place, RunOptions, Setting, Sharing, Step
 
 mod process;
 
-/// Mounts what POSIX shared memory needs; a size may follow the options.
+/// Mounts `/dev/shm` for POSIX shared memory. A size option can be appended.
 const OWN_SHM: &str = "mount -t tmpfs shm /dev/shm -o mode=1777,nosuid,nodev";
-/// Takes it away: there is no `/dev/shm` in an empty `/dev`.
+/// Hides `/dev/shm` behind an empty `/dev`.
 const NO_SHM: &str = "mount -t tmpfs -o mode=755,nosuid,nodev none /dev";
 
 /// See [`Namespaces::patience`].
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often to look whether a container has started, which takes a few milliseconds.
+/// The polling interval for the start of a container, which takes a few milliseconds.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// How often to ask lsns again.
+/// The number of retries of lsns.
 const LSNS_TRIES: usize = 10;
 
-/// Namespaces made by hand, and what one run has of them.
+/// The engine for plain namespaces, and the containers of one run.
 #[derive(Debug)]
 pub struct Namespaces {
     info: EngineInfo,
     run: RunId,
-    /// Whether a user namespace stands in for root.
+    /// Whether containers get a user namespace, because this program is not root.
     user: bool,
     tools: Tools,
-    /// How each container was made.
-    made: Mutex<BTreeMap<Container, Definition>>,
+    defined: Mutex<BTreeMap<Container, Definition>>,
     running: Mutex<BTreeMap<Container, Process>>,
 }
 
-/// How a container was made.
+/// The definition of a container.
 #[derive(Clone, Copy, Debug)]
 struct Definition {
-    launch: RunOptions,
-    /// When: another of the same name was made at another time.
+    options: RunOptions,
+    /// The time of creation, which differs for a later container with the same name.
     at: Instant,
-    /// When the one was made that it joins.
+    /// The time of creation of the container that it joins.
     donor: Option<Instant>,
 }
 
 impl Namespaces {
-    /// For one run; with `user`, in user namespaces.
+    /// Creates the engine for one run; with `user`, in user namespaces.
     #[must_use]
     pub fn new(info: EngineInfo, user: bool, tools: Tools) -> Self {
         let run = RunId::random();
-        Self { info, run, user, tools, made: Mutex::default(), running: Mutex::default() }
+        Self { info, run, user, tools, defined: Mutex::default(), running: Mutex::default() }
     }
 
-    fn run(&self, container: Container, launch: RunOptions) -> Result<Observation, EngineError> {
-        let made_at = |container| with(&self.made, |made| made.get(&container).map(|it| it.at));
+    fn run(&self, container: Container, options: RunOptions) -> Result<Observation, EngineError> {
+        let made_at = |container| with(&self.defined, |all| all.get(&container).map(|it| it.at));
         if made_at(container).is_some() {
-            return Ok(refused("there is a container of that name"));
+            return Ok(refused("a container with this name exists"));
         }
         let made = Definition {
-            launch,
+            options,
             at: Instant::now(),
-            donor: launch.sharing.donor().and_then(made_at),
+            donor: options.sharing.donor().and_then(made_at),
         };
-        with(&self.made, |all| all.insert(container, made));
+        with(&self.defined, |all| all.insert(container, made));
         let started = self.start(container)?;
         if started.state == Some(State::Refused) {
-            with(&self.made, |made| made.remove(&container));
+            with(&self.defined, |all| all.remove(&container));
         }
         Ok(started)
     }
 
     fn start(&self, container: Container) -> Result<Observation, EngineError> {
-        let made = with(&self.made, |made| made.get(&container).copied());
-        let Definition { launch, donor, .. } =
-            made.ok_or_else(|| EngineError::Script(format!("there is no {container}")))?;
-        let there = |joined| with(&self.made, |made| made.get(&joined).map(|it| it.at)) == donor;
-        let command = self.command(launch).filter(|_| launch.sharing.donor().is_none_or(there));
+        let made = with(&self.defined, |all| all.get(&container).copied());
+        let Definition { options, donor, .. } =
+            made.ok_or_else(|| EngineError::Script(format!("no such container: {container}")))?;
+        let there = |joined| with(&self.defined, |all| all.get(&joined).map(|it| it.at)) == donor;
+        let command = self.command(options).filter(|_| options.sharing.donor().is_none_or(there));
         let Some((program, args, own)) = command else {
-            return Ok(refused("its donor does not run"));
+            return Ok(refused("the container to join is not running"));
         };
-        if matches!(launch.setting, Some(Setting::Sysctl(..))) && !own.contains(&"--ipc") {
-            return Ok(refused("the host's limits are not a container's to set"));
+        if matches!(options.setting, Some(Setting::Sysctl(..))) && !own.contains(&"--ipc") {
+            return Ok(refused("a container may not set limits of the host's IPC namespace"));
         }
         let invocation =
             Invocation::new(program, args).recorded(&self.tools.ledger, &self.run).discard_stdout();
         let started = Instant::now();
         let background = invocation.start()?;
-        // Kept first: whatever happens from here on, it is ended with the run.
+        // Stored first, so that cleanup ends the process after any later failure.
         let pid = background.pid();
         let namespace = Identity::Unknown("starting".to_owned());
         let process = Process { background, namespace, own };
@@ -117,13 +116,13 @@ impl Namespaces {
         Ok(Observation { state: Some(State::Running), namespace: Some(namespace), ..output.into() })
     }
 
-    /// What makes a container, and the namespaces that it does not share with the host; `None`
-    /// where its donor does not run.
+    /// Returns the program and arguments that create a container, and the flags of the namespaces
+    /// that it does not share with the host. `None` if the container to join is not running.
     fn command(
         &self,
-        launch: RunOptions,
+        options: RunOptions,
     ) -> Option<(&'static str, Vec<String>, Vec<&'static str>)> {
-        let (program, mut args, own) = match launch.sharing {
+        let (program, mut args, own) = match options.sharing {
             Sharing::Container(donor) | Sharing::Pod(donor) => {
                 let own = with(&self.running, |all| all.get(&donor).map(|it| it.own.clone()))?;
                 ("nsenter", self.enter(donor)?, own)
@@ -132,13 +131,13 @@ impl Namespaces {
             Sharing::HostShm => self.unshare(vec!["--ipc"]),
             _ => self.unshare(vec!["--ipc", "--mount"]),
         };
-        let mut setup = match launch.sharing {
+        let mut setup = match options.sharing {
             sharing if sharing.brings_shm() => OWN_SHM.to_owned(),
             Sharing::None => NO_SHM.to_owned(),
             _ => "true".to_owned(),
         };
-        match launch.setting {
-            Some(Setting::ShmSize(size)) if launch.sharing.brings_shm() => {
+        match options.setting {
+            Some(Setting::ShmSize(size)) if options.sharing.brings_shm() => {
                 setup = format!("{setup},size={size}");
             }
             Some(Setting::Sysctl(sysctl, value)) => {
@@ -152,7 +151,7 @@ impl Namespaces {
         Some((program, args, own))
     }
 
-    /// What makes namespaces of a container's own.
+    /// Returns the `unshare` command for these namespaces, and their flags.
     fn unshare(&self, own: Vec<&'static str>) -> (&'static str, Vec<String>, Vec<&'static str>) {
         let mut args = own.clone();
         if self.user {
@@ -162,7 +161,7 @@ impl Namespaces {
         ("unshare", args.into_iter().map(str::to_owned).collect(), own)
     }
 
-    /// The arguments with which nsenter goes into a container; `None` where it does not run.
+    /// Returns the arguments of `nsenter` for a container, or `None` if it is not running.
     fn enter(&self, container: Container) -> Option<Vec<String>> {
         let (pid, mut flags) = with(&self.running, |running| {
             let process = running.get(&container)?;
@@ -176,12 +175,12 @@ impl Namespaces {
         Some(target.into_iter().chain(flags.into_iter().map(str::to_owned)).collect())
     }
 
-    /// How long a container may take to start, and to stop.
+    /// Returns the time limit for the start and for the stop of a container.
     fn patience(&self) -> Duration {
         self.tools.interrupt.limit_or(PATIENCE)
     }
 
-    /// Waits until a container that was started at this time has its namespaces and mounts.
+    /// Waits until a container, started at `started`, has its namespaces and mounts.
     fn wait_for_start(
         &self,
         container: Container,
@@ -214,15 +213,15 @@ impl Namespaces {
         })
     }
 
-    /// Ends a container's process, by asking it or without.
+    /// Ends a container's process with a signal.
     fn end(&self, container: Container, signal: Signal) -> Result<Observation, EngineError> {
         let Some(process) = with(&self.running, |running| running.remove(&container)) else {
-            return Err(EngineError::Script(format!("container {container} does not run")));
+            return Err(not_running(container));
         };
         let (pid, asked) = (process.background.pid(), Instant::now());
         let output = process.end(signal, self.patience())?;
         let name = if signal == Signal::KILL { "KILL" } else { "TERM" };
-        // The status and the duration are those of the signal, not those of the process that it ended.
+        // The exit status and the duration are those of `kill`, not those of the ended process.
         let output = Output {
             stdout: output.stdout,
             stderr: output.stderr,
@@ -231,7 +230,7 @@ impl Namespaces {
         Ok(Observation { state: Some(State::Exited), ..output.into() })
     }
 
-    /// Freezes a container's process, or lets it go on.
+    /// Stops a container's process, or continues it.
     fn pause(&self, container: Container, pause: bool) -> Result<Observation, EngineError> {
         let (name, signal, state) = if pause {
             ("STOP", Signal::STOP, State::Paused)
@@ -241,7 +240,7 @@ impl Namespaces {
         let asked = Instant::now();
         let (pid, namespace) = with(&self.running, |running| {
             let Some(process) = running.get(&container) else {
-                return Err(EngineError::Script(format!("container {container} does not run")));
+                return Err(not_running(container));
             };
             process.background.signal(signal)?;
             Ok((process.background.pid(), process.namespace.clone()))
@@ -259,7 +258,7 @@ impl Namespaces {
         Ok(Observation { output, ..started })
     }
 
-    /// Asks a container's process to end, where there is one.
+    /// Terminates a container's process, if it is running.
     fn stop(&self, container: Container) -> Result<Observation, EngineError> {
         if with(&self.running, |running| running.contains_key(&container)) {
             return self.end(container, Signal::TERM);
@@ -275,15 +274,13 @@ impl Namespaces {
         } else {
             Output::success(vec![], Duration::ZERO)
         };
-        with(&self.made, |made| made.remove(&container));
+        with(&self.defined, |all| all.remove(&container));
         Ok(Observation { state: Some(State::Gone), ..output.into() })
     }
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let (tool, args) = self.tools.command(action, self.tools.volume_on_host())?;
-        let mut command = self
-            .enter(container)
-            .ok_or_else(|| EngineError::Script(format!("container {container} does not run")))?;
+        let mut command = self.enter(container).ok_or_else(|| not_running(container))?;
         command.push(self.tools.dist.tool(tool));
         command.extend(args);
         let invocation = self.tools.recorded(action, Invocation::new("nsenter", command));
@@ -293,12 +290,12 @@ impl Namespaces {
         Ok(Observation { namespace, ..output.into() })
     }
 
-    /// Asks the kernel, through lsns, which of the containers' processes have a namespace.
+    /// Lists the containers whose processes `lsns` finds in an IPC namespace.
     fn processes(&self) -> Result<Observation, EngineError> {
         let args = ["--type", "ipc", "--noheadings", "--output", "PID,NS,COMMAND"];
         let list = || Invocation::new("lsns", args).run(&self.tools.interrupt);
         let mut output = list()?;
-        // It gives up where a process ends while it reads about it, of which a busy host has many.
+        // lsns fails if a process ends while lsns reads its files, as happens on a busy host.
         for _ in 0..LSNS_TRIES {
             if output.succeeded() {
                 break;
@@ -306,7 +303,7 @@ impl Namespaces {
             output = list()?;
         }
         if !output.succeeded() {
-            return Err(failed("the namespaces could not be listed", output).into());
+            return Err(failed("cannot list the namespaces", output).into());
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let pids: BTreeSet<u32> = text
@@ -323,9 +320,13 @@ impl Namespaces {
     }
 }
 
-/// The error for a command that failed. Its words are the kernel's.
+/// Returns the error for a failed command, classified by the kernel's errors.
 fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
     CommandFailure::new(what, FailureKind::of(&output), output)
+}
+
+fn not_running(container: Container) -> EngineError {
+    EngineError::Script(format!("container {container} is not running"))
 }
 
 fn refused(why: &str) -> Observation {
@@ -333,18 +334,18 @@ fn refused(why: &str) -> Observation {
     Observation { state: Some(State::Refused), ..output.into() }
 }
 
-/// The signal that was sent, as the command that sends it.
+/// Returns the output of the `kill` command that would have sent the signal.
 fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
     let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
     Output::success(command, duration)
 }
 
 fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
-    // A map stays whole whatever panicked while it was locked.
+    // Each change of a map is complete at once: a poisoned lock does no harm.
     access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The lines of lsns about our containers; the machine may have many others.
+/// Returns the lines of lsns about our containers.
 fn only_ours(listing: &str, names: &BTreeMap<u32, Container>) -> String {
     let ours = |line: &&str| {
         let pid = line.split_ascii_whitespace().next().and_then(|pid| pid.parse().ok());
@@ -364,10 +365,10 @@ impl Engine for Namespaces {
         };
         match (sharing, setting) {
             (Sharing::Sandbox | Sharing::Pod(_), _) => {
-                Some("plain namespaces have no pods: what shares joins a container")
+                Some("plain namespaces have no pods: containers join another container")
             }
-            (_, Some(Setting::Memory(_))) => Some("plain namespaces have no limit on memory"),
-            (_, Some(Setting::RestartPolicy)) => Some("nothing restarts what dies here"),
+            (_, Some(Setting::Memory(_))) => Some("plain namespaces have no memory limit"),
+            (_, Some(Setting::RestartPolicy)) => Some("plain namespaces have no restart policy"),
             _ => None,
         }
     }
@@ -375,12 +376,12 @@ impl Engine for Namespaces {
     fn execute_step(&self, step: &Step) -> Result<StepOutcome, EngineError> {
         let observation = match (&step.action, step.place) {
             (Action::Build, _) => {
-                let why = "there are no images: the containers see the host's files";
+                let why = "plain namespaces have no images: containers use the host's files";
                 return Ok(StepOutcome::Skipped(why.to_owned()));
             }
             (Action::Processes, _) => self.processes()?,
             (_, Place::Host) => self.tools.on_host(step)?,
-            (Action::Run(launch), Place::In(container)) => self.run(container, *launch)?,
+            (Action::Run(options), Place::In(container)) => self.run(container, *options)?,
             (Action::Start, Place::In(container)) => self.start(container)?,
             (Action::Stop, Place::In(container)) => self.stop(container)?,
             (Action::Kill, Place::In(container)) => self.end(container, Signal::KILL)?,
@@ -395,8 +396,8 @@ impl Engine for Namespaces {
 
     fn clean_up(&self) -> Result<usize, EngineError> {
         let processes = with(&self.running, std::mem::take);
-        // Not asked to end: one that hangs in its start might not hear it. One that fails keeps none
-        // of the others running.
+        // SIGKILL, because a process that hangs in its start may ignore SIGTERM. A failure must
+        // not keep other processes running.
         let end = |process: &Process| process.end(Signal::KILL, self.patience());
         let ended: Vec<_> = processes.values().map(end).collect();
         Ok(ended.into_iter().collect::<Result<Vec<_>, _>>()?.len())

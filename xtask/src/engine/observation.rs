@@ -1,4 +1,4 @@
-//! What a step showed, as plain values.
+//! Observations: the results of steps, as plain values.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,16 +11,16 @@ use shm_core::{Errno, IpcNamespace, Key};
 use crate::process::invocation::Output;
 use crate::script::{Action, Container, Expectation, Place};
 
-/// What came of one step, on the model or on an engine.
+/// The result of one step, on the model or on an engine.
 #[derive(Clone, Debug, Default)]
 pub struct Observation {
-    /// The command that was run and its answer; the command is empty on the model.
+    /// The command and its output; the command is empty on the model.
     pub output: Output,
-    /// The IPC namespace of the place, for steps that are done in one.
+    /// The IPC namespace in which the step ran, if it ran in one.
     pub namespace: Option<Identity>,
-    /// What the engine says of the container after a start or a stop.
+    /// The container's state after a step that changes it.
     pub state: Option<State>,
-    /// The containers that run, for the step that asks.
+    /// The running containers, for a step that lists them.
     pub running: Option<BTreeSet<Container>>,
 }
 
@@ -30,38 +30,38 @@ impl From<Output> for Observation {
     }
 }
 
-/// An IPC namespace, as far as it is known.
+/// The identity of an IPC namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Identity {
-    /// The model's.
+    /// A namespace of the model.
     Model(ModelNamespace),
-    /// The kernel's.
+    /// A namespace of the kernel.
     Kernel(IpcNamespace),
-    /// Of another kernel than this program's, or on another machine, and why it is not compared.
+    /// A namespace of another kernel or another machine; holds why it is not compared.
     Foreign(String),
-    /// Not known, and why.
+    /// Unknown; holds the reason.
     Unknown(String),
 }
 
-/// An IPC namespace as a process in it names it. Nothing holds it: without an id, which kernels older
-/// than 6.18 do not give, its inode may have been another namespace's before.
+/// An IPC namespace as a process in it reported it. Nothing holds it, so the kernel may reuse its
+/// inode. Only kernels from 6.18 on have unique ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct ReportedNamespace {
     /// The inode of its file.
     pub inode: u64,
-    /// The kernel's id, where it has ids.
+    /// The kernel's id; `None` on kernels without ids.
     pub id: Option<u64>,
 }
 
 impl ReportedNamespace {
-    /// The identity, where the kernel has ids.
+    /// Returns the identity, or `None` without an id.
     #[must_use]
     pub fn identity(self) -> Option<IpcNamespace> {
         self.id.map(|id| IpcNamespace::reported(self.inode, id))
     }
 
-    /// Whether it can be `namespace`.
+    /// Returns whether this can be `namespace`. Compares the inodes if an id is missing.
     #[must_use]
     pub fn matches(self, namespace: &IpcNamespace) -> bool {
         match (self.id, namespace.id()) {
@@ -78,23 +78,23 @@ impl fmt::Display for ReportedNamespace {
     }
 }
 
-/// What `shm_wr --json` prints, as far as it matters here.
+/// The output of `shm_wr --json`, as far as it is used here.
 #[derive(Deserialize)]
 struct WriterReport {
     ipc_namespace: Option<ReportedNamespace>,
 }
 
-/// A namespace of the model, by what made it: the second start of A makes `A#2`.
+/// A namespace of the model, named by its creation: the second start of A creates `A#2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ModelNamespace {
-    /// The container that it was made for, or the host.
+    /// The container that it was created for, or the host.
     pub place: Place,
-    /// Which start of it, from 1; 0 for the host's, which was there before.
+    /// The number of the container's start, from 1; 0 for the host's namespace.
     pub start: usize,
 }
 
 impl ModelNamespace {
-    /// The host's.
+    /// The host's namespace.
     pub const HOST: Self = Self { place: Place::Host, start: 0 };
 }
 
@@ -123,23 +123,23 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Whether a container runs.
+/// The state of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It runs.
+    /// Running.
     Running,
-    /// Its processes are frozen.
+    /// Paused: its processes are frozen.
     Paused,
-    /// It has ended.
+    /// Stopped.
     Exited,
-    /// It was removed.
+    /// Removed.
     Gone,
-    /// The engine refused to start it.
+    /// The engine refused the step.
     Refused,
 }
 
-/// What a tool shows that failed to `verb`, because `call` returned `errno`.
+/// Returns the observation of a tool that failed to `verb`, because `call` returned `errno`.
 #[must_use]
 pub fn failed(verb: &str, call: &str, errno: Errno) -> Observation {
     let output = Output {
@@ -152,8 +152,8 @@ pub fn failed(verb: &str, call: &str, errno: Errno) -> Observation {
 }
 
 impl Observation {
-    /// The line on standard error in which a tool says what failed, the part that its contract
-    /// fixes; empty where there is none. Engines put lines of their own before it.
+    /// Returns the line on standard error with a tool's error, whose form is fixed. Empty if there
+    /// is none. Engines may print other lines before it.
     #[must_use]
     pub fn tool_error(&self) -> &[u8] {
         const MARK: &[u8] = b" failed, errno: ";
@@ -161,8 +161,8 @@ impl Observation {
         lines.find(|line| line.windows(MARK.len()).any(|it| it == MARK)).unwrap_or_default()
     }
 
-    /// Returns the namespace that the step's process printed: a control's writer in its JSON, a reader that
-    /// found nothing in its `cause:`. `None` for other actions.
+    /// Returns the namespace that the step's process printed: the writer of a control in its JSON,
+    /// a reader that found nothing in its `cause:`. `None` for other actions.
     #[must_use]
     pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
         match action {
@@ -182,8 +182,8 @@ impl Observation {
         }
     }
 
-    /// Returns the namespace of `action`: the one that its process printed, if that has an id; otherwise
-    /// the one that the engine names.
+    /// Returns the namespace of `action`: the one that its process printed, if that has an id;
+    /// otherwise the one that the engine names.
     #[must_use]
     pub fn identity(&self, action: &Action) -> Option<Identity> {
         let reported = self.reported(action).and_then(ReportedNamespace::identity);
@@ -195,16 +195,16 @@ impl Observation {
         }
     }
 
-    /// The rows of a listing; `None` where it is not one.
+    /// Returns the rows of a listing, or `None` if the output is not a listing.
     #[must_use]
     pub fn rows(&self) -> Option<Vec<Row>> {
-        // A terminal ends its lines with CR LF; whitespace does not matter to the parser.
+        // Lines from a terminal end with CR LF, which the parser skips as white space.
         let text = String::from_utf8_lossy(&self.output.stdout);
         (self.output.exit_code == Some(0)).then(|| Table::parse(&text))?.map(|table| table.0)
     }
 
-    /// Whether the step shows this of the memory under `key`; `None` where it shows neither that
-    /// nor the contrary, such as a reader that failed for another reason than ENOENT.
+    /// Returns whether the step shows what `shows` expects of the memory with `key`. `None` if it
+    /// proves nothing, such as a reader that failed for another reason than ENOENT.
     #[must_use]
     pub fn shows(&self, action: &Action, key: Key, shows: &Expectation) -> Option<bool> {
         match action {

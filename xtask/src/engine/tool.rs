@@ -1,4 +1,4 @@
-//! The command lines of the tools, for an engine to run at a place.
+//! The command lines of the tools.
 
 use std::path::{Path, PathBuf};
 
@@ -13,33 +13,33 @@ use crate::process::labels::RunId;
 use crate::process::ledger::Ledger;
 use crate::script::{Action, Mechanism, Objects, Step};
 
-/// The file on the volume that is too large for a container with limited memory.
+/// A file on the volume, too large for the memory limit of a container.
 pub const LARGE_TEXT: &str = "large_text";
 
-/// How much a process leaves behind in shared memory, in bytes.
+/// The size of the segment that a process leaves behind, in bytes.
 pub const LEAK: u64 = 36 << 20;
 
-/// Runs the tools on one script's shared memory.
+/// The tools, for one script's shared memory.
 #[derive(Clone, Debug)]
 pub struct Tools {
     /// The binaries.
     pub dist: Dist,
     /// The names of the shared memory.
     pub objects: Objects,
-    /// The folder on the host that is the volume, where the script shares files.
+    /// The folder on the host that is the volume, if the script shares files.
     pub volume: Option<PathBuf>,
-    /// What may end the run.
+    /// The signals and the time limit of the run.
     pub interrupt: Interrupt,
-    /// Where the run writes down what it makes.
+    /// The ledger of the run.
     pub ledger: Ledger,
 }
 
 impl Tools {
-    /// The tool that does `action`, and its arguments, where the volume is mounted at `volume`.
+    /// Returns the tool for `action` and its arguments, with the volume mounted at `volume`.
     ///
     /// # Errors
     ///
-    /// [`EngineError::Script`] for what is no work for a tool.
+    /// [`EngineError::Script`] for an action without a tool.
     pub fn command(
         &self,
         action: &Action,
@@ -58,7 +58,7 @@ impl Tools {
             }
             Action::Read(mechanism) => Ok(("shm_rd", address(self.objects, *mechanism, volume))),
             Action::List => Ok(("shm_ls", vec![])),
-            // The whole text goes into one JSON string: that of a large file, or what was left behind.
+            // --json makes one string of the whole text: of the large file, or of the leak.
             Action::ExhaustMemory => {
                 let large = match &self.volume {
                     Some(_) => {
@@ -69,30 +69,30 @@ impl Tools {
                 };
                 Ok(("shm_rd", [&["--json".to_owned()][..], &large].concat()))
             }
-            // The text comes from standard input: every page of it is touched.
+            // A text from standard input fills the segment, so all its pages are allocated.
             Action::Leak => {
                 let args = ["--stdin", "--size", &LEAK.to_string()].map(str::to_owned);
                 Ok(("shm_wr", [args.to_vec(), self.leaked().to_vec()].concat()))
             }
-            _ => Err(EngineError::Script(format!("{action:?} is no work for a tool"))),
+            _ => Err(EngineError::Script(format!("no tool can execute {action:?}"))),
         }
     }
 
-    /// The options that name what is left behind.
+    /// Returns the options for the segment that is left behind.
     fn leaked(&self) -> [String; 2] {
         let key = self.objects.key.raw().wrapping_add(1);
         ["--key".to_owned(), key.to_string()]
     }
 
-    /// What the tool reads from standard input, where it does.
+    /// Returns the standard input of the tool, or `None` if the tool does not read it.
     #[must_use]
     pub fn stdin(&self, action: &Action) -> Option<Vec<u8>> {
         let size = usize::try_from(LEAK).unwrap_or_default();
-        // The last byte is for the NUL behind the text.
+        // The last byte of the segment is for the terminating NUL.
         matches!(action, Action::Leak).then(|| vec![b'x'; size - 1])
     }
 
-    /// The size to make memory with, where it is not what the writer takes by itself.
+    /// Returns the writer's size option, unless the size is the writer's default.
     fn size(&self, mechanism: Mechanism) -> Vec<String> {
         match (mechanism, self.objects.size) {
             (_, Objects::DEFAULT_SIZE) => vec![],
@@ -103,7 +103,7 @@ impl Tools {
         }
     }
 
-    /// Has the ledger name the process that writes what stays on this host.
+    /// Makes the ledger record the process of an action that writes on this host.
     #[must_use]
     pub fn recorded(&self, action: &Action, invocation: Invocation) -> Invocation {
         match action.text() {
@@ -112,17 +112,17 @@ impl Tools {
         }
     }
 
-    /// The folder on the host that is the volume; the root where there is none.
+    /// Returns the folder on the host that is the volume, or `/` if there is none.
     #[must_use]
     pub fn volume_on_host(&self) -> &Path {
         self.volume.as_deref().unwrap_or(Path::new("/"))
     }
 
-    /// Does a step on the host, with the very binaries that are in the image.
+    /// Executes a step on the host, with the same binaries as in the image.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] where the tool cannot be run.
+    /// [`EngineError`] where the tool cannot run.
     pub fn on_host(&self, step: &Step) -> Result<Observation, EngineError> {
         let tools = Self { objects: self.objects.of(step), ..self.clone() };
         let (tool, args) = tools.command(&step.action, self.volume_on_host())?;
@@ -134,7 +134,7 @@ impl Tools {
     }
 }
 
-/// The options that name what a mechanism shares, where the volume is mounted at `volume`.
+/// Returns the options for the shared object of a mechanism, with the volume mounted at `volume`.
 #[must_use]
 pub fn address(objects: Objects, mechanism: Mechanism, volume: &Path) -> Vec<String> {
     let key = match objects.key {

@@ -160,7 +160,7 @@ fn no_right() -> Result<(), Failed> {
     let user = let_work_in(&namespace, &["pods", "pods/exec", "events"])?;
     let (_folder, path) = configuration(None, Some(user))?;
     let args = ["--image", &image(), "--kubeconfig", &path];
-    refused(&args, "give one that is there, --namespace NAME")?;
+    refused(&args, "use an existing one, --namespace NAME")?;
     let (status, stdout, stderr) = run(&[&args[..], &["--namespace", &namespace.0]].concat())?;
     assert_eq!(status, Some(0), "{stderr}\n{stdout}");
     assert!(namespace.is_there(), "the namespace is gone");
@@ -364,7 +364,7 @@ fn node_lost() -> Result<(), Failed> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
     assert!(
-        stderr.contains("did not finish within") || stderr.contains("does not run"),
+        stderr.contains("did not finish within") || stderr.contains("did not become ready"),
         "{stderr}"
     );
     assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));

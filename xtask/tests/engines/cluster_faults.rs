@@ -40,7 +40,7 @@ fn changed() -> Result<(), Failed> {
     assert!(change.status.success(), "{change:?}");
     let stderr = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
-    let what = format!("spec.containers[a].image is \"{other}\", and \"{}\" was asked", image());
+    let what = format!("spec.containers[a].image is \"{other}\" instead of \"{}\"", image());
     for why in ["the cluster changed pod shm-", &what, "next step"] {
         assert!(stderr.contains(why), "not a word of {why}: {stderr}");
     }
@@ -57,7 +57,7 @@ fn no_exec() -> Result<(), Failed> {
     assert!(status == Some(2) && stdout.is_empty(), "{status:?} {stderr}\n{stdout}");
     // At the first tool, not at the first step that is no observation.
     for why in
-        ["writing", "could not be run in A", "next step:", "cannot create resource \"pods/exec\""]
+        ["writing", "cannot run shm_wr in A", "next step:", "cannot create resource \"pods/exec\""]
     {
         assert!(stderr.contains(why), "not a word of {why}: {stderr}");
     }

@@ -94,7 +94,7 @@ fn does_nothing(engine: &Engine) -> Result<(), Failed> {
 fn nonsense(engine: &Engine) -> Result<(), Failed> {
     let wrappers =
         Wrappers::new().wrap(engine.name, r#"[ "$1" = version ] && { echo hm; exit 0; }"#);
-    fails(&engine.experiment().with(&wrappers), &["version", "something unexpected: hm"])
+    fails(&engine.experiment().with(&wrappers), &["version", "unexpected output: hm"])
 }
 
 fn refused(engine: &Engine) -> Result<(), Failed> {

@@ -48,9 +48,9 @@ const KILLED: &str = "kill -9 $$";
 const LATER: &str = r#"(sleep 0.5; "$real" "$@") >/dev/null 2>&1 & kill -9 $$"#;
 
 const TIMED_OUT: End = Error("did not finish within 10 s and was killed");
-const UNEXPECTED: End = Error("something unexpected");
+const UNEXPECTED: End = Error("unexpected output");
 const LEFT: End = Error("may be left");
-const GONE: End = Error("the container is gone, or cannot be looked at");
+const GONE: End = Error("the container is gone or cannot be inspected");
 const MUTE: End = Error("exit status: 7\n  (it printed nothing)");
 const BY_SIGNAL: End = Error("exit status: none, ended by a signal");
 const TOO_MUCH: End = Error("printed more than 64 MiB and was killed");
@@ -89,7 +89,7 @@ const OF_ENGINES: &[Fault] = &[
             ("inspect", UNEXPECTED),
             ("exec", Differs),
             ("ps --filter", Differs),
-            ("start", Error("does not run after its start")),
+            ("start", Error("is not running after its start")),
             // What is known to be there is removed by name.
             ("ps --all", Passes),
             ("rm", LEFT),
@@ -182,7 +182,7 @@ const OF_ENGINES: &[Fault] = &[
     Fault {
         name: "a_container_that_is_killed_in_the_middle",
         script: r#""$real" kill "$2" >/dev/null; exec "$real" "$@""#,
-        ends: &[("exec", Error("no longer runs: its process ended with status 137"))],
+        ends: &[("exec", Error("no longer running: its process ended with status 137"))],
     },
     Fault {
         name: "a_container_that_vanishes_in_the_middle",

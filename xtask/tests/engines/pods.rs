@@ -113,7 +113,7 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
 /// A command that succeeds and does nothing: no container starts again.
 fn sandbox_stays() -> Result<(), Failed> {
     let (status, cells) = cells("sysv/pod/sandbox-killed", &["--kill-sandbox", "true"])?;
-    differ(status, &cells, "does not run as it should");
+    differ(status, &cells, "did not become ready");
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn sandbox_stays() -> Result<(), Failed> {
 fn kubelet_stays() -> Result<(), Failed> {
     let options = ["--restart-kubelet", "true", "--timeout", "60"];
     let (status, cells) = cells("sysv/pod/kubelet-restarted", &options)?;
-    differ(status, &cells, "has not started again");
+    differ(status, &cells, "did not restart");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The client's commands, for the very engine that the ledger names.
+//! Commands of the client, for the engine that the ledger names.
 
 use crate::engine::docker::failure::classify;
 use crate::engine::{CommandFailure, EngineError, EngineKind};
@@ -7,7 +7,7 @@ use crate::process::invocation::{Invocation, Output};
 use crate::process::ledger::EngineAt;
 use crate::process::untrusted::Untrusted;
 
-/// A command of the client that talks to the engine `at`, wherever the environment points by now.
+/// Returns a client command for the engine `at`, whatever engine the environment selects now.
 pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>) -> Invocation {
     let command = Invocation::new(&at.program, args);
     EngineAt::VARIABLES.iter().fold(command, |command, name| match at.environment.get(*name) {
@@ -16,16 +16,16 @@ pub(crate) fn client<'a>(at: &EngineAt, args: impl IntoIterator<Item = &'a str>)
     })
 }
 
-/// The error for a command of the client that failed.
+/// Returns the error for a failed client command.
 pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
     CommandFailure::new(what, classify(&output), output)
 }
 
-/// The engine that `program` talks to now.
+/// Returns the engine that `program` connects to in the current environment.
 ///
 /// # Errors
 ///
-/// [`EngineError::Failed`] where it does not say what it is.
+/// [`EngineError::Failed`] where `info` does not identify the engine.
 pub(crate) fn current(
     kind: EngineKind,
     program: &str,
@@ -35,12 +35,12 @@ pub(crate) fn current(
     Ok(EngineAt { identity: identity(&at, interrupt)?, ..at })
 }
 
-/// What the engine at this place says of itself now: a daemon has an id, podman has the folder of its
-/// containers on a host.
+/// Returns the current identity of the engine `at`: the daemon's id, or podman's host name and
+/// storage folder.
 ///
 /// # Errors
 ///
-/// [`EngineError::Failed`] where it does not say so.
+/// [`EngineError::Failed`] where `info` does not identify the engine.
 pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let format = match at.kind {
         EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",
@@ -48,7 +48,7 @@ pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted
     };
     let output = client(at, ["info", "--format", format]).run(interrupt)?;
     if !output.succeeded() || output.text().is_empty() {
-        let what = format!("{} does not say what it is", at.program);
+        let what = format!("cannot identify the engine behind {}", at.program);
         return Err(failed(what, output).into());
     }
     Ok(output.text())

@@ -1,5 +1,5 @@
-//! The empty file `oom` that podman's monitor leaves in the folder that podman was run in, when a
-//! container exceeds its memory (conmon `src/oom.c`: `write_oom_files`).
+//! The empty file `oom` that podman's monitor leaves in its working directory when a container
+//! exceeds its memory limit (conmon `src/oom.c`: `write_oom_files`).
 
 use std::fs;
 use std::path::Path;
@@ -7,19 +7,19 @@ use std::sync::OnceLock;
 
 const FILE: &str = "oom";
 
-/// Whether there was one before any of ours.
+/// Whether the file existed before the first container with a memory limit.
 static WAS_THERE: OnceLock<bool> = OnceLock::new();
 
-/// To be called before a container is made whose memory is limited.
+/// Checks whether the file exists. Call it before creating a container with a memory limit.
 pub(super) fn expect() {
     WAS_THERE.get_or_init(|| Path::new(FILE).exists());
 }
 
-/// Removes it, unless it was there before or somebody has put something into it.
+/// Removes the file, unless it existed before or is not empty.
 pub(super) fn remove() {
     let is_empty = fs::metadata(FILE).is_ok_and(|file| file.is_file() && file.len() == 0);
     if WAS_THERE.get() == Some(&false) && is_empty {
-        // Another script of this program may have been faster.
+        // Another script of this program may have removed it already.
         let _ = fs::remove_file(FILE);
     }
 }

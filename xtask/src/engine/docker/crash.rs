@@ -1,4 +1,4 @@
-//! A container's process that is killed behind the engine's back.
+//! A crash of a container: its process is killed without the engine.
 
 use std::time::Instant;
 
@@ -12,19 +12,19 @@ use crate::process::poll::poll_until;
 use crate::script::Container;
 
 impl Docker {
-    /// Kills the container's process behind the engine's back, and waits until another one runs.
+    /// Kills the container's process without the engine, and waits for the restarted process.
     pub(super) fn crash(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let name = self.name(container);
         let before = self.inspect(&name)?;
         let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
         let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
-            let why = "the container's process is not one that this program may look at: run it \
-                       on the container's host, as root";
+            let why = "this program cannot inspect the container's process: run it on the \
+                       container's host, as root";
             return Ok(StepOutcome::Skipped(why.to_owned()));
         };
         if let Err(error) = kill_process(process, Signal::KILL) {
             return Ok(StepOutcome::Skipped(format!(
-                "the container's process was not killed: {error}"
+                "cannot kill the container's process: {error}"
             )));
         }
         let killed = Instant::now();
@@ -37,6 +37,6 @@ impl Docker {
         })?;
         let command = ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec();
         let output = Output::success(command, killed.elapsed());
-        Ok(StepOutcome::Observed(self.look(container, output.into())?))
+        Ok(StepOutcome::Observed(self.with_state(container, output.into())?))
     }
 }

@@ -1,51 +1,50 @@
-//! Why a command of docker or podman failed, by the words that engines and runtimes have for it.
+//! Classifies failures of docker and podman by the messages of engines and runtimes.
 //!
-//! They are written in lower case here, and as far as they stay the same from one version to the next. Comments name
-//! their source, and the versions where versions differ.
+//! Patterns are in lower case, without parts that change between versions. Comments name their
+//! sources, and the versions where these differ.
 
 use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
 
-/// What they say of things that they refuse by design. All words of an entry are in the message.
+/// Messages for what they refuse by design. All strings of an entry must match.
 const REJECTED: [&[&str]; 12] = [
-    // Joining a container that does not run: docker 20.10 (moby daemon/container_operations_unix.go, getIpcContainer) ...
+    // Joining a stopped container: docker 20.10 (moby daemon/container_operations_unix.go:
+    // getIpcContainer) ...
     &["can't join ipc of container"],
-    // ... and docker 26.1 and 28.5 (the same file, setupIPCDirs, with errNotRunning and errContainerIsRestarting of
-    // daemon/errors.go).
+    // ... and docker 26.1 and 28.5 (the same file: setupIPCDirs; daemon/errors.go: errNotRunning,
+    // errContainerIsRestarting).
     &["failed to join ipc namespace", "is not running"],
     &["failed to join ipc namespace", "is restarting"],
-    // Joining one that is private (the same file, and podman pkg/specgen/generate/namespaces.go).
+    // Joining a private container (the same file, and podman pkg/specgen/generate/namespaces.go).
     &["non-shareable ipc"],
-    // Joining one that is not there, because it was refused itself (moby daemon/errors.go, podman
-    // libpod/define/errors.go).
+    // Joining a container that was refused (moby daemon/errors.go, podman libpod/define/errors.go).
     &["no such container"],
-    // Joining a container of a pod from outside: podman 4.3 (libpod/boltdb_state_internal.go), and 5.4 and 5.8 with a
-    // sqlite database (libpod/sqlite_state_internal.go).
+    // Joining a container of a pod from outside: podman 4.3 (libpod/boltdb_state_internal.go), and
+    // 5.4 and 5.8 with a sqlite database (libpod/sqlite_state_internal.go).
     &["containers not in pods cannot depend on containers in pods"],
     &["container dependency", "is part of a pod, but container is not"],
-    // Removing one that others have joined (podman libpod/runtime_ctr.go).
+    // Removing a container that others have joined (podman libpod/runtime_ctr.go).
     &["has dependent containers which must be removed before it"],
-    // A name that another container has (moby daemon/names.go, containers/storage).
+    // Using the name of another container (moby daemon/names.go, containers/storage).
     &["is already in use by"],
-    // Limits of the host's (runc libcontainer/configs/validate/validator.go, crun src/libcrun/linux.c), and a size of
-    // its /dev/shm (podman pkg/specgen/container_validate.go).
+    // Setting limits of the host (runc libcontainer/configs/validate/validator.go, crun
+    // src/libcrun/linux.c), or its /dev/shm size (podman pkg/specgen/container_validate.go).
     &["is not allowed in the hosts ipc namespace"],
     &["requires a new ipc namespace"],
     &["cannot set shmsize when running in the"],
 ];
 
-/// What they say, each in one line, of things that they can do elsewhere or for another user.
+/// One-line messages for what works only on another machine or for another user.
 const UNSUPPORTED: [&str; 3] = [
-    // Podman without root on cgroups v1. It warns, and the container runs without the limit (podman
-    // pkg/specgen/generate/validate.go).
+    // Rootless podman on cgroups v1 only warns (pkg/specgen/generate/validate.go).
     "resource limits are not supported and ignored",
-    // The same podman (libpod/container_internal.go, pause).
+    // Rootless podman on cgroups v1 (libpod/container_internal.go, pause).
     "can not pause containers on rootless containers with cgroup v1",
-    // Podman binds the host's for --ipc=host, and not every machine has it.
+    // For --ipc=host, podman bind-mounts the host's /dev/mqueue, which some machines lack.
     "statfs /dev/mqueue: no such file or directory",
 ];
 
-/// What docker's client says of a daemon that does not answer.
+/// Messages of docker's client for a daemon that does not answer.
 const UNREACHABLE: [&str; 4] = [
     // Before a command, docker 20.10 to 28.5 (moby client/errors.go, client/request.go) ...
     "cannot connect to the docker daemon",
@@ -55,26 +54,26 @@ const UNREACHABLE: [&str; 4] = [
     ": eof",
 ];
 
-/// The end of what docker's client says of a socket that this user may not open (moby client/request.go: "permission
-/// denied while trying to connect to the Docker daemon socket").
+/// In the message of docker's client for a socket that this user may not open (moby
+/// client/request.go: "permission denied while trying to connect to the Docker daemon socket").
 const NOT_PERMITTED: &str = "permission denied";
 
-/// The kind of a command's failure. A command that succeeded may have [`FailureKind::Unsupported`] too: podman only
-/// warns of limits that it ignores.
+/// Returns the kind of a command's failure. A successful command may be
+/// [`FailureKind::Unsupported`] too: podman only warns about limits that it ignores.
 pub(crate) fn classify(output: &Output) -> FailureKind {
     let message = message(output);
-    // A client that a signal ended has not told the engine's answer.
+    // A client that was killed by a signal has not printed the engine's answer.
     let is_answer = output.exit_code.is_some();
     let is_unsupported = |line: &&str| has_any(&line.to_lowercase(), &UNSUPPORTED);
     if let Some(line) = message.lines().find(is_unsupported).filter(|_| is_answer) {
         return FailureKind::Unsupported(line.trim().to_owned());
     }
     let message = message.to_lowercase();
-    let rejects = |words: &&[&str]| words.iter().all(|it| message.contains(it));
+    let rejects = |patterns: &&[&str]| patterns.iter().all(|it| message.contains(it));
     if is_answer && REJECTED.iter().any(rejects) {
         return FailureKind::Rejected;
     }
-    // A client that connects through another program quotes that one's words after its own.
+    // A client that connects through another program (ssh) quotes that program's message.
     match FailureKind::quoted(&message) {
         Some(FailureKind::NoSpace) => FailureKind::NoSpace,
         _ if message.contains(NOT_PERMITTED) => FailureKind::NotPermitted,
@@ -83,8 +82,8 @@ pub(crate) fn classify(output: &Output) -> FailureKind {
     }
 }
 
-fn has_any(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|it| text.contains(it))
+fn has_any(text: &str, patterns: &[&str]) -> bool {
+    patterns.iter().any(|it| text.contains(it))
 }
 
 #[cfg(test)]
@@ -97,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_known_in_the_words_of_each_version() {
+    fn refusals_of_each_version_are_recognised() {
         for message in [
             // docker 20.10
             "docker: Error response from daemon: can't join IPC of container 1f2e: Container 1f2e is not running.",
@@ -133,13 +132,13 @@ mod tests {
             "Error: crun: the sysctl `kernel.shmmax` requires a new IPC namespace: OCI runtime error",
         ] {
             assert_eq!(classify(&failed(message, Some(125))), FailureKind::Rejected, "{message}");
-            // A signal that ended the client is no refusal.
+            // A client that was killed by a signal is not a refusal.
             assert_eq!(classify(&failed(message, None)), FailureKind::Other, "{message}");
         }
     }
 
     #[test]
-    fn what_cannot_be_done_here_is_told_by_its_line_even_where_the_command_succeeds() {
+    fn unsupported_features_are_recognised_even_if_the_command_succeeds() {
         for (line, exit_code) in [
             ("Resource limits are not supported and ignored on cgroups V1 rootless systems", 0),
             (
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_no_refusal() {
+    fn other_failures_are_not_refusals() {
         let socket = "unix:///var/run/docker.sock";
         for (message, kind) in [
             (
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn standard_output_counts_where_standard_error_is_empty() {
+    fn standard_output_is_classified_if_standard_error_is_empty() {
         let stdout = b"No space left on device".to_vec();
         let output = Output { stdout, exit_code: Some(1), ..Output::default() };
         assert_eq!(classify(&output), FailureKind::NoSpace);

@@ -1,4 +1,4 @@
-//! What the engine, the kernel and a container itself say about the container.
+//! The state of a container, according to the engine, the kernel and the container itself.
 
 use std::fs;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::name::{Id, Name};
 use crate::process::untrusted::Untrusted;
 
-/// What to ask `inspect` for.
+/// The format for `inspect`.
 pub(super) const FORMAT: &str =
     "{{.State.Status}} {{.State.Pid}} {{.Id}} {{.State.ExitCode}} {{.State.OOMKilled}}";
 
-/// What the engines call the states of a container; those between two states are none.
+/// The engines' names for the states of a container; `None` for a transition between two states.
 const STATES: [(&str, Option<State>); 11] = [
     ("running", Some(State::Running)),
     ("paused", Some(State::Paused)),
     ("exited", Some(State::Exited)),
-    // What was never started, or is dead, is just as little there.
+    // These have no process either.
     ("created", Some(State::Exited)),
     ("dead", Some(State::Exited)),
     ("stopped", Some(State::Exited)),
@@ -35,35 +35,35 @@ const STATES: [(&str, Option<State>); 11] = [
     ("stopping", None),
 ];
 
-/// A container at one moment.
+/// The answer of `inspect` for a container.
 #[derive(Debug)]
 pub(super) struct Inspected {
-    /// What it is; `None` while it is between two states.
+    /// The state, or `None` during a transition between two states.
     pub(super) state: Option<State>,
     /// The id of its process, on the engine's host.
     pub(super) pid: u32,
     id: Name<Id>,
     status: Untrusted,
     exit_code: Untrusted,
-    /// Whether a process of it was killed for memory.
+    /// Whether the kernel's OOM killer killed a process of the container.
     out_of_memory: bool,
     output: Output,
 }
 
-/// Why nothing is said about the host.
-pub(super) const ELSEWHERE: &str = "the containers run under another kernel than this program";
+/// Why namespaces are not compared with the host's.
+pub(super) const FOREIGN_KERNEL: &str = "the containers run on another kernel than this program";
 
-/// What `shm_ls --json` tells about the place where it runs.
+/// The output of `shm_ls --json`, as far as it is used here.
 #[derive(Debug, Deserialize)]
 pub(super) struct Report {
     pub(super) boot_id: Option<String>,
     ipc_namespace: Option<ReportedNamespace>,
 }
 
-/// Reads what `inspect` answered.
+/// Parses the output of `inspect`.
 pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
     if !output.succeeded() {
-        let what = "the container is gone, or cannot be looked at";
+        let what = "the container is gone or cannot be inspected";
         return Err(failed(what, output.clone()).into());
     }
     let answer = output.text();
@@ -82,22 +82,22 @@ pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
 }
 
 impl Inspected {
-    /// The error for a container that stays between two states.
+    /// Returns the error for a container that stays between two states.
     pub(super) fn unsettled(&self, name: &str, limit: Duration) -> EngineError {
         let seconds = limit.as_secs();
         let what = format!("container {name} was still {} after {seconds} s", self.status);
         failed(what, self.output.clone()).into()
     }
 
-    /// How its process ended, in words.
+    /// Returns how its process ended, as text.
     pub(super) fn end(&self) -> String {
-        let killed = if self.out_of_memory { ", killed for memory" } else { "" };
+        let killed = if self.out_of_memory { " (OOM-killed)" } else { "" };
         format!("its process ended with status {}{killed}", self.exit_code)
     }
 
-    /// Whether its process is one of this machine: with a remote engine the id is that of some
-    /// process there. The container's own carries our variable; a sandbox, whose kernel keeps that
-    /// to itself, has the container's id as its last argument.
+    /// Returns whether its process runs on this machine: with a remote engine, the pid may be
+    /// another process here. A container's process has our variable in its environment. A sandbox
+    /// with its own kernel has the container's id as its last argument instead.
     pub(super) fn is_here(&self, run: &RunId) -> bool {
         let read = |file| fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
         let (environment, arguments) = (read("environ"), read("cmdline"));
@@ -108,24 +108,24 @@ impl Inspected {
     }
 }
 
-/// The namespace of a container, by its own word: what `shm_ls --json` printed in it.
+/// Returns the namespace that `shm_ls --json` printed in a container.
 pub(super) fn reported(printed: &[u8]) -> Identity {
     match serde_json::from_slice::<Report>(printed) {
         Ok(Report { boot_id: Some(theirs), .. }) if boot_id().is_some_and(|it| it != theirs) => {
-            Identity::Foreign(ELSEWHERE.to_owned())
+            Identity::Foreign(FOREIGN_KERNEL.to_owned())
         }
         _ => reported_anywhere(printed).map_or_else(Identity::Unknown, Identity::Kernel),
     }
 }
 
-/// The namespace of a container that may run on another machine, by its own word; an error says why
-/// that is none.
+/// Returns the namespace that `shm_ls --json` printed in a container, maybe on another machine. The
+/// error is the reason why the output identifies no namespace.
 pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Result<IpcNamespace, String> {
     let report: Report =
-        serde_json::from_slice(printed).map_err(|_| "the container does not tell".to_owned())?;
+        serde_json::from_slice(printed).map_err(|_| "shm_ls printed no report there".to_owned())?;
     report.ipc_namespace.and_then(ReportedNamespace::identity).ok_or_else(|| {
-        "the container's process is another user's and this kernel, older than 6.18, has no ids \
-         that outlive a namespace; run as root"
+        "the container's process belongs to another user, and this kernel, older than 6.18, gives \
+         namespaces no unique ids; run as root"
             .to_owned()
     })
 }

@@ -1,4 +1,4 @@
-//! What a runtime turns out to be: one that shares the host's kernel, or one that brings its own.
+//! A probe for the kernel of a runtime: the host's, or one for each container.
 
 use super::client::{client, failed};
 use super::inspect::Report;
@@ -10,8 +10,8 @@ use crate::process::interrupt::Interrupt;
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 
-/// Runs two containers, one after the other: on one kernel they tell the same boot id, and that is
-/// so on another machine, too.
+/// Runs two containers, one after the other. On a shared kernel both print the same boot id, on
+/// a remote machine too.
 pub(crate) fn kernels(
     info: &EngineInfo,
     at: &EngineAt,
@@ -25,7 +25,7 @@ pub(crate) fn kernels(
     Ok(if first.is_some() && first == second { Kernels::Shared } else { Kernels::Own })
 }
 
-/// The boot id that a container tells.
+/// Runs a container and returns the boot id that it prints.
 fn boot_id(
     info: &EngineInfo,
     at: &EngineAt,
@@ -41,11 +41,11 @@ fn boot_id(
     args.extend(["--entrypoint", "/bin/shm_ls", image.tag(), "--json"]);
     ledger.record(Entry::Container { engine: at.clone(), run: run.clone(), name: name.clone() })?;
     let asked = client(at, args).recorded(ledger, &run).run(interrupt);
-    // It removes itself, unless something ended the client.
+    // `--rm` removes the container, unless the client was killed.
     Remover { at, interrupt: interrupt.for_cleaning() }.everything(&run, ledger, asked.is_ok())?;
     let output = asked?;
     if !output.succeeded() {
-        let what = format!("{} does not run containers", info.title());
+        let what = format!("{} cannot run a container", info.title());
         return Err(failed(what, output).into());
     }
     let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| {

@@ -1,4 +1,4 @@
-//! Removing what a run made: by the names in its ledger, where the thing itself carries the run's id.
+//! Removal of a run's containers and pods: the ledger names them, and their label has the run's id.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -17,17 +17,17 @@ use crate::process::untrusted::Untrusted;
 const MOST_ATTEMPTS: usize = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(500);
 
-/// What can be removed.
+/// A kind of object to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A pod of podman's, with its containers.
+    /// A podman pod, with its containers.
     Pod,
     /// A container, with its anonymous volumes.
     Container,
 }
 
 impl Kind {
-    /// What the ledger names of this kind.
+    /// Returns the name in a ledger entry of this kind, or `None` for other entries.
     pub(crate) fn name(self, entry: &Entry) -> Option<&str> {
         match (self, entry) {
             (Self::Pod, Entry::Pod { name, .. })
@@ -60,21 +60,22 @@ impl Kind {
     }
 }
 
-/// What an engine says of a name.
+/// An object with one of the names, as the engine describes it.
 struct Named {
     id: Name<Id>,
     name: String,
     is_ours: bool,
 }
 
-/// What removes from an engine.
+/// Removes containers and pods from an engine.
 pub(crate) struct Remover<'a> {
     pub(crate) at: &'a EngineAt,
     pub(crate) interrupt: Interrupt,
 }
 
 impl Remover<'_> {
-    /// Removes the containers and pods of a run, and forgets them in the ledger. Returns the number removed.
+    /// Removes a run's containers and pods, and with `forget` also their ledger entries. Returns
+    /// the number removed.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl Remover<'_> {
         Ok(removed)
     }
 
-    /// Removes the containers or pods of these names that carry the run's id. Returns the number removed.
+    /// Removes the named containers or pods with the run's label. Returns the number removed.
     ///
     /// # Errors
     ///
@@ -119,16 +120,16 @@ impl Remover<'_> {
             if left.is_empty() {
                 return Ok(removed);
             }
-            // Progress: the containers that could not go before may go now.
+            // After progress, containers that others depended on can be removed.
             attempts = if left.len() < ours.len() { 0 } else { attempts + 1 };
             if attempts == MOST_ATTEMPTS {
                 let names = left.join(", ");
-                let what = format!("{names} could not be removed");
+                let what = format!("cannot remove {names}");
                 return Err(match last {
                     Some(output) => failed(what, output).into(),
                     None => EngineError::Unexpected {
                         command: format!("{} inspect", self.at.program).into(),
-                        answer: format!("nothing about {names}, which a listing has").into(),
+                        answer: format!("no entry for {names}, although they are listed").into(),
                     },
                 });
             }
@@ -138,7 +139,7 @@ impl Remover<'_> {
         }
     }
 
-    /// The names that are there and carry the run's id, with the ids that the engine gives for them.
+    /// Returns those of the names that exist and have the run's label.
     pub(crate) fn find(
         &self,
         kind: Kind,
@@ -152,10 +153,10 @@ impl Remover<'_> {
 
     fn proven(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<Named>, EngineError> {
         let mut found = Vec::new();
-        // Of several pods podman 4 tells the first.
+        // Podman 4 describes only the first of several pods.
         let at_once = if kind == Kind::Pod { 1 } else { names.len() };
         for names in names.chunks(at_once.max(1)) {
-            // Its status says that one of them is not there, or that it failed.
+            // The exit status is ignored: it is the same for a missing name and for a failure.
             let inspected = self.invoke(&[&kind.inspect()[..], names].concat())?;
             let lines = inspected.stdout.split(|byte| *byte == b'\n');
             found.extend(lines.filter_map(|line| named(line, run, names)));
@@ -164,22 +165,22 @@ impl Remover<'_> {
         Ok(found)
     }
 
-    /// Those of the names that a listing has of the run; what else it has is not looked at.
+    /// Returns those of the names that a listing of the run's objects has. Ignores other names.
     fn listed(&self, kind: Kind, run: &RunId, names: &[&str]) -> Result<Vec<String>, EngineError> {
         let filter = format!("label={RUN_LABEL}={run}");
         let list = [kind.list(), &["--filter", &filter]].concat();
         let mut output = self.invoke(&list)?;
         if !output.succeeded() {
-            // What is not found stays.
+            // Retried once: objects that are not listed are not removed.
             output = self.invoke(&list)?;
         }
         if !output.succeeded() {
-            return Err(failed("what is left could not be listed", output).into());
+            return Err(failed("cannot list the remaining containers", output).into());
         }
         let text = output.text();
         let listed: Vec<_> =
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
-        // A listing of something else says nothing about what is there.
+        // Output in another form does not show which objects exist.
         if !listed.iter().all(is_name) {
             let (command, answer) = (output.command_line(), output.stderr_tail());
             return Err(EngineError::Unexpected { command, answer });
@@ -188,8 +189,8 @@ impl Remover<'_> {
         Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
     }
 
-    /// Removes by id, as many as can be: podman removes none where one is gone already or joined by
-    /// another, so that each is tried alone then.
+    /// Removes as many of the ids as possible. Podman removes none where one is missing or others
+    /// depend on it; each is then removed alone.
     fn remove(&self, kind: Kind, ids: &[&str]) -> Result<Option<Output>, InvocationError> {
         if ids.is_empty() {
             return Ok(None);
@@ -208,13 +209,12 @@ impl Remover<'_> {
     }
 }
 
-/// Whether it can be the name of a container or a pod, or docker's alias of one.
+/// Returns whether the text can be the name of a container or a pod, or docker's alias of one.
 fn is_name(text: &Untrusted) -> bool {
     text.parse::<Name<Container>>().is_ok()
 }
 
-/// A line of an inspection, id, name and labels, about one of these names. What does not look like one says
-/// nothing.
+/// Parses a line of `inspect`: id, name and labels. Returns `None` for lines about other names.
 fn named(line: &[u8], run: &RunId, names: &[&str]) -> Option<Named> {
     let mut parts = str::from_utf8(line).ok()?.splitn(3, ' ');
     let (id, said, labels) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?);

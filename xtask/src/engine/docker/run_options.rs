@@ -1,14 +1,14 @@
-//! The arguments with which Docker's command line makes a container as a script wants it.
+//! The arguments of `docker run` for a script's containers.
 
 use std::path::Path;
 
 use crate::engine::{EngineInfo, EngineKind};
 use crate::script::{Container, Setting, Sharing};
 
-/// Where the volume is mounted that all containers of a script share.
+/// The mount point of the volume that all containers of a script share.
 pub(super) const VOLUME: &str = "/shared";
 
-/// The least that a container can run with.
+/// Options that take away all privileges that the tools do not need.
 pub(crate) const HARDENED: [&str; 7] = [
     "--network",
     "none",
@@ -19,8 +19,7 @@ pub(crate) const HARDENED: [&str; 7] = [
     "no-new-privileges",
 ];
 
-/// The command that runs a container, with the runtime where one was asked for: podman takes it
-/// for all commands, docker for this one.
+/// Returns the `run` command with the runtime, which is a global option of podman.
 pub(super) fn runtime(info: &EngineInfo) -> Vec<&str> {
     match (&info.runtime, info.name) {
         (None, _) => vec!["run"],
@@ -29,7 +28,7 @@ pub(super) fn runtime(info: &EngineInfo) -> Vec<&str> {
     }
 }
 
-/// How it shares memory; `name` gives a container's name on the engine.
+/// Returns the options for a mode; `name` returns a container's name on the engine.
 pub(super) fn sharing(sharing: Sharing, name: impl Fn(Container) -> String) -> Vec<String> {
     let mode = match sharing {
         Sharing::Default => return vec![],
@@ -47,12 +46,12 @@ pub(super) fn sharing(sharing: Sharing, name: impl Fn(Container) -> String) -> V
     args
 }
 
-/// The name of a pod, by that of its sandbox.
+/// Returns the name of the pod with this sandbox.
 pub(super) fn pod(sandbox: &str) -> String {
     format!("{sandbox}-pod")
 }
 
-/// What else it is given.
+/// Returns the options for a setting.
 pub(super) fn setting(setting: Setting) -> Vec<String> {
     match setting {
         Setting::Sysctl(sysctl, value) => {
@@ -60,17 +59,17 @@ pub(super) fn setting(setting: Setting) -> Vec<String> {
         }
         Setting::ShmSize(size) => vec!["--shm-size".to_owned(), size.to_string()],
         Setting::Memory(size) => {
-            // Without swap: what does not fit is to be killed, not moved out.
+            // Without swap: the kernel must kill the process, not swap its memory out.
             let size = size.to_string();
             vec!["--memory".to_owned(), size.clone(), "--memory-swap".to_owned(), size]
         }
         Setting::RestartPolicy => ["--restart", "always"].map(str::to_owned).to_vec(),
-        // Volumes of pods are made with them, on a cluster.
+        // Only Kubernetes has it, as a volume of a pod.
         Setting::ShmVolume => vec![],
     }
 }
 
-/// The folder that all containers of a script share.
+/// Returns the options that mount the folder that all containers of a script share.
 pub(super) fn volume(folder: Option<&Path>) -> Vec<String> {
     let Some(folder) = folder else { return vec![] };
     vec!["--volume".to_owned(), format!("{}:{VOLUME}", folder.to_string_lossy())]

@@ -1,4 +1,4 @@
-//! What a container is, after something was done with it.
+//! The state of a container after a command.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -17,33 +17,33 @@ use crate::process::proc_stat::ProcStat;
 use crate::script::Container;
 
 impl Docker {
-    /// Adds to the observation of a change what the container is after it.
-    pub(super) fn look(
+    /// Adds the container's state and namespace to the observation of a command.
+    pub(super) fn with_state(
         &self,
         container: Container,
         changed: Observation,
     ) -> Result<Observation, EngineError> {
         let name = self.name(container);
-        let (state, looked) = self.settled(&name)?;
+        let (state, inspected) = self.settled(&name)?;
         if state != State::Running {
             let state = if state == State::Exited { self.ended(container) } else { state };
             return Ok(Observation { state: Some(state), ..changed });
         }
-        let namespace = self.identify(&name, &looked);
-        let stat = ProcStat::of(looked.pid).filter(|_| looked.is_here(&self.run));
-        self.know(container, |known| {
+        let namespace = self.identify(&name, &inspected);
+        let stat = ProcStat::of(inspected.pid).filter(|_| inspected.is_here(&self.run));
+        self.with_record(container, |known| {
             known.namespace = Some(namespace.clone());
-            known.process = stat.map(|stat| (looked.pid, stat));
+            known.process = stat.map(|stat| (inspected.pid, stat));
         });
         Ok(Observation { namespace: Some(namespace), state: Some(state), ..changed })
     }
 
-    /// The state of a container that has ended, as the engine says: its process must have ended, too.
+    /// Waits for the process of an exited container. Returns `Running` if it does not end in time.
     fn ended(&self, container: Container) -> State {
-        let Some((pid, stat)) = self.know(container, |known| known.process) else {
+        let Some((pid, stat)) = self.with_record(container, |known| known.process) else {
             return State::Exited;
         };
-        // A signal does not end this wait: the process would pass for one that goes on.
+        // A signal must not end this wait: the result would be `Running`.
         let interrupt = self.tools.interrupt.for_cleaning();
         let deadline = Instant::now() + interrupt.limit_or(PATIENCE);
         let ended = poll_until(LOOK_EVERY, deadline, &interrupt, || {
@@ -58,31 +58,31 @@ impl Docker {
         inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
     }
 
-    /// A container once it is no longer between two states.
+    /// Waits until a container is no longer between two states. Returns its state.
     pub(super) fn settled(&self, name: &str) -> Result<(State, Inspected), EngineError> {
         let interrupt = &self.tools.interrupt;
         let limit = interrupt.limit_or(PATIENCE);
         let deadline = Instant::now() + limit;
-        let mut looked = self.inspect(name)?;
+        let mut inspected = self.inspect(name)?;
         let settled = poll_until(LOOK_EVERY, deadline, interrupt, || {
-            if looked.state.is_none() {
-                looked = self.inspect(name)?;
+            if inspected.state.is_none() {
+                inspected = self.inspect(name)?;
             }
-            Ok::<_, EngineError>(looked.state)
+            Ok::<_, EngineError>(inspected.state)
         })?;
         match settled {
-            Some(state) => Ok((state, looked)),
-            None => Err(looked.unsettled(name, limit)),
+            Some(state) => Ok((state, inspected)),
+            None => Err(inspected.unsettled(name, limit)),
         }
     }
 
-    /// The namespace of a container that runs: by its process, or else by its own word.
-    pub(super) fn identify(&self, name: &str, looked: &Inspected) -> Identity {
+    /// Returns a running container's namespace, from its process or from `shm_ls` in it.
+    pub(super) fn identify(&self, name: &str, inspected: &Inspected) -> Identity {
         if self.info.kernels == Kernels::Own {
-            return Identity::Foreign("it is that of the sandbox's own kernel".to_owned());
+            return Identity::Foreign("it belongs to the sandbox's own kernel".to_owned());
         }
-        if looked.is_here(&self.run)
-            && let Ok(namespace) = IpcNamespace::of_process(looked.pid)
+        if inspected.is_here(&self.run)
+            && let Ok(namespace) = IpcNamespace::of_process(inspected.pid)
         {
             return Identity::Kernel(namespace);
         }
@@ -92,19 +92,19 @@ impl Docker {
         }
     }
 
-    /// Whether the containers turned out to run under another kernel than this program.
-    pub(super) fn is_elsewhere(&self) -> bool {
-        let elsewhere = Some(Identity::Foreign(inspect::ELSEWHERE.to_owned()));
-        self.with_containers(|all| all.values().any(|known| known.namespace == elsewhere))
+    /// Returns whether a container was found to run on another kernel than this program.
+    pub(super) fn has_foreign_kernel(&self) -> bool {
+        let foreign = Some(Identity::Foreign(inspect::FOREIGN_KERNEL.to_owned()));
+        self.with_containers(|all| all.values().any(|known| known.namespace == foreign))
     }
 
-    /// Asks which containers of the run run.
+    /// Lists the running containers of the run.
     pub(super) fn processes(&self) -> Result<Observation, EngineError> {
         let filter = format!("label={RUN_LABEL}={}", self.run);
         let args = ["ps", "--filter", &filter, "--format", "{{.Names}}\t{{.Status}}"];
         let output = self.invoke(&args)?;
         if !output.succeeded() {
-            return Err(failed("the containers could not be listed", output).into());
+            return Err(failed("cannot list the containers", output).into());
         }
         let text = output.text();
         let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();

@@ -8,19 +8,18 @@ use crate::engine::{CommandFailure, EngineError};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, Output};
 
-/// How kubectl is called.
+/// A caller of kubectl.
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
-    /// The options with which it finds the cluster.
+    /// The options that select the cluster.
     pub(crate) access: Vec<String>,
     pub(crate) namespace: String,
     pub(crate) interrupt: Interrupt,
 }
 
-/// A list as the API has it.
+/// A list of the API.
 #[derive(Deserialize)]
 pub(crate) struct List<T> {
-    /// What is on it.
     pub(crate) items: Vec<T>,
 }
 
@@ -35,14 +34,14 @@ impl Client {
         Ok(self.kubectl(args).run(&self.interrupt)?)
     }
 
-    /// Has an object made; what the cluster refuses is an answer.
+    /// Creates an object. A refusal of the cluster is in the output, not an error.
     pub(crate) fn create(&self, object: &impl Serialize) -> Result<Output, EngineError> {
         let text = serde_json::to_vec(object).unwrap_or_default();
         let create = self.kubectl(&["create", "--filename", "-"]).stdin(text);
         Ok(create.run(&self.interrupt)?)
     }
 
-    /// What is there of a kind, by its labels.
+    /// Lists the objects of a kind with these labels.
     pub(crate) fn list<T: DeserializeOwned>(
         &self,
         kind: &str,
@@ -51,19 +50,19 @@ impl Client {
         let get = ["get", kind, "--output", "json", "--selector", selector];
         let output = self.invoke(&get)?;
         if !output.succeeded() {
-            return Err(failed("the cluster does not answer", output).into());
+            return Err(failed(format!("cannot list {kind}"), output).into());
         }
         let list: List<T> = parse(&output)?;
         Ok(list.items)
     }
 }
 
-/// The error for a command of kubectl's that failed.
+/// Returns the error for a failed kubectl command.
 pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure {
     CommandFailure::new(what, classify(&output), output)
 }
 
-/// What kubectl printed, which must be JSON.
+/// Parses the JSON that kubectl printed.
 pub(crate) fn parse<T: DeserializeOwned>(output: &Output) -> Result<T, EngineError> {
     serde_json::from_slice(&output.stdout).map_err(|error| EngineError::Unexpected {
         command: output.command_line(),

@@ -1,4 +1,4 @@
-//! Which cluster is used, and for what.
+//! The selection of a cluster, and the parts of it that runs use.
 
 use std::collections::BTreeMap;
 
@@ -15,26 +15,26 @@ use crate::process::name::{Image, Label, Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Member, Pod, Sharing, Workload};
 
-/// Which part of a cluster is used, and for what.
+/// A cluster, with the user's options for it.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
-    /// The options with which kubectl finds it.
+    /// The kubectl options that select it.
     pub access: Vec<String>,
-    /// A namespace that is there; `None` makes one for the run.
+    /// An existing namespace; `None` creates one for the run.
     pub namespace: Option<Name<Label>>,
     /// The image with the tools in it.
     pub image: Option<Name<Image>>,
-    /// The node that all pods are on; `None` leaves the first to the scheduler.
+    /// The node of all pods; `None` uses the node that the scheduler selects for the first pod.
     pub node: Option<Name<Subdomain>>,
-    /// The shell command that kills a pod's sandbox, where there is one.
+    /// The user's shell command that kills a pod's sandbox.
     pub kill_sandbox: Option<String>,
-    /// The shell command that restarts the kubelet of a node, where there is one.
+    /// The user's shell command that restarts the kubelet of a node.
     pub restart_kubelet: Option<String>,
 }
 
 impl Cluster {
-    /// What a run asks the cluster to make, as a list that kubectl takes: a namespace, the pod of a
-    /// container, and the one that sees what the node sees.
+    /// Returns the objects that a run creates, as a list for kubectl: a namespace, the pod of a
+    /// container, and the observer pod.
     #[must_use]
     pub fn manifests(&self) -> Value {
         const A: &[Pod] =
@@ -53,8 +53,8 @@ impl Cluster {
             json!(manifest::workload(&workload, metadata, &spec))
         };
         let made = self.namespace.is_none().then(|| manifest::namespace(named(&namespace, None)));
-        let seeing = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
-        let pods = [pod(Workload::pod(A)), pod(seeing)];
+        let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
+        let pods = [pod(Workload::pod(A)), pod(observer)];
         let items: Vec<_> = made.map(|it| json!(it)).into_iter().chain(pods).collect();
         json!({ "apiVersion": "v1", "kind": "List", "items": items })
     }
@@ -64,17 +64,17 @@ impl Cluster {
     }
 }
 
-/// The address of the API server that kubectl finds with these options now.
+/// Returns the address of the API server that kubectl uses with these options.
 ///
 /// # Errors
 ///
-/// [`EngineError::Failed`] where it finds none.
+/// [`EngineError::Failed`] where kubectl has no cluster.
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
     let args = access.iter().map(String::as_str).chain(view);
     let output = Invocation::new("kubectl", args).run(interrupt)?;
     if !output.succeeded() {
-        let what = "kubectl does not say which cluster it is configured for";
+        let what = "cannot read the cluster's address from the kubectl configuration";
         return Err(failed(what, output).into());
     }
     Ok(output.text())

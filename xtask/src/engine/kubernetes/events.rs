@@ -1,4 +1,4 @@
-//! What happens to pods: how they are made, how they end, and what takes their place.
+//! Events of pods: creation, termination and replacement.
 
 use std::slice;
 use std::sync::atomic::Ordering;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::manifest::{self, END, WORKLOAD_LABEL, workload_selector};
 use super::pod::Pod;
-use super::removal::{self, GOES_WITHIN};
+use super::removal::{self, DELETE_TIMEOUT};
 use super::state::Deployed;
 use super::wait::{LOOK_EVERY, Waited};
 use crate::engine::docker::inspect::reported_anywhere;
@@ -20,17 +20,17 @@ use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Controller, Workload};
 
-/// How long a pod may take to go: the kubelet of a busy machine took over a minute.
+/// The time limit for the removal of a pod: the kubelet of a busy machine took over a minute.
 const PATIENCE: Duration = Duration::from_mins(4);
 
 impl Kubernetes {
-    /// Makes the pods of a workload, and waits until they run.
+    /// Creates the pods of a workload, and waits until they run.
     pub(super) fn deploy(&self, workload: &Workload) -> Result<StepOutcome, EngineError> {
         let object = self.name(workload.pods[0].name);
         self.record(manifest::kind(workload.controller), &object)?;
         let mut metadata = self.metadata(object.clone(), Some(self.client.namespace.clone()))?;
         metadata.labels.insert(WORKLOAD_LABEL, object.clone());
-        let node = self.know(|known| known.node.clone());
+        let node = self.with_record(|known| known.node.clone());
         let spec = manifest::pod(workload, self.cluster.image(), node.as_deref());
         self.used.store(true, Ordering::SeqCst);
         let created = self.client.create(&manifest::workload(workload, metadata, &spec))?;
@@ -54,9 +54,9 @@ impl Kubernetes {
         }
     }
 
-    /// Remembers which pods are which of the script's.
+    /// Records which pods correspond to the pods of the script.
     fn assign(&self, workload: &Workload, object: &str, pods: &[Pod]) -> Result<(), EngineError> {
-        self.know(|known| {
+        self.with_record(|known| {
             for (wanted, pod) in workload.pods.iter().zip(pods) {
                 let (name, uid) = (pod.metadata.name.clone(), pod.metadata.uid.clone());
                 let (workload, object) = (*workload, object.to_owned());
@@ -69,8 +69,8 @@ impl Kubernetes {
         })
     }
 
-    /// What was done, with what the container says of its namespace now. Those of its workload may
-    /// have another one too, and are asked as well.
+    /// Returns the observation of a command, with the container's namespace. Also reads the
+    /// namespaces of the workload's other containers, which the command may have changed.
     pub(super) fn observe(
         &self,
         container: Container,
@@ -81,50 +81,50 @@ impl Kubernetes {
         let members = home.workload.pods.iter().flat_map(|pod| pod.containers);
         let others = members.map(|member| member.name).filter(|it| *it != container);
         for container in others.chain([container]) {
-            self.look(container)?;
+            self.read_namespace(container)?;
         }
-        let namespace = self.know(|known| known.namespace_of(container));
+        let namespace = self.with_record(|known| known.namespace_of(container));
         let output = Output { duration: done.duration + took, ..done };
         Ok(Observation { namespace, state: Some(State::Running), ..output.into() })
     }
 
-    /// Asks a container for its namespace.
-    fn look(&self, container: Container) -> Result<(), EngineError> {
+    /// Runs `shm_ls` in a container to read its namespace.
+    fn read_namespace(&self, container: Container) -> Result<(), EngineError> {
         let asked = self.exec(container, "shm_ls", &["--json"], None)?;
-        // Compared only among containers of one node, whose kernel need not be this one.
+        // The containers of one node are compared with each other, not with this machine.
         let namespace =
             reported_anywhere(&asked.stdout).map_or_else(Identity::Foreign, Identity::Kernel);
-        self.know(|known| known.looked_at(container, namespace));
+        self.with_record(|known| known.set_namespace(container, namespace));
         Ok(())
     }
 
-    /// The pod that a container is in.
+    /// Returns the pod of a container.
     pub(super) fn home(&self, container: Container) -> Result<Deployed, EngineError> {
-        let found = self.know(|known| known.pod(known.home(container).unwrap_or(container)));
+        let found = self.with_record(|known| known.pod(known.home(container).unwrap_or(container)));
         found.ok_or_else(|| EngineError::Script(format!("{container} is in no pod")))
     }
 
-    /// The pods of a workload as they are.
+    /// Reads the current state of the pods of a workload.
     pub(super) fn now(&self, of: &Deployed) -> Result<Vec<Pod>, EngineError> {
         self.client.list("pods", &workload_selector(&of.object))
     }
 
-    /// Ends a container's process from within.
+    /// Makes a container's process exit, through a command in the container.
     fn end(&self, container: Container) -> Result<Output, EngineError> {
         let ended = self.exec(container, "shm_wr", &["--file", END, "end"], None)?;
-        // With the container goes the process that has ended it, sometimes before it can say so.
+        // The end of the container may kill `shm_wr` before it exits.
         if matches!(ended.exit_code, Some(0 | 137)) {
             return Ok(Output { exit_code: Some(0), ..ended });
         }
-        let what = format!("the process of {container} could not be ended");
+        let what = format!("cannot end the process of {container}");
         Err(failed(what, ended).into())
     }
 
-    /// Has a container's process end, or waits until it fails by itself, as that of a job does; and
-    /// then until what looks after it has started another one.
+    /// Ends a container's process, or waits until it fails by itself, as a job's process does. Then
+    /// waits until the kubelet or the controller has started another one.
     pub(super) fn crash(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
-        let name = self.know(|known| known.name_of(container));
+        let name = self.with_record(|known| known.name_of(container));
         let before = self.now(&home)?;
         let again = restarted(&home, &name, &before);
         match home.workload.controller {
@@ -145,11 +145,11 @@ impl Kubernetes {
         }
     }
 
-    /// Gives a container its image by another name: to the kubelet that is another one, and it puts
-    /// another container in its place.
+    /// Sets a container's image to another name of the same image. The kubelet treats it as another
+    /// image and replaces the container.
     pub(super) fn change_image(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
-        let name = self.know(|known| known.name_of(container));
+        let name = self.with_record(|known| known.name_of(container));
         let before = self.now(&home)?;
         let id = home.among(&before).map(|pod| pod.image_id(&name)).unwrap_or_default();
         let Some(other) = image_name::other(self.cluster.image(), &id)? else {
@@ -160,18 +160,18 @@ impl Kubernetes {
         if !set.succeeded() {
             return Ok(refused(set.into()));
         }
-        self.know(|known| known.other_image = Some(other.clone()));
+        self.with_record(|known| known.other_image = Some(other.clone()));
         let again = restarted(&home, &name, &before);
         match self.wait_until_ready(container, &home, set, again) {
-            // The runtime reads names otherwise, which tells nothing about shared memory.
+            // The runtime resolves names differently, which is no result about shared memory.
             Err(EngineError::PodFailed { why, .. }) if why.is_about_an_image() => {
-                Ok(StepOutcome::Skipped(format!("{other} is not the image by another name: {why}")))
+                Ok(StepOutcome::Skipped(format!("{other} is not a name of the image: {why}")))
             }
             answer => answer,
         }
     }
 
-    /// Lets an init container end, and waits until the pod's others run.
+    /// Ends an init container, and waits until the pod's main containers run.
     pub(super) fn finish(&self, container: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(container)?;
         let members = home.workload.pods[0].containers.iter().filter(|member| !member.init);
@@ -181,7 +181,7 @@ impl Kubernetes {
         self.wait_until_ready(main[0], &home, ended, run)
     }
 
-    /// Has a pod's controller put another in its place.
+    /// Makes a pod's controller replace the pod, and waits for the new one.
     pub(super) fn replace(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let first = home.workload.pods.iter().find(|it| it.name == pod);
@@ -196,26 +196,26 @@ impl Kubernetes {
         self.replaced(first, &home, slice::from_ref(&home.uid), delete)
     }
 
-    /// Has an object deleted that a pod is or belongs to, and waits until that very pod is gone: one
-    /// of its name may be there again. What the cluster refuses is an answer.
+    /// Deletes a pod, or the object that it belongs to. Waits until the pod with this uid is gone;
+    /// another pod may have its name. A refusal of the cluster is in the output, not an error.
     fn delete(&self, pod: &Deployed, kind: &str, name: &str) -> Result<Output, EngineError> {
         let interrupt = &self.client.interrupt;
         let (asked, patience) = (Instant::now(), interrupt.limit_or(PATIENCE));
-        let deleted = self.client.invoke(&["delete", kind, name, "--timeout", GOES_WITHIN])?;
+        let deleted = self.client.invoke(&["delete", kind, name, "--timeout", DELETE_TIMEOUT])?;
         if deleted.succeeded() {
             return Ok(deleted);
         }
         let gone = poll_until(LOOK_EVERY, asked + patience, interrupt, || {
             let pods = self.now(pod)?;
             let Some(there) = pod.among(&pods) else {
-                // After kubectl has looked for the last time.
+                // The pod was removed after kubectl gave up.
                 let (exit_code, duration) = (Some(0), asked.elapsed());
                 return Ok(Some(Output { exit_code, duration, ..deleted.clone() }));
             };
-            if !there.is_going() {
+            if !there.is_terminating() {
                 return Ok(Some(deleted.clone()));
             }
-            if there.is_at_rest()
+            if there.is_stopped()
                 && let Some(held) = removal::held(there, &self.client.namespace, &deleted)
             {
                 return Err(held.into());
@@ -223,14 +223,13 @@ impl Kubernetes {
             Ok::<_, EngineError>(None)
         })?;
         gone.ok_or_else(|| {
-            let what = format!("pod {} is still there after {} s", pod.name, patience.as_secs());
-            let next_step =
-                "see how its node is (kubectl get nodes), and what the kubelet says there";
+            let what = format!("pod {} still exists after {} s", pod.name, patience.as_secs());
+            let next_step = "check its node (kubectl get nodes) and the kubelet's log there";
             failed(what, deleted).with_next_step(next_step).into()
         })
     }
 
-    /// Waits until other pods run in the place of `old` ones.
+    /// Calls `ask`, and waits until new pods have replaced those with the uids `old`.
     fn replaced(
         &self,
         first: Container,
@@ -240,7 +239,7 @@ impl Kubernetes {
     ) -> Result<StepOutcome, EngineError> {
         let asked = ask()?;
         if !asked.succeeded() {
-            let what = format!("{} was not replaced", home.name);
+            let what = format!("cannot replace pod {}", home.name);
             return Err(failed(what, asked).into());
         }
         let members = home.workload.pods[0].containers;
@@ -253,6 +252,7 @@ impl Kubernetes {
         self.wait_until_ready(first, home, asked, are_new)
     }
 
+    /// Waits for the pods of a workload, and observes the container `first` in them.
     pub(super) fn wait_until_ready(
         &self,
         first: Container,
@@ -269,7 +269,7 @@ impl Kubernetes {
         }
     }
 
-    /// Adds a debug container to a pod that runs.
+    /// Adds a debug container to a running pod.
     pub(super) fn debug(
         &self,
         pod: Container,
@@ -284,7 +284,7 @@ impl Kubernetes {
         if !added.succeeded() {
             return Ok(refused(added.into()));
         }
-        self.know(|known| known.joined(pod, container, &name));
+        self.with_record(|known| known.joined(pod, container, &name));
         match self
             .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
         {
@@ -299,23 +299,23 @@ impl Kubernetes {
         let home = self.home(pod)?;
         let kind = manifest::kind(home.workload.controller);
         let deleted = self.delete(&home, kind, &home.object)?;
-        self.know(|known| known.removed(pod));
+        self.with_record(|known| known.removed(pod));
         let state = if deleted.succeeded() { State::Gone } else { State::Refused };
         Ok(StepOutcome::Observed(Observation { state: Some(state), ..deleted.into() }))
     }
 }
 
-/// Whether a container of a pod runs, and was restarted since the pods were as they were `before`.
+/// Returns a predicate: a pod's container runs, and has restarted since `before`.
 pub(super) fn restarted(home: &Deployed, name: &str, before: &[Pod]) -> impl Fn(&[Pod]) -> bool {
     let count = home.among(before).map_or(0, |pod| pod.restarts(name));
     move |now| home.among(now).is_some_and(|pod| pod.runs(name) && pod.restarts(name) > count)
 }
 
-/// What the cluster does not do: an answer, or no question for it.
+/// Returns the outcome of a refused command: skipped if this cluster does not support it.
 fn refused(observation: Observation) -> StepOutcome {
     match classify(&observation.output) {
         FailureKind::Unsupported(line) => {
-            StepOutcome::Skipped(format!("it cannot be done here: {line}"))
+            StepOutcome::Skipped(format!("not supported here: {line}"))
         }
         _ => StepOutcome::Observed(Observation { state: Some(State::Refused), ..observation }),
     }

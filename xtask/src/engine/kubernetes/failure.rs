@@ -1,49 +1,50 @@
-//! The reasons of failures on a cluster, by the words of its API server, of kubectl and of kubelets.
+//! Classifies failures on a cluster by the messages of its API server, kubectl and kubelets.
 
 use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
 use crate::process::untrusted::Untrusted;
 
-/// What clusters say, each in one line, of things that another cluster would do. All words of an entry are in the line.
+/// One-line messages for what other clusters support. All strings of an entry must match.
 const UNSUPPORTED: [&[&str]; 5] = [
-    // Pod Security admission: the namespace is held to a level that forbids the node's namespaces (Kubernetes
+    // Pod Security admission: the namespace's level forbids host namespaces (Kubernetes
     // staging/src/k8s.io/pod-security-admission/admission/admission.go).
     &["violates PodSecurity"],
-    // The gate of ephemeral containers, before Kubernetes 1.23 (kubectl pkg/cmd/debug/debug.go), and the resource before
-    // 1.16.
+    // Ephemeral containers: a feature gate before Kubernetes 1.23, and missing before 1.16 (kubectl
+    // pkg/cmd/debug/debug.go).
     &["ephemeral containers are disabled"],
     &["EphemeralContainers"],
-    // Of nodes, by which a kubelet tells that it starts: a user of one namespace may not see them.
+    // A kubelet's start is an event in another namespace, which some users may not read.
     &["events is forbidden"],
     // A kubelet refuses a sysctl that is neither safe nor on its list: "not whitelisted", since
     // 1.21 "not allowlisted" (Kubernetes pkg/kubelet/sysctl/allowlist.go).
     &["forbidden sysctl: \"kernel.shm", "listed"],
 ];
 
-/// What kubectl says where its token is missing or has expired (apimachinery `pkg/api/errors/errors.go`).
+/// Messages of kubectl for a missing or expired token (apimachinery `pkg/api/errors/errors.go`).
 const NOT_LOGGED_IN: [&str; 2] = ["Unauthorized", "provide credentials"];
 
-/// The reason of a pod that a kubelet does not take with its limits (Kubernetes `pkg/kubelet/sysctl/allowlist.go`).
+/// The kubelet's reason for refused sysctls (Kubernetes `pkg/kubelet/sysctl/allowlist.go`).
 const SYSCTL_FORBIDDEN: &str = "SysctlForbidden";
 
-/// How the reason begins where a node has no capacity: `OutOfcpu`, `OutOfmemory`, `OutOfpods` (Kubernetes
-/// `pkg/kubelet/lifecycle/predicate.go`).
+/// The prefix of the reason for a node without capacity: `OutOfcpu`, `OutOfmemory`, `OutOfpods`
+/// (Kubernetes `pkg/kubelet/lifecycle/predicate.go`).
 const OUT_OF: &str = "OutOf";
 
-/// Reasons to wait that are about the image (Kubernetes `pkg/kubelet/images/types.go`).
+/// Waiting reasons about the image (Kubernetes `pkg/kubelet/images/types.go`).
 const NO_IMAGE: [&str; 4] =
     ["ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"];
 
-/// Other reasons to wait from which no waiting helps (Kubernetes
+/// Other waiting reasons that are final (Kubernetes
 /// `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/container/sync_result.go`).
 const NEVER_RUNS: [&str; 4] =
     ["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "CrashLoopBackOff"];
 
-/// The kind of what a command said, whether it failed or not: a pod that was made may be refused by its kubelet.
+/// Returns the kind of a message. Ignores the exit status: a kubelet may refuse a created pod.
 pub(in crate::engine) fn classify(output: &Output) -> FailureKind {
     let message = message(output);
-    let is_unsupported =
-        |line: &&str| UNSUPPORTED.iter().any(|words| words.iter().all(|it| line.contains(it)));
+    let is_unsupported = |line: &&str| {
+        UNSUPPORTED.iter().any(|patterns| patterns.iter().all(|it| line.contains(it)))
+    };
     if let Some(line) = message.lines().find(is_unsupported) {
         FailureKind::Unsupported(line.trim().to_owned())
     } else if NOT_LOGGED_IN.iter().any(|it| message.contains(it)) {
@@ -53,7 +54,7 @@ pub(in crate::engine) fn classify(output: &Output) -> FailureKind {
     }
 }
 
-/// Why a pod with this reason never runs; `None` where waiting may help.
+/// Returns why a pod with this reason never runs, or `None` where it may run later.
 pub(super) fn classify_reason(reason: &Untrusted) -> Option<FailureKind> {
     let is_one_of = |reasons: &[&str]| reasons.iter().any(|it| reason == it);
     if *reason == SYSCTL_FORBIDDEN {
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_cluster_would_do_is_told_by_its_line() {
+    fn features_that_this_cluster_lacks_are_recognised() {
         for line in [
             "Error from server (Forbidden): error when creating \"STDIN\": pods \"a\" is forbidden: violates \
              PodSecurity \"baseline:latest\": host namespaces (hostIPC=true)",
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_login_is_known() {
+    fn a_missing_login_is_recognised() {
         for message in [
             "error: You must be logged in to the server (Unauthorized)",
             "error: You must be logged in to the server (the server has asked for the client to provide credentials)",

@@ -1,20 +1,20 @@
-//! Names of images.
+//! Alternative names of images.
 
 use crate::process::name::{Image, InvalidName, Name};
 use crate::process::untrusted::Untrusted;
 
-/// The registry and the folder that are meant where a name has none, by docker and containerd.
+/// The default registry and folder of docker and containerd, for names without them.
 const REGISTRY: &str = "docker.io";
 const FOLDER: &str = "library";
 
-/// Another name for the same image: by its digest, which is in the id that a kubelet gives for an image
-/// that was pulled, or else with the registry that the name leaves out.
+/// Returns another name for the same image: the one with its digest, which is the kubelet's id for
+/// a pulled image; otherwise the name with the default registry. `None` where there is neither.
 ///
 /// # Errors
 ///
-/// Where the id holds a digest and is no name of an image.
+/// Fails if the id has a digest but is not a valid image name.
 pub(super) fn other(image: &str, id: &Untrusted) -> Result<Option<Name<Image>>, InvalidName> {
-    // Dockershim puts its scheme before it.
+    // Dockershim adds a scheme as a prefix.
     let id = id.strip_prefix("docker-pullable://").unwrap_or_else(|| id.clone());
     if id.contains("@") && id != image {
         return id.parse().map(Some);
@@ -36,7 +36,7 @@ mod tests {
     const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef";
 
     #[test]
-    fn an_image_that_was_pulled_has_a_digest_and_another_one_a_registry() {
+    fn pulled_images_are_named_by_digest_and_loaded_images_by_registry() {
         let (pulled, id) =
             ("registry.example:5000/tools:1", format!("registry.example:5000/tools@{DIGEST}"));
         let id = &*id;

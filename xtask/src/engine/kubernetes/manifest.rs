@@ -1,4 +1,4 @@
-//! What is asked of the cluster, typed: a namespace, and pods by themselves or with a controller.
+//! The objects that runs create: a namespace, and pods with or without a controller.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::script::{Controller, Member, Setting, Sharing, Workload};
 
-/// The file whose first text ends a container's process. Kubernetes gives every start of a
-/// container an empty one, so that the next process does not end by it too.
+/// The file whose first text ends a container's process. Kubernetes gives each start of a container
+/// an empty file, so the next process does not see the old text.
 pub(super) const END: &str = "/dev/termination-log";
 
-/// The label of pods that names the object that they were made by.
+/// The pod label that names the object that created the pod.
 pub(super) const WORKLOAD_LABEL: &str = "shm.experiment.workload";
 
-/// By what the pods are found that an object made.
+/// Returns the selector of the pods that an object created.
 pub(super) fn workload_selector(object: &str) -> String {
     format!("{WORKLOAD_LABEL}={object}")
 }
@@ -30,7 +30,7 @@ pub(super) struct Object<S> {
     pub(super) spec: Option<S>,
 }
 
-/// Its name and its labels. The template of a pod has no name.
+/// The metadata of an object. A pod template has no name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Metadata {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +42,7 @@ pub(super) struct Metadata {
     pub(super) annotations: BTreeMap<&'static str, String>,
 }
 
-/// A pod.
+/// The specification of a pod.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodSpec {
@@ -123,12 +123,12 @@ struct Capabilities {
     drop: [&'static str; 1],
 }
 
-/// A namespace.
+/// Returns a namespace object.
 pub(super) fn namespace(metadata: Metadata) -> Object<()> {
     Object { api_version: "v1", kind: "Namespace", metadata, spec: None }
 }
 
-/// The kind of a controller's objects, as kubectl takes it.
+/// Returns kubectl's name for the kind of a controller, or `pod` without one.
 pub(super) fn kind(controller: Controller) -> &'static str {
     match controller {
         Controller::Nobody => "pod",
@@ -138,7 +138,7 @@ pub(super) fn kind(controller: Controller) -> &'static str {
     }
 }
 
-/// The object that makes the pods of a workload: the pod, or its controller with a template.
+/// Returns the object that creates a workload's pods: the pod, or a controller with a template.
 pub(super) fn workload(workload: &Workload, metadata: Metadata, pod: &PodSpec) -> Object<Value> {
     let labels = &metadata.labels;
     let template = Metadata { name: None, namespace: None, ..metadata.clone() };
@@ -165,8 +165,8 @@ pub(super) fn workload(workload: &Workload, metadata: Metadata, pod: &PodSpec) -
     Object { api_version, kind, metadata, spec: Some(spec) }
 }
 
-/// The pods of a workload, with the least that they can run with: all that the Pod Security level
-/// `restricted` asks for, but for the host's IPC namespace where that is wanted.
+/// Returns the specification of a workload's pods. They meet the Pod Security level `restricted`,
+/// unless the workload shares the host's IPC namespace.
 pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSpec {
     let members = workload.pods.first().map_or(&[][..], |pod| pod.containers);
     let specs = |init| {
@@ -184,14 +184,13 @@ pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSp
     PodSpec {
         host_ipc: workload.ipc == Sharing::Host,
         node_name: node.map(str::to_owned),
-        // Nothing is looked up, and not every kubelet knows the cluster's DNS.
+        // The tools need no DNS, and some kubelets have no cluster DNS.
         dns_policy: "Default",
         restart_policy: match workload.controller {
             Controller::JobOnFailure => "OnFailure",
             Controller::JobNever => "Never",
             _ => "Always",
         },
-        // Nothing is to be saved.
         termination_grace_period_seconds: 1,
         automount_service_account_token: false,
         enable_service_links: false,
@@ -207,8 +206,8 @@ pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSp
     }
 }
 
-/// What a container's process is: it waits for a text, and ends when there is one. That of a job
-/// is to fail: it waits for what nobody writes, and not for ever.
+/// Returns the command of a container. It exits once [`END`] has a text. The command of a job waits
+/// for an object that nobody creates, and fails after 20 s.
 pub(super) fn command(controller: Controller) -> Vec<&'static str> {
     if controller.is_job() {
         vec!["/bin/shm_rd", "--wait=20", "--posix", "shm_experiment_nobody"]
@@ -219,7 +218,7 @@ pub(super) fn command(controller: Controller) -> Vec<&'static str> {
 
 fn container(member: &Member, controller: Controller, image: &str) -> ContainerSpec {
     let memory = match member.setting {
-        // In the form that the cluster keeps it in.
+        // The cluster stores this form, and `spec_diff` compares it.
         Some(Setting::Memory(bytes)) => format!("{}Mi", bytes >> 20),
         _ => "64Mi".to_owned(),
     };

@@ -1,4 +1,4 @@
-//! What happens on a node by a command that the user gave, for kubectl has no word for it.
+//! Events on a node that the user's commands cause, because kubectl cannot.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -17,17 +17,15 @@ use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Container;
 
-/// A kubelet that would have other containers than it finds sees to that when it first looks at the
-/// pods, within seconds; that it has looked is told to nobody.
-const FIRST_LOOK: Duration = Duration::from_secs(5);
-/// How long a command may take.
+/// Waiting time for the first check of a restarted kubelet, which may replace containers.
+const FIRST_SYNC: Duration = Duration::from_secs(5);
+/// The time limit for a user's command.
 const COMMAND: Duration = Duration::from_mins(5);
-/// The namespace that what happens to nodes is told in.
-const OF_NODES: &str = "default";
+/// The namespace of events about nodes.
+const NODE_EVENTS: &str = "default";
 
 impl Kubernetes {
-    /// Has the pod's sandbox killed by the command that the user gave, and waits until the kubelet
-    /// has made another.
+    /// Runs the user's command to kill the pod's sandbox, and waits for a new sandbox.
     pub(super) fn kill_sandbox(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.kill_sandbox.as_deref().unwrap_or_default();
@@ -40,45 +38,45 @@ impl Kubernetes {
         self.wait_until_ready(first(&home), &home, killed, again)
     }
 
-    /// Has the kubelet of the pod's node restarted by the command that the user gave, and waits until
-    /// it has started and lets the pod's containers be used.
+    /// Runs the user's command to restart the kubelet of the pod's node. Waits until the kubelet
+    /// has started and runs commands in the pod's containers.
     pub(super) fn restart_kubelet(&self, pod: Container) -> Result<StepOutcome, EngineError> {
         let home = self.home(pod)?;
         let command = self.cluster.restart_kubelet.as_deref().unwrap_or_default();
         let told = self.kubelet_starts()?;
         if !told.succeeded() {
-            let failure = failed("the cluster does not answer", told);
+            let failure = failed("cannot read the events of the node", told);
             return match &failure.kind {
                 FailureKind::Unsupported(line) => {
-                    Ok(StepOutcome::Skipped(format!("it cannot be done here: {line}")))
+                    Ok(StepOutcome::Skipped(format!("not supported here: {line}")))
                 }
                 _ => Err(failure.into()),
             };
         }
         let (before, starts) = (states(&home, &self.now(&home)?), ids(&told));
-        // Neither a signal nor the limit of a step ends it: half of it would be a node without a kubelet.
-        let undisturbed = Interrupt::default();
-        let restarted = self.call(command, &home, "restart its kubelet", &undisturbed)?;
+        // A signal or time limit must not end the command and leave the node without a kubelet.
+        let uninterrupted = Interrupt::default();
+        let restarted = self.call(command, &home, "restart its kubelet", &uninterrupted)?;
 
         let asked = Instant::now();
         let started = |told: &Output| told.succeeded() && !ids(told).is_subset(&starts);
-        self.until("has not started again", started, || self.kubelet_starts())?;
+        self.until("did not restart", started, || self.kubelet_starts())?;
         let first = first(&home);
-        let what = format!("has started again and does not let {first} be used");
+        let what = format!("did not run a command in {first}");
         self.until(&what, Output::succeeded, || self.exec(first, "shm_ls", &["--json"], None))?;
         let took = asked.elapsed();
-        thread::sleep(FIRST_LOOK);
+        thread::sleep(FIRST_SYNC);
         if states(&home, &self.now(&home)?) != before {
             let (node, pod) = (self.node(), &home.name);
             return Err(EngineError::Diverged {
-                what: format!("with the kubelet of {node}, containers of {pod} were restarted"),
-                next_step: "give a command that restarts the kubelet as it is".to_owned(),
+                what: format!("the restart of the kubelet of {node} restarted containers of {pod}"),
+                next_step: "give a --restart-kubelet command that changes nothing else".to_owned(),
             });
         }
         Ok(StepOutcome::Observed(self.observe(first, restarted, took)?))
     }
 
-    /// Asks until the answer is as wanted; `what` is said of a kubelet of which it never is.
+    /// Repeats `ask` until the answer is as wanted. Fails with "the kubelet ... `what`".
     fn until(
         &self,
         what: &str,
@@ -95,28 +93,28 @@ impl Kubernetes {
         answer.ok_or_else(|| {
             let (node, patience) = (self.node(), patience.as_secs());
             let what = format!("the kubelet of {node} {what} within {patience} s");
-            let next_step = "see what it says on its node, and whether the command restarts it";
+            let next_step = "check the kubelet's log, and that the command restarts the kubelet";
             failed(what, last).with_next_step(next_step).into()
         })
     }
 
-    /// The starts of the node's kubelet that the cluster remembers, by the ids of its events.
+    /// Reads the ids of the events for starts of the node's kubelet.
     fn kubelet_starts(&self) -> Result<Output, EngineError> {
-        let of_nodes = Client { namespace: OF_NODES.to_owned(), ..self.client.clone() };
+        let client = Client { namespace: NODE_EVENTS.to_owned(), ..self.client.clone() };
         let node = self.node();
         let selector = format!(
             "involvedObject.kind=Node,involvedObject.name={node},reason=Starting,source=kubelet"
         );
         let ids = "jsonpath={.items[*].metadata.uid}";
-        of_nodes.invoke(&["get", "events", "--output", ids, "--field-selector", &selector])
+        client.invoke(&["get", "events", "--output", ids, "--field-selector", &selector])
     }
 
-    /// The node that all pods are on.
+    /// Returns the node of all pods.
     fn node(&self) -> String {
-        self.know(|known| known.node.clone()).map(String::from).unwrap_or_default()
+        self.with_record(|known| known.node.clone()).map(String::from).unwrap_or_default()
     }
 
-    /// Runs a command that the user gave, about a pod; it must succeed.
+    /// Runs a command of the user for a pod. Fails if the command fails.
     fn call(
         &self,
         command: &str,
@@ -131,14 +129,14 @@ impl Kubernetes {
             .timeout(COMMAND);
         let output = call.run(interrupt)?;
         if !output.succeeded() {
-            let what = format!("{}: the command to {to} failed", home.name);
+            let what = format!("pod {}: the command to {to} failed", home.name);
             return Err(failed(what, output).into());
         }
         Ok(output)
     }
 }
 
-/// Which of a pod's containers run, and how often each was restarted; nothing where it is gone.
+/// Returns whether each container of a pod runs, and its restarts. Empty if the pod is gone.
 fn states(home: &Deployed, pods: &[Pod]) -> Vec<(bool, u32)> {
     let members = home.workload.pods[0].containers.iter();
     let state = |pod: &Pod| {
@@ -148,7 +146,7 @@ fn states(home: &Deployed, pods: &[Pod]) -> Vec<(bool, u32)> {
     home.among(pods).map(state).unwrap_or_default()
 }
 
-/// The container that speaks for its pod.
+/// Returns the first container of a pod.
 fn first(home: &Deployed) -> Container {
     home.workload.pods[0].containers[0].name
 }

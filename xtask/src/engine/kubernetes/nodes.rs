@@ -1,4 +1,4 @@
-//! The nodes of a cluster, and which of them can take pods.
+//! The nodes of a cluster, and whether they accept pods.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,11 +16,11 @@ use crate::process::untrusted::Untrusted;
 pub struct Node {
     /// Its name.
     pub name: Name<Subdomain>,
-    /// Its container runtime and that one's version.
+    /// The name and version of its container runtime.
     pub runtime: Untrusted,
-    /// Its kernel's release.
+    /// The release of its kernel.
     pub kernel: Untrusted,
-    /// Why it takes no pods now.
+    /// Why it accepts no pods now; `None` if it does.
     pub unfit: Option<Untrusted>,
 }
 
@@ -67,21 +67,21 @@ struct Info {
 }
 
 impl Cluster {
-    /// The nodes that there are.
+    /// Returns the nodes of the cluster.
     ///
     /// # Errors
     ///
-    /// Where the cluster does not tell.
+    /// Fails if the cluster does not list its nodes.
     pub fn nodes(&self, interrupt: &Interrupt) -> Result<Vec<Node>, EngineError> {
         let list: List<Item> = self.ask(&["nodes"], interrupt)?;
         Ok(list.items.into_iter().map(Node::from).collect())
     }
 
-    /// One of them.
+    /// Returns the node with this name.
     ///
     /// # Errors
     ///
-    /// Where there is none of that name, or the cluster does not tell.
+    /// Fails if there is no such node, or if the cluster does not describe it.
     pub fn named_node(&self, name: &str, interrupt: &Interrupt) -> Result<Node, EngineError> {
         self.ask::<Item>(&["node", name], interrupt).map(Node::from)
     }
@@ -95,8 +95,8 @@ impl Cluster {
         let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
         let output = Invocation::new("kubectl", get).run(interrupt)?;
         if !output.succeeded() {
-            let failure = failed("the cluster does not tell of its nodes", output);
-            return Err(failure.with_next_step("see kubectl get nodes").into());
+            let failure = failed("cannot read the cluster's nodes", output);
+            return Err(failure.with_next_step("run kubectl get nodes").into());
         }
         parse(&output)
     }
@@ -124,7 +124,7 @@ mod tests {
     use super::{Item, Node, Untrusted};
 
     #[test]
-    fn a_node_that_is_not_ready_or_cordoned_is_unfit_and_says_why() {
+    fn a_node_is_unfit_if_it_is_not_ready_or_cordoned() {
         let node = |name: &str, ready: &str, cordoned: bool| {
             serde_json::json!({
                 "metadata": { "name": name },

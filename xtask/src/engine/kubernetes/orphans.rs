@@ -1,4 +1,4 @@
-//! What pods in the node's IPC namespace leave on the node, and its removal from there.
+//! Removal of objects that pods leave in the node's IPC namespace.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::process::ledger::LeftoverManifest;
 use crate::script::{Mechanism, Objects};
 
 impl Kubernetes {
-    /// Removes what this run wrote where the node sees it, through the pod that does too.
-    pub(super) fn remove_what_was_written(&self, client: &Client) -> Result<(), EngineError> {
-        let written = self.know(|known| known.written());
-        let Some(pod) = self.know(|known| known.pod_of(HOST)) else { return Ok(()) };
+    /// Removes what this run wrote in the node's IPC namespace, through the observer pod.
+    pub(super) fn remove_from_node(&self, client: &Client) -> Result<(), EngineError> {
+        let written = self.with_record(|known| known.written());
+        let Some(pod) = self.with_record(|known| known.pod_of(HOST)) else { return Ok(()) };
         for (mechanism, text) in written {
             remove(client, &pod, self.tools.objects, mechanism, &text)?;
         }
@@ -24,12 +24,12 @@ impl Kubernetes {
     }
 }
 
-/// Removes from the node all that a run which was killed has left there, through its pod that sees
-/// the node; says how many things that were.
+/// Removes what a killed run left in the node's IPC namespace, through the run's observer pod.
+/// Returns the number removed.
 ///
 /// # Errors
 ///
-/// Where one could not be removed.
+/// Fails if an object may be left.
 pub(crate) fn remove_all(
     client: &Client,
     pod: &str,
@@ -44,8 +44,8 @@ pub(crate) fn remove_all(
     Ok(count)
 }
 
-/// Removes an object from the node, if it still holds `text`; says whether it did. It is somebody
-/// else's if it does not.
+/// Removes an object from the node if it contains `text`. Otherwise the object is not ours, and
+/// the result is `false`.
 fn remove(
     client: &Client,
     pod: &str,
@@ -60,7 +60,7 @@ fn remove(
     let first = read.stdout.split(|byte| *byte == b'\n').next();
     match read.exit_code {
         Some(0) if first == Some(&spaced(text.as_bytes())[..]) => {}
-        // The reader's own word, not kubectl's.
+        // 255 is a failure of `shm_rd`, not of kubectl.
         Some(0 | 255) => return Ok(false),
         _ => {
             let what = format!("{} {} may be left on the node", mechanism.word(), objects.key);
@@ -69,7 +69,7 @@ fn remove(
     }
     let removed = client.invoke(&[&exec[..], &["shm_wr", "--remove"], &address].concat())?;
     if !removed.succeeded() {
-        let what = format!("{} {} is left on the node", mechanism.word(), objects.key);
+        let what = format!("cannot remove {} {} from the node", mechanism.word(), objects.key);
         return Err(failed(what, removed).into());
     }
     Ok(true)

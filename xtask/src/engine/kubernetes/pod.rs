@@ -1,4 +1,4 @@
-//! What the cluster says about a pod.
+//! The state of a pod, as the cluster reports it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::engine::kubernetes::failure::classify_reason;
 use crate::process::name::{InvalidName, Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 
-/// The part of a pod that matters here, and its whole specification as the cluster has it.
+/// A pod: the parts that are used here, and the whole specification that the cluster stores.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
     pub(super) metadata: Metadata,
@@ -20,7 +20,7 @@ pub(super) struct Pod {
     status: Status,
 }
 
-/// Which one it is, and the moment from which it is going.
+/// The metadata of a pod.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Metadata {
@@ -85,17 +85,17 @@ pub struct PodFailure {
 }
 
 impl PodFailure {
-    /// Whether the kubelet does not want the pod as it was asked for.
+    /// Returns whether the kubelet refuses the pod's specification.
     pub(super) fn is_refusal(&self) -> bool {
         self.kind == FailureKind::Rejected
     }
 
-    /// Whether an image is not to be had.
+    /// Returns whether an image cannot be pulled.
     pub(super) fn is_about_an_image(&self) -> bool {
         self.kind == FailureKind::NoImage
     }
 
-    /// Whether the node has no room for it.
+    /// Returns whether the node has no capacity for the pod.
     #[must_use]
     pub fn is_out_of_capacity(&self) -> bool {
         self.kind == FailureKind::OutOfCapacity
@@ -109,48 +109,48 @@ impl fmt::Display for PodFailure {
 }
 
 impl Pod {
-    /// Whether it is neither going nor through.
-    pub(super) fn counts(&self) -> bool {
-        !self.is_going() && self.status.phase != "Failed"
+    /// Returns whether the pod is neither terminating nor failed.
+    pub(super) fn is_active(&self) -> bool {
+        !self.is_terminating() && self.status.phase != "Failed"
     }
 
-    /// Whether it is to be deleted.
-    pub(super) fn is_going(&self) -> bool {
+    /// Returns whether the deletion of the pod was requested.
+    pub(super) fn is_terminating(&self) -> bool {
         self.metadata.deletion_timestamp.is_some()
     }
 
-    /// The finalizers that it waits for, if it is going.
+    /// Returns the finalizers that delay a deletion, or `None` if no deletion waits for any.
     pub(super) fn held_by(&self) -> Option<&[Untrusted]> {
         let finalizers = &self.metadata.finalizers;
-        (self.is_going() && !finalizers.is_empty()).then_some(finalizers)
+        (self.is_terminating() && !finalizers.is_empty()).then_some(finalizers)
     }
 
-    /// Whether none of its containers runs.
-    pub(super) fn is_at_rest(&self) -> bool {
+    /// Returns whether no container of the pod runs.
+    pub(super) fn is_stopped(&self) -> bool {
         self.statuses().all(|it| it.state.running.is_none())
     }
 
-    /// Whether a container of it runs.
+    /// Returns whether a container of the pod runs.
     pub(super) fn runs(&self, container: &str) -> bool {
         self.container(container).is_some_and(|it| it.state.running.is_some())
     }
 
-    /// How often a container of it was restarted.
+    /// Returns the number of restarts of a container.
     pub(super) fn restarts(&self, container: &str) -> u32 {
         self.container(container).map_or(0, |it| it.restart_count)
     }
 
-    /// The id of a container's image, in the runtime's words.
+    /// Returns the runtime's id of a container's image.
     pub(super) fn image_id(&self, container: &str) -> Untrusted {
         self.container(container).map(|it| it.image_id.clone()).unwrap_or_default()
     }
 
-    /// The node that it is on.
+    /// Returns the pod's node.
     pub(super) fn node(&self) -> Result<Option<Name<Subdomain>>, InvalidName> {
         self.spec["nodeName"].as_str().map(str::parse).transpose()
     }
 
-    /// Why it will never run, as far as can be told.
+    /// Returns why the pod will never run, or `None` if it may run.
     pub(super) fn failure(&self) -> Option<PodFailure> {
         for waiting in self.statuses().filter_map(|it| it.state.waiting.as_ref()) {
             if let Some(reason) = &waiting.reason
@@ -166,7 +166,7 @@ impl Pod {
         (*phase == "Failed").then(|| PodFailure { kind, reason, message: message.clone() })
     }
 
-    /// Why no node takes it, as long as that is so.
+    /// Returns why no node accepts the pod now, or `None` if one does.
     pub(super) fn unschedulable(&self) -> Option<String> {
         let scheduled = self.status.conditions.iter().find(|it| it.kind == "PodScheduled")?;
         let reason = scheduled.reason.clone().unwrap_or_else(|| "Unschedulable".into());
@@ -208,17 +208,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_is_read_and_names_in_it_are_names() {
+    fn a_pod_is_parsed_and_invalid_names_are_errors() {
         let running = json!({ "running": { "startedAt": "now" } });
         let read = pod("shm-1-a", "node-1", &running).unwrap();
-        assert!(read.counts() && read.runs("A") && read.restarts("a") == 1);
+        assert!(read.is_active() && read.runs("A") && read.restarts("a") == 1);
         assert_eq!(read.node().unwrap().as_deref(), Some("node-1"));
         assert!(pod("a", "node,reason=b", &running).unwrap().node().is_err());
         assert!(pod("--all", "node-1", &running).is_err());
     }
 
     #[test]
-    fn why_a_pod_does_not_run_is_told_escaped() {
+    fn the_reason_of_a_pod_failure_is_escaped() {
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "a\u{9b}2J" } });
         let why = pod("a", "b", &waiting).unwrap().failure().unwrap();
         assert_eq!(why.to_string(), "ErrImagePull: a\\xc2\\x9b2J");

@@ -1,4 +1,4 @@
-//! Removing what a run made: what its ledger names and what carries the run's id.
+//! Removal of a run's objects: the ledger names them, and their label has the run's id.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,11 +15,11 @@ use crate::process::ledger::Entry;
 use crate::process::name::{Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 
-/// How long something may take to be gone, as kubectl takes it, and kubectl itself.
-pub(super) const GOES_WITHIN: &str = "50s";
-const ANSWERS_WITHIN: Duration = Duration::from_mins(1);
+/// The time limits for a deletion, as an argument of kubectl, and for kubectl itself.
+pub(super) const DELETE_TIMEOUT: &str = "50s";
+const KUBECTL_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What makes pods.
+/// The kinds of objects that create pods.
 const CONTROLLERS: &str = "deployments,statefulsets,jobs";
 
 /// The objects that a ledger names of one run in one namespace, as kind and name.
@@ -29,17 +29,17 @@ pub(crate) struct Removal<'a> {
     named: Vec<(&'a str, &'a str)>,
 }
 
-/// Those of them that are there and carry the run's id.
+/// Those of the objects that exist and have the run's label.
 #[derive(Debug, Default)]
 pub(crate) struct Present {
-    /// As kind and name.
+    /// As `kind/name`.
     controllers: Vec<String>,
     pods: Vec<Name<Subdomain>>,
     namespace: Option<Name<Subdomain>>,
 }
 
 impl Present {
-    /// The objects, for people.
+    /// Returns the objects as `kind/name`.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         let pods = self.pods.iter().map(|pod| format!("pod/{pod}"));
         let namespace = self.namespace.iter().map(|name| format!("namespace/{name}"));
@@ -61,7 +61,7 @@ struct Metadata {
 }
 
 impl<'a> Removal<'a> {
-    /// For those of the entries that are objects in the client's namespace, or that namespace.
+    /// Creates a removal of the entries of the run in the client's namespace.
     pub(crate) fn new(client: &'a Client, run: &'a RunId, entries: &'a [Entry]) -> Self {
         let object = |entry: &'a Entry| match entry {
             Entry::Object { run: of, namespace, kind, name, .. } => (of == run
@@ -72,11 +72,11 @@ impl<'a> Removal<'a> {
         Self { client, run, named: entries.iter().filter_map(object).collect() }
     }
 
-    /// What is there.
+    /// Returns the objects that exist.
     ///
     /// # Errors
     ///
-    /// [`EngineError`] where the cluster does not say.
+    /// [`EngineError`] where the cluster does not list them.
     pub(crate) fn find(&self) -> Result<Present, EngineError> {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let mut present = Present::default();
@@ -90,9 +90,9 @@ impl<'a> Removal<'a> {
         }
         for pod in self.client.list::<Pod>("pods", &selector)? {
             let (name, labels) = (&pod.metadata.name, &pod.metadata.labels);
-            // A controller's pod has a name of its own, and the controller's in a label.
-            let maker = labels.get(WORKLOAD_LABEL).map_or(&**name, String::as_str);
-            let named = self.named.iter().any(|(_, it)| *it == maker);
+            // The ledger has the name of a pod's controller, which is in a label of the pod.
+            let creator = labels.get(WORKLOAD_LABEL).map_or(&**name, String::as_str);
+            let named = self.named.iter().any(|(_, it)| *it == creator);
             if self.carries(labels) && named {
                 present.pods.push(name.clone());
             }
@@ -117,7 +117,7 @@ impl<'a> Removal<'a> {
         labels.get(RUN_LABEL) == Some(&self.run.to_string())
     }
 
-    /// Removes what is there. Controllers are waited for unless the namespace goes `later`, with all in it.
+    /// Removes the objects. Does not wait for controllers if the namespace is deleted `later`.
     ///
     /// # Errors
     ///
@@ -127,27 +127,27 @@ impl<'a> Removal<'a> {
             if names.is_empty() {
                 return Ok(None);
             }
-            let common = ["--ignore-not-found", "--timeout", GOES_WITHIN];
+            let common = ["--ignore-not-found", "--timeout", DELETE_TIMEOUT];
             let delete = self.client.kubectl(&[&["delete"], args, &common, names].concat());
-            // A kubelet takes its time, however little of it a step may take.
+            // The time limit of a step is too short for a slow kubelet.
             let deleted =
-                delete.timeout(ANSWERS_WITHIN).run(&self.client.interrupt.with_limit(None))?;
+                delete.timeout(KUBECTL_TIMEOUT).run(&self.client.interrupt.with_limit(None))?;
             Ok::<_, EngineError>(Some(deleted))
         };
         let controllers: Vec<_> = present.controllers.iter().map(String::as_str).collect();
         let pods: Vec<_> = present.pods.iter().map(|name| &**name).collect();
-        // Before their pods: they would make others.
+        // Before their pods, which they would replace.
         let wait = if later { "--wait=false" } else { "--cascade=foreground" };
         let first = delete(&[wait], &controllers)?;
-        // The pods hold no data, and a namespace waits long for pods that shut down.
+        // The pods hold no data, and a namespace waits long for terminating pods.
         let mut deleted: Vec<_> =
             delete(&["pods", "--grace-period", "0", "--force"], &pods)?.into_iter().collect();
-        // What waited for its pods in vain may be gone with them.
+        // Retry for controllers whose deletion timed out while it waited for their pods.
         if first.is_some_and(|it| !it.succeeded()) {
             deleted.extend(delete(&[], &controllers)?);
         }
         if let Some(namespace) = &present.namespace {
-            // With a pod in it that does not go, it does not either.
+            // A namespace stays as long as a pod in it does: do not wait then.
             let wait = format!("--wait={}", deleted.iter().all(Output::succeeded));
             deleted.extend(delete(&["namespaces", &wait], &[&**namespace])?);
         }
@@ -157,24 +157,25 @@ impl<'a> Removal<'a> {
         }
     }
 
-    /// Names what did not go, and what holds it.
+    /// Returns the error for objects that may be left: a pod with finalizers, if there is one.
     fn left(&self, output: Output) -> EngineError {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let pods: Vec<Pod> = self.client.list("pods", &selector).unwrap_or_default();
         let held = pods.iter().find_map(|pod| held(pod, &self.client.namespace, &output));
-        let what = || format!("objects labelled {selector} may be left: cargo xtask clean");
+        let what = || format!("objects labelled {selector} may be left: run cargo xtask clean");
         held.unwrap_or_else(|| failed(what(), output)).into()
     }
 }
 
-/// The error for a pod that finalizers keep after `deleted`, with what to do about it; `None` where none does.
+/// Returns the error for a pod that finalizers keep after `deleted`, or `None` without finalizers.
 pub(super) fn held(pod: &Pod, namespace: &str, deleted: &Output) -> Option<CommandFailure> {
     let finalizers: Vec<_> = pod.held_by()?.iter().map(Untrusted::to_string).collect();
     let finalizers = finalizers.join(", ");
     let name = &pod.metadata.name;
-    let what = format!("pod {name} does not go: it waits for {finalizers}");
+    let what = format!("pod {name} is not deleted: it has finalizers: {finalizers}");
     Some(failed(what, deleted.clone()).with_next_step(format!(
-        "find out who is to remove that, or kubectl --namespace {namespace} patch pod {name} --type \
-         merge --patch '{{\"metadata\":{{\"finalizers\":null}}}}', then cargo xtask clean"
+        "check the controller that removes these finalizers, or run kubectl --namespace \
+         {namespace} patch pod {name} --type merge --patch \
+         '{{\"metadata\":{{\"finalizers\":null}}}}'; then run cargo xtask clean"
     )))
 }

@@ -1,17 +1,17 @@
-//! What the cluster made of a pod that was asked for: admission webhooks may change it, and then it
-//! is not the pod that was predicted.
+//! The difference between a requested pod and the stored one. Admission webhooks may change a pod,
+//! and the prediction does not apply to it then.
 
 use serde_json::Value;
 
 use crate::process::untrusted::Untrusted;
 
-/// The first thing that is not as it was asked for. What was added, such as defaults or another
-/// container, is no change.
+/// Returns the first requested value that is stored differently, or `None`. Additions, such as
+/// defaults or another container, are not differences.
 pub(super) fn first(asked: &Value, stored: &Value) -> Option<Untrusted> {
     at("spec", asked, stored).map(Untrusted::from)
 }
 
-/// Gives containers that have an image by one name the other name: we changed it ourselves.
+/// Renames the image of containers, to ignore a change that the script made.
 pub(super) fn rename_image(spec: &mut Value, from: &str, to: &str) {
     let containers = spec["containers"].as_array_mut().into_iter().flatten();
     for container in containers.filter(|it| it["image"] == from) {
@@ -35,7 +35,7 @@ fn at(path: &str, asked: &Value, stored: &Value) -> Option<String> {
             })
         }
         _ if asked == stored => None,
-        _ => Some(format!("{path} is {stored}, and {asked} was asked for")),
+        _ => Some(format!("{path} is {stored} instead of {asked}")),
     }
 }
 
@@ -46,7 +46,7 @@ mod tests {
     use super::{first, rename_image};
 
     #[test]
-    fn what_is_added_is_no_change_and_what_is_changed_or_dropped_is_named() {
+    fn additions_are_ignored_and_changes_and_omissions_are_named() {
         let asked = json!({ "hostIPC": true, "containers": [{ "name": "a", "image": "x" }] });
         let mut stored = json!({
             "hostIPC": true, "dnsPolicy": "Default",
@@ -54,13 +54,13 @@ mod tests {
         });
         assert_eq!(first(&asked, &stored), None);
         stored["containers"][1]["image"] = json!("y");
-        let expected = "spec.containers[a].image is \"y\", and \"x\" was asked for";
+        let expected = "spec.containers[a].image is \"y\" instead of \"x\"";
         assert_eq!(first(&asked, &stored), Some(expected.into()));
         rename_image(&mut stored, "y", "x");
         assert_eq!(first(&asked, &stored), None);
         stored["hostIPC"] = json!(null);
         stored["containers"][1]["image"] = json!("x");
-        let expected = "spec.hostIPC is null, and true was asked for";
+        let expected = "spec.hostIPC is null instead of true";
         assert_eq!(first(&asked, &stored), Some(expected.into()));
     }
 }

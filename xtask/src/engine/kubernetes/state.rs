@@ -1,4 +1,4 @@
-//! What a run knows of its pods, by their names in the script.
+//! The pods and containers of a run, by their names in the script.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,66 +9,66 @@ use crate::process::name::{Image, Name, Subdomain};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Mechanism, Sharing, Workload};
 
-/// What a run has made.
+/// The objects of a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClusterRecord {
-    /// The node that all pods are on, once that is known: the ids of namespaces are its kernel's.
+    /// The node of all pods, once it is known: namespace ids are unique on one kernel only.
     pub(super) node: Option<Name<Subdomain>>,
-    /// Another name of the image that all containers were asked for, once one has it instead.
+    /// The other name of the image, once a step has set it.
     pub(super) other_image: Option<Name<Image>>,
-    /// Why no pod may see what the node sees, if none may.
-    pub(super) blind: Option<String>,
+    /// Why the cluster refuses the observer pod.
+    pub(super) observer_refusal: Option<String>,
     pods: BTreeMap<Container, Deployed>,
     containers: BTreeMap<Container, Member>,
-    /// What was written where the node sees it.
+    /// The texts that were written in the node's IPC namespace.
     written: BTreeSet<(Mechanism, String)>,
 }
 
 /// A pod.
 #[derive(Clone, Debug)]
 pub(super) struct Deployed {
-    /// What it belongs to.
     pub(super) workload: Workload,
-    /// The name of the object that it was made by.
+    /// The name of the object that created it.
     pub(super) object: String,
-    /// Its own name.
     pub(super) name: Name<Subdomain>,
-    /// Its id, which no later pod of that name has.
+    /// Its uid, which a later pod with the same name does not have.
     pub(super) uid: Untrusted,
 }
 
 impl Deployed {
-    /// That very pod, as it is among others.
+    /// Returns the pod with this uid.
     pub(super) fn among<'a>(&self, pods: &'a [Pod]) -> Option<&'a Pod> {
         pods.iter().find(|pod| pod.metadata.uid == self.uid)
     }
 }
 
-/// A container of it, with its namespace where that was looked at.
+/// A container of a pod.
 #[derive(Clone, Debug)]
 struct Member {
     pod: Container,
-    /// Its name there: pods of one make have containers of the same names.
+    /// Its name in the pod: the replicas of a workload use the same names.
     name: String,
+    /// Its namespace, once it was read.
     namespace: Option<Identity>,
 }
 
 impl ClusterRecord {
-    /// For a run whose pods are all on one node, if that is known already.
+    /// Creates an empty record for a run on `node`.
     pub(super) fn on(node: Option<Name<Subdomain>>) -> Self {
         Self { node, ..Self::default() }
     }
 
-    /// What is of use for another run on the same node.
-    pub(super) fn of_the_node(&self) -> Self {
-        let (node, blind) = (self.node.clone(), self.blind.clone());
+    /// Returns the parts that another run on the same node shares: the observer pod.
+    pub(super) fn shared_part(&self) -> Self {
+        let (node, observer_refusal) = (self.node.clone(), self.observer_refusal.clone());
         let is_host = |name: &Container| *name == HOST || *name == HOST_POD[0].name;
         let pods = self.pods.clone().into_iter().filter(|(name, _)| is_host(name)).collect();
         let of_host = |(name, _): &(Container, Member)| is_host(name);
         let containers = self.containers.clone().into_iter().filter(of_host).collect();
-        Self { node, blind, pods, containers, ..Self::default() }
+        Self { node, observer_refusal, pods, containers, ..Self::default() }
     }
 
+    /// Adds a pod with its containers.
     pub(super) fn deployed(&mut self, pod: Container, deployed: Deployed) {
         let pods = deployed.workload.pods;
         let made = pods.iter().filter(|it| it.name == pod).flat_map(|it| it.containers);
@@ -78,7 +78,7 @@ impl ClusterRecord {
         self.pods.insert(pod, deployed);
     }
 
-    /// A container is in a pod, and nobody has looked at its namespace.
+    /// Adds a container to a pod, without a namespace.
     pub(super) fn joined(&mut self, pod: Container, container: Container, name: &str) {
         let member = Member { pod, name: name.to_owned(), namespace: None };
         self.containers.insert(container, member);
@@ -97,17 +97,17 @@ impl ClusterRecord {
         self.pods.get(&pod).cloned()
     }
 
-    /// The script's name of the pod that a container is in.
+    /// Returns the script's name of a container's pod.
     pub(super) fn home(&self, container: Container) -> Option<Container> {
         self.containers.get(&container).map(|member| member.pod)
     }
 
-    /// The name of the pod that a container is in.
+    /// Returns the cluster's name of a container's pod.
     pub(super) fn pod_of(&self, container: Container) -> Option<Name<Subdomain>> {
         self.pods.get(&self.home(container)?).map(|pod| pod.name.clone())
     }
 
-    /// Its name there.
+    /// Returns the name of a container in its pod.
     pub(super) fn name_of(&self, container: Container) -> String {
         self.containers.get(&container).map(|member| member.name.clone()).unwrap_or_default()
     }
@@ -116,7 +116,7 @@ impl ClusterRecord {
         self.containers.keys().copied()
     }
 
-    pub(super) fn looked_at(&mut self, container: Container, namespace: Identity) {
+    pub(super) fn set_namespace(&mut self, container: Container, namespace: Identity) {
         if let Some(member) = self.containers.get_mut(&container) {
             member.namespace = Some(namespace);
         }
@@ -126,7 +126,7 @@ impl ClusterRecord {
         self.containers.get(&container)?.namespace.clone()
     }
 
-    /// Remembers what stays on the node when the pods are gone.
+    /// Records a text that stays on the node after the pods are removed.
     pub(super) fn wrote(&mut self, container: Container, mechanism: Mechanism, text: &str) {
         let home = self.home(container).and_then(|pod| self.pods.get(&pod));
         if home.is_some_and(|pod| pod.workload.ipc == Sharing::Host) {

@@ -1,4 +1,4 @@
-//! Waiting until the pods of a workload are as they should be.
+//! Waiting until the pods of a workload have the wanted state.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use crate::process::poll::poll_until;
 use crate::process::untrusted::Untrusted;
 use crate::script::Workload;
 
-/// How long pods may take to run, to run again or to be replaced, and a kubelet to start; and how
-/// often to look.
+/// The time limit for pods to start, restart or be replaced, and for a kubelet to start.
 pub(super) const PATIENCE: Duration = Duration::from_mins(2);
+/// The polling interval.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How long no node may take a pod: others may be making room.
+/// How long a pod may be unschedulable: terminating pods may free capacity.
 const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
@@ -36,16 +36,16 @@ struct Involved {
     name: Untrusted,
 }
 
-/// What waiting came to.
+/// The result of waiting.
 pub(super) enum Waited {
-    /// The pods, in the order of their names, and how long it took.
+    /// The pods, sorted by name, and the time that it took.
     Pods(Vec<Pod>, Duration),
-    /// One that will never run.
+    /// A pod will never run.
     Never(PodFailure),
 }
 
 impl Kubernetes {
-    /// Waits until the pods that `object` made are as wanted.
+    /// Waits until the pods of `object` have the wanted state.
     pub(super) fn wait(
         &self,
         workload: &Workload,
@@ -57,16 +57,16 @@ impl Kubernetes {
         let selector = workload_selector(object);
         let waited = poll_until(LOOK_EVERY, started + patience, interrupt, || {
             let all: Vec<Pod> = self.client.list("pods", &selector)?;
-            // Before all else: it may be why they do not run.
+            // First, because a change may prevent the pods' start.
             self.ensure_unchanged(workload, &all)?;
             let never = all.iter().find_map(Pod::failure);
-            let mut pods: Vec<_> = all.into_iter().filter(Pod::counts).collect();
+            let mut pods: Vec<_> = all.into_iter().filter(Pod::is_active).collect();
             pods.sort_by(|a, b| a.metadata.name.cmp(&b.metadata.name));
             if pods.len() == workload.pods.len() && are_as_wanted(&pods) {
                 return Ok(Some(Waited::Pods(pods, started.elapsed())));
             }
             let unschedulable = pods.iter().find_map(Pod::unschedulable);
-            // The pods of a job that fail come back as others.
+            // A job replaces its failed pods.
             if let Some(never) = never.filter(|_| !workload.controller.is_job()) {
                 return Ok(Some(Waited::Never(never)));
             }
@@ -81,32 +81,32 @@ impl Kubernetes {
         }
     }
 
-    /// What the cluster warned of last, of what `object` made.
+    /// Returns the message of the last warning event for `object` or its pods.
     fn last_warning(&self, object: &str, patience: Duration) -> Result<String, EngineError> {
         let events: Vec<Event> = self.client.list("events", "")?;
         let of_it = |event: &&Event| {
             event.kind == "Warning" && event.involved_object.name.starts_with(object)
         };
         let last = events.iter().rfind(of_it).map(|event| event.message.to_string());
-        Ok(last.unwrap_or_else(|| format!("no reason was given in {} s", patience.as_secs())))
+        Ok(last.unwrap_or_else(|| format!("no reason given within {} s", patience.as_secs())))
     }
 
     fn stuck(&self, workload: &Workload, object: &str, why: &str) -> EngineError {
         let kind = manifest::kind(workload.controller);
         let namespace = &self.client.namespace;
         EngineError::Diverged {
-            what: format!("{kind} {object} does not run as it should: {why}"),
+            what: format!("{kind} {object} did not become ready: {why}"),
             next_step: format!(
-                "kubectl --namespace {namespace} describe {kind} {object}, with --keep"
+                "run it with --keep, then kubectl --namespace {namespace} describe {kind} {object}"
             ),
         }
     }
 
-    /// The pods must be what was asked for: what was changed is not what was predicted.
+    /// Fails if the cluster changed a pod, because the prediction does not apply then.
     fn ensure_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
         let image = self.cluster.image();
         let asked: Value = json!(manifest::pod(workload, image, None));
-        let other_image = self.know(|known| known.other_image.clone());
+        let other_image = self.with_record(|known| known.other_image.clone());
         let changed = |pod: &Pod| {
             let mut spec = pod.spec.clone();
             if let Some(other) = &other_image {
@@ -117,8 +117,8 @@ impl Kubernetes {
         let Some((name, change)) = pods.iter().find_map(changed) else { return Ok(()) };
         Err(EngineError::Diverged {
             what: format!("the cluster changed pod {name}: {change}"),
-            next_step: "see what does it (kubectl get mutatingwebhookconfigurations), or give a \
-                        namespace that it leaves alone, --namespace NAME"
+            next_step: "find the webhook (kubectl get mutatingwebhookconfigurations), or use a \
+                        namespace that it does not change, --namespace NAME"
                 .to_owned(),
         })
     }

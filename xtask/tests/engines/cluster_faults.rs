@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shm_testkit::{Failed, Trial};
 
 use crate::cluster::{image, kubectl, objects, refused, run, trial};
-use crate::cluster_errors::{Namespace, configuration, first_pod, create_account, start_in};
+use crate::cluster_errors::{Namespace, configuration, create_account, first_pod, start_in};
 use crate::interrupted::Running;
 use crate::ledgers;
 use crate::machine::xtask;

@@ -15,8 +15,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let trials = by_driver(engines).flat_map(|engine| {
         [
             engine.trial("a_foreign_text_ends_the_run_as_disturbed", disturbed),
-            engine
-                .trial("a_foreign_text_like_the_articles_ends_the_run_as_disturbed", known_text),
+            engine.trial("a_foreign_text_like_the_articles_ends_the_run_as_disturbed", known_text),
             engine.trial("a_segment_without_pages_ends_the_run_as_disturbed", without_pages),
             engine.trial("a_foreign_text_after_the_last_read_is_named_and_kept", too_late),
         ]

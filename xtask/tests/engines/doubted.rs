@@ -5,7 +5,7 @@ use assert_cmd::Command;
 use shm_core::{Key, Segment};
 use shm_testkit::{Failed, Trial};
 
-use crate::leftovers::of_runs_that_are_gone;
+use crate::leftovers::of_ended_runs;
 use crate::machine::{Engine, Wrappers, by_driver, failed_steps};
 
 /// A lie, made of parts of a wrapper script in which `$1` is the engine's command.
@@ -175,7 +175,7 @@ struct Hidden<'a>(&'a Engine);
 
 impl Hidden<'_> {
     fn names(&self) -> Result<Vec<String>, Failed> {
-        of_runs_that_are_gone(self.0)
+        of_ended_runs(self.0)
     }
 }
 

@@ -16,12 +16,16 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         if engine.has_containers() {
             trials.push(engine.trial("a_missing_program_is_named", not_installed));
             trials.push(engine.trial("an_unavailable_base_image_is_named", no_base));
-            trials.push(engine.trial("an_engine_that_creates_no_container_is_an_error", no_container));
+            trials.push(
+                engine.trial("an_engine_that_creates_no_container_is_an_error", no_container),
+            );
             trials.push(engine.trial("an_engine_with_an_invalid_version_is_an_error", nonsense));
             trials.push(engine.trial("the_error_for_a_refused_start_quotes_the_engine", refused));
         } else {
             trials.push(engine.trial("disabled_user_namespaces_are_named", no_userns));
-            trials.push(engine.trial("a_base_image_for_an_engine_without_images_is_refused", no_images));
+            trials.push(
+                engine.trial("a_base_image_for_an_engine_without_images_is_refused", no_images),
+            );
         }
         if engine.name == "docker" {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));

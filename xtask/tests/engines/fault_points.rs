@@ -64,8 +64,8 @@ impl Calls {
                 "set -C; n=1; until {{ command : >{}/call.$n; }} 2>/dev/null; do n=$((n+1)); done",
                 wrappers.path().display()
             );
-            // unshare becomes the container's process, so the call does not return. Calls inside the
-            // container do not count.
+            // unshare becomes the container's process, so the call does not return. Calls inside
+            // the container do not count.
             let fault = fault.map_or_else(String::new, |(fault, point)| {
                 script(fault, FaultPoint { end: point.end && *program != "unshare", ..point })
             });

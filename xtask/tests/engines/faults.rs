@@ -7,7 +7,7 @@ use serde_json::Value;
 use shm_testkit::{Effort, Failed, Trial, count};
 
 use crate::interrupted::Running;
-use crate::leftovers::of_runs_that_are_gone;
+use crate::leftovers::of_ended_runs;
 use crate::machine::{Engine, Wrappers, by_driver, xtask};
 
 /// How a run must end.
@@ -300,10 +300,10 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
         Running::start(experiment.arg("--format").arg("json").args(), &path(&wrappers, engine))?;
     let output = running.output(BOUND)?;
     let (stdout, stderr) = (&output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
-    if !of_runs_that_are_gone(engine)?.is_empty() {
+    if !of_ended_runs(engine)?.is_empty() {
         // Something may be left only if the removal failed or its result is unknown.
         xtask().arg("clean").output()?;
-        let left = of_runs_that_are_gone(engine)?;
+        let left = of_ended_runs(engine)?;
         assert!(left.is_empty(), "clean leaves {left:?}");
         assert!(stderr.contains("cargo xtask clean"), "clean is not mentioned in: {stderr}");
     }

@@ -21,10 +21,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 9] = [
         ("foreign_resources::a_foreign_container_with_our_name_is_an_error_and_stays", same_name),
         ("foreign_resources::a_foreign_image_with_our_tag_is_an_error_and_stays", same_tag),
-        (
-            "foreign_resources::an_image_committed_from_our_container_stays",
-            committed,
-        ),
+        ("foreign_resources::an_image_committed_from_our_container_stays", committed),
         (
             "foreign_resources::a_container_that_only_looks_like_ours_is_listed_and_stays",
             looks_like_ours,
@@ -73,8 +70,8 @@ impl<'a> Theirs<'a> {
         Ok(theirs)
     }
 
-    /// Creates an image from a unique archive and returns its id. Images of one archive share a layer,
-    /// and podman's import fails ("layer not known") if another trial removes that layer meanwhile.
+    /// Creates an image from a unique archive and returns its id. Images of one archive share a
+    /// layer: podman's import fails ("layer not known") if another trial removes it meanwhile.
     fn import(&self, options: &[&str], name: &[&str]) -> Result<String, Failed> {
         let folder = tempfile::tempdir()?;
         let archive = folder.path().join("image.tar");

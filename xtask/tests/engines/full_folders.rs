@@ -8,7 +8,8 @@ use crate::leftovers::nothing_left;
 use crate::machine::{Engine, random_key, workspace, xtask};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let mut trials = vec![Trial::here("a_report_on_a_full_standard_output_is_an_error", &[], no_room)];
+    let mut trials =
+        vec![Trial::here("a_report_on_a_full_standard_output_is_an_error", &[], no_room)];
     for engine in engines.iter().filter(|engine| !engine.has_containers()) {
         let name = "a_report_on_a_full_disk_is_an_error";
         trials.push(engine.trial(name, full_output));
@@ -75,7 +76,7 @@ fn full_volume(_: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The ledger is written before a resource is created, so a full ledger means that nothing is created.
+/// The ledger is written first, so nothing is created if that fails.
 fn full_ledger(engine: &Engine) -> Result<(), Failed> {
     let script =
         "XDG_STATE_HOME=$FOLDER exec \"$0\" experiment --engine namespaces --containers 64";

@@ -11,8 +11,7 @@ use shm_testkit::{Need, Trial, trials};
 
 use crate::{limited, mount, static_path};
 
-const FOUR_GIB: Need =
-    Need::new("a segment of 4 GiB, most of it untouched", "ipcmk -M 4294967296");
+const FOUR_GIB: Need = Need::new("a segment of 4 GiB, most of it untouched", "ipcmk -M 4294967296");
 const THREE_GIB: Need =
     Need::new("3 GiB of free memory", "awk '/MemAvailable/ { exit $2 < 3145728 }' /proc/meminfo");
 

@@ -277,8 +277,8 @@ fn no_host_ipc() -> Result<(), Failed> {
     let report: Value = serde_json::from_str(&stdout)?;
     let steps = report["steps"].as_array().ok_or("no steps")?.iter();
     let skipped: Vec<_> = steps.filter(|step| step["verdict"] == "skip").collect();
-    let is_told = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
-    let of_host = skipped.iter().filter(|step| is_told(step)).count();
+    let has_reason = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
+    let of_host = skipped.iter().filter(|step| has_reason(step)).count();
     // The list, the read, and the two steps of their control.
     assert_eq!(of_host, 4, "{skipped:?}");
     let conclusions = report["conclusions"].as_array().ok_or("no conclusions")?.iter();

@@ -79,8 +79,8 @@ impl<'a> Theirs<'a> {
         let mut tar = Command::new("tar");
         tar.arg("-cf").arg(&archive).arg("-C").arg(folder.path()).arg("content").assert().success();
         let archive = archive.to_str().ok_or("the path is not UTF-8")?;
-        let told = self.engine(&[&["import"], options, &[archive], name].concat())?;
-        let id = told.lines().last().unwrap_or_default();
+        let printed = self.engine(&[&["import"], options, &[archive], name].concat())?;
+        let id = printed.lines().last().unwrap_or_default();
         Ok(id.trim_start_matches("sha256:").to_owned())
     }
 
@@ -131,8 +131,8 @@ fn same_name(engine: &Engine) -> Result<(), Failed> {
     let runs = log.lines().filter(|line| line.starts_with("run "));
     let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
     theirs.containers.extend(names.iter().copied().map(str::to_owned));
-    let told = names.iter().any(|name| stderr.contains(name));
-    assert!(output.status.code() == Some(2) && told, "{stderr}");
+    let is_named = names.iter().any(|name| stderr.contains(name));
+    assert!(output.status.code() == Some(2) && is_named, "{stderr}");
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
     clean(&[])?;
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))

@@ -70,9 +70,9 @@ fn no_dist(engine: &Engine) -> Result<(), Failed> {
     let mut build = Command::new(engine.name);
     build.args(["build", "--force-rm", "--build-arg", "BASE=scratch"]).arg(context.path());
     let output = build.output()?;
-    let said = String::from_utf8([output.stdout, output.stderr].concat())?;
-    let clear = said.contains("dist/shm_wr") && said.contains("cargo xtask dist");
-    assert!(!output.status.success() && clear, "{said}");
+    let printed = String::from_utf8([output.stdout, output.stderr].concat())?;
+    let has_hint = printed.contains("dist/shm_wr") && printed.contains("cargo xtask dist");
+    assert!(!output.status.success() && has_hint, "{printed}");
     Ok(())
 }
 

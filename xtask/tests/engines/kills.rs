@@ -149,8 +149,8 @@ fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Fa
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = matches!(output.status.code(), Some(0..=2));
     assert!(ended, "{:?}: {stderr}", output.status);
-    let told = output.status.code() != Some(2) || stderr.contains("no more today");
-    assert!(told, "{stderr}");
+    let is_explained = output.status.code() != Some(2) || stderr.contains("no more today");
+    assert!(is_explained, "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }

@@ -128,8 +128,8 @@ fn kubelet_stays() -> Result<(), Failed> {
 /// Asserts that every cell differs with a reason that contains `why`.
 #[track_caller]
 fn differ(status: Option<i32>, cells: &[Value], why: &str) {
-    let told = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
-    let differs = |cell: &Value| cell["verdict"] == "differs" && told(cell);
+    let has_reason = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
+    let differs = |cell: &Value| cell["verdict"] == "differs" && has_reason(cell);
     assert!(status == Some(1) && cells.iter().all(differs), "{status:?} {cells:?}");
 }
 

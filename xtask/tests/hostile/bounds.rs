@@ -120,8 +120,8 @@ fn a_text_too_large_for_json_is_reported_in_json() {
     fs::write("/dev/shm/large", vec![b'x'; 32 << 20]).unwrap();
     let assert = limited(FOUR_MIB, "shm_rd", &["--json", "--posix", "large"]).assert().code(255);
     let output = assert.get_output();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{stderr}"));
     assert_eq!(json["ok"], false);
     let cause = json["error"]["cause"].as_str().unwrap();
     assert!(cause.contains("as much memory as the text has bytes"), "{cause}");

@@ -20,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[HUGE_PAGES] =>
             a_missing_page_is_reported_by_both_tools_in_every_form,
-            a_system_call_on_a_missing_page_fails_for_the_segment_and_not_for_the_input,
+            a_missing_page_in_a_system_call_is_reported_as_an_error_of_the_segment,
             a_sigbus_sent_by_another_process_still_ends_a_tool;
     ]
 }
@@ -48,16 +48,16 @@ fn a_missing_page_is_reported_by_both_tools_in_every_form() {
     assert.stderr(starts_with(TOLD));
     for (name, arguments) in [("shm_rd", &["--json"][..]), ("shm_wr", &["--json", "x"])] {
         let assert = tool(name).args(arguments).assert().code(255).stderr("");
-        let told: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
-        assert_eq!(told["ok"], false);
-        assert!(TOLD.starts_with(told["error"]["message"].as_str().unwrap()), "{told}");
+        let json: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        assert_eq!(json["ok"], false);
+        assert!(TOLD.starts_with(json["error"]["message"].as_str().unwrap()), "{json}");
     }
     // Listing and removing the segment touch no page.
     tool("shm_ls").assert().code(0);
     tool("shm_wr").arg("--remove").assert().code(0);
 }
 
-fn a_system_call_on_a_missing_page_fails_for_the_segment_and_not_for_the_input() {
+fn a_missing_page_in_a_system_call_is_reported_as_an_error_of_the_segment() {
     make();
     let memory = Address::from(Key::DEFAULT).open_writable(1).unwrap();
     let input = tempfile::tempfile().unwrap();

@@ -282,8 +282,8 @@ fn control_characters_in_the_path_of_a_cause_are_escaped() {
     }
     for (name, option) in [("shm_wr", "--key"), ("shm_rd", "--key"), ("shm_ls", "--key")] {
         let assert = tool(name).args([option, "\u{1b}[31m\u{202e}"]).assert().code(2);
-        let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-        assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+        let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(!stderr.contains(['\u{1b}', '\u{202e}']), "{stderr:?}");
     }
 }
 

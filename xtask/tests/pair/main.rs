@@ -90,8 +90,8 @@ fn writing_without_an_argument_prints_the_usage() {
 
 fn a_failed_shmget_of_the_writer_is_reported() {
     let _ = Segment::create_new(Key::DEFAULT, 100, 0o666).unwrap();
-    let told = "shmget failed, errno: 22 msg: Invalid argument";
-    prints(&Pair::tools().write(b"x"), "shm write failed\n", told, 255);
+    let error = "shmget failed, errno: 22 msg: Invalid argument";
+    prints(&Pair::tools().write(b"x"), "shm write failed\n", error, 255);
 }
 
 /// Runs a program in an address space that is too small for a segment of 1 GiB.
@@ -101,9 +101,9 @@ fn limited(program: &Path, arguments: &[&str]) -> Output {
 
 fn a_failed_shmat_of_the_writer_or_reader_is_reported() {
     let (pair, segment) = (Pair::tools(), Segment::create_new(Key::DEFAULT, 1 << 30, 0o666));
-    let told = "shmat failed, errno: 12 msg: Cannot allocate memory";
-    prints(&limited(&pair.writer, &["x"]), "shm write failed\n", told, 255);
-    prints(&limited(&pair.reader, &[]), "shm read failed\n", told, 255);
+    let error = "shmat failed, errno: 12 msg: Cannot allocate memory";
+    prints(&limited(&pair.writer, &["x"]), "shm write failed\n", error, 255);
+    prints(&limited(&pair.reader, &[]), "shm read failed\n", error, 255);
     assert_eq!(segment.unwrap().stat().unwrap().nattch, 0);
 }
 
@@ -116,14 +116,14 @@ fn the_original_differs_only_in_the_status_of_a_failed_write() {
     prints(&original.read(), "h e l l o _ w o r l d \nshm read success\n", "", 0);
     Segment::find(Key::DEFAULT).unwrap().remove().unwrap();
     let _ = Segment::create_new(Key::DEFAULT, 100, 0o666).unwrap();
-    let told = "shmget failed, errno: 22 msg: Invalid argument";
-    prints(&original.write(b"x"), "shm write failed\n", told, 0);
-    prints(&original.read(), "shm read failed\n", told, 255);
+    let error = "shmget failed, errno: 22 msg: Invalid argument";
+    prints(&original.write(b"x"), "shm write failed\n", error, 0);
+    prints(&original.read(), "shm read failed\n", error, 255);
     Segment::find(Key::DEFAULT).unwrap().remove().unwrap();
     let _ = Segment::create_new(Key::DEFAULT, 1 << 30, 0o666).unwrap();
-    let told = "shmat failed, errno: 12 msg: Cannot allocate memory";
-    prints(&limited(&original.writer, &["x"]), "shm write failed\n", told, 0);
-    prints(&limited(&original.reader, &[]), "shm read failed\n", told, 255);
+    let error = "shmat failed, errno: 12 msg: Cannot allocate memory";
+    prints(&limited(&original.writer, &["x"]), "shm write failed\n", error, 0);
+    prints(&limited(&original.reader, &[]), "shm read failed\n", error, 255);
 }
 
 /// Texts that every pair must write and read back.

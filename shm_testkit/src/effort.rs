@@ -1,51 +1,51 @@
-//! How much the tests do: in the usual run, and in a soak, for which `SHM_SOAK=1` asks.
+//! How much work the tests do, in an ordinary run and in a soak run (`SHM_SOAK=1`).
 
 use std::env;
 use std::time::Duration;
 
-/// How much each test does.
+/// How much work each test does.
 #[derive(Clone, Copy, Debug)]
 pub struct Effort {
-    /// Containers of the one experiment on each engine that has many.
+    /// Containers of the experiment with many containers.
     pub containers: usize,
-    /// Engines on which the whole matrix is asked.
+    /// Engines on which the whole matrix runs.
     pub whole_matrix: &'static [&'static str],
-    /// Engines on which every fault is tried; on others the first of each kind is.
+    /// Engines on which every fault is injected; the others get the first fault of each kind.
     pub every_fault: &'static [&'static str],
-    /// Whether Podman goes through what Docker goes through by the same code.
+    /// Whether Podman also runs the trials of the code that it shares with Docker.
     pub podman_like_docker: bool,
     /// Random scripts on namespaces.
     pub random_scripts: u32,
-    /// Random scripts on an engine, which starts a container in a hundred times as long.
+    /// Random scripts on an engine, which takes a hundred times as long to start a container.
     pub random_scripts_on_engines: u32,
-    /// Faults of each kind that hit runs on namespaces.
+    /// Faults of each kind injected into runs on namespaces.
     pub kills: usize,
-    /// Faults of each kind that hit runs on an engine.
+    /// Faults of each kind injected into runs on an engine.
     pub kills_on_engines: usize,
     /// Pairs of a write and a read in one process.
     pub rounds: usize,
-    /// Pairs of a write and a read by processes; a multiple of 40.
+    /// Pairs of a write and a read by separate processes; a multiple of 40.
     pub rounds_of_processes: usize,
-    /// How long writers of whole messages are killed.
+    /// How long a test keeps killing writers of framed messages.
     pub killing: Duration,
 }
 
 impl Effort {
-    /// What this run of the tests is to do.
+    /// Returns how much work this test run does.
     ///
     /// # Panics
     ///
-    /// If `SHM_SOAK` is neither 0 nor 1.
+    /// If `SHM_SOAK` is neither 0, 1 nor empty.
     #[must_use]
     pub fn current() -> Self {
         match env::var("SHM_SOAK").as_deref() {
             Ok("1") => Self::of(true),
             Ok("" | "0") | Err(_) => Self::of(false),
-            Ok(value) => panic!("SHM_SOAK is 0 or 1, and not {value:?}"),
+            Ok(value) => panic!("SHM_SOAK must be 0 or 1, not {value:?}"),
         }
     }
 
-    /// Each line has the usual run's and the soak's.
+    /// Each array holds the value for an ordinary run, then the value for a soak run.
     fn of(soak: bool) -> Self {
         let column = usize::from(soak);
         Self {

@@ -1,4 +1,4 @@
-//! IPC, mount and pid namespaces of a trial's own.
+//! Private IPC, mount and PID namespaces for trials.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,15 +10,15 @@ use libtest_mimic::Failed;
 
 use crate::repeat_counts;
 
-/// Set for a test program that is started again for the body of a trial: the trial's name.
+/// The variable that tells a test program which trial to run, when it is started again for one.
 const TRIAL: &str = "SHM_TRIAL";
 
-/// The trial whose body this program was started for.
+/// Returns the name of the trial that this program was started again for.
 pub(crate) fn trial() -> Option<String> {
     env::var(TRIAL).ok()
 }
 
-/// A program in IPC, mount and pid namespaces of its own, as root of them.
+/// Returns a command that runs a program as root in new IPC, mount and PID namespaces.
 pub fn command(program: impl Into<OsString>) -> Command {
     let mut command = Command::new("unshare");
     if Path::new("/proc/self").metadata().is_ok_and(|own| own.uid() != 0) {
@@ -29,11 +29,11 @@ pub fn command(program: impl Into<OsString>) -> Command {
     command
 }
 
-/// Runs the body of a trial by a command that starts this program again; repeats what it has counted.
+/// Runs a trial's body with a command that starts this program again, and repeats its counts.
 ///
 /// # Errors
 ///
-/// If the command does not start or does not succeed, with what it printed.
+/// If the command does not start or fails; the error contains what the command printed.
 pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
     let output = command.env(TRIAL, trial).output()?;
     let printed = [output.stdout, output.stderr].concat();
@@ -45,11 +45,11 @@ pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
     Err(format!("{}\n{printed}", output.status).into())
 }
 
-/// Covers a folder with an empty tmpfs that has these options, of which there may be none.
+/// Mounts an empty tmpfs over a folder; `options` may be empty.
 ///
 /// # Panics
 ///
-/// If that fails.
+/// If the mount fails.
 #[track_caller]
 pub fn mount_tmpfs(folder: &str, options: &str) {
     let mut mount = Command::new("mount");
@@ -60,11 +60,11 @@ pub fn mount_tmpfs(folder: &str, options: &str) {
     mount.args(["none", folder]).assert().success();
 }
 
-/// Covers a file with another one.
+/// Bind-mounts another file over a file.
 ///
 /// # Panics
 ///
-/// If that fails.
+/// If the mount fails.
 #[track_caller]
 pub fn mount_over(file: &str, other: impl AsRef<Path>) {
     Command::new("mount").arg("--bind").arg(other.as_ref()).arg(file).assert().success();

@@ -1,7 +1,7 @@
-//! What the test programs of this workspace share. The other packages depend on it for their tests alone.
+//! Code shared by the test programs of this workspace; other packages use it for tests only.
 //!
-//! A test program whose tests need something of the machine has `harness = false`, and in `main` a [`Suite`] of
-//! [`Trial`]s.
+//! A test program with requirements on the machine sets `harness = false`, and its `main` runs a
+//! [`Suite`] of [`Trial`]s.
 #![forbid(unsafe_code)]
 
 pub mod effort;
@@ -22,22 +22,22 @@ pub use need::Need;
 pub use suite::Suite;
 pub use trial::Trial;
 
-/// How the lines begin that tell what was counted.
+/// The prefix of lines with counts.
 const COUNT: &str = "count: ";
 
-/// Prints what a test has counted, as `count: NAME: NUMBER THINGS, NUMBER THINGS`. `.ci/soak` collects these lines
-/// and adds up those with the same name.
+/// Prints the counts of a test as `count: NAME: NUMBER THINGS, NUMBER THINGS`. `.ci/soak` collects
+/// these lines and adds up those with the same name.
 pub fn count(name: &str, numbers: &[(usize, &str)]) {
     let numbers: Vec<_> = numbers.iter().map(|(number, of)| format!("{number} {of}")).collect();
     print_line(&format!("{COUNT}{name}: {}", numbers.join(", ")));
 }
 
-/// Prints the counts that a program has printed.
+/// Prints the lines with counts in the output of another program.
 fn repeat_counts(output: &str) {
     output.lines().filter(|line| line.starts_with(COUNT)).for_each(print_line);
 }
 
-/// Prints a line in one piece, for other programs print to the same standard error.
+/// Writes a line in one call, because other programs write to the same standard error.
 fn print_line(line: &str) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
 }

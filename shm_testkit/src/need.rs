@@ -1,4 +1,4 @@
-//! What trials need of the machine.
+//! Requirements of trials on the machine.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -9,11 +9,11 @@ use assert_cmd::Command;
 
 use crate::isolation;
 
-/// The variable with the names of what must be there.
+/// The variable that lists the engines and programs that must not be missing.
 const REQUIRED: &str = "SHM_REQUIRE_ENGINES";
 
-/// Something that a trial needs of the machine. Where it is missing the trial is ignored, with the reason, or fails if
-/// `SHM_REQUIRE_ENGINES` has the name that requires it.
+/// A requirement of a trial on the machine. Where it is not met, the trial is ignored with the
+/// reason, or fails if `SHM_REQUIRE_ENGINES` contains the requirement's name.
 #[derive(Clone, Copy, Debug)]
 pub struct Need {
     what: &'static str,
@@ -21,47 +21,47 @@ pub struct Need {
     required_by: Option<&'static str>,
 }
 
-/// How it is looked for.
+/// How to test whether the requirement is met.
 #[derive(Clone, Copy, Debug)]
 enum Probe {
-    /// By a shell command, where the trial runs.
-    There(&'static str),
-    /// By a shell command, once in this program.
+    /// With a shell command, in namespaces like the trial's.
+    InTrial(&'static str),
+    /// With a shell command, once in this program.
     Once(&'static str),
-    /// By a function, which says why it is missing.
+    /// With a function, which returns the reason if the requirement is not met.
     Function(fn() -> Result<(), String>),
 }
 
 impl Need {
-    /// A part of the system, which this shell command looks for in the namespaces of the trial.
+    /// Requires a part of the system, tested by a shell command in namespaces like the trial's.
     #[must_use]
     pub const fn new(what: &'static str, command: &'static str) -> Self {
-        Self { what, probe: Probe::There(command), required_by: Some("namespaces") }
+        Self { what, probe: Probe::InTrial(command), required_by: Some("namespaces") }
     }
 
-    /// An engine or a program that `SHM_REQUIRE_ENGINES` may name, which this shell command looks for.
+    /// Requires an engine or program that `SHM_REQUIRE_ENGINES` may name, tested by a command.
     #[must_use]
     pub const fn engine(name: &'static str, command: &'static str) -> Self {
         Self { what: name, probe: Probe::Once(command), required_by: Some(name) }
     }
 
-    /// The same, found by a function that says why it is missing.
+    /// Like [`Need::engine`], tested by a function that returns the reason if it is missing.
     #[must_use]
     pub const fn engine_found_by(name: &'static str, find: fn() -> Result<(), String>) -> Self {
         Self { what: name, probe: Probe::Function(find), required_by: Some(name) }
     }
 
-    /// The same, which no variable requires.
+    /// Makes the requirement optional: `SHM_REQUIRE_ENGINES` has no effect on it.
     #[must_use]
     pub const fn optional(self) -> Self {
         Self { required_by: None, ..self }
     }
 
-    /// Looks for it, in namespaces like those of the trial; fails with the reason.
-    pub(crate) fn look(&self, isolated: bool) -> Result<(), String> {
+    /// Tests the requirement, in namespaces like the trial's; fails with the reason.
+    pub(crate) fn check(&self, isolated: bool) -> Result<(), String> {
         let found = match self.probe {
-            Probe::There(command) if isolated => run(isolation::command("sh"), command),
-            Probe::There(command) => run(Command::new("sh"), command),
+            Probe::InTrial(command) if isolated => run(isolation::command("sh"), command),
+            Probe::InTrial(command) => run(Command::new("sh"), command),
             Probe::Once(command) => once(command),
             Probe::Function(find) => find(),
         };
@@ -88,18 +88,18 @@ fn once(command: &'static str) -> Result<(), String> {
     answers.entry(command).or_insert_with(|| run(Command::new("sh"), command)).clone()
 }
 
-/// Namespaces of a trial's own.
+/// Namespaces for an isolated trial.
 pub(crate) const NAMESPACES: Need = Need::new("private IPC, mount and pid namespaces", "true");
 
-/// Limits that can be set.
+/// Writable limits.
 pub const LIMITS: Need = Need::new(
-    "writable kernel.shm* of a namespace of one's own",
+    "writable kernel.shm* limits in a private IPC namespace",
     "cat /proc/sys/kernel/shmmni > /proc/sys/kernel/shmmni",
 );
-/// Mounts.
+/// Permission to mount.
 pub const MOUNTS: Need =
-    Need::new("mounts in a namespace of one's own", "mount -t tmpfs none /dev/shm");
-/// Programs that run as another user.
+    Need::new("mounts in a private mount namespace", "mount -t tmpfs none /dev/shm");
+/// Permission to run programs as another user.
 pub const ANOTHER_USER: Need = Need::new(
     "another user id (root and setpriv)",
     "setpriv --reuid 65534 --regid 65534 --clear-groups true",
@@ -110,9 +110,9 @@ pub const IPCS: Need = Need::new("ipcs of util-linux", "ipcs --version");
 pub const COMPILER: Need = Need::new("a C compiler", "cc --version");
 /// `script(1)`.
 pub const TERMINAL: Need = Need::new("script of util-linux", "script -qec true /dev/null");
-/// A kernel that may refuse memory.
+/// A kernel that can refuse to allocate memory.
 pub const OVERCOMMIT: Need = Need::new(
-    "a kernel that refuses to overcommit memory without bounds (vm.overcommit_memory)",
+    "a kernel that limits overcommit (vm.overcommit_memory is not 1)",
     "test $(cat /proc/sys/vm/overcommit_memory) != 1",
 );
 /// `strace(1)`.

@@ -1,4 +1,4 @@
-//! Names for shared memory that no other test uses, and that leave nothing behind; and what is put there.
+//! Unique keys and names for shared memory, removed at the end of a test, and contents for it.
 
 use std::fs;
 use std::ops::Deref;
@@ -10,23 +10,23 @@ use shm_core::{IpcObject, Key, Segment};
 
 static COUNT: AtomicI32 = AtomicI32::new(0);
 
-/// A key; the segment and the semaphores that have it at the end are removed.
+/// A unique key; dropping it removes the segment and the semaphores with that key.
 #[derive(Debug)]
 pub struct ScratchKey(Key);
 
 impl ScratchKey {
-    /// A key that no other test has, in this program or another.
+    /// Returns a key that no other test uses, in this program or another.
     ///
     /// # Panics
     ///
     /// After 256 keys and names in one program.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "each is another one")]
+    #[expect(clippy::new_without_default, reason = "each call returns a different one")]
     pub fn new() -> Self {
         // Process ids have at most 22 bits; bit 30 keeps the default key out of the range.
         let pid = process::id().cast_signed() & 0x3f_ffff;
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        assert!(count < 0x100, "more keys than one program has");
+        assert!(count < 0x100, "a test program has at most 256 scratch keys and names");
         Self(Key::new(0x4000_0000 | pid << 8 | count).unwrap())
     }
 }
@@ -44,25 +44,25 @@ impl Drop for ScratchKey {
         if let Ok(segment) = Segment::find(self.0) {
             segment.remove().unwrap();
         }
-        // That of a frame; most keys have none.
+        // The semaphore of a frame's writer lock; most keys have none.
         let _ = IpcObject::Semaphores(self.0).remove();
     }
 }
 
-/// A name of a POSIX object; whatever has it at the end is removed.
+/// A unique name of a POSIX object; dropping it removes the object.
 #[derive(Debug)]
 pub struct ScratchName(String);
 
 impl ScratchName {
-    /// A name that no other test has, in this program or another.
+    /// Returns a name that no other test uses, in this program or another.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "each is another one")]
+    #[expect(clippy::new_without_default, reason = "each call returns a different one")]
     pub fn new() -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self(format!("/shm_tools_test.{}.{count}", process::id()))
     }
 
-    /// The object with this name.
+    /// Returns the location of the object with this name.
     ///
     /// # Panics
     ///
@@ -83,23 +83,23 @@ impl Deref for ScratchName {
 
 impl Drop for ScratchName {
     fn drop(&mut self) {
-        // Some tests have it gone by now, others have put there what is no object.
+        // Some tests have removed it already; others have put something other than a file there.
         let _ = fs::remove_file(self.location().path());
     }
 }
 
-/// Makes a segment under a key that nothing has yet.
+/// Creates a segment with an unused key.
 ///
 /// # Panics
 ///
-/// If that fails.
+/// If the segment cannot be created.
 #[must_use]
 #[track_caller]
 pub fn make(key: i32, size: usize, mode: u32) -> Segment {
     Segment::create_new(Key::new(key).unwrap(), size, mode).unwrap()
 }
 
-/// A text of so many bytes without a NUL, whose parts are all different.
+/// Returns a text of `length` bytes without a NUL, in which no part repeats.
 #[must_use]
 pub fn long_text(length: usize) -> Vec<u8> {
     (0_u32..).flat_map(|number| format!("{number} ").into_bytes()).take(length).collect()

@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Conclusion};
 use crate::trial::{Environment, Prepared, Trial};
 use crate::{count, isolation, print_line};
 
-/// The trials of a test program, and what is done before and after them.
+/// The trials of a test program, with their preparation and a last trial.
 pub struct Suite {
     trials: Vec<Trial>,
     prepare: fn() -> Environment,
@@ -19,32 +19,33 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// Trials that need no preparation.
+    /// Creates a suite of trials without preparation.
     #[must_use]
     pub fn new(trials: Vec<Trial>) -> Self {
         Self { trials, prepare: Vec::new, threads: None, last: None }
     }
 
-    /// Has this called once, before the first trial that runs. Trials in namespaces of their own find the variables
-    /// that it returns.
+    /// Calls `prepare` once, before the first trial that runs. Isolated trials get the environment
+    /// variables that it returns.
     #[must_use]
     pub fn prepared_by(self, prepare: fn() -> Environment) -> Self {
         Self { prepare, ..self }
     }
 
-    /// Runs so many trials at a time, unless the command line says how many.
+    /// Runs `threads` trials at a time, unless the command line sets another number.
     #[must_use]
     pub fn threads(self, threads: usize) -> Self {
         Self { threads: Some(threads), ..self }
     }
 
-    /// Runs one more trial after all others, whichever of them the command line asks for.
+    /// Runs one more trial after all others, even if the command line does not select it.
     #[must_use]
     pub fn last(self, trial: Trial) -> Self {
         Self { last: Some(trial), ..self }
     }
 
-    /// Runs the trials that the command line asks for, or the body of the one that this program was started again for.
+    /// Runs the trials that the command line selects, or the body of the trial that this program
+    /// was started again for.
     #[must_use]
     pub fn run(self) -> ExitCode {
         if let Some(name) = isolation::trial() {
@@ -60,7 +61,7 @@ impl Suite {
             conclusion.num_failed += last.num_failed;
         }
         if !arguments.list {
-            tell(&conclusion);
+            count_trials(&conclusion);
         }
         conclusion.exit_code()
     }
@@ -86,8 +87,9 @@ fn run_body(trials: Vec<Trial>, name: &str) -> ExitCode {
     }
 }
 
-/// Counts the trials of this program, whose file has a hash behind its name.
-fn tell(conclusion: &Conclusion) {
+/// Prints how many trials passed, failed and were ignored. Cargo appends a hash to the program's
+/// file name; the hash is left out.
+fn count_trials(conclusion: &Conclusion) {
     let program = env::args_os().next().unwrap_or_default();
     let name = Path::new(&program).file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);

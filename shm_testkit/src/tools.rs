@@ -1,6 +1,6 @@
-//! The three tools, built by cargo for the tests of packages that do not have them.
+//! The three tools, built with cargo for tests of packages that do not contain them.
 //!
-//! They are built once, by the program that starts the trials; those find them by a variable.
+//! The test program builds them once, and isolated trials find them through a variable.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,12 +12,12 @@ use assert_cmd::Command;
 use escargot::CargoBuild;
 use escargot::format::Message;
 
-/// The directory that has the tools.
+/// The variable that holds the directory of the tools.
 const VARIABLE: &str = "SHM_TEST_TOOLS";
 
 static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
 
-/// The variables by which trials find the tools; builds them first.
+/// Builds the tools and returns the variables with which trials find them.
 pub fn environment() -> Vec<(&'static str, OsString)> {
     vec![(VARIABLE, DIRECTORY.get_or_init(build).clone().into())]
 }
@@ -41,17 +41,17 @@ fn build() -> PathBuf {
     programs[0].parent().expect("a program in a directory").to_owned()
 }
 
-/// Where a tool is.
+/// Returns the path of a tool.
 ///
 /// # Panics
 ///
-/// Outside of trials, which have the variables of [`environment`].
+/// Outside of isolated trials, which get the variables of [`environment`].
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
-    PathBuf::from(env::var_os(VARIABLE).expect("set for trials")).join(name)
+    PathBuf::from(env::var_os(VARIABLE).expect("isolated trials have this variable")).join(name)
 }
 
-/// A tool, which hangs in no trial.
+/// Returns a command that runs a tool with a time limit of 20 seconds.
 #[must_use]
 pub fn tool(name: &str) -> Command {
     let mut command = Command::new(path(name));

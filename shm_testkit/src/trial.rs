@@ -1,4 +1,4 @@
-//! A test with a name, what it needs of the machine, and where it runs.
+//! Tests with a name, requirements on the machine, and a place to run.
 
 use std::env;
 use std::ffi::OsString;
@@ -10,22 +10,22 @@ use libtest_mimic::{Completion, Failed};
 use crate::isolation;
 use crate::need::{NAMESPACES, Need};
 
-/// How long a trial in namespaces of its own may take.
+/// How long an isolated trial may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Variables by which trials find what was prepared for them.
+/// Environment variables that tell trials what was prepared for them.
 pub type Environment = Vec<(&'static str, OsString)>;
 
-/// What is prepared before the first trial that runs.
+/// The preparation, evaluated before the first trial that runs.
 pub(crate) type Prepared = Arc<LazyLock<Environment, fn() -> Environment>>;
 
-/// What a body returns: nothing, or a result. It fails by a panic or by an error.
+/// The return type of a body: `()` or a result. A body fails by a panic or by an error.
 pub trait Outcome {
-    /// The error, if there is one.
+    /// Converts the outcome into a result.
     ///
     /// # Errors
     ///
-    /// If the body returned one.
+    /// If the body returned an error.
     fn into_result(self) -> Result<(), Failed>;
 }
 
@@ -41,7 +41,7 @@ impl Outcome for Result<(), Failed> {
     }
 }
 
-/// A test with a name, what it needs of the machine, and where it runs.
+/// A test with a name, requirements on the machine, and a place to run.
 pub struct Trial {
     pub(crate) name: String,
     needs: Vec<Need>,
@@ -51,7 +51,7 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// A trial whose body runs in this program.
+    /// Creates a trial whose body runs in this process.
     pub fn here<O: Outcome>(
         name: impl Into<String>,
         needs: &[Need],
@@ -66,8 +66,9 @@ impl Trial {
         }
     }
 
-    /// A trial whose body runs in IPC, mount and pid namespaces of its own, for which this program is started again:
-    /// it may use the default key, set limits and mount things. All that it leaves is gone when it ends.
+    /// Creates a trial whose body runs in private IPC, mount and PID namespaces, in another process
+    /// of this program. It may use the default key, set limits and mount file systems: the kernel
+    /// removes everything with the namespaces.
     pub fn isolated<O: Outcome>(
         name: impl Into<String>,
         needs: &[Need],
@@ -77,13 +78,13 @@ impl Trial {
         Self { isolated: true, ..Self::here(name, &needs, body) }
     }
 
-    /// Leaves the trial out, for this reason, unless `--include-ignored` asks for it.
+    /// Ignores the trial with this reason, unless `--ignored` or `--include-ignored` is given.
     #[must_use]
     pub fn left_out(self, why: &'static str) -> Self {
         Self { left_out: Some(why), ..self }
     }
 
-    /// The trial as the harness knows it; `all` are to run, those too that are left out.
+    /// Converts the trial into the harness's type. With `all`, left-out trials run too.
     pub(crate) fn for_harness(self, prepared: &Prepared, all: bool) -> libtest_mimic::Trial {
         let (name, left_out) = (self.name.clone(), self.left_out);
         let prepared = Arc::clone(prepared);
@@ -96,7 +97,7 @@ impl Trial {
 
     fn run(self, prepared: &Prepared) -> Result<Completion, Failed> {
         for need in &self.needs {
-            match need.look(self.isolated) {
+            match need.check(self.isolated) {
                 Ok(()) => {}
                 Err(reason) if need.is_required() => return Err(reason.into()),
                 Err(reason) => return Ok(Completion::ignored_with(reason)),

@@ -1,4 +1,4 @@
-//! Waiting for what other processes do.
+//! Waiting for other processes.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 /// How long [`until`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Looks again and again until there is something, and returns it.
+/// Calls `look` repeatedly until it returns a value, and returns that value.
 ///
 /// # Panics
 ///
-/// If there is nothing after ten seconds.
+/// If there is no value after ten seconds.
 #[track_caller]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

@@ -1,5 +1,5 @@
-//! The model is held to what was printed when the script was first carried out by hand, on a
-//! Docker host: literal text, not text that is made by the code under test.
+//! Compares the model with the output of the script on a Docker host, recorded by hand. The
+//! expected text is literal: the code under test does not generate it.
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +83,7 @@ fn the_model_starts_stops_and_lists_containers_as_the_article_did() {
 }
 
 #[test]
-fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
+fn each_start_gets_a_new_namespace_and_the_host_keeps_the_first() {
     let predicted = predicted();
     let made = |step: &str| match predicted[step].namespace {
         Some(Identity::Model(made)) => made,
@@ -98,7 +98,7 @@ fn each_start_has_a_namespace_of_its_own_and_the_host_keeps_the_first() {
 }
 
 #[test]
-fn every_step_of_the_article_is_there_in_its_order() {
+fn the_script_has_every_step_of_the_article_in_order() {
     let script = article::script(Key::DEFAULT, &[], "fresh");
     let ids: Vec<_> = script.steps().map(|step| step.id.as_str()).collect();
     assert_eq!(
@@ -143,7 +143,7 @@ fn every_step_of_the_article_is_there_in_its_order() {
 }
 
 #[test]
-fn each_of_many_containers_has_its_own_text_and_loses_it() {
+fn each_of_64_containers_reads_its_own_text_and_loses_it_after_the_restart() {
     let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64], "fresh");
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
     let read: BTreeSet<_> =
@@ -156,7 +156,7 @@ fn each_of_many_containers_has_its_own_text_and_loses_it() {
 }
 
 #[test]
-fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
+fn every_reader_that_finds_nothing_has_a_control_with_a_unique_text() {
     let articles = [
         article::script(Key::DEFAULT, &article::CONTAINERS[2..5], "fresh"),
         article::on_a_cluster(Key::DEFAULT, "fresh"),
@@ -170,7 +170,7 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_text_of_its_own() {
             let controls: Vec<_> = steps[position..].iter().filter(of).collect();
             let [write, read] = controls[..] else { panic!("{}: {controls:?}", reader.step.id) };
             assert!(write.step.place == reader.step.place && read.step.place == reader.step.place);
-            // The command is the one that found nothing.
+            // The control runs the same command that found nothing.
             assert_eq!(read.step.action, reader.step.action);
             let text = write.step.action.text().unwrap();
             let printed = String::from_utf8_lossy(&read.predicted.output.stdout);
@@ -192,7 +192,7 @@ fn a_control_of_a_reader_that_finds_something_is_left_out() {
     assert!(!plan.stages.iter().flatten().any(|it| it.step.id == "a-read-control-after"));
 }
 
-/// What the steps are predicted to show whose ids end like this.
+/// Returns the predicted observations of the steps whose ids end with `end`.
 fn steps<'a>(plan: &'a Plan, end: &'a str) -> impl Iterator<Item = &'a Observation> {
     let steps = plan.stages.iter().flatten().filter(move |it| it.step.id.ends_with(end));
     steps.map(|it| &it.predicted)

@@ -1,5 +1,5 @@
-//! The bench: its values, the forms of its table from values that are fixed, and a small run. No test
-//! says how fast anything is.
+//! The benchmark: its statistics, the formats of its table for fixed values, and a small run. No
+//! test checks a speed.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -74,17 +74,17 @@ fn written(rows: &[Row], form: Form) -> String {
 }
 
 #[test]
-fn the_table_for_people_reads_like_this() {
+fn the_text_table_matches_the_snapshot() {
     insta::assert_snapshot!(written(&table(), Form::Text));
 }
 
 #[test]
-fn the_table_for_programs_has_this_shape() {
+fn the_json_table_matches_the_snapshot() {
     insta::assert_snapshot!(written(&table(), Form::Json));
 }
 
 #[test]
-fn a_command_cannot_drive_the_terminal() {
+fn control_characters_in_a_command_are_escaped() {
     let command = "cat '/tmp/\u{1b}[2J'";
     let rows = [row((Group::Data, "it", Unit::Seconds), [side("it", &[1.0], command)], None)];
     for form in [Form::Text, Form::Json] {
@@ -93,7 +93,7 @@ fn a_command_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn the_median_is_the_middle_one_or_between_the_two_in_the_middle() {
+fn the_median_is_the_middle_value_or_the_mean_of_the_two_middle_values() {
     let stats = |values: &[f64]| Stats::of(values).map(|it| (it.median, it.min, it.max, it.count));
     assert_eq!(stats(&[3.0, 1.0, 2.0]), Some((2.0, 1.0, 3.0, 3)));
     assert_eq!(stats(&[4.0, 1.0, 2.0, 9.0]), Some((3.0, 1.0, 9.0, 4)));
@@ -102,7 +102,7 @@ fn the_median_is_the_middle_one_or_between_the_two_in_the_middle() {
 }
 
 #[test]
-fn a_target_is_missed_by_a_part_of_itself() {
+fn the_distance_to_a_missed_target_is_a_fraction_of_the_target() {
     let with = |target, ours: f64| {
         let status = TargetStatus::of(target, Stats::of(&[ours]), Stats::of(&[ours / 2.0]));
         (status.met, status.missed_by)
@@ -112,13 +112,13 @@ fn a_target_is_missed_by_a_part_of_itself() {
     assert_eq!(with(Some(Target::Ours(4.0)), 5.0), (Some(false), Some(0.25)));
     assert_eq!(with(Some(Target::Ratio(1.0)), 2.0), (Some(true), None));
     assert_eq!(with(Some(Target::Ratio(1.0)), 3.0), (Some(false), Some(0.5)));
-    // What was not measured is neither met nor missed.
+    // Without a measurement the target is neither met nor missed.
     let status = TargetStatus::of(Some(Target::Ours(4.0)), None, None);
     assert_eq!((status.met, status.missed_by), (None, None));
 }
 
 #[test]
-fn both_sides_are_measured_in_turn_and_the_warm_up_does_not_count() {
+fn both_sides_are_measured_alternately_and_the_warm_up_is_discarded() {
     let order = RefCell::new(Vec::new());
     let measure = |values: [&'static [f64]; 2]| {
         let mut next = values.map(|values| values.iter());
@@ -148,7 +148,7 @@ fn both_sides_are_measured_in_turn_and_the_warm_up_does_not_count() {
 }
 
 #[test]
-fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
+fn the_replay_script_checks_the_exit_status_of_each_command() {
     let report = r#"{"steps": [
         {"place": "A", "exit_code": 0, "command": ["docker", "run", "--name", "shm-1-A", "--label",
          "shm.experiment.run=00112233445566778899aabbccddeeff", "image"]},
@@ -176,26 +176,26 @@ fn a_run_becomes_a_script_of_its_commands_that_holds_each_to_its_status() {
     );
     assert_eq!(containers, BTreeSet::from(["shm-1-A".to_owned()]));
     replay("{}", &run).unwrap_err();
-    // Nothing could be removed of containers without an id.
+    // Without the label, the containers of the script could not be removed.
     replay(&report.replace("shm.experiment.run=", "x="), &run).unwrap_err();
 }
 
-/// A small run in which programs are found in `path`.
+/// Runs a small benchmark with this `PATH` and returns its rows.
 fn small_run(path: &str) -> Vec<Value> {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     let arguments = ["bench", "process", "--pairs", "1", "--format", "json"];
     let run = xtask.args(arguments).env("PATH", path).output().unwrap();
-    // Whether the targets are met is not asked here, but that the status says it.
-    let said = String::from_utf8_lossy(&run.stderr);
-    let table: Value = serde_json::from_slice(&run.stdout).expect(&said);
+    // The targets may be met or missed, but the exit status must say which.
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let table: Value = serde_json::from_slice(&run.stdout).expect(&stderr);
     let rows = table["rows"].as_array().unwrap().clone();
     let is_missed = rows.iter().any(|row| row["met"] == false);
-    assert_eq!(run.status.code(), Some(i32::from(is_missed)), "{said}");
+    assert_eq!(run.status.code(), Some(i32::from(is_missed)), "{stderr}");
     rows
 }
 
 #[test]
-fn each_row_of_a_small_run_has_a_command_or_says_why_it_was_not_measured() {
+fn each_row_of_a_small_run_has_a_command_or_a_reason_why_it_was_skipped() {
     let path = std::env::var("PATH").unwrap();
     let rows = small_run(&path);
     assert_eq!(rows.len(), 9);
@@ -215,7 +215,7 @@ fn each_row_of_a_small_run_has_a_command_or_says_why_it_was_not_measured() {
     let has = |name: &str| rows.iter().any(|row| row["name"] == name && row["met"].is_boolean());
     assert!(has("shm_wr: size"));
 
-    // The tools are built by now.
+    // The run above has built the tools, so this one needs fewer programs.
     let folder = tempfile::tempdir().unwrap();
     for program in ["cargo", "env", "rustc", "sh", "stat", "unshare"] {
         let found = std::env::split_paths(&path).map(|it| it.join(program)).find(|it| it.exists());
@@ -225,9 +225,9 @@ fn each_row_of_a_small_run_has_a_command_or_says_why_it_was_not_measured() {
     let (skipped, measured): (Vec<_>, Vec<_>) =
         rows.iter().partition(|row| row["skipped"].is_string());
     assert_eq!((skipped.len(), measured.len()), (6, 3));
-    let names_program = |row: &&Value| {
+    let names_missing_program = |row: &&Value| {
         let why = row["skipped"].as_str().unwrap();
         why.starts_with("gcc is not installed") || why.starts_with("unshare cannot be used")
     };
-    assert!(skipped.iter().all(names_program), "{skipped:?}");
+    assert!(skipped.iter().all(names_missing_program), "{skipped:?}");
 }

@@ -1,5 +1,5 @@
-//! From the steps of a script to its cells: one thing of runs that went as predicted is changed,
-//! and the cells that depend on it say so, and no others.
+//! From the steps of a script to its cells. Each test changes one observation in a run that went as
+//! predicted; only the cells that depend on it may change.
 #![forbid(unsafe_code)]
 
 use shm_core::Key;
@@ -25,8 +25,7 @@ fn engine(kind: EngineKind) -> EngineInfo {
     EngineInfo { name: kind, version: "4.3.1".into(), ..discover::model().info }
 }
 
-/// A run that goes as predicted, except for what `change` does to the observation of a step, or
-/// to what becomes of it.
+/// Returns a run that goes as predicted, except for the observations that `change` modifies.
 fn run(plan: &Plan, change: impl Fn(&str, &mut Observation)) -> Run {
     let mut judge = Judge::new(Key::DEFAULT, None);
     let mut steps = Vec::new();
@@ -41,8 +40,8 @@ fn run(plan: &Plan, change: impl Fn(&str, &mut Observation)) -> Run {
 
 fn as_predicted(_: &str, _: &mut Observation) {}
 
-/// What the reader sees that still finds the text.
-fn seen(observed: &mut Observation) {
+/// Replaces an observation with that of a reader that finds the text.
+fn sees_the_text(observed: &mut Observation) {
     let stdout = b"t e x t \nshm read success\n".to_vec();
     let output = Output { stdout, exit_code: Some(0), ..Output::default() };
     *observed = Observation { namespace: observed.namespace.clone(), ..output.into() };
@@ -57,15 +56,15 @@ fn judged(group: &Group, kind: EngineKind, runs: &[Run]) -> Vec<CellResult> {
     group.questions.iter().map(|asked| evaluate::judge(asked, 0, &plan, runs, &engine)).collect()
 }
 
-/// The cells that came out otherwise than `agrees` or `refused`.
-fn remarkable(cells: &[CellResult]) -> Vec<(String, Outcome)> {
+/// Returns the cells whose outcome is neither `agrees` nor `refused`.
+fn unexpected(cells: &[CellResult]) -> Vec<(String, Outcome)> {
     let plain = |cell: &&CellResult| matches!(cell.outcome, Outcome::Agrees | Outcome::Refused);
     let others = cells.iter().filter(|cell| !plain(cell));
     others.map(|cell| (cell.cell.to_string(), cell.outcome)).collect()
 }
 
 #[test]
-fn what_goes_as_predicted_agrees_and_a_refusal_says_what_the_engine_said() {
+fn a_run_as_predicted_agrees_and_a_refusal_quotes_the_engine() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "run-joiner" {
@@ -73,27 +72,27 @@ fn what_goes_as_predicted_agrees_and_a_refusal_says_what_the_engine_said() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    assert_eq!(remarkable(&cells), []);
+    assert_eq!(unexpected(&cells), []);
     let joiner = cells.iter().find(|cell| cell.cell.to_string().ends_with("joiner")).unwrap();
     assert_eq!((joiner.outcome, joiner.sight()), (Outcome::Refused, Visibility::Refused));
     assert_eq!(joiner.reason.as_deref(), Some("non-shareable IPC"));
 }
 
 #[test]
-fn a_reader_that_sees_too_much_differs_alone() {
+fn only_the_cell_of_a_reader_that_sees_too_much_differs() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "host-sysv" {
-            seen(observed);
+            sees_the_text(observed);
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
     let differs = ("sysv/private/restart/host".to_owned(), Outcome::Differs);
-    assert_eq!(remarkable(&cells), [differs]);
+    assert_eq!(unexpected(&cells), [differs]);
 }
 
 #[test]
-fn another_error_than_enoent_is_no_isolation() {
+fn an_error_other_than_enoent_does_not_count_as_isolation() {
     let group = group("private/writer-exits");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "other-sem" {
@@ -102,11 +101,11 @@ fn another_error_than_enoent_is_no_isolation() {
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
     let differs = ("sem/private/writer-exits/other".to_owned(), Outcome::Differs);
-    assert_eq!(remarkable(&cells), [differs]);
+    assert_eq!(unexpected(&cells), [differs]);
 }
 
 #[test]
-fn without_its_positive_control_a_mechanism_says_nothing() {
+fn all_cells_of_a_mechanism_differ_if_its_positive_control_fails() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "control-msg" {
@@ -117,14 +116,14 @@ fn without_its_positive_control_a_mechanism_says_nothing() {
     let of_msg = |(cell, outcome): &(String, Outcome)| {
         cell.starts_with("msg/") && *outcome == Outcome::Differs
     };
-    let remarkable = remarkable(&cells);
-    assert!(remarkable.iter().all(of_msg) && remarkable.len() == 4, "{remarkable:?}");
+    let unexpected = unexpected(&cells);
+    assert!(unexpected.iter().all(of_msg) && unexpected.len() == 4, "{unexpected:?}");
 }
 
 #[test]
-fn an_absence_whose_control_does_not_succeed_is_unproven_alone() {
+fn only_the_cell_of_an_absence_without_a_successful_control_is_unproven() {
     for (control, change) in [
-        ("other-read-control-sem", seen as fn(&mut Observation)),
+        ("other-read-control-sem", sees_the_text as fn(&mut Observation)),
         ("other-write-control-sem", |observed| observed.output.exit_code = Some(255)),
     ] {
         let group = group("private/restart");
@@ -135,7 +134,7 @@ fn an_absence_whose_control_does_not_succeed_is_unproven_alone() {
         });
         let cells = judged(&group, EngineKind::Docker, &[run]);
         let unproven = ("sem/private/restart/other".to_owned(), Outcome::Unproven);
-        assert_eq!(remarkable(&cells), [unproven]);
+        assert_eq!(unexpected(&cells), [unproven]);
         let cell = cells.iter().find(|cell| cell.outcome == Outcome::Unproven).unwrap();
         assert!(cell.reason.as_deref().unwrap().contains(control), "{:?}", cell.reason);
         assert!(cell.steps.iter().any(|step| step == control));
@@ -143,7 +142,7 @@ fn an_absence_whose_control_does_not_succeed_is_unproven_alone() {
 }
 
 #[test]
-fn a_cell_in_a_namespace_that_nobody_names_is_unproven() {
+fn a_cell_with_an_unknown_namespace_is_unproven() {
     let group = group("private/restart");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "host-posix" {
@@ -151,11 +150,11 @@ fn a_cell_in_a_namespace_that_nobody_names_is_unproven() {
         }
     });
     let unproven = ("posix/private/restart/host".to_owned(), Outcome::Unproven);
-    assert_eq!(remarkable(&judged(&group, EngineKind::Docker, &[run])), [unproven]);
+    assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &[run])), [unproven]);
 }
 
 #[test]
-fn an_event_that_did_not_happen_breaks_every_cell_behind_it() {
+fn an_event_that_did_not_happen_makes_every_later_cell_differ() {
     let group = group("private/stop-start");
     let run = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "event-0" {
@@ -167,7 +166,7 @@ fn an_event_that_did_not_happen_breaks_every_cell_behind_it() {
 }
 
 #[test]
-fn an_event_that_could_not_be_tried_skips_every_cell_behind_it() {
+fn an_event_that_is_skipped_skips_every_later_cell() {
     let group = group("private/crash");
     let mut run = run(&plan(&group, Policy::Docker), as_predicted);
     let event = run.steps.iter_mut().find(|step| step.planned.step.id == "event-0").unwrap();
@@ -178,7 +177,7 @@ fn an_event_that_could_not_be_tried_skips_every_cell_behind_it() {
 }
 
 #[test]
-fn a_script_that_ended_early_answers_nothing() {
+fn all_cells_of_a_script_that_ended_early_differ() {
     let group = group("private/restart");
     let mut run = run(&plan(&group, Policy::Docker), as_predicted);
     run.steps.truncate(3);
@@ -189,23 +188,23 @@ fn a_script_that_ended_early_answers_nothing() {
 }
 
 #[test]
-fn a_known_difference_excuses_what_it_explains_on_its_engine() {
+fn a_known_difference_is_a_quirk_on_its_own_engine_only() {
     let group = group("shareable/restart");
     let old_shm = |kind: EngineKind| {
         let change = |step: &str, observed: &mut Observation| {
             if step == "own-posix" {
-                seen(observed);
+                sees_the_text(observed);
             }
         };
         judged(&group, kind, &[run(&plan(&group, kind.policy()), change)])
     };
     let cell = "posix/shareable/restart/own".to_owned();
-    assert_eq!(remarkable(&old_shm(EngineKind::Podman)), [(cell.clone(), Outcome::Quirk)]);
-    assert_eq!(remarkable(&old_shm(EngineKind::Docker)), [(cell, Outcome::Differs)]);
+    assert_eq!(unexpected(&old_shm(EngineKind::Podman)), [(cell.clone(), Outcome::Quirk)]);
+    assert_eq!(unexpected(&old_shm(EngineKind::Docker)), [(cell, Outcome::Differs)]);
 }
 
 #[test]
-fn a_known_difference_does_not_excuse_another_one_in_its_cell() {
+fn a_known_difference_does_not_cover_another_difference_in_its_cell() {
     let group = group("shareable/restart");
     let run = run(&plan(&group, Policy::Podman), |step, observed| {
         if step == "own-posix" {
@@ -214,28 +213,28 @@ fn a_known_difference_does_not_excuse_another_one_in_its_cell() {
         }
     });
     let differs = ("posix/shareable/restart/own".to_owned(), Outcome::Differs);
-    assert_eq!(remarkable(&judged(&group, EngineKind::Podman, &[run])), [differs]);
+    assert_eq!(unexpected(&judged(&group, EngineKind::Podman, &[run])), [differs]);
 }
 
 #[test]
-fn what_differs_now_and_then_is_unstable_and_says_how_often() {
+fn a_cell_that_differs_in_some_runs_is_unstable_and_says_in_how_many() {
     let group = group("private/restart");
     let plan = plan(&group, Policy::Docker);
     let once = run(&plan, |step, observed| {
         if step == "own-sysv" {
-            seen(observed);
+            sees_the_text(observed);
         }
     });
     let runs = [run(&plan, as_predicted), once, run(&plan, as_predicted)];
     let cells = judged(&group, EngineKind::Docker, &runs);
     let unstable = ("sysv/private/restart/own".to_owned(), Outcome::Unstable);
-    assert_eq!(remarkable(&cells), [unstable]);
+    assert_eq!(unexpected(&cells), [unstable]);
     assert_eq!(cells[0].observed, [Visibility::Absent, Visibility::Seen, Visibility::Absent]);
     assert!(cells[0].reason.as_deref().unwrap().ends_with("(1 of 3 runs)"));
 }
 
 #[test]
-fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
+fn a_limit_that_has_no_effect_differs_and_so_does_one_that_is_inherited() {
     let group = group("private/shmmax");
     let wrote = |observed: &mut Observation| {
         observed.output.exit_code = Some(0);
@@ -244,11 +243,11 @@ fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
     };
     let unbound = run(&plan(&group, Policy::Docker), |step, observed| match step {
         "write-own-sysv" => wrote(observed),
-        "own-sysv" => seen(observed),
+        "own-sysv" => sees_the_text(observed),
         _ => {}
     });
     let own = ("sysv/private/shmmax/own".to_owned(), Outcome::Differs);
-    assert_eq!(remarkable(&judged(&group, EngineKind::Docker, &[unbound])), [own]);
+    assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &[unbound])), [own]);
 
     let inherited = run(&plan(&group, Policy::Docker), |step, observed| {
         if step == "write-other-sysv" {
@@ -258,5 +257,5 @@ fn a_limit_that_does_not_bind_differs_and_one_that_binds_too_many_does() {
     });
     let cells = judged(&group, EngineKind::Docker, &[inherited]);
     let other = ("sysv/private/shmmax/other".to_owned(), Outcome::Differs);
-    assert_eq!(remarkable(&cells), [other]);
+    assert_eq!(unexpected(&cells), [other]);
 }

@@ -1,4 +1,4 @@
-//! The command line of `cargo xtask`, as far as no engine is needed.
+//! The command line of `cargo xtask`, for everything that needs no engine.
 #![forbid(unsafe_code)]
 
 use std::os::unix::fs::MetadataExt;
@@ -22,7 +22,7 @@ fn help_names_every_command_and_exit_status() {
 }
 
 #[test]
-fn wrong_usage_is_status_2_and_says_what_is_possible() {
+fn wrong_usage_exits_with_status_2_and_names_the_valid_values() {
     for (args, message) in [
         (&["experiment", "--engine", "lxc"][..], "possible values: auto, docker"),
         (&["experiment", "--key", "0"], "IPC_PRIVATE"),
@@ -45,7 +45,7 @@ fn wrong_usage_is_status_2_and_says_what_is_possible() {
 }
 
 #[test]
-fn a_report_with_nowhere_to_go_is_refused_before_anything_runs() {
+fn an_output_path_in_a_missing_folder_is_rejected_before_anything_runs() {
     for command in [&["experiment", "--engine", "model"][..], &["bench"]] {
         let report = ["--output", "/nonexistent/report.txt"];
         let message = "/nonexistent/report.txt: choose a file in an existing folder";
@@ -54,26 +54,26 @@ fn a_report_with_nowhere_to_go_is_refused_before_anything_runs() {
 }
 
 #[test]
-fn a_report_in_a_file_is_the_one_on_standard_output_without_colour() {
+fn a_report_in_a_file_equals_the_one_on_standard_output_without_colour() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.txt");
     let model = ["experiment", "--engine", "model"];
     xtask().args(model).arg("--output").arg(&path).assert().success().stdout("");
     let written = std::fs::read_to_string(&path).unwrap();
     assert!(!written.contains('\x1b'));
-    // The last line tells the time that it took.
+    // The last line contains the duration, which differs.
     let (steps, _) = written.trim_end().rsplit_once('\n').unwrap();
     let printed = xtask().args(model).env("NO_COLOR", "1").assert().success();
     printed.stdout(predicates::str::starts_with(steps.to_owned()));
 }
 
 #[test]
-fn a_report_on_a_full_disk_is_status_2() {
+fn a_report_on_a_full_disk_exits_with_status_2() {
     let assert = shell("exec \"$0\" experiment --engine model >/dev/full").assert();
     assert.code(2).stderr(contains("cannot write the report"));
 }
 
-/// A shell with `xtask` as `$0`, and a limit that no report of the model comes near.
+/// Returns a shell command with `xtask` as `$0` and a generous time limit.
 fn shell(script: &str) -> Command {
     let mut shell = programs::shell(script, env!("CARGO_BIN_EXE_xtask"), &[]);
     shell.timeout(Duration::from_secs(30));
@@ -81,7 +81,7 @@ fn shell(script: &str) -> Command {
 }
 
 #[test]
-fn a_report_goes_to_no_fifo_no_device_and_no_dangling_link() {
+fn a_report_is_not_written_to_a_fifo_a_device_or_a_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let model = "experiment --engine model --output";
     for (make, told) in [
@@ -100,7 +100,7 @@ fn a_report_goes_to_no_fifo_no_device_and_no_dangling_link() {
 }
 
 #[test]
-fn a_report_goes_to_open_pipes_and_to_nothing() {
+fn a_report_is_written_to_open_pipes_and_to_dev_null() {
     let model = "experiment --engine model --output";
     for (script, printed) in [
         (format!("\"$0\" {model} /dev/stdout | cat"), true),
@@ -113,7 +113,7 @@ fn a_report_goes_to_open_pipes_and_to_nothing() {
 }
 
 #[test]
-fn a_report_replaces_an_old_one_with_its_mode_and_through_its_links() {
+fn a_report_that_replaces_a_file_keeps_its_mode_and_links() {
     let folder = tempfile::tempdir().unwrap();
     let script = "umask 027; echo old >report; chmod 604 report; ln report hard; ln -s report soft; \
                   for name in report soft new; do \"$0\" experiment --engine model --output $name; done";
@@ -128,7 +128,7 @@ fn a_report_replaces_an_old_one_with_its_mode_and_through_its_links() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_for_those_who_ask() {
+fn colour_is_for_terminals_or_on_request() {
     let model = ["experiment", "--engine", "model"];
     let coloured = contains("\x1b[");
     xtask().args(model).env_remove("NO_COLOR").assert().stdout(coloured.clone().not());

@@ -1,5 +1,5 @@
-//! The same many times over, one after another and side by side, and as many segments as there may be:
-//! nothing is left behind, and nothing grows. Each trial in namespaces of its own.
+//! Many repetitions, in sequence and in parallel, and the maximum number of segments: nothing is
+//! left behind, and no resource grows. Each trial runs in private namespaces.
 #![forbid(unsafe_code)]
 
 use std::os::fd::AsFd;
@@ -14,7 +14,7 @@ use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{LIMITS, MOUNTS};
 use shm_testkit::{Effort, Suite, Trial, count, tools, trials};
 
-/// What this process has of what could leak.
+/// The resources of this process that could leak.
 #[derive(Debug)]
 struct Resources {
     descriptors: usize,
@@ -34,7 +34,7 @@ impl Resources {
         }
     }
 
-    /// Checks that nothing has grown since; memory by what the allocator keeps, at most.
+    /// Asserts that nothing has grown since, except for 1 MiB that the allocator may keep.
     #[track_caller]
     fn have_not_grown(&self) {
         let now = Self::now();
@@ -44,7 +44,7 @@ impl Resources {
     }
 }
 
-/// Checks that the namespace holds nothing, of any kind.
+/// Asserts that the namespace contains no IPC object of any kind.
 #[track_caller]
 fn nothing_is_left() {
     for kind in ["shm", "sem", "msg"] {
@@ -54,7 +54,7 @@ fn nothing_is_left() {
     assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
 }
 
-/// The two tools' command lines for one place, parsed once: that is not what is repeated.
+/// The parsed command lines of the tools for one place. Parsing is not part of the repetition.
 struct Pair {
     writer: shm_wr::args::Args,
     reader: shm_rd::args::Args,
@@ -74,7 +74,7 @@ impl Pair {
         }
     }
 
-    /// One on each kind of object, of which no other worker uses any.
+    /// Returns a pair for each kind of object; no other worker uses these objects.
     fn of_each_kind(worker: usize) -> Vec<Self> {
         let (key, name) = (format!("{}", worker + 1), format!("name{worker}"));
         let file = format!("/dev/shm/file{worker}");
@@ -92,7 +92,7 @@ impl Pair {
         Self::run(&self.writer, true);
     }
 
-    /// Removes it, if it is there.
+    /// Removes the object, if it exists.
     fn remove(&self) {
         Self::run(&self.remover, false);
     }
@@ -117,7 +117,8 @@ impl Pair {
     }
 }
 
-/// So many pairs, each on another kind of object; every tenth time round removes what it made.
+/// Writes and reads `rounds` times, cycling through the kinds of objects. Every tenth cycle removes
+/// the objects.
 fn pairs(worker: usize, rounds: usize) {
     let mut all = Pair::of_each_kind(worker);
     let kinds = all.len();
@@ -133,7 +134,7 @@ fn pairs(worker: usize, rounds: usize) {
     all.iter().for_each(Pair::remove);
 }
 
-fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
+fn pairs_in_sequence_leave_nothing_and_resources_do_not_grow() {
     mount_tmpfs("/dev/shm", "");
     pairs(0, 100);
     let before = Resources::now();
@@ -144,7 +145,7 @@ fn pairs_in_a_row_leave_nothing_and_nothing_grows() {
     before.have_not_grown();
 }
 
-fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
+fn pairs_in_parallel_leave_nothing_and_resources_do_not_grow() {
     const WORKERS: usize = 8;
     mount_tmpfs("/dev/shm", "");
     let all = |rounds: usize| {
@@ -163,7 +164,7 @@ fn pairs_side_by_side_leave_nothing_and_nothing_grows() {
     before.have_not_grown();
 }
 
-fn writers_and_readers_of_one_key_see_whole_letters_and_no_errors() {
+fn parallel_writers_and_readers_of_one_key_get_only_written_letters_and_no_errors() {
     let pair = || Pair::at(&["--key", "1"]);
     let mut first = pair();
     first.write(&"a".repeat(500));
@@ -194,7 +195,7 @@ fn writers_and_readers_of_one_key_see_whole_letters_and_no_errors() {
     before.have_not_grown();
 }
 
-/// Pairs of real processes, on a key of the worker's own.
+/// Writes and reads with separate processes, under a key that only this worker uses.
 fn pairs_of_processes(worker: usize, rounds: usize) {
     let key = (worker + 1).to_string();
     for round in 0..rounds {
@@ -207,10 +208,10 @@ fn pairs_of_processes(worker: usize, rounds: usize) {
     }
 }
 
-fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
+fn processes_in_sequence_and_in_parallel_leave_nothing_and_no_attachment() {
     const WORKERS: usize = 4;
     let rounds = Effort::current().rounds_of_processes;
-    // Whoever waits for processes keeps some descriptors.
+    // The first processes leave some descriptors open in this one, so warm up.
     pairs_of_processes(0, 10);
     let before = Resources::now();
     pairs_of_processes(0, rounds);
@@ -225,10 +226,10 @@ fn processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment() {
     assert_eq!(Resources::now().descriptors, before.descriptors);
 }
 
-/// As many as `kernel.shmmni` allows unless somebody changed it.
+/// The default of `kernel.shmmni`.
 const MOST: i32 = 4096;
 
-/// Runs `shm_ls` with no more memory of its own than 4 MiB, `setrlimit(2)`.
+/// Runs `shm_ls` with at most 4 MiB of private data (`RLIMIT_DATA`, see `setrlimit(2)`).
 fn shm_ls(arguments: &[&str]) -> String {
     let mut limited = Command::new("prlimit");
     limited.arg("--data=4194304").arg("--").arg(tools::path("shm_ls")).args(arguments);
@@ -236,7 +237,7 @@ fn shm_ls(arguments: &[&str]) -> String {
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
 }
 
-fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
+fn the_maximum_number_of_segments_is_listed_in_4_mib_of_memory() {
     fs::write("/proc/sys/kernel/shmmni", MOST.to_string()).unwrap();
     for raw in 1..=MOST {
         let key = Key::new(raw).unwrap();
@@ -256,7 +257,7 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
     let json: Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
     assert_eq!(json["segments"].as_array().unwrap().len(), listed.len());
     count("segments at once", &[(listed.len(), "listed")]);
-    // The walk with shmctl finds the same ones.
+    // Without /proc, shm_ls enumerates the segments with shmctl(2) and finds the same ones.
     mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
 }
@@ -264,13 +265,13 @@ fn as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[MOUNTS] =>
-            pairs_in_a_row_leave_nothing_and_nothing_grows,
-            pairs_side_by_side_leave_nothing_and_nothing_grows;
+            pairs_in_sequence_leave_nothing_and_resources_do_not_grow,
+            pairs_in_parallel_leave_nothing_and_resources_do_not_grow;
         Trial::isolated, &[] =>
-            writers_and_readers_of_one_key_see_whole_letters_and_no_errors,
-            processes_in_a_row_and_side_by_side_leave_nothing_and_no_attachment;
+            parallel_writers_and_readers_of_one_key_get_only_written_letters_and_no_errors,
+            processes_in_sequence_and_in_parallel_leave_nothing_and_no_attachment;
         Trial::isolated, &[LIMITS, MOUNTS] =>
-            as_many_segments_as_there_may_be_are_listed_in_4_mib_of_memory;
+            the_maximum_number_of_segments_is_listed_in_4_mib_of_memory;
     ];
     Suite::new(trials).prepared_by(tools::environment).run()
 }

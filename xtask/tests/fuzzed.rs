@@ -1,5 +1,5 @@
-//! The fuzz targets of `fuzz/` for a bounded time: random bytes, and the seeds with something changed.
-//! Under libFuzzer, which looks for new paths, they run with `cargo +nightly fuzz run TARGET`.
+//! The fuzz targets of `fuzz/` with a bounded number of inputs: random bytes and mutated seeds.
+//! `cargo +nightly fuzz run TARGET` runs them under libFuzzer, which searches for new code paths.
 #![forbid(unsafe_code)]
 
 #[path = "../../fuzz/targets.rs"]
@@ -13,19 +13,19 @@ use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestRunner};
 use shm_testkit::count;
 
-/// A change of some bytes at a place.
+/// A mutation at one position of the input.
 #[derive(Clone, Debug)]
 enum Change {
     Replace(u8),
     Insert(Vec<u8>),
     Remove(usize),
-    /// Repeats what is there, so that numbers and names grow.
+    /// Repeats the bytes there, so that numbers and names grow.
     Repeat(usize),
     Cut,
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    // What means something to a parser.
+    // Text with a meaning for a parser.
     let words =
         ["0", "-", "+", "0x", "/", ".", " ", "\n", "\t", "\0", "\u{1b}", "=", "--", "e9", "inf"];
     let words = words.map(|word| word.as_bytes().to_vec()).to_vec();
@@ -57,7 +57,7 @@ fn changed(mut bytes: Vec<u8>, changes: Vec<(Index, Change)>) -> Vec<u8> {
     bytes
 }
 
-/// Runs a target on so many inputs, and on its seeds as they are.
+/// Runs a target on its unchanged seeds and on `inputs` generated inputs.
 fn fuzz(name: &str, inputs: u32, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(name);
     let seeds: Vec<_> = fs::read_dir(folder)
@@ -82,31 +82,31 @@ fn fuzz(name: &str, inputs: u32, target: fn(&[u8])) {
 }
 
 #[test]
-fn listings_are_read_as_they_are_printed() {
+fn a_printed_listing_is_parsed_back() {
     fuzz("table", 4_000, targets::table);
 }
 
 #[test]
-fn keys_are_read_as_they_are_printed() {
+fn a_printed_key_is_parsed_back() {
     fuzz("key", 4_000, targets::key);
 }
 
 #[test]
-fn no_name_leads_out_of_its_folder() {
+fn no_name_escapes_its_folder() {
     fuzz("name", 4_000, targets::name);
 }
 
 #[test]
-fn command_lines_are_read_or_refused() {
+fn every_command_line_is_parsed_or_rejected() {
     fuzz("arguments", 1_000, targets::arguments);
 }
 
 #[test]
-fn nothing_that_is_escaped_drives_a_terminal() {
+fn escaped_text_has_no_control_characters() {
     fuzz("text", 4_000, targets::text);
 }
 
 #[test]
-fn ledgers_are_read_as_they_are_written() {
+fn a_written_ledger_is_read_back() {
     fuzz("ledger", 4_000, targets::ledger);
 }

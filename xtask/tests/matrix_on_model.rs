@@ -1,4 +1,4 @@
-//! The model is held to what was measured by hand: who sees what, in which mode, after which event.
+//! Compares the model with measurements by hand: what each observer sees, by mode and event.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use xtask::judge::results::Visibility;
 use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
-/// What the model predicts for every cell, by name.
+/// Returns the prediction of the model for every cell, by name.
 fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Visibility> {
     let rules = rules.into();
     let mut cells = BTreeMap::new();
@@ -24,8 +24,8 @@ fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Visibility> {
     cells
 }
 
-/// What the four observers see of one mechanism, in a row: `s`een, `-` absent, `L`imited, `x`
-/// refused.
+/// Returns what the four observers see of one mechanism, one letter each: `s`een, `-` absent,
+/// `L`imited, `x` refused, `?` unknown, `.` no such cell.
 fn row(cells: &BTreeMap<String, Visibility>, mechanism: &str, mode: &str, event: &str) -> String {
     let fourth = if mode == "container" { "donor" } else { "joiner" };
     let letter = |observer: &str| match cells.get(&format!("{mechanism}/{mode}/{event}/{observer}"))
@@ -40,7 +40,7 @@ fn row(cells: &BTreeMap<String, Visibility>, mechanism: &str, mode: &str, event:
     ["own", "other", fourth, "host"].map(letter).iter().collect()
 }
 
-/// The rows of the System V segment and of the POSIX object.
+/// Returns the rows of the System V segment and of the POSIX object.
 fn rows(cells: &BTreeMap<String, Visibility>, mode: &str, event: &str) -> (String, String) {
     (row(cells, "sysv", mode, event), row(cells, "posix", mode, event))
 }
@@ -50,7 +50,7 @@ fn pair(sysv: &str, posix: &str) -> (String, String) {
 }
 
 #[test]
-fn what_was_measured_on_docker_is_what_the_model_says() {
+fn the_model_matches_measurements_on_docker() {
     let cells = predicted(Policy::Docker);
     let rows = |mode, event| rows(&cells, mode, event);
     for event in ["writer-exits", "pause", "oom"] {
@@ -63,7 +63,7 @@ fn what_was_measured_on_docker_is_what_the_model_says() {
     }
     for event in ["stop-start", "kill-start", "restart", "recreate", "crash"] {
         assert_eq!(rows("private", event), pair("--x-", "--x-"));
-        // A joiner keeps what the one it joined has lost.
+        // A joiner keeps the namespace that its donor has lost.
         assert_eq!(rows("shareable", event).0, "--s-", "{event}");
         assert_eq!(rows("container", event).0, "sss-", "{event}");
         assert_eq!(rows("host", event).0, "ssss", "{event}");
@@ -75,12 +75,12 @@ fn what_was_measured_on_docker_is_what_the_model_says() {
 }
 
 #[test]
-fn semaphores_and_queues_go_where_the_segments_go() {
+fn semaphores_and_queues_are_shared_like_segments() {
     for policy in [Policy::Bare, Policy::Docker, Policy::Podman] {
         let cells = predicted(policy);
         for (cell, sight) in cells.iter().filter(|(cell, _)| cell.starts_with("sysv/")) {
             for mechanism in ["sem", "msg", "mqueue"] {
-                // Limits are asked of memory alone.
+                // Only shared memory has cells for limits.
                 if let Some(theirs) = cells.get(&cell.replacen("sysv", mechanism, 1)) {
                     assert_eq!(sight, theirs, "{mechanism} as {cell}");
                 }
@@ -90,7 +90,7 @@ fn semaphores_and_queues_go_where_the_segments_go() {
 }
 
 #[test]
-fn limits_bind_the_namespace_and_are_not_inherited() {
+fn limits_apply_to_one_namespace_and_are_not_inherited() {
     let cells = predicted(Policy::Docker);
     let rows = |mode, event| rows(&cells, mode, event);
     for limit in ["shmmax", "shmall", "shmmni"] {
@@ -98,7 +98,7 @@ fn limits_bind_the_namespace_and_are_not_inherited() {
         assert_eq!(rows("shareable", limit), pair("LsLs", "ssss"));
         // A joiner's limit is the donor's.
         assert_eq!(rows("container", limit), pair("LLLs", "ssss"));
-        // Nobody sets the host's.
+        // Engines refuse to set the limits of the host.
         assert_eq!(rows("host", limit), pair("xsxs", "xsxs"));
     }
     assert_eq!(rows("shareable", "rmid-forced"), pair("-s-s", "ssss"));
@@ -106,11 +106,11 @@ fn limits_bind_the_namespace_and_are_not_inherited() {
 }
 
 #[test]
-fn the_size_of_dev_shm_is_its_own_and_nothing_to_system_v() {
+fn the_size_of_dev_shm_does_not_limit_system_v() {
     let cells = predicted(Policy::Docker);
     assert_eq!(rows(&cells, "private", "shm-size"), pair("ssxs", "Lsxs"));
     assert_eq!(rows(&cells, "shareable", "shm-size"), pair("ssss", "LsLs"));
-    // It is ignored where it is not the container's own.
+    // The option is ignored for a /dev/shm that the container does not own.
     assert_eq!(rows(&cells, "container", "shm-size"), pair("ssss", "ssss"));
     assert_eq!(rows(&cells, "host", "shm-size"), pair("ssss", "ssss"));
     assert_eq!(rows(&cells, "none", "shm-size"), pair("ssxs", "--xs"));
@@ -118,20 +118,20 @@ fn the_size_of_dev_shm_is_its_own_and_nothing_to_system_v() {
 }
 
 #[test]
-fn podman_lets_none_be_joined_keeps_donors_and_starts_them() {
+fn podman_lets_containers_without_ipc_be_joined_and_keeps_and_starts_donors() {
     let cells = predicted(Policy::Podman);
     assert_eq!(rows(&cells, "none", "writer-exits"), pair("s-s-", "----"));
-    // The joiner of one without a /dev/shm gets its own.
+    // The joiner of a container without /dev/shm gets its own /dev/shm.
     assert_eq!(rows(&cells, "none", "shmmax"), pair("LsLs", "--ss"));
-    // A container that was joined is not removed, so nothing is lost.
+    // Podman does not remove a container that others have joined, so nothing is lost.
     assert_eq!(rows(&cells, "shareable", "recreate").0, "s-s-");
     assert_eq!(rows(&cells, "private", "recreate").0, "--x-");
-    // The donor comes back with the joiner, in a new namespace.
+    // Starting the joiner starts its donor too, in a new namespace.
     assert_eq!(rows(&cells, "container", "donor-stopped").0, "-s.-");
 }
 
 #[test]
-fn in_a_pod_everything_outlives_the_containers_and_nothing_the_pod() {
+fn objects_of_a_pod_outlive_its_containers_but_not_the_pod() {
     let cells = predicted(Policy::Podman);
     for event in ["writer-exits", "stop-start", "kill-start", "restart", "recreate", "crash"] {
         assert_eq!(rows(&cells, "pod", event), pair("ssx-", "ssx-"), "{event}");
@@ -141,24 +141,24 @@ fn in_a_pod_everything_outlives_the_containers_and_nothing_the_pod() {
 }
 
 #[test]
-fn a_kernel_of_its_own_shares_only_what_the_engine_mounts() {
+fn containers_with_their_own_kernel_share_only_what_the_engine_mounts() {
     let cells = predicted(Rules { policy: Policy::Docker, kernels: Kernels::Own });
     let rows = |mode, event| rows(&cells, mode, event);
     assert_eq!(rows("private", "writer-exits"), pair("s-x-", "s-x-"));
     assert_eq!(rows("shareable", "writer-exits"), pair("s---", "s-s-"));
     assert_eq!(rows("container", "writer-exits"), pair("s---", "sss-"));
     assert_eq!(rows("container", "restart"), pair("----", "sss-"));
-    // Not even the host's mode shares System V with the host; its /dev/shm is there.
+    // Even --ipc=host does not share System V IPC with the host, but it mounts the host's /dev/shm.
     assert_eq!(rows("host", "writer-exits"), pair("s---", "ssss"));
     assert_eq!(rows("none", "writer-exits"), pair("s-x-", "s-x-"));
-    // Limits are taken and not heeded, but for the size of what the engine mounts.
+    // Limits are accepted without effect, except for the size of what the engine mounts.
     assert_eq!(rows("private", "shmmax"), pair("ssxs", "ssxs"));
     assert_eq!(rows("host", "shmmax"), pair("ssss", "ssss"));
     assert_eq!(rows("private", "shm-size"), pair("ssxs", "Lsxs"));
 }
 
 #[test]
-fn a_file_on_a_volume_is_seen_by_all_who_run_whatever_happens() {
+fn a_file_on_a_volume_is_seen_by_every_running_container() {
     for policy in [Policy::Bare, Policy::Docker, Policy::Podman] {
         for (cell, sight) in predicted(policy).iter().filter(|(cell, _)| cell.starts_with("file/"))
         {
@@ -168,7 +168,7 @@ fn a_file_on_a_volume_is_seen_by_all_who_run_whatever_happens() {
 }
 
 #[test]
-fn every_script_reads_back_what_it_wrote_before_anything_happens() {
+fn every_script_reads_back_what_it_wrote_before_the_event() {
     for group in groups(World::Containers, || Key::DEFAULT, "text") {
         let ids: Vec<_> = group.script.steps().map(|step| step.id.clone()).collect();
         let position = |id: &str| ids.iter().position(|it| it == id);
@@ -177,7 +177,7 @@ fn every_script_reads_back_what_it_wrote_before_anything_happens() {
             assert!(position("write-sysv").unwrap() < control, "{name}");
             assert!(control < position("own-sysv").unwrap(), "{name}");
         } else {
-            // Where the event is a limit, each observer reads what it tried to write itself.
+            // If the event is a limit, each observer reads what it tried to write itself.
             assert!(position("write-own-sysv").unwrap() < position("own-sysv").unwrap(), "{name}");
         }
         let plan = Plan::new(group.script, Policy::Docker.into()).unwrap();

@@ -1,4 +1,4 @@
-//! The model of pods is held to what was measured by hand on clusters: Kubernetes 1.20 with
+//! Compares the model of pods with measurements by hand on clusters: Kubernetes 1.20 with
 //! containerd 1.6, and 1.36 with containerd 2.1.
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use xtask::judge::results::Visibility;
 use xtask::model::plan::Plan;
 use xtask::script::matrix::{World, groups};
 
-/// What the model predicts of a mechanism for every mode, event and observer.
+/// Returns the predictions of the model for a mechanism, by mode, event and observer.
 fn predicted(mechanism: &str) -> BTreeMap<String, char> {
     let mut cells = BTreeMap::new();
     for group in groups(World::Pods, || Key::DEFAULT, "text") {
@@ -32,8 +32,8 @@ fn predicted(mechanism: &str) -> BTreeMap<String, char> {
     cells
 }
 
-/// What the writer's own container, another pod, another container of the pod and the node see; a
-/// dot where nobody is there to look.
+/// Returns what the writer's container, another pod, another container of the pod and the node see;
+/// a dot means that the cell has no such observer.
 fn row(mechanism: &str, mode_and_event: &str) -> String {
     let cells = predicted(mechanism);
     let second = if mode_and_event.starts_with("shm-volume") { "apart" } else { "other" };
@@ -41,7 +41,7 @@ fn row(mechanism: &str, mode_and_event: &str) -> String {
     ["own", second, "joiner", "host"].map(|observer| seen(observer).unwrap_or('.')).iter().collect()
 }
 
-/// What holds for a segment and for a POSIX object alike.
+/// Returns the row of a segment, which must equal the row of a POSIX object.
 fn both(mode_and_event: &str) -> String {
     let [sysv, posix] = ["sysv", "posix"].map(|mechanism| row(mechanism, mode_and_event));
     assert_eq!(sysv, posix, "{mode_and_event}");
@@ -49,9 +49,9 @@ fn both(mode_and_event: &str) -> String {
 }
 
 #[test]
-fn the_containers_of_a_pod_share_and_pods_do_not() {
+fn containers_share_within_a_pod_and_not_between_pods() {
     assert_eq!(both("pod/writer-exits"), "s-s-");
-    // An ephemeral container joins the pod; an init container has been in it.
+    // An ephemeral container joins the pod; an init container was part of it.
     assert_eq!(both("pod/debug"), "s-s-");
     assert_eq!(both("init/init-exits"), ".-s-");
     // Replicas are two pods.
@@ -60,22 +60,22 @@ fn the_containers_of_a_pod_share_and_pods_do_not() {
 }
 
 #[test]
-fn a_container_that_is_restarted_keeps_what_its_pod_holds() {
+fn a_restarted_container_keeps_the_objects_of_its_pod() {
     assert_eq!(both("pod/crash"), "s-s-");
     assert_eq!(both("pod/image-changed"), "s-s-");
-    // Also alone in its pod, whatever looks after that.
+    // Also if it is the only container of its pod, whatever controls the pod.
     for alone in ["deployment/crash", "stateful-set/crash", "job-on-failure/crash"] {
         assert_eq!(both(alone), "s-.-", "{alone}");
     }
 }
 
 #[test]
-fn a_kubelet_that_is_restarted_finds_everything_as_it_was() {
+fn a_restarted_kubelet_changes_nothing() {
     assert_eq!(both("pod/kubelet-restarted"), "s-s-");
 }
 
 #[test]
-fn with_the_sandbox_or_the_pod_everything_goes() {
+fn everything_is_lost_with_the_sandbox_or_the_pod() {
     for gone in ["pod/sandbox-killed", "pod/recreate"] {
         assert_eq!(both(gone), "----", "{gone}");
     }
@@ -85,7 +85,7 @@ fn with_the_sandbox_or_the_pod_everything_goes() {
 }
 
 #[test]
-fn a_volume_of_memory_is_shared_by_those_that_mount_it_and_outlives_the_sandbox_alone() {
+fn a_memory_volume_is_shared_by_its_mounts_and_outlives_the_sandbox_but_not_the_pod() {
     for event in ["writer-exits", "crash", "image-changed", "kubelet-restarted"] {
         assert_eq!(row("posix", &format!("shm-volume/{event}")), "s-s-");
         assert_eq!(row("sysv", &format!("shm-volume/{event}")), "sss-");
@@ -96,7 +96,7 @@ fn a_volume_of_memory_is_shared_by_those_that_mount_it_and_outlives_the_sandbox_
 }
 
 #[test]
-fn in_the_nodes_namespace_everything_is_shared_and_left_behind() {
+fn in_the_ipc_namespace_of_the_node_everything_is_shared_and_left_behind() {
     for event in ["writer-exits", "crash", "image-changed", "sandbox-killed", "recreate"] {
         assert_eq!(both(&format!("host-ipc/{event}")), "ssss", "{event}");
     }
@@ -104,21 +104,21 @@ fn in_the_nodes_namespace_everything_is_shared_and_left_behind() {
 }
 
 #[test]
-fn limits_are_the_pods_and_those_that_are_not_safe_are_refused() {
+fn limits_apply_to_the_pod_and_unsafe_sysctls_are_refused() {
     for limit in ["shmmax", "shmall", "shmmni"] {
         assert_eq!(row("sysv", &format!("pod/{limit}")), "LsLs");
         assert_eq!(row("posix", &format!("pod/{limit}")), "ssss");
     }
     assert_eq!(row("sysv", "pod/rmid-forced"), "-s-s");
     assert_eq!(both("pod/unsafe-sysctl"), "xsxs");
-    // Nobody sets the node's.
+    // The limits of the node cannot be set.
     assert_eq!(both("host-ipc/rmid-forced"), "xsxs");
-    // What is left behind fills the memory, and is not lost when a process is killed for it.
+    // Objects that were left behind fill the memory; killing a process for it does not free them.
     assert_eq!(both("pod/leak"), "s-s-");
 }
 
 #[test]
-fn semaphores_and_queues_go_where_the_segments_go() {
+fn semaphores_and_queues_are_shared_like_segments() {
     let segments = predicted("sysv");
     for mechanism in ["sem", "msg", "mqueue"] {
         for (cell, seen) in predicted(mechanism) {

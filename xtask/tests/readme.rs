@@ -1,4 +1,4 @@
-//! README's commands are run, as far as that is cheap, and print what README shows; its options exist.
+//! Runs the cheap commands of the README and compares their output; every option in it must exist.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use xtask::cli::Cli;
 
 const README: &str = include_str!("../../README.md");
 
-/// The indented blocks, without their indentation.
+/// Returns the indented blocks of the README, without their indentation.
 fn blocks() -> Vec<Vec<&'static str>> {
     let mut blocks = vec![vec![]];
     for line in README.lines() {
@@ -32,20 +32,21 @@ fn blocks() -> Vec<Vec<&'static str>> {
     blocks
 }
 
-/// The commands of `cargo xtask`, as the words behind `cargo`. What stands for a name, such as `NAME`, is one.
+/// Returns the `cargo xtask` commands, as the words after `cargo`. A placeholder such as `NAME` is
+/// replaced by a valid name.
 fn xtask_commands() -> Vec<Vec<String>> {
     let lines = blocks().concat().into_iter();
     let commands = lines.filter_map(|line| line.strip_prefix("cargo "));
     let commands = commands.filter(|command| command.starts_with("xtask "));
     let commands = commands.map(|command| command.split('#').next().unwrap());
     let name = |word: &str| {
-        let stands_for_one = word.bytes().all(|byte| byte.is_ascii_uppercase());
-        if stands_for_one { word.to_lowercase() } else { word.to_owned() }
+        let is_placeholder = word.bytes().all(|byte| byte.is_ascii_uppercase());
+        if is_placeholder { word.to_lowercase() } else { word.to_owned() }
     };
     commands.map(|command| command.split_whitespace().map(name).collect()).collect()
 }
 
-fn every_xtask_command_is_one() {
+fn every_xtask_command_is_valid() {
     let commands = xtask_commands();
     assert!(commands.len() > 20, "{} commands", commands.len());
     for words in commands {
@@ -53,7 +54,8 @@ fn every_xtask_command_is_one() {
     }
 }
 
-/// The command as it is run here; `None` if it builds, measures, or needs an engine for itself.
+/// Returns the command in a form that runs on the model; `None` if it builds, measures, or needs an
+/// engine.
 fn cheap(words: &[String]) -> Option<Vec<String>> {
     let words = &words[1..];
     let has = |option: &str| words.iter().any(|word| word == option);
@@ -79,7 +81,7 @@ fn cheap_xtask_commands_run_on_the_model() {
     assert!(commands.len() > 12, "{commands:?}");
     for words in commands {
         let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
-        // No engine of this machine, and no ledger of its user.
+        // Without the engines of this machine and the ledgers of the user.
         xtask.args(&words).current_dir(&folder).env("PATH", folder.path());
         xtask.env("XDG_STATE_HOME", folder.path()).env("TMPDIR", folder.path());
         let assert = xtask.timeout(Duration::from_mins(1)).assert().code(0);
@@ -91,8 +93,8 @@ fn cheap_xtask_commands_run_on_the_model() {
     }
 }
 
-/// The lines of README's report of an experiment that are the same on every engine.
-fn the_report_of_an_experiment_has_the_lines_of_the_shown_one() {
+/// Compares only the lines that are the same on every engine.
+fn the_report_of_an_experiment_contains_the_lines_in_the_readme() {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     let assert = xtask.args(["experiment", "--engine", "model"]).assert().success();
     let report = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
@@ -112,7 +114,7 @@ fn the_report_of_an_experiment_has_the_lines_of_the_shown_one() {
     assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
 }
 
-/// The commands of the tools in a block, and the lines that README shows that they print.
+/// Returns the commands of the tools in a block, each with the output that the README shows.
 fn transcript(block: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> {
     let mut transcript: Vec<(_, Vec<_>)> = Vec::new();
     for line in block {
@@ -125,7 +127,7 @@ fn transcript(block: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> 
     transcript
 }
 
-/// Makes what was there before the first command of a block.
+/// Creates the state that the first command of a block expects.
 fn prepare(block: &[&str]) {
     if let Ok(segment) = Segment::find(Key::DEFAULT) {
         segment.remove().unwrap();
@@ -136,13 +138,13 @@ fn prepare(block: &[&str]) {
         for _ in 0..7 {
             writer.write(b"whole").unwrap();
         }
-        // The generation that was begun: as a writer leaves it that dies of the next message.
+        // The state that a writer leaves if it dies while writing the next message.
         writer.segment().attach_writable().unwrap().write_at(16, &8_u64.to_ne_bytes()).unwrap();
     }
 }
 
-fn the_tools_print_what_is_shown() {
-    // Namespaces have other names each time, and older kernels have no ids of them.
+fn the_tools_print_what_the_readme_shows() {
+    // The inode and id of a namespace vary, and older kernels have no id.
     let namespace = Regex::new(r"ipc:\[\d+\]( id \d+)?").unwrap();
     let known =
         |text: &str| namespace.replace_all(text.trim_matches('\n'), "NAMESPACE").into_owned();
@@ -167,14 +169,14 @@ fn shell(script: &str, tool: &Path) -> Command {
     shm_testkit::programs::shell(script, tool, &[])
 }
 
-/// The options of a command and of its subcommands.
+/// Returns the long options of a command and its subcommands.
 fn options_of(command: &clap::Command) -> BTreeSet<String> {
     let own = command.get_arguments().filter_map(|argument| argument.get_long());
     let own = own.map(str::to_owned);
     own.chain(command.get_subcommands().flat_map(options_of)).collect()
 }
 
-/// The long options in a text, without their values.
+/// Returns the long options in a text, without their values.
 fn options_in(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|it: char| !(it.is_ascii_alphanumeric() || it == '-'));
     words
@@ -216,12 +218,12 @@ fn every_option_exists() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::here, &[] =>
-            every_xtask_command_is_one,
+            every_xtask_command_is_valid,
             cheap_xtask_commands_run_on_the_model,
-            the_report_of_an_experiment_has_the_lines_of_the_shown_one,
+            the_report_of_an_experiment_contains_the_lines_in_the_readme,
             every_option_exists;
         Trial::isolated, &[] =>
-            the_tools_print_what_is_shown;
+            the_tools_print_what_the_readme_shows;
     ];
     Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -1,4 +1,4 @@
-//! The reports, whole, of runs on the model: the same on every machine.
+//! Whole reports of runs on the model, which are the same on every machine.
 #![forbid(unsafe_code)]
 
 use assert_cmd::Command;
@@ -10,44 +10,44 @@ fn report(args: &[&str], format: &str) -> String {
     String::from_utf8(assert.success().get_output().stdout.clone()).unwrap()
 }
 
-/// The model takes no time; a slow machine may still see some pass.
-fn timeless(report: &str) -> String {
+/// Replaces the durations, which may be more than 0 ms on a slow machine.
+fn without_durations(report: &str) -> String {
     let time = regex::Regex::new(r"in [0-9.]+ (ms|s):").unwrap().replace_all(report, "in 0 ms:");
     let json = regex::Regex::new(r#"(?m)^  "duration_ms": \d+"#).unwrap();
     json.replace(&time, r#"  "duration_ms": 0"#).into_owned()
 }
 
 #[test]
-fn the_report_for_people_reads_like_this() {
-    insta::assert_snapshot!(timeless(&report(&["experiment"], "text")));
+fn the_text_report_matches_the_snapshot() {
+    insta::assert_snapshot!(without_durations(&report(&["experiment"], "text")));
 }
 
 #[test]
-fn the_report_for_programs_has_this_shape() {
-    insta::assert_snapshot!(timeless(&report(&["experiment"], "json")));
+fn the_json_report_matches_the_snapshot() {
+    insta::assert_snapshot!(without_durations(&report(&["experiment"], "json")));
 }
 
 #[test]
-fn the_report_for_an_issue_reads_like_this() {
-    insta::assert_snapshot!(timeless(&report(&["experiment"], "markdown")));
+fn the_markdown_report_matches_the_snapshot() {
+    insta::assert_snapshot!(without_durations(&report(&["experiment"], "markdown")));
 }
 
 const PART: [&str; 3] = ["matrix", "--only", "*/container"];
 
 #[test]
-fn the_grid_for_people_reads_like_this_and_fits_its_width() {
-    let report = timeless(&report(&PART, "text"));
+fn the_text_matrix_matches_the_snapshot_and_fits_100_columns() {
+    let report = without_durations(&report(&PART, "text"));
     assert!(report.lines().all(|line| line.chars().count() <= 100), "{report}");
     insta::assert_snapshot!(report);
 }
 
 #[test]
-fn the_grid_for_an_issue_reads_like_this() {
-    insta::assert_snapshot!(timeless(&report(&PART, "markdown")));
+fn the_markdown_matrix_matches_the_snapshot() {
+    insta::assert_snapshot!(without_durations(&report(&PART, "markdown")));
 }
 
 #[test]
-fn a_cell_for_programs_names_the_steps_that_answer_it() {
+fn each_json_cell_names_steps_of_its_script() {
     let report: Value = serde_json::from_str(&report(&PART, "json")).unwrap();
     let engine = &report["engines"][0];
     let cells = engine["cells"].as_array().unwrap();
@@ -65,7 +65,7 @@ fn a_cell_for_programs_names_the_steps_that_answer_it() {
 }
 
 #[test]
-fn the_reports_for_ci_count_their_cases() {
+fn the_junit_reports_count_their_cases() {
     for (args, cases) in [(&["experiment"][..], 37), (&PART, 274)] {
         let report = report(args, "junit");
         assert_eq!(report.matches("<testcase ").count(), cases);
@@ -74,7 +74,7 @@ fn the_reports_for_ci_count_their_cases() {
 }
 
 #[test]
-fn the_page_holds_the_whole_report_and_needs_nothing_else() {
+fn the_html_page_contains_the_whole_report_and_loads_nothing() {
     let page = report(&PART, "html");
     let (_, rest) = page.split_once(r#"<script type="application/json" id="data">"#).unwrap();
     let (data, _) = rest.split_once("</script>").unwrap();
@@ -90,7 +90,7 @@ fn the_page_holds_the_whole_report_and_needs_nothing_else() {
 }
 
 #[test]
-fn the_page_of_the_experiment_shows_every_step_and_escapes_what_it_shows() {
+fn the_html_page_of_the_experiment_shows_its_steps() {
     let page = report(&["experiment"], "html");
     for id in ["start-a", "a-write", "b-list-before", "host-read"] {
         assert!(page.contains(&format!(r#"id="{id}""#)), "{id}");
@@ -100,7 +100,7 @@ fn the_page_of_the_experiment_shows_every_step_and_escapes_what_it_shows() {
 }
 
 #[test]
-fn several_engines_are_in_one_report() {
+fn one_report_contains_several_engines() {
     let args = ["matrix", "--only", "sysv/none/restart", "--engine", "model"];
     let report: Value = serde_json::from_str(&report(&args, "json")).unwrap();
     assert_eq!(report["engines"].as_array().unwrap().len(), 2);

@@ -1,5 +1,5 @@
-//! Each verdict has a case in which it fails: one thing of a run that went as predicted is
-//! changed, and exactly what depends on it says so.
+//! A failing case for each verdict. Each test changes one observation in a run that went as
+//! predicted; exactly the verdicts that depend on it must change.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ use xtask::process::invocation::Output;
 use xtask::report::Report;
 use xtask::script::{Action, Container, article};
 
-/// Judges a run that went as predicted, except for what `change` does to a step's observation.
+/// Judges a run that went as predicted, except for the observations that `change` modifies.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
     let plan =
         Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
@@ -31,7 +31,7 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
             });
             observed.namespace = Some(Identity::Kernel(kernel(number)));
             if matches!(planned.step.action, Action::Control(..)) {
-                tells(&mut observed, number);
+                name_namespace(&mut observed, number);
             }
         }
         change(&planned.step.id, &mut observed);
@@ -42,13 +42,13 @@ fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
     Report::new(discover::model().info, "scratch".into(), &plan, results, Duration::ZERO)
 }
 
-/// What a control's writer prints of the namespace that it is in.
-fn tells(observed: &mut Observation, number: usize) {
+/// Sets the output of a control's writer, which names its IPC namespace.
+fn name_namespace(observed: &mut Observation, number: usize) {
     let namespace = format!(r#"{{"inode":{},"id":{}}}"#, kernel(number).inode(), 100 + number);
     observed.output.stdout = format!(r#"{{"ok":true,"ipc_namespace":{namespace}}}"#).into_bytes();
 }
 
-/// The cause that a reader gives which finds nothing.
+/// Appends the cause that a reader prints if it finds nothing; the cause names the namespace.
 fn finds_nothing_in(observed: &mut Observation, number: usize) {
     let cause = format!(
         "cause: no segment has key 0x0134b3d5 in this IPC namespace, {}; it holds no segments at all\n",
@@ -57,7 +57,7 @@ fn finds_nothing_in(observed: &mut Observation, number: usize) {
     observed.output.stderr.extend(cause.as_bytes());
 }
 
-/// The inode is the same for all, as it often is in the field; only the ids differ.
+/// Returns a namespace. All have the same inode, because kernels reuse inodes; only the ids differ.
 fn kernel(number: usize) -> IpcNamespace {
     IpcNamespace::reported(4_026_532_180, 100 + number as u64)
 }
@@ -73,10 +73,10 @@ fn failed_conclusions(report: &Report) -> Vec<&'static str> {
     failed.map(|result| result.conclusion.id).collect()
 }
 
-/// What is changed about an observation.
+/// A change of an observation.
 type Change = fn(&mut Observation);
 
-/// Changes one step alone.
+/// Applies a change to the observation of one step only.
 fn at(wanted: &'static str, change: Change) -> impl Fn(&str, &mut Observation) {
     move |step, observed| {
         if step == wanted {
@@ -107,7 +107,7 @@ fn a_run_that_goes_as_predicted_passes() {
 }
 
 #[test]
-fn what_b_sees_before_it_wrote_breaks_the_first_conclusion() {
+fn a_segment_in_b_before_its_write_breaks_the_first_conclusion() {
     for (step, change) in
         [("b-list-before", lists_the_segment as Change), ("b-read-before", finds_the_text)]
     {
@@ -128,7 +128,7 @@ fn a_text_that_b_wrote_into_a_breaks_the_first_conclusion() {
 }
 
 #[test]
-fn what_the_host_sees_breaks_the_second_conclusion() {
+fn a_segment_on_the_host_breaks_the_second_conclusion() {
     for (step, change) in
         [("host-list", lists_the_segment as Change), ("host-read", finds_the_text)]
     {
@@ -139,7 +139,7 @@ fn what_the_host_sees_breaks_the_second_conclusion() {
 }
 
 #[test]
-fn what_was_never_there_is_neither_hidden_nor_cleared() {
+fn a_text_that_was_never_there_breaks_every_conclusion() {
     let report = judge(at("a-read-again", |observed| {
         observed.output.exit_code = Some(255);
         observed.output.stdout = b"shm read failed\n".to_vec();
@@ -156,12 +156,12 @@ fn segments_of_others_on_the_host_break_nothing() {
         observed.output.stdout.extend(ROW.replace("0134b3d5", "00000007").as_bytes());
     };
     assert!(judge(at("host-list", change)).passed());
-    // In a container there are no others.
+    // A container has no segments of other users.
     assert_eq!(failed_steps(&judge(at("b-list", change))), ["b-list"]);
 }
 
 #[test]
-fn what_outlives_the_restart_breaks_the_third_conclusion() {
+fn a_segment_after_the_restart_breaks_the_third_conclusion() {
     for (step, change) in [
         ("a-list-after", lists_the_segment as Change),
         ("b-list-after", lists_the_segment),
@@ -175,7 +175,7 @@ fn what_outlives_the_restart_breaks_the_third_conclusion() {
 }
 
 #[test]
-fn a_failure_for_another_reason_than_enoent_is_no_isolation() {
+fn an_error_other_than_enoent_does_not_count_as_isolation() {
     let change = |observed: &mut Observation| {
         observed.output.stderr = b"shmget failed, errno: 13 msg: Permission denied\n".to_vec();
     };
@@ -186,7 +186,7 @@ fn a_failure_for_another_reason_than_enoent_is_no_isolation() {
 }
 
 #[test]
-fn an_engine_that_does_not_answer_is_no_isolation() {
+fn an_engine_error_does_not_count_as_isolation() {
     let change = |observed: &mut Observation| {
         observed.output = Output {
             stderr: b"Error: container is not running\n".to_vec(),
@@ -225,7 +225,7 @@ fn a_namespace_that_changes_without_a_restart_fails_the_step() {
     assert_eq!(failed_steps(&report), ["a-read"]);
 }
 
-/// The conclusions that are as predicted without a proof, with the reason.
+/// Returns the conclusions that are unproven, with the reasons.
 fn unproven(report: &Report) -> Vec<(&'static str, String)> {
     let conclusions = report.conclusions.iter();
     let unproven = conclusions.filter_map(|it| match &it.verdict {
@@ -240,7 +240,7 @@ fn names(unproven: &[(&'static str, String)]) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_namespace_that_nobody_names_is_no_difference_and_proves_nothing() {
+fn an_unknown_namespace_is_no_difference_and_proves_nothing() {
     let unknown = |_: &str, observed: &mut Observation| {
         if observed.namespace.is_some() {
             observed.namespace = Some(Identity::Unknown("another user's".to_owned()));
@@ -254,7 +254,7 @@ fn a_namespace_that_nobody_names_is_no_difference_and_proves_nothing() {
 }
 
 #[test]
-fn a_namespace_of_another_kernel_leaves_the_verdict_to_outputs_and_controls() {
+fn with_a_namespace_of_another_kernel_outputs_and_controls_decide() {
     let foreign = |_: &str, observed: &mut Observation| {
         if observed.namespace.is_some() {
             observed.namespace = Some(Identity::Foreign("the sandbox's own".to_owned()));
@@ -272,7 +272,7 @@ fn a_namespace_of_another_kernel_leaves_the_verdict_to_outputs_and_controls() {
 }
 
 #[test]
-fn a_process_that_names_another_namespace_than_the_engine_fails_the_step() {
+fn a_step_fails_if_process_and_engine_name_different_namespaces() {
     let elsewhere = |wanted: &'static str, number: usize| {
         move |step: &str, observed: &mut Observation| {
             if step == wanted {
@@ -280,7 +280,7 @@ fn a_process_that_names_another_namespace_than_the_engine_fails_the_step() {
             }
         }
     };
-    // A#2 is the fourth that is made, B#2 the third.
+    // A#2 is the fourth namespace that is created, B#2 the third.
     assert!(judge(elsewhere("a-read-after", 4)).passed());
     let report = judge(elsewhere("a-read-after", 3));
     assert_eq!(failed_steps(&report), ["a-read-after"]);
@@ -295,7 +295,7 @@ fn a_process_that_names_another_namespace_than_the_engine_fails_the_step() {
 }
 
 #[test]
-fn a_process_names_its_namespace_where_the_engine_does_not() {
+fn a_process_names_its_namespace_if_the_engine_does_not() {
     let silent = |step: &str, observed: &mut Observation| {
         if step.starts_with("a-read-after") || step == "a-list-after" {
             observed.namespace = Some(Identity::Unknown("no pid".to_owned()));
@@ -304,7 +304,7 @@ fn a_process_names_its_namespace_where_the_engine_does_not() {
     };
     let report = judge(silent);
     assert_eq!(failed_steps(&report), [""; 0]);
-    // The listing names none.
+    // The listing names no namespace.
     assert_eq!(names(&unproven(&report)), ["cleared_by_restart"]);
     let old = |step: &str, observed: &mut Observation| {
         silent(step, observed);
@@ -321,7 +321,7 @@ fn a_process_names_its_namespace_where_the_engine_does_not() {
 }
 
 #[test]
-fn absence_without_a_control_that_succeeds_proves_nothing() {
+fn absence_without_a_successful_control_proves_nothing() {
     let not_read: Change =
         |observed| observed.output.stdout = b"n i h a o \nshm read success\n".to_vec();
     let there: Change = |observed| observed.output.exit_code = Some(255);
@@ -342,7 +342,7 @@ fn absence_without_a_control_that_succeeds_proves_nothing() {
 }
 
 #[test]
-fn what_was_there_counts_only_with_a_text_that_nobody_knew() {
+fn a_text_that_everybody_knows_proves_nothing() {
     let known: Change =
         |observed| observed.output.stdout = b"h e l l o _ w o r l d \nshm read success\n".to_vec();
     let mute: Change = |observed| observed.output.stdout = b"{}".to_vec();
@@ -360,7 +360,7 @@ fn evidence_in_a_namespace_from_before_the_restart_proves_nothing() {
         if step.starts_with("a-") && step.ends_with("-after") || step == "start-a-again" {
             observed.namespace = Some(Identity::Kernel(kernel(1)));
             if step == "a-write-control-after" {
-                tells(observed, 1);
+                name_namespace(observed, 1);
             }
         }
     };
@@ -368,7 +368,7 @@ fn evidence_in_a_namespace_from_before_the_restart_proves_nothing() {
 }
 
 #[test]
-fn stops_starts_and_listings_of_containers_are_believed_only_as_predicted() {
+fn stops_starts_writes_and_listings_of_containers_must_be_as_predicted() {
     let cases: [(&str, Change); 6] = [
         ("stop-a", |observed| observed.state = Some(State::Running)),
         ("start-b-again", |observed| observed.state = Some(State::Exited)),
@@ -383,7 +383,7 @@ fn stops_starts_and_listings_of_containers_are_believed_only_as_predicted() {
 }
 
 #[test]
-fn every_column_that_counts_in_a_listing_is_compared() {
+fn every_relevant_column_of_a_listing_is_compared() {
     for (old, new) in [
         ("666 ", "600 "),
         ("1024", "2048"),
@@ -402,7 +402,7 @@ fn every_column_that_counts_in_a_listing_is_compared() {
 }
 
 #[test]
-fn shmids_owners_and_a_terminals_line_ends_do_not_count() {
+fn shmids_owners_and_crlf_line_ends_are_ignored() {
     let report = judge(|step, observed| {
         if step == "b-list" {
             let text = String::from_utf8(observed.output.stdout.clone()).unwrap();

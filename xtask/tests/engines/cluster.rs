@@ -1,5 +1,5 @@
-//! The experiment on a cluster: the one that kubectl is configured for, with an image that its nodes
-//! have, by `SHM_KUBERNETES_IMAGE`.
+//! The experiment on the cluster that kubectl is configured for, with an image that its nodes have:
+//! `SHM_KUBERNETES_IMAGE`.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -13,10 +13,10 @@ use shm_testkit::{Failed, Need, Trial};
 
 use crate::machine::xtask;
 
-/// Held by a trial, for writing by one that does something to the nodes of all.
+/// A lock on the nodes: trials hold it for reading, and for writing if they change nodes.
 pub(crate) static NODES: RwLock<()> = RwLock::new(());
 
-/// A cluster, and an image for it.
+/// A cluster and an image for it.
 pub(crate) const CLUSTER: Need = Need::engine(
     "kubernetes",
     "test -n \"$SHM_KUBERNETES_IMAGE\" || { echo SHM_KUBERNETES_IMAGE names no image >&2; exit 1; }
@@ -30,7 +30,7 @@ pub(crate) fn trial(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
     })
 }
 
-/// A trial that does something to the nodes of all.
+/// Creates a trial that changes nodes and therefore runs alone.
 pub(crate) fn alone(name: &str, needs: &[Need], body: fn() -> Result<(), Failed>) -> Trial {
     let needs = [&[CLUSTER][..], needs].concat();
     Trial::here(format!("kubernetes::{name}"), &needs, move || {
@@ -41,13 +41,13 @@ pub(crate) fn alone(name: &str, needs: &[Need], body: fn() -> Result<(), Failed>
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("the_experiment_tells_a_container_restart_from_a_new_pod", as_predicted),
-        alone("every_node_has_a_row_and_a_cordoned_one_is_skipped", &[], every_node),
-        trial("a_node_that_is_not_there_has_no_row", no_row),
-        trial("a_namespace_that_was_given_is_used_and_kept", given_namespace),
-        trial("an_image_that_is_not_there_is_named_within_seconds", no_image),
-        trial("a_node_that_is_not_there_is_named", no_node),
-        trial("a_context_that_is_not_there_is_named", no_context),
+        trial("the_experiment_distinguishes_a_container_restart_from_a_new_pod", as_predicted),
+        alone("every_node_has_a_row_and_a_cordoned_node_is_skipped", &[], every_node),
+        trial("selecting_a_missing_node_is_an_error", no_row),
+        trial("a_given_namespace_is_used_and_kept", given_namespace),
+        trial("the_error_for_a_missing_image_names_it_soon", no_image),
+        trial("the_error_for_a_missing_node_names_it", no_node),
+        trial("the_error_for_a_missing_context_names_it", no_context),
     ]
 }
 
@@ -64,8 +64,7 @@ pub(crate) fn kubectl(args: &[&str]) -> Output {
     })
 }
 
-/// What of runs is in the cluster.
-/// The namespaces and pods of runs whose ledger is below a folder, as `namespace/name`.
+/// Returns the namespaces and pods of runs whose ledger is below a folder, as `namespace/name`.
 pub(crate) fn objects(folder: &Path) -> Vec<String> {
     let get = ["get", "namespaces,pods", "-A", "-l", "shm.experiment.run", "-o", "json"];
     let list: Value = serde_json::from_slice(&kubectl(&get).stdout).unwrap_or_default();
@@ -144,17 +143,17 @@ fn given_namespace() -> Result<(), Failed> {
     let (status, stdout, stderr) = done?;
     assert_eq!(status, Some(0), "{stderr}\n{stdout}");
     assert!(pods.stdout.is_empty(), "{}", String::from_utf8_lossy(&pods.stdout));
-    assert!(deleted.status.success(), "it was not there any more");
+    assert!(deleted.status.success(), "the namespace was already deleted");
     Ok(())
 }
 
-/// A failure before the first step is through is an error that says why, soon.
+/// Asserts that a run ends within a minute with an error that contains `why`, and without a report.
 pub(crate) fn refused(args: &[&str], why: &str) -> Result<(), Failed> {
     let started = Instant::now();
     let (status, stdout, stderr) = run(args)?;
     assert!(status == Some(2) && stdout.is_empty(), "{status:?} {stderr}\n{stdout}");
     assert!(stderr.contains(why), "{stderr}");
-    assert!(started.elapsed() < Duration::from_mins(1), "it took a minute");
+    assert!(started.elapsed() < Duration::from_mins(1), "the run took longer than a minute");
     Ok(())
 }
 

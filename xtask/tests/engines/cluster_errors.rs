@@ -1,5 +1,5 @@
-//! Runs that a cluster does not let begin or end: no cluster, a missing right, a quota, a webhook, no node, a lost
-//! node. Each ends with an error that names the cause, and leaves nothing.
+//! Runs that a cluster refuses to start or finish: no cluster, a missing permission, a quota, a
+//! webhook, no node, a lost node. Each ends with an error that names the cause, and leaves nothing.
 
 use std::time::{Duration, Instant};
 use std::{fs, thread};
@@ -16,21 +16,21 @@ use crate::machine::xtask;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("no_kubectl_is_named", no_kubectl),
-        trial("a_cluster_that_does_not_answer_is_named", no_cluster),
-        trial("a_token_that_has_expired_is_named", expired_token),
-        trial("without_the_right_to_make_namespaces_one_that_is_there_will_do", no_right),
-        trial("a_quota_is_told_in_the_clusters_words", quota),
-        here("a_webhooks_no_is_told_in_its_words", denied),
-        here("where_pods_may_not_see_the_node_what_it_sees_is_skipped", no_host_ipc),
-        alone("a_pod_that_no_node_takes_is_told_soon", &[], pending),
-        alone("a_node_that_is_lost_in_the_middle_ends_the_run", &[HERE], node_lost),
+        trial("a_missing_kubectl_is_named", no_kubectl),
+        trial("an_unreachable_cluster_is_named", no_cluster),
+        trial("an_expired_token_is_reported", expired_token),
+        trial("without_permission_to_create_namespaces_a_given_one_works", no_permission),
+        trial("the_error_for_a_quota_quotes_the_cluster", quota),
+        here("the_error_for_a_denying_webhook_quotes_it", denied),
+        here("without_host_ipc_the_steps_on_the_node_are_skipped", no_host_ipc),
+        alone("an_unschedulable_pod_is_reported_soon", &[], pending),
+        alone("a_node_that_is_lost_during_a_run_ends_the_run", &[HERE], node_lost),
     ]
 }
 
-/// The cluster, on this machine.
+/// A cluster on this machine.
 const HERE: Need = Need::engine_found_by("kubernetes", || {
-    // A kubelet that is being restarted is no kubelet of this machine.
+    // While another trial restarts the kubelet, it would not be found.
     let _beside_others = NODES.read();
     let shown = kubectl(&["config", "view", "--minify", "-o", "jsonpath={..server}"]);
     let server = String::from_utf8_lossy(&shown.stdout).into_owned();
@@ -38,7 +38,7 @@ const HERE: Need = Need::engine_found_by("kubernetes", || {
     if is_here { Ok(()) } else { Err(format!("the cluster at {server} is not of this machine")) }
 });
 
-/// A trial with a part of the cluster that has to be on this machine.
+/// Creates a trial that needs a cluster on this machine.
 fn here(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
     Trial::here(format!("kubernetes::{name}"), &[CLUSTER, HERE], move || {
         let _beside_others = NODES.read();
@@ -46,7 +46,7 @@ fn here(name: &str, body: fn() -> Result<(), Failed>) -> Trial {
     })
 }
 
-/// A namespace of this test alone; it goes with it.
+/// A namespace for one test, deleted on drop.
 pub(crate) struct Namespace(pub(crate) String);
 
 impl Namespace {
@@ -57,13 +57,13 @@ impl Namespace {
         Self(name)
     }
 
-    /// The pods in it that go nowhere by themselves.
+    /// Returns the names of the pods in the namespace.
     pub(crate) fn pods(&self) -> Vec<String> {
         let listed = kubectl(&["get", "pods", "-n", &self.0, "-o", "name"]);
         String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
     }
 
-    /// Whether it is there and stays.
+    /// Returns whether the namespace exists and is not being deleted.
     fn is_there(&self) -> bool {
         let phase = kubectl(&["get", "namespace", &self.0, "-o", "jsonpath={.status.phase}"]);
         phase.stdout == b"Active"
@@ -84,7 +84,7 @@ impl Drop for Namespace {
     }
 }
 
-/// A configuration for kubectl that is the present one, with `server` or `user` in place of its own.
+/// Writes a copy of the current kubectl configuration with another server or user.
 pub(crate) fn configuration(
     server: Option<&str>,
     user: Option<Value>,
@@ -118,7 +118,7 @@ fn no_kubectl() -> Result<(), Failed> {
 }
 
 fn no_cluster() -> Result<(), Failed> {
-    // Nobody listens there.
+    // Nothing listens on this port.
     let (_folder, path) = configuration(Some("https://127.0.0.1:9"), None)?;
     refused(&["--image", &image(), "--kubeconfig", &path], "127.0.0.1:9")
 }
@@ -128,8 +128,9 @@ fn expired_token() -> Result<(), Failed> {
     refused(&["--image", &image(), "--kubeconfig", &path], "its token is missing or has expired")
 }
 
-/// An account that may do all with these resources in one namespace, and make none.
-pub(crate) fn let_work_in(namespace: &Namespace, resources: &[&str]) -> Result<Value, Failed> {
+/// Creates an account that may use these resources in one namespace and cannot create namespaces;
+/// returns its credentials.
+pub(crate) fn create_account(namespace: &Namespace, resources: &[&str]) -> Result<Value, Failed> {
     namespace.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": [
         { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "worker" } },
         { "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token",
@@ -154,16 +155,16 @@ pub(crate) fn let_work_in(namespace: &Namespace, resources: &[&str]) -> Result<V
     Err("the account got no token".into())
 }
 
-fn no_right() -> Result<(), Failed> {
+fn no_permission() -> Result<(), Failed> {
     let namespace = Namespace::new("right");
-    // All that the experiment needs.
-    let user = let_work_in(&namespace, &["pods", "pods/exec", "events"])?;
+    // All permissions that the experiment needs.
+    let user = create_account(&namespace, &["pods", "pods/exec", "events"])?;
     let (_folder, path) = configuration(None, Some(user))?;
     let args = ["--image", &image(), "--kubeconfig", &path];
     refused(&args, "use an existing one, --namespace NAME")?;
     let (status, stdout, stderr) = run(&[&args[..], &["--namespace", &namespace.0]].concat())?;
     assert_eq!(status, Some(0), "{stderr}\n{stdout}");
-    assert!(namespace.is_there(), "the namespace is gone");
+    assert!(namespace.is_there(), "the run deleted the namespace");
     assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
     Ok(())
 }
@@ -179,7 +180,7 @@ fn quota() -> Result<(), Failed> {
     Ok(())
 }
 
-/// An admission webhook for the pods of one namespace, on this machine.
+/// An admission webhook on this machine for the pods of one namespace.
 struct Webhook {
     name: String,
     server: Running,
@@ -187,7 +188,8 @@ struct Webhook {
 }
 
 impl Webhook {
-    /// One that says no, with `message`, to all pods or to those in the node's IPC namespace alone.
+    /// Starts a webhook that denies all pods, or with `which` = `hostIPC` only those in the node's
+    /// IPC namespace, with `message`.
     fn new(namespace: &Namespace, which: &str, message: &str) -> Result<Self, Failed> {
         let folder = tempfile::tempdir()?;
         let [certificate, key, port] = ["crt", "key", "port"].map(|file| folder.path().join(file));
@@ -222,7 +224,7 @@ impl Webhook {
                 "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"]
             }]
         }))?;
-        // The API server needs a moment to know of it.
+        // The API server needs a moment to load the configuration.
         thread::sleep(Duration::from_secs(2));
         Ok(Self { name: namespace.0.clone(), server, _folder: folder })
     }
@@ -235,7 +237,7 @@ impl Drop for Webhook {
     }
 }
 
-/// The server of a webhook: writes its port to a file and answers until it is killed.
+/// The server of the webhook: writes its port to a file and answers until it is killed.
 const WEBHOOK: &str = r#"
 import http.server, json, ssl, sys
 folder, which, message = sys.argv[1:]
@@ -264,7 +266,7 @@ fn denied() -> Result<(), Failed> {
     refused(&["--image", &image(), "--namespace", &namespace.0], "not on a Monday")
 }
 
-/// As Pod Security's level `baseline` does it, which clusters have since 1.25.
+/// The webhook imitates Pod Security's level `baseline`, which clusters have since 1.25.
 fn no_host_ipc() -> Result<(), Failed> {
     let namespace = Namespace::new("baseline");
     let words = "violates PodSecurity \"baseline:latest\": host namespaces (hostIPC=true)";
@@ -275,9 +277,9 @@ fn no_host_ipc() -> Result<(), Failed> {
     let report: Value = serde_json::from_str(&stdout)?;
     let steps = report["steps"].as_array().ok_or("no steps")?.iter();
     let skipped: Vec<_> = steps.filter(|step| step["verdict"] == "skip").collect();
-    let is_told = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
-    let of_host = skipped.iter().filter(|step| is_told(step)).count();
-    // The list and the read, and the two of their control.
+    let has_reason = |step: &&Value| step["reason"].as_str().is_some_and(|it| it.contains(words));
+    let of_host = skipped.iter().filter(|step| has_reason(step)).count();
+    // The list, the read, and the two steps of their control.
     assert_eq!(of_host, 4, "{skipped:?}");
     let conclusions = report["conclusions"].as_array().ok_or("no conclusions")?.iter();
     let verdicts: Vec<_> = conclusions.filter_map(|it| it["verdict"].as_str()).collect();
@@ -285,7 +287,7 @@ fn no_host_ipc() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Lets pods go to all nodes again, whatever became of the test.
+/// Cordoned nodes, uncordoned on drop.
 struct Cordoned(Vec<String>);
 
 impl Cordoned {
@@ -316,7 +318,7 @@ fn pending() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The first pod of a run in a namespace, once it is there.
+/// Waits for a pod in a namespace whose name has this ending, and returns the name.
 pub(crate) fn first_pod(namespace: &Namespace, ending: &str) -> Result<String, Failed> {
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(40) {
@@ -336,13 +338,13 @@ pub(crate) fn start_in(namespace: &Namespace, more: &[&str]) -> Result<Running, 
     Running::start(args, &std::env::var("PATH")?)
 }
 
-/// The process of a node's kubelet, where the cluster is on this machine.
+/// Returns the process id of a node's kubelet, if the cluster is on this machine.
 fn kubelet(node: &str) -> Option<Pid> {
     let text = fs::read_to_string(format!("/var/lib/shm-kube/{node}-kubelet.pid")).ok()?;
     Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)
 }
 
-/// Lets a process go on, whatever became of the test.
+/// A stopped process, continued on drop.
 struct Stopped(Pid);
 
 impl Drop for Stopped {
@@ -353,7 +355,7 @@ impl Drop for Stopped {
 
 fn node_lost() -> Result<(), Failed> {
     let namespace = Namespace::new("lost");
-    let kubelet = kubelet("node2").ok_or("it has no kubelet")?;
+    let kubelet = kubelet("node2").ok_or("node2 has no kubelet")?;
     let running = start_in(&namespace, &["--node", "node2"])?;
     first_pod(&namespace, "-pod-b")?;
     kill_process(kubelet, Signal::STOP)?;

@@ -1,4 +1,4 @@
-//! Faults in the middle of a run on a cluster: pods that others change or hold, a right that is missing, and
+//! Faults during a run on a cluster: pods that others change or hold, a missing permission, and
 //! signals.
 
 use std::os::unix::process::ExitStatusExt;
@@ -10,26 +10,25 @@ use serde_json::{Value, json};
 use shm_testkit::{Failed, Trial};
 
 use crate::cluster::{image, kubectl, objects, refused, run, trial};
-use crate::cluster_errors::{Namespace, configuration, first_pod, let_work_in, start_in};
+use crate::cluster_errors::{Namespace, configuration, create_account, first_pod, start_in};
 use crate::interrupted::Running;
 use crate::ledgers;
 use crate::machine::xtask;
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        trial("a_pod_that_was_changed_on_its_way_is_told_by_the_change", changed),
-        trial("without_the_right_to_exec_nothing_is_taken_for_an_observation", no_exec),
-        trial("a_given_namespace_that_is_not_there_is_named", no_namespace),
-        trial("what_holds_a_pod_is_named_and_once_it_is_away_all_is_cleaned", held),
-        trial("what_a_killed_run_leaves_is_cleaned", killed),
-        trial("sigint_in_the_middle_ends_the_run_and_leaves_nothing", || ended_by(Signal::INT)),
-        trial("sigterm_in_the_middle_ends_the_run_and_leaves_nothing", || ended_by(Signal::TERM)),
-        trial("sighup_in_the_middle_ends_the_run_and_leaves_nothing", || ended_by(Signal::HUP)),
+        trial("a_pod_that_the_cluster_changed_is_reported_with_the_change", changed),
+        trial("without_permission_to_exec_the_run_ends_with_an_error", no_exec),
+        trial("the_error_for_a_missing_given_namespace_names_it", no_namespace),
+        trial("a_finalizer_is_named_and_clean_works_once_it_is_removed", held),
+        trial("clean_removes_what_a_killed_run_leaves", killed),
+        trial("sigint_during_a_run_ends_it_and_leaves_nothing", || ended_by(Signal::INT)),
+        trial("sigterm_during_a_run_ends_it_and_leaves_nothing", || ended_by(Signal::TERM)),
+        trial("sighup_during_a_run_ends_it_and_leaves_nothing", || ended_by(Signal::HUP)),
     ]
 }
 
-/// Somebody changes a pod on its way, as an admission webhook would: such as a registry that is put
-/// in place of another, and does not have the image.
+/// Changes the image of a pod as an admission webhook would, to a registry that does not have it.
 fn changed() -> Result<(), Failed> {
     let namespace = Namespace::new("changed");
     let running = start_in(&namespace, &[])?;
@@ -42,7 +41,7 @@ fn changed() -> Result<(), Failed> {
     assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
     let what = format!("spec.containers[a].image is \"{other}\" instead of \"{}\"", image());
     for why in ["the cluster changed pod shm-", &what, "next step"] {
-        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
+        assert!(stderr.contains(why), "no {why:?} in: {stderr}");
     }
     assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
     Ok(())
@@ -50,16 +49,16 @@ fn changed() -> Result<(), Failed> {
 
 fn no_exec() -> Result<(), Failed> {
     let namespace = Namespace::new("exec");
-    let user = let_work_in(&namespace, &["pods", "events"])?;
+    let user = create_account(&namespace, &["pods", "events"])?;
     let (_folder, path) = configuration(None, Some(user))?;
     let args = ["--image", &image(), "--kubeconfig", &path, "--namespace", &namespace.0];
     let (status, stdout, stderr) = run(&args)?;
     assert!(status == Some(2) && stdout.is_empty(), "{status:?} {stderr}\n{stdout}");
-    // At the first tool, not at the first step that is no observation.
+    // The run ends at the first tool that cannot be run.
     for why in
         ["writing", "cannot run shm_wr in A", "next step:", "cannot create resource \"pods/exec\""]
     {
-        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
+        assert!(stderr.contains(why), "no {why:?} in: {stderr}");
     }
     assert!(namespace.pods().is_empty(), "{}", namespace.pods().join(", "));
     Ok(())
@@ -71,12 +70,12 @@ fn no_namespace() -> Result<(), Failed> {
     refused(&args, "next step")
 }
 
-/// What the runs of this thread have in the cluster.
+/// Returns the objects of the runs of this thread in the cluster.
 fn left() -> Vec<String> {
     objects(&ledgers::state())
 }
 
-/// Starts a run in a namespace of its own and waits for its first pod.
+/// Starts a run, which creates its own namespace, and waits for its first pod.
 fn start() -> Result<(Running, String), Failed> {
     let args = ["experiment", "--engine", "kubernetes", "--image", &image()].map(str::to_owned);
     let running = Running::start(args.to_vec(), &std::env::var("PATH")?)?;
@@ -109,7 +108,7 @@ fn held() -> Result<(), Failed> {
     let stderr = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(ended.status.code(), Some(2), "{:?} {stderr}", ended.status);
     for why in [name, "example.org/hold", "next step", "cargo xtask clean"] {
-        assert!(stderr.contains(why), "not a word of {why}: {stderr}");
+        assert!(stderr.contains(why), "no {why:?} in: {stderr}");
     }
     assert!(took < Duration::from_mins(3), "it took {took:?}");
     assert!(left.contains(&pod), "{left:?}");

@@ -1,4 +1,4 @@
-//! The experiment on engines that do what they are asked.
+//! The experiment on real engines.
 
 use std::collections::BTreeSet;
 
@@ -13,8 +13,8 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     for engine in engines {
         trials.push(engine.trial("the_article_comes_out_as_predicted", whole));
         trials.push(engine.trial("each_of_many_containers_reads_its_own_text", many));
-        trials.push(engine.trial("kept_containers_are_there_until_they_are_cleaned", kept));
-        trials.push(engine.trial("a_reader_that_closes_the_pipe_is_no_error", closed_pipe));
+        trials.push(engine.trial("kept_containers_exist_until_clean_removes_them", kept));
+        trials.push(engine.trial("a_closed_pipe_on_standard_output_is_no_error", closed_pipe));
     }
     trials
 }
@@ -62,7 +62,7 @@ fn check_step(engine: &Engine, step: &Value) {
     assert_eq!(step["predicted"]["stdout"], expected, "{step}");
 }
 
-/// Five namespaces, all different: the host's, and one for each start of each container.
+/// Asserts that five namespaces differ: the host's, and one for each start of each container.
 #[track_caller]
 fn check_namespaces(report: &Value) {
     let steps = report["steps"].as_array().unwrap();
@@ -73,11 +73,11 @@ fn check_namespaces(report: &Value) {
     let ids = ["host-read", "start-a", "start-b", "start-a-again", "start-b-again"];
     let seen: BTreeSet<_> = ids.iter().map(|id| namespace(id)).collect();
     assert!(seen.len() == 5 && seen.iter().all(|it| it.contains("inode")), "{seen:?}");
-    assert_eq!(namespace("a-read-again"), namespace("start-a"), "A moved");
-    assert_eq!(namespace("a-read-after"), namespace("start-a-again"), "A moved");
+    assert_eq!(namespace("a-read-again"), namespace("start-a"), "A changed its namespace");
+    assert_eq!(namespace("a-read-after"), namespace("start-a-again"), "A changed its namespace");
 }
 
-/// Each reads once, when all have written.
+/// Each container reads once, after all have written.
 fn many(engine: &Engine) -> Result<(), Failed> {
     let count = Effort::current().containers;
     let report = engine.experiment().arg("--containers").arg(&count.to_string()).report(0)?;
@@ -101,7 +101,7 @@ fn kept(engine: &Engine) -> Result<(), Failed> {
     let command = start.unwrap()["command"].as_array().unwrap();
     let cleaned = xtask().arg("clean").output()?;
     let cleaned = String::from_utf8(cleaned.stdout)?;
-    // Another trial that cleans at the same time may have been faster.
+    // Another trial may have cleaned up at the same time.
     if engine.has_containers() && cleaned.contains("removed container") {
         let name = command.iter().position(|word| word == "--name").unwrap() + 1;
         let name = command[name].as_str().unwrap();

@@ -1,5 +1,5 @@
-//! Somebody else who uses the script's key on the host while a run goes on: that is no verdict about the
-//! engine.
+//! Another program uses the script's key on the host during a run. This must not lead to a verdict
+//! about the engine.
 
 use std::io::Read;
 
@@ -14,18 +14,17 @@ const DISTURBING: &str = "somebody_elses";
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let trials = by_driver(engines).flat_map(|engine| {
         [
-            engine.trial("a_text_that_the_run_did_not_write_ends_it_as_disturbed", disturbed),
-            engine
-                .trial("a_text_of_the_articles_by_somebody_else_ends_it_as_disturbed", known_text),
-            engine.trial("a_segment_without_pages_ends_it_as_disturbed", without_pages),
-            engine.trial("a_text_that_comes_once_the_host_has_looked_is_left_and_named", too_late),
+            engine.trial("a_foreign_text_ends_the_run_as_disturbed", disturbed),
+            engine.trial("a_foreign_text_like_the_articles_ends_the_run_as_disturbed", known_text),
+            engine.trial("a_segment_without_pages_ends_the_run_as_disturbed", without_pages),
+            engine.trial("a_foreign_text_after_the_last_read_is_named_and_kept", too_late),
         ]
     });
     trials.collect()
 }
 
-/// A run in which another program writes on the host whenever a command with `moment` in it is given;
-/// its status and what it said. What the other one wrote must be there in the end.
+/// Runs the experiment while another program writes on the host before each command that contains
+/// `moment`. Returns the exit status and standard error; the other program's text must survive.
 fn beside_another(
     engine: &Engine,
     program: &str,
@@ -60,7 +59,7 @@ fn disturbed(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Everybody knows what the article writes: it proves nothing.
+/// A text of the article proves nothing, because everybody knows it.
 fn known_text(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
     let (status, stderr) = beside_another(engine, program, "shm_rd", article::TEXT_OF_B)?;
@@ -68,7 +67,7 @@ fn known_text(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A segment of huge pages that the machine does not have: who touches it gets SIGBUS.
+/// A segment of huge pages without memory: each access to it raises SIGBUS.
 fn without_pages(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
     let experiment = engine.experiment();
@@ -84,7 +83,7 @@ fn without_pages(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The list of what runs comes after the host has looked.
+/// The list of containers comes after the last read of the key on the host.
 fn too_late(engine: &Engine) -> Result<(), Failed> {
     let (program, moment) =
         if engine.has_containers() { (engine.name, "ps") } else { ("lsns", "ipc --noheadings") };

@@ -1,24 +1,24 @@
-//! Engines whose lies look like honest answers: nothing differs but the controls, or the namespaces that
-//! the processes themselves name.
+//! Engines whose lies look like correct answers: only the controls differ, or the namespaces that
+//! the processes report.
 
 use assert_cmd::Command;
 use shm_core::{Key, Segment};
 use shm_testkit::{Failed, Trial};
 
-use crate::leftovers::of_runs_that_are_gone;
+use crate::leftovers::of_ended_runs;
 use crate::machine::{Engine, Wrappers, by_driver, failed_steps};
 
-/// A lie, told by the pieces of a wrapper in which `$1` is the engine's command.
+/// A lie, made of parts of a wrapper script in which `$1` is the engine's command.
 struct Lie {
     name: &'static str,
     pieces: &'static [&'static str],
-    /// A conclusion that must not pass.
+    /// The conclusion that must not pass.
     doubted: &'static str,
-    /// A step at which it is found out.
+    /// A step that must fail.
     step: &'static str,
 }
 
-/// Where a wrapper keeps what it remembers, a folder a run.
+/// Defines a folder per run for the wrapper's state, and functions that record and replay output.
 const MEMORY: &str = r#"memory=${0%/*}/$(expr "$*" : '.*shm-\([0-9a-f]*\)-[AB]'); mkdir -p "$memory"
 again() { case "$1" in *-A) test -e "$memory/again";; *) false;; esac; }
 replay() { cat "$memory/$1.err" >&2; cat "$memory/$1.out"; exit "$(cat "$memory/$1.status")"; }
@@ -26,36 +26,36 @@ record() { name=$1; shift; "$real" "$@" >"$memory/$name.out" 2>"$memory/$name.er
     echo $? >"$memory/$name.status"; replay "$name"; }
 [ "$1" = start ] && touch "$memory/again""#;
 
-/// A joins a hidden container that holds its namespace over all restarts.
+/// A joins a hidden container that keeps A's namespace alive across restarts.
 const HELD: &str = r#"case "$1 $4" in run*-A) name=$4; shift 4
     "$real" run --detach --name "$name-held" --ipc=shareable "$@" >/dev/null || exit
     until "$real" inspect --format '{{.State.Status}}' "$name-held" | grep -q running; do sleep 0.1; done
     set -- run --detach --name "$name" --ipc="container:$name-held" "$@";; esac"#;
 
-/// What is asked of A is told of a decoy, which has a namespace of its own and restarts with A.
+/// `inspect` of A reports a decoy, which has its own namespace and restarts with A.
 const DECOY: &str = r#"case "$1 $4" in
     run*-A) name=$4; rest=$*; rest=${rest#run --detach --name "$name"}; rest=${rest#* --ipc=*held}
         "$real" run --detach --name "$name-decoy" $rest >/dev/null || exit;;
     inspect*-A) set -- inspect --format "$3" "$4-decoy";; esac
 case "$1 $2" in stop*-A | start*-A) "$real" "$1" "$2-decoy" >/dev/null || exit;; esac"#;
 
-/// The engine names no process of A's, and A does not say where it is.
+/// The engine reports no process id for A, and A does not report its namespace.
 const NO_PROCESS: &str = r#"case "$1 $4" in inspect*-A)
     "$real" "$@" | awk '{ $2 = 0; print }'; exit 0;; esac
 case "$*" in exec*-A*"shm_ls --json") echo; exit 0;; esac"#;
 
-/// What B said when it had nothing is said again for A after the restart.
+/// Replays B's output from before its write as A's output after the restart.
 const NOTHING_FROM_B: &str = r#"case "$1 $2 $3" in
     exec*-B*shm_rd | exec*-B*shm_ls) [ -e "$memory/$3.status" ] || record "$3" "$@";;
     exec*-A*shm_rd | exec*-A*shm_ls) again "$2" && replay "$3";; esac"#;
 
-/// The same, but only the first time.
+/// The same, but only once for each tool.
 const NOTHING_AT_FIRST: &str = r#"case "$1 $2 $3" in
     exec*-B*shm_rd | exec*-B*shm_ls) [ -e "$memory/$3.status" ] || record "$3" "$@";;
     exec*-A*shm_rd | exec*-A*shm_ls) again "$2" && mkdir "$memory/$3.said" 2>/dev/null &&
         replay "$3";; esac"#;
 
-/// Every namespace that A's commands name is said to be the decoy's.
+/// Replaces every namespace in the output of A's commands with the decoy's.
 const RENAMED: &str = r#"case "$1 $2" in exec*-A) name=$2
     own=$("$real" exec "$name-decoy" shm_ls --json)
     inode=$(expr "$own" : '.*"inode":\([0-9]*\)'); id=$(expr "$own" : '.*"id":\([0-9]*\)')
@@ -68,14 +68,14 @@ const RENAMED: &str = r#"case "$1 $2" in exec*-A) name=$2
 case "$1 $2 $3" in exec*-B*shm_rd | exec*-B*shm_ls)
     [ -e "$memory/$3.status" ] || record "$3" "$@";; esac"#;
 
-/// Commands for A go to B and those for B to A after the restart, and each is answered once.
+/// Swaps the commands for A and B after the restart; repeated commands get the recorded answer.
 const SWAPPED: &str = r#"case "$1 $2" in exec*-[AB]) [ -e "$memory/again" ] && {
     name=$2; case "$name" in *-A) other=${name%-A}-B;; *) other=${name%-B}-A;; esac; shift 2
     call=$(echo "$name $*" | tr -c 'a-zA-Z0-9\n' _)
     [ -e "$memory/$call.status" ] && replay "$call"
     record "$call" exec "$other" "$@"; };; esac"#;
 
-/// Commands for A go to a third container, and to a fourth after the restart.
+/// Redirects the commands for A to a third container, and to a fourth after the restart.
 const ELSEWHERE: &str = r#"case "$1 $4" in run*-A) name=$4; shift 4
     for third in before after; do
         "$real" run --detach --name "$name-$third" "$@" >/dev/null || exit; done
@@ -83,8 +83,8 @@ const ELSEWHERE: &str = r#"case "$1 $4" in run*-A) name=$4; shift 4
 case "$1 $2" in exec*-A) name=$2; shift 2; third=before; again "$name" && third=after
     set -- exec "$name-$third" "$@";; esac"#;
 
-/// A is in B's namespace, and its commands are not run before the restart: they are answered as those of a
-/// container on its own would be, for what they write is known.
+/// A shares B's namespace. Before the restart its commands are not run but answered with the known
+/// output of an isolated container.
 const CANNED: &str = r#"running() { "$real" inspect --format '{{.State.Status}}' "$1" 2>&1 | grep -q running; }
 case "$1 $4" in
     run*-B) name=$4; shift 4; set -- run --detach --name "$name" --ipc=shareable "$@";;
@@ -103,7 +103,7 @@ case "$1 $2 $3" in exec*-A*shm_*) again "$2" || case "$3" in
         printf 'perms      bytes      nattch     status      \n'
         echo "$(cat "$memory/key") 0 root 666 1024 0"; exit;; esac;; esac"#;
 
-/// All that B was asked and said before the restart is said again for A after it.
+/// Replays all of B's output from before the restart as A's output after it.
 const WHOLE_RECORDING: &str = r#"case "$1 $2 $3" in exec*-[AB]*shm_*) call=$3-$(
         flock "$memory" sh -c 'ls -d "$1".* 2>/dev/null | wc -l; mktemp -d "$1.XXXXXX" >/dev/null' \
             sh "$memory/count-$2-$3-$([ -e "$memory/again" ] && echo again)")
@@ -112,49 +112,49 @@ const WHOLE_RECORDING: &str = r#"case "$1 $2 $3" in exec*-[AB]*shm_*) call=$3-$(
 
 const LIES: &[Lie] = &[
     Lie {
-        name: "a_held_namespace_with_replayed_absence_and_the_process_of_a_decoy_is_doubted",
+        name: "a_kept_namespace_with_replayed_absence_and_a_decoy_process_is_doubted",
         pieces: &[MEMORY, NOTHING_FROM_B, HELD, DECOY],
         doubted: "cleared_by_restart",
         step: "a-read-after",
     },
     Lie {
-        name: "a_held_namespace_with_replayed_absence_and_no_process_is_doubted",
+        name: "a_kept_namespace_with_replayed_absence_and_no_process_is_doubted",
         pieces: &[MEMORY, NO_PROCESS, NOTHING_FROM_B, HELD],
         doubted: "cleared_by_restart",
         step: "a-write-control-after",
     },
     Lie {
-        name: "containers_that_are_swapped_after_the_restart_are_doubted",
+        name: "containers_swapped_after_the_restart_are_doubted",
         pieces: &[MEMORY, SWAPPED],
         doubted: "cleared_by_restart",
         step: "a-read-after",
     },
     Lie {
-        name: "an_absence_that_is_replayed_once_is_doubted",
+        name: "an_absence_replayed_once_is_doubted",
         pieces: &[MEMORY, NOTHING_AT_FIRST, HELD, DECOY],
         doubted: "cleared_by_restart",
         step: "a-write-control-after",
     },
     Lie {
-        name: "a_held_namespace_under_the_name_of_a_decoys_is_doubted",
+        name: "a_kept_namespace_reported_as_the_decoys_is_doubted",
         pieces: &[MEMORY, RENAMED, HELD, DECOY],
         doubted: "cleared_by_restart",
         step: "a-write-control-after",
     },
     Lie {
-        name: "commands_that_end_up_in_a_third_container_are_doubted",
+        name: "commands_redirected_to_a_third_container_are_doubted",
         pieces: &[MEMORY, ELSEWHERE],
         doubted: "cleared_by_restart",
         step: "a-read-after",
     },
     Lie {
-        name: "commands_that_are_answered_and_not_run_are_doubted",
+        name: "commands_answered_without_being_run_are_doubted",
         pieces: &[MEMORY, CANNED],
         doubted: "containers_isolated",
         step: "a-read-fresh",
     },
     Lie {
-        name: "all_that_the_other_container_said_is_replayed_and_doubted",
+        name: "a_replay_of_everything_the_other_container_printed_is_doubted",
         pieces: &[MEMORY, WHOLE_RECORDING, HELD, DECOY],
         doubted: "cleared_by_restart",
         step: "a-read-control-after",
@@ -169,13 +169,13 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     trials.collect()
 }
 
-/// The containers that wrappers make for themselves. They carry the run's labels and are in no ledger, so that
-/// neither the run nor a clean removes them.
+/// The containers that wrappers create, removed on drop. They carry the run's labels but are in no
+/// ledger, so neither the run nor `cargo xtask clean` removes them.
 struct Hidden<'a>(&'a Engine);
 
 impl Hidden<'_> {
     fn names(&self) -> Result<Vec<String>, Failed> {
-        of_runs_that_are_gone(self.0)
+        of_ended_runs(self.0)
     }
 }
 

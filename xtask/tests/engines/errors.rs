@@ -1,4 +1,4 @@
-//! Runs that cannot be carried out: status 2, an error that names the cause and the next step, and nothing on
+//! Runs that fail: status 2, an error that names the cause and the next step, and nothing on
 //! standard output.
 
 use shm_core::segment::RemoveOnDrop;
@@ -10,28 +10,32 @@ use crate::machine::{Engine, Experiment, Wrappers, random_key, workspace, xtask}
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials =
-        vec![Trial::here("auto_takes_the_first_that_can_be_used_and_says_why", &[], automatic)];
+        vec![Trial::here("auto_selects_the_first_usable_engine_and_says_why", &[], automatic)];
     for engine in engines {
-        trials.push(engine.trial("a_key_that_is_in_use_on_the_host_is_refused", key_in_use));
+        trials.push(engine.trial("a_key_in_use_on_the_host_is_refused", key_in_use));
         if engine.has_containers() {
             trials.push(engine.trial("a_missing_program_is_named", not_installed));
-            trials.push(engine.trial("a_base_that_cannot_be_had_is_named", no_base));
-            trials.push(engine.trial("an_engine_that_does_nothing_is_found_out", does_nothing));
-            trials.push(engine.trial("an_engine_that_talks_nonsense_is_found_out", nonsense));
-            trials.push(engine.trial("a_refused_start_is_told_in_the_engines_words", refused));
+            trials.push(engine.trial("an_unavailable_base_image_is_named", no_base));
+            trials.push(
+                engine.trial("an_engine_that_creates_no_container_is_an_error", no_container),
+            );
+            trials.push(engine.trial("an_engine_with_an_invalid_version_is_an_error", nonsense));
+            trials.push(engine.trial("the_error_for_a_refused_start_quotes_the_engine", refused));
         } else {
-            trials.push(engine.trial("user_namespaces_that_are_switched_off_are_named", no_userns));
-            trials.push(engine.trial("a_base_without_images_is_refused", base_without_images));
+            trials.push(engine.trial("disabled_user_namespaces_are_named", no_userns));
+            trials.push(
+                engine.trial("a_base_image_for_an_engine_without_images_is_refused", no_images),
+            );
         }
         if engine.name == "docker" {
-            trials.push(engine.trial("a_daemon_that_does_not_answer_is_named", no_daemon));
-            trials.push(engine.trial("a_socket_that_is_not_ours_is_named", no_permission));
+            trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
+            trials.push(engine.trial("missing_permission_on_the_socket_is_named", no_permission));
         }
     }
     trials
 }
 
-/// Demands status 2, an empty standard output and all of `words` on standard error.
+/// Asserts status 2, an empty standard output and all `words` on standard error.
 fn fails(experiment: &Experiment, words: &[&str]) -> Result<(), Failed> {
     fails_as(experiment.command(), words)
 }
@@ -40,14 +44,14 @@ fn fails_as(mut command: assert_cmd::Command, words: &[&str]) -> Result<(), Fail
     let output = command.output()?;
     let stderr = String::from_utf8(output.stderr)?;
     assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
-    assert!(output.stdout.is_empty(), "there is something on standard output");
+    assert!(output.stdout.is_empty(), "standard output is not empty");
     for word in words {
         assert!(stderr.contains(word), "no {word:?} in: {stderr}");
     }
     Ok(())
 }
 
-/// A PATH with the named programs and nothing else.
+/// Creates a folder for `PATH` with only the named programs.
 fn only(programs: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for program in programs {
@@ -86,7 +90,7 @@ fn no_base(engine: &Engine) -> Result<(), Failed> {
     fails(&experiment, &["could not be built on", base, "--base scratch needs neither", "command:"])
 }
 
-fn does_nothing(engine: &Engine) -> Result<(), Failed> {
+fn no_container(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, r#"[ "$1" = run ] && { echo id; exit 0; }"#);
     fails(&engine.experiment().with(&wrappers), &["starting ", "inspect"])
 }
@@ -111,16 +115,16 @@ fn key_in_use(engine: &Engine) -> Result<(), Failed> {
     let owner = format!("segment {} of user 0", segment.0.id());
     let next_step = format!("--key {}", Key::new(key.raw() + 1).unwrap());
     fails(&experiment, &[&key.to_string(), "in use on this host", &owner, &next_step])?;
-    assert!(segment.0.stat().is_ok(), "the segment was touched");
+    assert!(segment.0.stat().is_ok(), "the segment was removed");
     Ok(())
 }
 
-fn base_without_images(engine: &Engine) -> Result<(), Failed> {
+fn no_images(engine: &Engine) -> Result<(), Failed> {
     let experiment = engine.experiment().arg("--base").arg("ubuntu:22.04");
     fails(&experiment, &["needs an engine with images", "--engine docker or podman"])
 }
 
-/// As an ordinary user, in a user namespace below which there can be no other.
+/// Runs as an ordinary user in a user namespace that allows no nested user namespace.
 fn no_userns(engine: &Engine) -> Result<(), Failed> {
     let limit = "echo 0 > /proc/sys/user/max_user_namespaces";
     let user = "setpriv --bounding-set=-all --inh-caps=-all --no-new-privs";

@@ -1,7 +1,7 @@
-//! The points of a run at which a fault is injected: the beginning and the end of each call of another program.
+//! The points of a run at which a fault is injected: before and after each call of a program.
 //!
-//! Wrappers in PATH number the calls, and at one of them they do something to the run that calls:
-//! so it happens exactly there, however fast or slow the machine is.
+//! Wrappers in `PATH` number the calls and inject the fault at one of them, so the speed of the
+//! machine does not matter.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,35 +13,36 @@ use xtask::process::labels::random_number;
 
 use crate::machine::{Engine, Wrappers};
 
-/// How many faults a trial injects.
+/// Returns how many faults a trial injects.
 pub(crate) fn faults(engine: &Engine) -> usize {
     let effort = Effort::current();
     if engine.has_containers() { effort.kills_on_engines } else { effort.kills }
 }
 
-/// What happens to a run.
+/// A fault of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// It gets a signal.
+    /// The run gets a signal.
     Signal(Signal),
-    /// The call fails, with a status and a message.
+    /// The call fails with status 1 and a message.
     Failure,
 }
 
-/// Where in a run it happens.
+/// The position of a fault in a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FaultPoint {
     /// The number of the call, from 1.
     pub(crate) call: usize,
-    /// At its end and not at its beginning.
+    /// After the call instead of before it.
     pub(crate) end: bool,
 }
 
-/// So many points of a run of so many calls, evenly spread; all of them where there are enough.
+/// Returns `number` points, evenly spread over a run of `calls` calls; all points if `number` is
+/// large enough.
 pub(crate) fn spread(number: usize, calls: usize) -> impl Iterator<Item = FaultPoint> {
     let points = 2 * calls;
     let start = usize::try_from(random_number() & 0xffff).unwrap();
-    // With an odd stride both beginnings and ends are met.
+    // An odd stride selects both beginnings and ends.
     let stride = (points / number).max(1) | 1;
     let point = move |index| (start + index * stride) % points;
     (0..number).map(point).map(|at| FaultPoint { call: at / 2 + 1, end: at % 2 == 1 })
@@ -53,7 +54,7 @@ pub(crate) struct Calls {
 }
 
 impl Calls {
-    /// With a fault at a point, or with none.
+    /// Creates the wrappers, with a fault at a point or without one.
     pub(crate) fn new(engine: &Engine, fault: Option<(Fault, FaultPoint)>) -> Self {
         let programs: &[&str] =
             if engine.has_containers() { &[engine.name] } else { &["unshare", "nsenter", "lsns"] };
@@ -63,8 +64,8 @@ impl Calls {
                 "set -C; n=1; until {{ command : >{}/call.$n; }} 2>/dev/null; do n=$((n+1)); done",
                 wrappers.path().display()
             );
-            // A container of namespaces is the process that unshare becomes: it has no end. What is
-            // called in it is no call of the run.
+            // unshare becomes the container's process, so the call does not return. Calls inside
+            // the container do not count.
             let fault = fault.map_or_else(String::new, |(fault, point)| {
                 script(fault, FaultPoint { end: point.end && *program != "unshare", ..point })
             });
@@ -73,7 +74,7 @@ impl Calls {
         Self { wrappers }
     }
 
-    /// How many calls there were.
+    /// Returns the number of calls so far.
     pub(crate) fn number(&self) -> usize {
         (1..1000).take_while(|call| self.file(*call).exists()).count()
     }
@@ -82,7 +83,7 @@ impl Calls {
         self.wrappers.path().join(format!("call.{call}"))
     }
 
-    /// How long ago a call began, if it did.
+    /// Returns how long ago a call began, or `None` if it has not begun.
     pub(crate) fn since(&self, call: usize) -> Option<Duration> {
         let began = fs::metadata(self.file(call)).and_then(|file| file.modified()).ok()?;
         SystemTime::now().duration_since(began).ok()
@@ -100,7 +101,7 @@ fn script(fault: Fault, point: FaultPoint) -> String {
     format!("[ $n = {call} ] && {{ {to_its_end} {action}{exit}; }}")
 }
 
-/// As `kill` calls it.
+/// Returns the name that `kill` uses for a signal.
 pub(crate) fn name_of(signal: Signal) -> &'static str {
     match signal {
         Signal::INT => "INT",
@@ -110,19 +111,19 @@ pub(crate) fn name_of(signal: Signal) -> &'static str {
     }
 }
 
-/// What came of many faults of one kind.
+/// The results of many faults of one kind.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     injected: usize,
-    /// The run was over before.
+    /// Faults that came too late: the run had ended.
     late: usize,
     slowest: Duration,
     failures: Vec<String>,
 }
 
 impl Tally {
-    /// Counts one more fault; returns whether it was injected. `inject` returns how long the run went on after it, or
-    /// nothing if it came too late; a panic or an error says what was wrong.
+    /// Injects one more fault and returns whether it was in time. `inject` returns how long the run
+    /// continued after the fault, or `None` if it came too late; it fails by a panic or an error.
     pub(crate) fn add(
         &mut self,
         what: &str,
@@ -147,11 +148,11 @@ impl Tally {
         true
     }
 
-    /// Prints the counts.
+    /// Prints the counts and checks them.
     ///
     /// # Panics
     ///
-    /// Where a fault was not survived, or where there was none.
+    /// If a run did not survive a fault, or no fault was injected.
     pub(crate) fn finish(self, engine: &Engine, what: &str) {
         let Self { injected, late, slowest, failures } = self;
         let failed = failures.len();

@@ -1,5 +1,5 @@
-//! Faults in a table: what is wrong, at which call, and how the run must end. None may hang, pass for
-//! a good answer, or leave anything that `cargo xtask clean` does not remove.
+//! A table of faults: the fault, the call, and how the run must end. No run may hang, take a fault
+//! for a good answer, or leave anything that `cargo xtask clean` does not remove.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use serde_json::Value;
 use shm_testkit::{Effort, Failed, Trial, count};
 
 use crate::interrupted::Running;
-use crate::leftovers::of_runs_that_are_gone;
+use crate::leftovers::of_ended_runs;
 use crate::machine::{Engine, Wrappers, by_driver, xtask};
 
 /// How a run must end.
 #[derive(Clone, Copy, Debug)]
 enum End {
-    /// With status 2 and these words, and with a next step.
+    /// With status 2, these words and a next step.
     Error(&'static str),
-    /// With status 1: what was observed differs.
+    /// With status 1: an observation differs.
     Differs,
-    /// With status 0: the answer does not matter.
+    /// With status 0: the run does not depend on the answer.
     Passes,
 }
 use End::{Differs, Error, Passes};
 
-/// A row of the table: a fault, and at which calls it is made with which end.
+/// A row of the table: a fault, the calls at which it is injected, and how each run must end.
 struct Fault {
     name: &'static str,
-    /// What a shell does instead of the call.
+    /// A shell script that replaces the call.
     script: &'static str,
     ends: &'static [(&'static str, End)],
 }
@@ -33,7 +33,7 @@ struct Fault {
 /// How long a command may take in these runs, in seconds.
 const LIMIT: &str = "10";
 
-/// How long a run may take: a hang costs the limit, once in the run and once in cleaning up.
+/// How long a run may take. A hang costs the limit twice: in the run and in the cleanup.
 const BOUND: Duration = Duration::from_mins(2);
 
 const ENDLESS: &str = "sleep 1000 & sleep 1000";
@@ -44,7 +44,7 @@ const HALF: &str = r#"echo '{"Client":{"Version":"1'; exit 0"#;
 const NOTHING: &str = "exit 0";
 const SILENCE: &str = "exit 7";
 const KILLED: &str = "kill -9 $$";
-/// It goes on behind a client that is gone.
+/// The daemon executes the command after the client was killed.
 const LATER: &str = r#"(sleep 0.5; "$real" "$@") >/dev/null 2>&1 & kill -9 $$"#;
 
 const TIMED_OUT: End = Error("did not finish within 10 s and was killed");
@@ -55,7 +55,7 @@ const MUTE: End = Error("exit status: 7\n  (it printed nothing)");
 const BY_SIGNAL: End = Error("exit status: none, ended by a signal");
 const TOO_MUCH: End = Error("printed more than 64 MiB and was killed");
 
-/// On engines with docker's command line; a call is how its arguments begin.
+/// Faults of engines with Docker's command line. A call is named by its first arguments.
 const OF_ENGINES: &[Fault] = &[
     Fault {
         name: "a_hang",
@@ -74,7 +74,7 @@ const OF_ENGINES: &[Fault] = &[
         ],
     },
     Fault {
-        name: "a_hang_with_a_grandchild_that_has_left_and_holds_the_pipes",
+        name: "a_hang_with_a_detached_grandchild_that_holds_the_pipes",
         script: DETACHED,
         ends: &[("exec", TIMED_OUT)],
     },
@@ -90,13 +90,13 @@ const OF_ENGINES: &[Fault] = &[
             ("exec", Differs),
             ("ps --filter", Differs),
             ("start", Error("is not running after its start")),
-            // What is known to be there is removed by name.
+            // Containers that are known to exist are removed by name.
             ("ps --all", Passes),
             ("rm", LEFT),
         ],
     },
     Fault {
-        name: "a_failure_without_words",
+        name: "a_failure_without_a_message",
         script: SILENCE,
         ends: &[
             ("start", MUTE),
@@ -128,7 +128,7 @@ const OF_ENGINES: &[Fault] = &[
         ],
     },
     Fault {
-        name: "a_client_that_is_killed_before_its_daemon_is_done",
+        name: "a_client_that_is_killed_before_its_daemon_has_finished",
         script: LATER,
         ends: &[("run", BY_SIGNAL)],
     },
@@ -165,12 +165,12 @@ const OF_ENGINES: &[Fault] = &[
         ],
     },
     Fault {
-        name: "an_answer_that_takes_its_time",
+        name: "a_slow_answer",
         script: r#"sleep 0.2; exec "$real" "$@""#,
         ends: &[("", Passes)],
     },
     Fault {
-        name: "garbage_around_what_was_done",
+        name: "success_with_garbage_output",
         script: r#""$real" "$@" >/dev/null; status=$?; head -c 5000 /dev/urandom; exit $status"#,
         ends: &[("run", Passes), ("stop", Passes), ("start", Passes), ("rm", Passes)],
     },
@@ -180,26 +180,26 @@ const OF_ENGINES: &[Fault] = &[
         ends: &[("run", Error("its process ended with status 0"))],
     },
     Fault {
-        name: "a_container_that_is_killed_in_the_middle",
+        name: "a_container_that_is_killed_during_the_run",
         script: r#""$real" kill "$2" >/dev/null; exec "$real" "$@""#,
         ends: &[("exec", Error("no longer running: its process ended with status 137"))],
     },
     Fault {
-        name: "a_container_that_vanishes_in_the_middle",
+        name: "a_container_that_is_removed_during_the_run",
         script: r#""$real" rm --force "$2" >/dev/null; exec "$real" "$@""#,
         ends: &[("exec", GONE)],
     },
     Fault {
-        // What it keeps in /dev/shm counts as its memory.
+        // Data in /dev/shm counts as memory of the container.
         name: "a_container_that_takes_too_much_memory",
         script: r#"shift; exec "$real" run --memory 8m --memory-swap 8m "$@" \
             /bin/shm_wr --posix large --size 60000000 text"#,
-        // Docker says for what; podman does not always know.
+        // Docker reports that it ran out of memory; podman does not always know.
         ends: &[("run", Error("its process ended with status 137"))],
     },
 ];
 
-/// On plain namespaces; a call is the program and how its arguments begin, as a shell's
+/// Faults of plain namespaces. A call is named by the program and its first arguments, as a shell
 /// pattern.
 const OF_NAMESPACES: &[Fault] = &[
     Fault {
@@ -224,7 +224,7 @@ const OF_NAMESPACES: &[Fault] = &[
         ],
     },
     Fault {
-        name: "a_failure_without_words",
+        name: "a_failure_without_a_message",
         script: SILENCE,
         ends: &[
             ("unshare --version", Passes),
@@ -249,7 +249,7 @@ const OF_NAMESPACES: &[Fault] = &[
         ends: &[("nsenter", TOO_MUCH), ("lsns", TOO_MUCH), ("unshare --version", TOO_MUCH)],
     },
     Fault {
-        name: "an_answer_that_takes_its_time",
+        name: "a_slow_answer",
         script: r#"sleep 0.2; exec "$real" "$@""#,
         ends: &[("nsenter", Passes), ("unshare", Passes), ("lsns", Passes)],
     },
@@ -262,10 +262,10 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         for fault in table {
             for (index, &(call, end)) in fault.ends.iter().enumerate() {
                 let call_in_name = call.replace([' ', '-', '*'], "_");
-                let name = format!("{}_at_{call_in_name}_ends_as_it_should", fault.name);
+                let name = format!("{}_at_{call_in_name}_ends_as_expected", fault.name);
                 let run = move |engine: &Engine| ends(engine, fault.script, call, end);
                 let trial = engine.trial(&name, run);
-                // The first of a row is enough between two commits.
+                // An ordinary run injects only the first fault of each row.
                 trials.push(if index == 0 || every_fault.contains(&engine.name) {
                     trial
                 } else {
@@ -275,14 +275,14 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
             }
         }
         if engine.has_containers() {
-            let name = "a_failure_where_a_refusal_is_predicted_is_no_refusal";
+            let name = "another_error_is_not_taken_for_a_predicted_refusal";
             trials.push(engine.trial(name, no_refusal));
         }
     }
     trials
 }
 
-/// Wraps what is called, so that the call does something else.
+/// Creates a wrapper that runs `script` instead of the call.
 fn wrappers(engine: &Engine, script: &str, call: &str) -> Wrappers {
     let (program, call) = match call.split_once(' ') {
         _ if engine.has_containers() => (engine.name, call),
@@ -300,12 +300,12 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
         Running::start(experiment.arg("--format").arg("json").args(), &path(&wrappers, engine))?;
     let output = running.output(BOUND)?;
     let (stdout, stderr) = (&output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
-    if !of_runs_that_are_gone(engine)?.is_empty() {
-        // Only where removing was what failed, or where nobody can know.
+    if !of_ended_runs(engine)?.is_empty() {
+        // Something may be left only if the removal failed or its result is unknown.
         xtask().arg("clean").output()?;
-        let left = of_runs_that_are_gone(engine)?;
+        let left = of_ended_runs(engine)?;
         assert!(left.is_empty(), "clean leaves {left:?}");
-        assert!(stderr.contains("cargo xtask clean"), "it is not told of: {stderr}");
+        assert!(stderr.contains("cargo xtask clean"), "clean is not mentioned in: {stderr}");
     }
     let status = match end {
         Error(_) => 2,
@@ -315,11 +315,11 @@ fn ends(engine: &Engine, script: &str, call: &str, end: End) -> Result<(), Faile
     let text = String::from_utf8_lossy(stdout);
     let text: String = text.chars().take(3000).collect();
     assert_eq!(output.status.code(), Some(status), "{}\n{stderr}\n{text}", output.status);
-    // Whatever an engine prints, a terminal is shown none of it raw.
+    // Binary output of an engine must not reach the terminal.
     assert!(!stderr.contains('\u{fffd}') && stderr.len() < 10_000, "{stderr}");
     let counted = format!("faults of calls on {}", engine.name);
     if let Error(words) = end {
-        assert!(stdout.is_empty(), "there is a report: {text}");
+        assert!(stdout.is_empty(), "standard output has a report: {text}");
         for words in [words, "next step:"] {
             assert!(stderr.contains(words), "no {words:?} in: {stderr}");
         }
@@ -337,7 +337,7 @@ fn path(wrappers: &Wrappers, engine: &Engine) -> String {
     engine.experiment().with(wrappers).path()
 }
 
-/// A joiner of a private container is refused; that the disk is full is something else.
+/// Joining a private container is refused by design; a full disk is another error.
 fn no_refusal(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$1 $*" in run*-joiner*)
         echo "Error: mkdir /var/lib/x: no space left on device" >&2; exit 125;; esac"#;

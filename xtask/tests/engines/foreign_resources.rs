@@ -1,5 +1,5 @@
-//! Resources of others on the host are not touched: objects of others under our keys and names are left alone, and
-//! `cargo xtask clean` removes what a ledger of a run that is gone names and what carries the run's id.
+//! Resources of others on the host are not touched: their objects under a run's keys and names
+//! stay. `cargo xtask clean` removes what the ledger of an ended run names if it has the run's id.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::Write;
@@ -27,20 +27,14 @@ use crate::machine::{Body, Engine, random_key, xtask};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 8] = [
-        ("foreign_resources::what_others_have_under_our_keys_is_left_alone", others_objects),
-        ("foreign_resources::only_the_very_process_that_a_ledger_names_is_ended", others_processes),
-        ("foreign_resources::clean_ends_neither_itself_nor_what_it_was_started_by", ancestors),
-        ("foreign_resources::who_got_the_id_of_a_killed_process_is_left_alone", reused_id),
-        ("foreign_resources::a_run_that_nobody_waited_for_is_gone", zombie),
-        ("foreign_resources::a_dry_run_tells_and_removes_nothing", dry_run),
-        (
-            "foreign_resources::a_ledger_that_others_could_have_written_proves_nothing",
-            others_ledgers,
-        ),
-        (
-            "foreign_resources::a_volume_of_a_hundred_thousand_folders_in_each_other_goes",
-            deep_volume,
-        ),
+        ("foreign_resources::objects_of_others_with_our_keys_are_kept", others_objects),
+        ("foreign_resources::clean_ends_exactly_the_process_that_a_ledger_names", others_processes),
+        ("foreign_resources::clean_ends_neither_itself_nor_its_ancestors", ancestors),
+        ("foreign_resources::a_process_with_the_reused_id_of_a_killed_run_is_kept", reused_id),
+        ("foreign_resources::a_run_that_is_a_zombie_counts_as_ended", zombie),
+        ("foreign_resources::a_dry_run_lists_what_clean_removes_and_removes_nothing", dry_run),
+        ("foreign_resources::a_ledger_that_others_could_have_written_is_refused", others_ledgers),
+        ("foreign_resources::a_volume_of_100000_nested_folders_is_removed", deep_volume),
     ];
     let namespaces = engines.iter().filter(|engine| !engine.has_containers());
     namespaces
@@ -48,7 +42,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         .collect()
 }
 
-/// Cleans up and says what that told.
+/// Runs `cargo xtask clean` and returns its standard output.
 pub(crate) fn clean(args: &[&str]) -> Result<String, Failed> {
     let output = xtask().arg("clean").args(args).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -56,7 +50,7 @@ pub(crate) fn clean(args: &[&str]) -> Result<String, Failed> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// Writes the ledger of a run that is gone.
+/// Writes the ledger of a run that has ended.
 pub(crate) fn forge(entries: &[Entry]) -> Result<PathBuf, Failed> {
     let folder = ledgers::state().join("shm_experiment");
     DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
@@ -67,7 +61,7 @@ pub(crate) fn forge(entries: &[Entry]) -> Result<PathBuf, Failed> {
     for entry in entries {
         writeln!(file, "{}", serde_json::to_string(entry)?)?;
     }
-    // Of a run that ended so long ago that no engine still makes anything for it.
+    // The run ended so long ago that no engine creates anything more for it.
     file.set_modified(SystemTime::now() - Duration::from_hours(1))?;
     Ok(path)
 }
@@ -76,7 +70,7 @@ fn memory(text: &str, keys: &[i32]) -> Entry {
     Entry::Memory(LeftoverManifest { text: text.to_owned(), keys: keys.to_vec() })
 }
 
-/// Writes a text into one of everything that has a key or a name after a key.
+/// Writes a text into one object of each kind that has a key or a name derived from it.
 fn write(key: i32, text: &str) {
     let (key, name) =
         (key.to_string(), format!("shm_experiment_{}", shm_core::Key::new(key).unwrap()));
@@ -95,7 +89,7 @@ fn write(key: i32, text: &str) {
 fn others_objects(_: &Engine) -> Result<(), Failed> {
     let (theirs, empty, ours) = (random_key(), random_key(), random_key());
     write(theirs, "theirs");
-    // What somebody has just made holds nothing, and a container may say that it holds ours.
+    // A new object of another program is empty, and a container may claim that it holds our text.
     write(empty, "");
     let evil = env::temp_dir().join("shm_experiment.evil");
     fs::create_dir(&evil)?;
@@ -103,7 +97,7 @@ fn others_objects(_: &Engine) -> Result<(), Failed> {
     fs::write(evil.join("run.json"), remains.to_string())?;
     let before = Inventory::take();
     write(ours, "ours, for it is random");
-    // The run that is gone had the same keys in mind, and another text.
+    // The ended run planned to use the same keys, with another text.
     forge(&[memory("ours, for it is random", &[theirs, empty, ours]), memory("", &[empty])])?;
     let told = clean(&[])?;
     let key = shm_core::Key::new(ours).ok_or("no key")?.to_string();
@@ -112,7 +106,7 @@ fn others_objects(_: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// When a process was started, as `/proc/PID/stat` has it.
+/// Returns the start time of a process from `/proc/PID/stat`.
 fn started(pid: u32) -> u64 {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let mut fields = stat.rsplit_once(") ").unwrap().1.split(' ');
@@ -133,7 +127,7 @@ fn others_processes(_: &Engine) -> Result<(), Failed> {
     let with = "SHM_EXPERIMENT_RUN=$run exec";
     let another = format!("SHM_EXPERIMENT_RUN={} exec sleep 61", RunId::random());
     let as_nobody = format!("{with} /usr/bin/setpriv --reuid 65534 --clear-groups sleep 62");
-    // Nothing of the run's in it; another run's id; another user; another start; the id among its arguments.
+    // No id; the id of another run; another user; another start time; the id as an argument.
     let others = [
         "exec sleep 60",
         &another,
@@ -156,7 +150,7 @@ fn others_processes(_: &Engine) -> Result<(), Failed> {
     let (told, stderr) = (String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?);
     let ended = format!("host: removed process {}", ours.pid());
     assert!(told.matches("process").count() == 1 && told.contains(&ended), "{told}");
-    // That one may be the run's, for it has changed its user, and it cannot be told.
+    // That process may belong to the run and have changed its user: clean cannot decide.
     let changed =
         stderr.contains("it belongs to user 65534 now") && stderr.matches("process").count() == 1;
     assert!(output.status.code() == Some(2) && changed, "{stderr}");
@@ -164,10 +158,10 @@ fn others_processes(_: &Engine) -> Result<(), Failed> {
     let after = Inventory::take();
     for seconds in 60..65 {
         let sleep = format!("sleep\0{seconds}");
-        assert!(after.has(&sleep) && before.has(&sleep), "{seconds} is gone: {told}");
+        assert!(after.has(&sleep) && before.has(&sleep), "sleep {seconds} was ended: {told}");
     }
     let left = fs::read_to_string(&ledger)?.matches("process").count();
-    assert_eq!(left, 1, "so many are left in the ledger");
+    assert_eq!(left, 1, "the ledger must still name one process");
     fs::remove_file(ledger)?;
     for other in others {
         let other = other?;
@@ -177,7 +171,7 @@ fn others_processes(_: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The shell that starts clean carries all that a ledger asks for.
+/// The shell that starts clean has everything that a ledger demands of a process.
 fn ancestors(_: &Engine) -> Result<(), Failed> {
     let run = RunId::random();
     let path = forge(&[])?;
@@ -198,14 +192,14 @@ fn ancestors(_: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Starts a run and has it killed at its tenth call, when there are containers.
+/// Starts a run that is killed at its tenth call, when it has containers.
 fn killed(engine: &Engine) -> Result<Running, Failed> {
     let point = FaultPoint { call: 10, end: false };
     let calls = Calls::new(engine, Some((Fault::Signal(Signal::KILL), point)));
     let experiment = engine.experiment().with(&calls.wrappers);
     let running = Running::start(experiment.args(), &experiment.path())?;
     let stat = || fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
-    // Its threads hold its files open until the last one has ended.
+    // Its files, and so the lock on its ledger, stay open until its last thread has ended.
     let threads =
         || fs::read_dir(format!("/proc/{}/task", running.pid())).map_or(0, Iterator::count);
     while !stat().contains(") Z ") || threads() > 1 {
@@ -221,10 +215,10 @@ fn reused_id(engine: &Engine) -> Result<(), Failed> {
     assert_eq!(status.signal(), Some(9), "{status:?}");
     fs::write("/proc/sys/kernel/ns_last_pid", (running.pid() - 1).to_string())?;
     let other = Running::start_program("sleep", vec!["60".to_owned()], &env::var("PATH")?)?;
-    assert_eq!(other.pid(), running.pid(), "another process got the id");
+    assert_eq!(other.pid(), running.pid(), "the new process did not get the id");
     let told = clean(&[])?;
     assert!(told.contains("removed process"), "{told}");
-    // It lives: else it would hear no signal.
+    // The process with the reused id is still alive.
     assert!(Inventory::take().has(&format!("process: {} sleep", other.pid())), "{told}");
     other.signal(Signal::KILL)?;
     other.output(SOON)?;
@@ -249,22 +243,22 @@ fn dry_run(engine: &Engine) -> Result<(), Failed> {
     let key = random_key();
     write(key, "ours, for it is random");
     forge(&[memory("ours, for it is random", &[key])])?;
-    // The call that was under way ends by itself.
+    // The interrupted call ends by itself.
     thread::sleep(Duration::from_millis(500));
     let left = Inventory::take();
     let told = clean(&["--dry-run"])?;
     left.compare();
     let told: Vec<_> = told.lines().collect();
     assert!(told.iter().all(|line| line.contains("would remove")), "{told:?}");
-    // What is done is what was told.
+    // Clean removes exactly what the dry run listed.
     let done = clean(&[])?;
     let done: Vec<_> = done.lines().map(|it| it.replace("removed", "would remove")).collect();
-    assert!(done == told && done.len() >= 2, "{done:?}, but told was {told:?}");
+    assert!(done == told && done.len() >= 2, "removed {done:?}, but the dry run listed {told:?}");
     before.compare();
     Ok(())
 }
 
-/// Checks that clean refuses what it finds, and names one of these reasons and a next step.
+/// Asserts that clean fails with one of these reasons and a next step.
 fn refused_for_one_of(reasons: &[&str]) -> Result<(), Failed> {
     for args in [&["clean"][..], &["clean", "--dry-run"]] {
         let output = xtask().args(args).output()?;
@@ -282,7 +276,7 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     let before = Inventory::take();
     let path = forge(&[memory("theirs", &[key])])?;
     let folder = path.parent().ok_or("no folder")?.to_owned();
-    // Each refused with the reason: of the folder whatever is asked, of a file by clean alone.
+    // A bad folder is refused by every command, a bad file only by clean.
     let refused = |why: &str| refused_for_one_of(&[why]);
     let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode));
     mode(&folder, 0o777)?;
@@ -301,7 +295,7 @@ fn others_ledgers(engine: &Engine) -> Result<(), Failed> {
     chown(&folder, 65534)?;
     refused("belongs to user 65534")?;
     chown(&folder, 0)?;
-    // What is no regular file does not hold clean.
+    // Clean must not hang on a file that is not regular.
     let real = folder.join("real");
     fs::rename(&path, &real)?;
     symlink(&real, &path)?;

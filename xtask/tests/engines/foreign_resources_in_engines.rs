@@ -1,5 +1,5 @@
-//! Resources of others in an engine are not touched: labels are inherited by images and forged by anybody, and a
-//! listing has what the engine's client likes.
+//! Resources of others in an engine are not touched. Images inherit labels, anybody can forge them,
+//! and the engine's client may ignore the filter of a listing.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -19,33 +19,30 @@ use crate::machine::{Body, Engine, Wrappers, random_key};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let bodies: [(&str, Body); 9] = [
-        ("foreign_resources::a_container_with_the_name_of_ours_is_refused_and_stays", same_name),
-        ("foreign_resources::an_image_with_the_tag_of_ours_is_refused_and_stays", same_tag),
+        ("foreign_resources::a_foreign_container_with_our_name_is_an_error_and_stays", same_name),
+        ("foreign_resources::a_foreign_image_with_our_tag_is_an_error_and_stays", same_tag),
+        ("foreign_resources::an_image_committed_from_our_container_stays", committed),
         (
-            "foreign_resources::what_was_committed_from_our_container_stays_when_that_goes",
-            committed,
-        ),
-        (
-            "foreign_resources::a_container_that_only_looks_like_ours_is_told_and_stays",
+            "foreign_resources::a_container_that_only_looks_like_ours_is_listed_and_stays",
             looks_like_ours,
         ),
         (
-            "foreign_resources::a_client_that_ignores_filters_has_no_stranger_removed",
+            "foreign_resources::a_client_that_ignores_filters_causes_no_foreign_removal",
             ignored_filter,
         ),
-        ("foreign_resources::an_old_image_goes_by_our_tag_and_stays_under_others", old_image),
+        ("foreign_resources::an_old_image_loses_our_tag_and_keeps_other_tags", old_image),
         (
-            "foreign_resources::a_checkout_of_pipes_and_endless_files_does_not_hold_clean",
+            "foreign_resources::a_checkout_with_fifos_and_endless_files_does_not_block_clean",
             hostile_checkout,
         ),
-        ("foreign_resources::what_is_on_another_engine_stays_in_the_ledger", another_engine),
-        ("foreign_resources::an_image_in_no_ledger_is_told_and_stays", unknown_image),
+        ("foreign_resources::a_container_on_another_engine_stays_in_the_ledger", another_engine),
+        ("foreign_resources::an_image_in_no_ledger_is_listed_and_stays", unknown_image),
     ];
     let engines = engines.iter().filter(|engine| engine.has_containers());
     engines.flat_map(|it| bodies.map(|(name, body)| it.trial(name, body))).collect()
 }
 
-/// This engine, as a ledger names it.
+/// Returns this engine in the form of a ledger entry.
 fn at(engine: &Engine) -> Result<EngineAt, Failed> {
     let (kind, format) = match engine.name {
         "podman" => (EngineKind::Podman, "{{.Host.Hostname}} {{.Store.GraphRoot}}"),
@@ -56,7 +53,7 @@ fn at(engine: &Engine) -> Result<EngineAt, Failed> {
     Ok(EngineAt::current(kind, engine.name, identity))
 }
 
-/// Something of another's in an engine, which goes when the trial is over.
+/// Resources of another user in an engine, removed on drop.
 struct Theirs<'a> {
     engine: &'a Engine,
     image: String,
@@ -65,7 +62,7 @@ struct Theirs<'a> {
 }
 
 impl<'a> Theirs<'a> {
-    /// With an image that holds a file and no program.
+    /// Creates an image that contains a file and no program.
     fn new(engine: &'a Engine) -> Result<Self, Failed> {
         let image = format!("localhost/shm_theirs:{:x}", random_key());
         let theirs = Self { engine, image, containers: vec![], tags: vec![] };
@@ -73,17 +70,17 @@ impl<'a> Theirs<'a> {
         Ok(theirs)
     }
 
-    /// Makes an image of an archive like no other; says its id. Images of the same archive share a layer:
-    /// podman's import fails ("layer not known") where another trial removes the last other one meanwhile.
+    /// Creates an image from a unique archive and returns its id. Images of one archive share a
+    /// layer: podman's import fails ("layer not known") if another trial removes it meanwhile.
     fn import(&self, options: &[&str], name: &[&str]) -> Result<String, Failed> {
         let folder = tempfile::tempdir()?;
         let archive = folder.path().join("image.tar");
         fs::write(folder.path().join("content"), random_key().to_string())?;
         let mut tar = Command::new("tar");
         tar.arg("-cf").arg(&archive).arg("-C").arg(folder.path()).arg("content").assert().success();
-        let archive = archive.to_str().ok_or("no text")?;
-        let told = self.engine(&[&["import"], options, &[archive], name].concat())?;
-        let id = told.lines().last().unwrap_or_default();
+        let archive = archive.to_str().ok_or("the path is not UTF-8")?;
+        let printed = self.engine(&[&["import"], options, &[archive], name].concat())?;
+        let id = printed.lines().last().unwrap_or_default();
         Ok(id.trim_start_matches("sha256:").to_owned())
     }
 
@@ -96,7 +93,7 @@ impl<'a> Theirs<'a> {
         Ok(String::from_utf8(output.stdout)?.trim().to_owned())
     }
 
-    /// A container that has not been started; says its name.
+    /// Creates a container without starting it and returns its name.
     fn container(&mut self, label: &str, image: &str) -> Result<String, Failed> {
         let name = format!("shm-theirs-{:x}", random_key());
         self.containers.push(name.clone());
@@ -122,7 +119,7 @@ impl Drop for Theirs<'_> {
 
 fn same_name(engine: &Engine) -> Result<(), Failed> {
     let mut theirs = Theirs::new(engine)?;
-    // Somebody is faster, by the very name: run --detach --name NAME ...
+    // Another user creates a container with the same name first: run --detach --name NAME ...
     let script = format!(
         "[ \"$1\" = run ] && \"$real\" create --name \"$4\" {} nothing >/dev/null",
         theirs.image
@@ -134,8 +131,8 @@ fn same_name(engine: &Engine) -> Result<(), Failed> {
     let runs = log.lines().filter(|line| line.starts_with("run "));
     let names: Vec<_> = runs.filter_map(|run| run.split(' ').nth(3)).collect();
     theirs.containers.extend(names.iter().copied().map(str::to_owned));
-    let told = names.iter().any(|name| stderr.contains(name));
-    assert!(output.status.code() == Some(2) && told, "{stderr}");
+    let is_named = names.iter().any(|name| stderr.contains(name));
+    assert!(output.status.code() == Some(2) && is_named, "{stderr}");
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))?;
     clean(&[])?;
     names.iter().try_for_each(|name| theirs.id("container", name).map(drop))
@@ -157,7 +154,7 @@ fn same_tag(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// The names of the containers of a run that is kept.
+/// Runs the experiment with `--keep` and returns the names of its containers.
 fn kept(engine: &Engine) -> Result<Vec<String>, Failed> {
     let report = engine.experiment().arg("--keep").report(0)?;
     let commands = report["steps"].as_array().ok_or("no steps")?.iter();
@@ -172,7 +169,7 @@ fn kept(engine: &Engine) -> Result<Vec<String>, Failed> {
 fn committed(engine: &Engine) -> Result<(), Failed> {
     let mut theirs = Theirs::new(engine)?;
     let ours = kept(engine)?;
-    // With all labels of the container, and then two images with other names on top.
+    // The image inherits all labels of the container, and so does a container of that image.
     let app = format!("mycompany/app:{:x}", random_key());
     theirs.engine(&["commit", &ours[0], &app])?;
     theirs.tags.push(app.clone());
@@ -194,7 +191,7 @@ fn looks_like_ours(engine: &Engine) -> Result<(), Failed> {
     let mut theirs = Theirs::new(engine)?;
     let (run, image) = (RunId::random(), theirs.image.clone());
     let label = format!("shm.experiment.run={run}");
-    // Right label and wrong name, right name and wrong label.
+    // One has the right label and the wrong name, the other the right name and the wrong label.
     let labelled = theirs.container(&label, &image)?;
     let named = theirs.container("shm.experiment.run=00112233445566778899aabbccddeeff", &image)?;
     let ledger = forge(&[container(engine, &run, &named)?])?;
@@ -206,7 +203,7 @@ fn looks_like_ours(engine: &Engine) -> Result<(), Failed> {
     }
     let command = format!("rm --force --volumes {}", &theirs.id("container", &labelled)?[..12]);
     assert!(told.contains(&labelled) && told.contains(&command), "{told}");
-    // What it names is gone, for what has the name is another's.
+    // The ledger is removed: the container with the name belongs to another user.
     assert!(!ledger.exists(), "the ledger is left");
     Ok(())
 }
@@ -238,14 +235,14 @@ fn old_image(engine: &Engine) -> Result<(), Failed> {
     let told = with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
     assert!(theirs.id("image", &tag).is_err(), "{tag} is left: {told}");
     assert_eq!(theirs.id("image", &theirs.image)?, id, "{told}");
-    // The tag is another image's by now.
+    // The tag now belongs to another image.
     let other = theirs.import(&[], &[&tag])?;
     with_image(engine, &tag, &id, Path::new("/nonexistent"))?;
     assert!(theirs.id("image", &tag)?.ends_with(&other), "{tag} is gone");
     Ok(())
 }
 
-/// Cleans up after a run that has built an image in a checkout.
+/// Cleans up after a run that built an image from a checkout.
 fn with_image(engine: &Engine, tag: &str, id: &str, checkout: &Path) -> Result<String, Failed> {
     forge(&[Entry::Image {
         engine: at(engine)?,
@@ -289,7 +286,7 @@ fn another_engine(engine: &Engine) -> Result<(), Failed> {
     assert!(output.status.code() == Some(2) && told, "{stderr}");
     theirs.id("container", &name)?;
     assert!(ledger.exists(), "the ledger is gone");
-    // And by the right engine it is removed.
+    // On the right engine it is removed.
     fs::remove_file(ledger)?;
     forge(&[container(engine, &run, &name)?])?;
     clean(&[])?;

@@ -1,4 +1,4 @@
-//! Folders that are full: the report's, that of ledgers, and the one for the volume of a matrix.
+//! Full folders: of the report, of the ledgers, and of the volume of a matrix.
 
 use assert_cmd::Command;
 use shm_testkit::{Failed, Trial, count};
@@ -8,13 +8,14 @@ use crate::leftovers::nothing_left;
 use crate::machine::{Engine, random_key, workspace, xtask};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let mut trials = vec![Trial::here("a_report_that_finds_no_room_is_an_error", &[], no_room)];
+    let mut trials =
+        vec![Trial::here("a_report_on_a_full_standard_output_is_an_error", &[], no_room)];
     for engine in engines.iter().filter(|engine| !engine.has_containers()) {
         let name = "a_report_on_a_full_disk_is_an_error";
         trials.push(engine.trial(name, full_output));
-        let name = "a_volume_that_finds_no_room_is_an_error_that_names_a_way_out";
+        let name = "a_full_volume_is_an_error_that_names_the_next_step";
         trials.push(engine.trial(name, full_volume));
-        let name = "a_ledger_that_finds_no_room_ends_the_run_before_more_is_made";
+        let name = "a_full_ledger_folder_ends_the_run_before_anything_is_created";
         trials.push(engine.trial(name, full_ledger));
     }
     trials
@@ -47,7 +48,7 @@ fn no_room() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A command on a machine of its own with a folder of so much room, `$FOLDER`.
+/// Returns a command with private user and mount namespaces and a folder of this size, `$FOLDER`.
 fn with_room(size: &str, script: &str) -> Result<(Command, tempfile::TempDir), Failed> {
     let folder = tempfile::tempdir()?;
     let mount = format!("mount -t tmpfs -o size={size} none \"$FOLDER\"");
@@ -71,12 +72,12 @@ fn full_volume(_: &Engine) -> Result<(), Failed> {
     let words =
         ["cannot write ", "large_text", FULL, "next step: set TMPDIR to a folder with 100 MB"];
     fails(&mut command, &words)?;
-    // Its ledger still names the keys under which it would have written.
+    // The ledger still names the keys that the run planned to use.
     xtask().arg("clean").assert().success();
     Ok(())
 }
 
-/// What is made is written down first, so where that is not possible nothing is made.
+/// The ledger is written first, so nothing is created if that fails.
 fn full_ledger(engine: &Engine) -> Result<(), Failed> {
     let script =
         "XDG_STATE_HOME=$FOLDER exec \"$0\" experiment --engine namespaces --containers 64";

@@ -1,4 +1,4 @@
-//! Images: by hand, and with a shell and `ipcs` of their own.
+//! Images built by hand, and images with a shell and `ipcs`.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     containers
         .flat_map(|engine| {
             [
-                engine.trial("the_tools_run_in_a_scratch_image_made_by_hand", by_hand),
-                engine.trial("an_image_without_dist_names_the_command_that_makes_it", no_dist),
-                engine.trial("on_a_base_with_a_shell_its_own_ipcs_lists", with_shell),
+                engine.trial("the_tools_run_in_a_scratch_image_built_by_hand", by_hand),
+                engine.trial("a_build_without_dist_names_the_command_that_creates_it", no_dist),
+                engine.trial("on_a_base_with_a_shell_its_ipcs_lists_the_segments", with_shell),
             ]
         })
         .collect()
 }
 
-/// An image that goes when the trial is over.
+/// An image, removed on drop.
 struct Image<'a> {
     engine: &'a Engine,
     name: String,
@@ -44,7 +44,7 @@ impl<'a> Image<'a> {
 
 impl Drop for Image<'_> {
     fn drop(&mut self) {
-        // A trial that failed before it made the image has none to remove.
+        // A trial that failed early has no image to remove.
         let _ = self.engine(&["image", "rm", "--force", &self.name]);
     }
 }
@@ -70,13 +70,13 @@ fn no_dist(engine: &Engine) -> Result<(), Failed> {
     let mut build = Command::new(engine.name);
     build.args(["build", "--force-rm", "--build-arg", "BASE=scratch"]).arg(context.path());
     let output = build.output()?;
-    let said = String::from_utf8([output.stdout, output.stderr].concat())?;
-    let clear = said.contains("dist/shm_wr") && said.contains("cargo xtask dist");
-    assert!(!output.status.success() && clear, "{said}");
+    let printed = String::from_utf8([output.stdout, output.stderr].concat())?;
+    let has_hint = printed.contains("dist/shm_wr") && printed.contains("cargo xtask dist");
+    assert!(!output.status.success() && has_hint, "{printed}");
     Ok(())
 }
 
-/// The article to the letter, on an image that is put together from this machine's own files.
+/// Runs the article's commands literally, on an image assembled from files of this machine.
 fn with_shell(engine: &Engine) -> Result<(), Failed> {
     let image = Image::new(engine);
     let root = tempfile::tempdir()?;
@@ -104,7 +104,7 @@ fn with_shell(engine: &Engine) -> Result<(), Failed> {
     remove_built_on(&image)
 }
 
-/// The experiment's own image on that base, which nobody will use again.
+/// Removes the image that the experiment built on this base.
 fn remove_built_on(image: &Image<'_>) -> Result<(), Failed> {
     let filter = format!("label=shm.experiment.base={}", image.name);
     let ids = image.engine(&["image", "ls", "--quiet", "--filter", &filter])?;
@@ -114,7 +114,7 @@ fn remove_built_on(image: &Image<'_>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Copies a program and the libraries that it needs to the same places below `root`.
+/// Copies a program and its libraries to the same paths below `root`.
 fn install(program: &Path, root: &Path) -> Result<(), Failed> {
     let output = Command::new("ldd").arg(program).output()?;
     let text = String::from_utf8(output.stdout)?;

@@ -1,4 +1,4 @@
-//! Signals, at many moments: the run ends soon, by the signal, and leaves nothing.
+//! Signals at many points of a run: it ends soon, by the signal, and leaves nothing.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -15,13 +15,13 @@ use crate::ledgers;
 use crate::leftovers::nothing_left;
 use crate::machine::{Engine, Experiment, Wrappers, by_driver, xtask};
 
-/// Two seconds, and what the engine takes to remove two containers on a busy machine.
+/// Two seconds, plus the time to remove two containers on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(12);
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials = Vec::new();
     for engine in by_driver(engines) {
-        // The calls of one run: version, the image, two of run, two of inspect, exec, ...
+        // The calls of a run: version, the image, run twice, inspect twice, exec, ...
         let calls: &[usize] =
             if engine.has_containers() { &[1, 3, 4, 6, 11, 18] } else { &[1, 5, 9] };
         for (index, &call) in calls.iter().enumerate() {
@@ -29,16 +29,16 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
             let name =
                 format!("{}_at_call_{call}_ends_the_run_and_leaves_nothing", name_of(signal));
             trials.push(engine.trial(&name, move |engine| interrupted(engine, signal, call)));
-            let name = format!("what_a_kill_at_call_{call}_leaves_is_cleaned");
+            let name = format!("clean_removes_what_a_kill_at_call_{call}_leaves");
             trials.push(engine.trial(&name, move |engine| killed(engine, call)));
         }
         if !engine.has_containers() {
-            let name = "what_a_killed_matrix_leaves_on_the_host_is_cleaned";
+            let name = "clean_removes_what_a_killed_matrix_leaves_on_the_host";
             trials.push(engine.trial(name, killed_matrix));
         }
         if engine.has_containers() {
-            trials.push(engine.trial("an_interruption_ends_a_command_that_hangs", hanging));
-            trials.push(engine.trial("a_second_interruption_leaves_at_once", twice));
+            trials.push(engine.trial("an_interruption_ends_a_hanging_command", hanging));
+            trials.push(engine.trial("a_second_interruption_ends_the_run_at_once", twice));
         }
     }
     trials
@@ -52,12 +52,12 @@ fn name_of(signal: Signal) -> &'static str {
     }
 }
 
-/// The program whose calls tell how far a run has come.
+/// Returns the program whose calls show the progress of a run.
 fn driver(engine: &Engine) -> &'static str {
     if engine.has_containers() { engine.name } else { "nsenter" }
 }
 
-/// A run in the background.
+/// A program in the background.
 pub(crate) struct Running {
     handle: duct::Handle,
     pid: u32,
@@ -83,7 +83,7 @@ impl Running {
         Ok(Self { handle, pid })
     }
 
-    /// Starts it and waits until the wrapper has logged so many calls.
+    /// Starts a run and waits until the wrapper has logged `calls` calls.
     pub(crate) fn until(
         experiment: &Experiment,
         wrappers: &Wrappers,
@@ -92,23 +92,23 @@ impl Running {
         Self::when(experiment, wrappers, |log| log.lines().count() >= calls)
     }
 
-    /// Starts it and waits until the log of the wrapper is as wanted.
+    /// Starts a run and waits until the log of the wrapper meets a condition.
     fn when(
         experiment: &Experiment,
         wrappers: &Wrappers,
-        is_as_wanted: impl Fn(&str) -> bool,
+        condition: impl Fn(&str) -> bool,
     ) -> Result<Self, Failed> {
         let running = Self::start(experiment.args(), &experiment.path())?;
         let started = Instant::now();
         loop {
             let log = std::fs::read_to_string(wrappers.log_file()).unwrap_or_default();
-            if is_as_wanted(&log) {
+            if condition(&log) {
                 return Ok(running);
             }
             let ended = running.handle.try_wait()?.is_some();
             assert!(
                 !ended && started.elapsed() < Duration::from_mins(2),
-                "what was waited for is not in the log: {log}"
+                "the run ended or two minutes are over; the log: {log}"
             );
             thread::sleep(Duration::from_millis(2));
         }
@@ -123,7 +123,7 @@ impl Running {
         Ok(kill_process(pid, signal)?)
     }
 
-    /// What it answered, within the time.
+    /// Waits for the end and returns the output; fails after `time`.
     pub(crate) fn output(&self, time: Duration) -> Result<&Output, Failed> {
         Ok(self.handle.wait_timeout(time)?.ok_or_else(|| format!("still runs after {time:?}"))?)
     }
@@ -136,7 +136,7 @@ fn interrupted(engine: &Engine, signal: Signal, call: usize) -> Result<(), Faile
     let output = running.output(SOON)?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(signal.as_raw()), "{:?}", output.status);
-    assert!(output.stdout.is_empty(), "there is a report");
+    assert!(output.stdout.is_empty(), "standard output has a report");
     let said = format!("interrupted by {}", name_of(signal).to_uppercase());
     assert!(stderr.contains(&said), "{stderr}");
     nothing_left(engine)
@@ -153,13 +153,13 @@ fn killed(engine: &Engine, call: usize) -> Result<(), Failed> {
     let stderr = String::from_utf8_lossy(&cleaned.stderr);
     assert!(cleaned.status.success(), "{stderr}");
     nothing_left(engine)?;
-    // A run that goes on meanwhile is not disturbed.
+    // A run at the same time is not disturbed.
     let output = other.output(Duration::from_mins(2))?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }
 
-/// A command that hangs, with a grandchild that holds its pipes.
+/// Makes `exec` hang, with a grandchild that holds its pipes.
 const HANG: &str = r#"[ "$1" = exec ] && { sleep 1000 & sleep 1000; }"#;
 
 fn hangs(log: &str) -> bool {
@@ -191,28 +191,28 @@ fn twice(engine: &Engine) -> Result<(), Failed> {
     nothing_left(engine)
 }
 
-/// Kills a matrix in the host's own namespace at the moment when something of it is there.
+/// Kills a matrix in the host's IPC namespace when it has created a segment.
 fn killed_matrix(engine: &Engine) -> Result<(), Failed> {
     let args = ["matrix", "--engine", engine.name, "--only", "*/host", "--repeat", "50"];
     let running = Running::start(args.map(str::to_owned).to_vec(), &std::env::var("PATH")?)?;
     let left = |keys: &[Key]| keys.iter().any(|key| Segment::find(*key).is_ok());
     let started = Instant::now();
     let (keys, volume) = loop {
-        if let Some((keys, volume)) = written_down().filter(|(keys, _)| left(keys)) {
+        if let Some((keys, volume)) = recorded().filter(|(keys, _)| left(keys)) {
             break (keys, volume);
         }
-        assert!(started.elapsed() < Duration::from_mins(1), "nothing was written");
+        assert!(started.elapsed() < Duration::from_mins(1), "nothing written in a minute");
     };
     running.signal(Signal::KILL)?;
     running.output(SOON)?;
-    assert!(left(&keys) && volume.is_dir(), "nothing was left");
+    assert!(left(&keys) && volume.is_dir(), "the killed matrix left nothing");
     xtask().arg("clean").assert().success();
-    assert!(!left(&keys) && !volume.exists(), "it is still there");
+    assert!(!left(&keys) && !volume.exists(), "clean removed nothing");
     nothing_left(engine)
 }
 
-/// The keys and the volume that a ledger of this thread names.
-fn written_down() -> Option<(Vec<Key>, PathBuf)> {
+/// Returns the keys and the volume that a ledger of this thread names.
+fn recorded() -> Option<(Vec<Key>, PathBuf)> {
     let folder = std::fs::read_dir(ledgers::state().join("shm_experiment")).ok()?;
     let texts = folder.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
     texts.into_iter().find_map(|text| {

@@ -1,6 +1,6 @@
-//! Trials in an isolated environment: IPC, mount and pid namespaces, a temporary folder, and a PATH with few
-//! programs. The trial sees all that is there before and after a run, so that it can compare the two exactly,
-//! whatever else the machine does meanwhile.
+//! Trials in an isolated environment: private IPC, mount and PID namespaces, a temporary folder,
+//! and a `PATH` with few programs. A trial can list everything before and after a run and compare
+//! the two exactly, whatever else the machine does.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -15,31 +15,31 @@ use xtask::engine::dist::{Dist, TOOLS};
 
 use crate::machine::{Engine, Wrappers};
 
-/// Set inside; the folder that holds the environment's own folders.
+/// The variable that is set inside: the folder that contains the folders of the environment.
 const INSIDE: &str = "SHM_TRIAL_FOLDER";
-/// The folders there: the runs' temporary one, the POSIX message queues, and what is a trial's own.
+/// The folders: temporary files of runs, POSIX message queues, and files of the trial itself.
 const TEMPORARY: &str = "tmp";
 const QUEUES: &str = "mqueue";
 const ASIDE: &str = "aside";
 /// How long a whole trial may take.
 const PATIENCE: Duration = Duration::from_mins(15);
-/// How long what a run has started may take to end by itself.
+/// How long processes of a run may take to end by themselves.
 const SETTLES: Duration = Duration::from_secs(5);
 
-/// What a run on namespaces calls, and what the trials do.
+/// The programs that runs on namespaces and the trials call.
 const PROGRAMS: [&str; 7] = ["unshare", "nsenter", "lsns", "mount", "sh", "true", "sleep"];
 
-/// Whether this program runs a trial inside.
+/// Returns whether this process runs inside of the environment.
 pub(crate) fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-/// Where a trial keeps what is not a run's.
+/// Returns the folder for files of the trial that do not belong to a run.
 pub(crate) fn aside() -> PathBuf {
     env::var_os(INSIDE).map_or_else(env::temp_dir, |folder| PathBuf::from(folder).join(ASIDE))
 }
 
-/// A trial in an isolated environment, for which this program is started again.
+/// Creates a trial that runs in an isolated environment, in another process of this program.
 pub(crate) fn trial<O: Outcome + 'static>(
     engine: &'static Engine,
     name: &'static str,
@@ -59,7 +59,7 @@ fn start(engine: &Engine, name: &str) -> Result<(), Failed> {
         fs::create_dir(environment.path().join(folder))?;
     }
     let programs = programs();
-    // Where queues cannot be mounted there are none.
+    // If queues cannot be mounted, their folder stays empty.
     let enter = "mount -t tmpfs shm /dev/shm && { mount -t mqueue queues \"$0\"; exec \"$@\"; }";
     let mut command = isolation::command("sh");
     command
@@ -74,7 +74,8 @@ fn start(engine: &Engine, name: &str) -> Result<(), Failed> {
     isolation::run_body(command, &format!("{}::{name}", engine.name))
 }
 
-/// The programs that a run on namespaces needs. The tools are up to date, and cargo says so at once.
+/// Creates the `PATH` of the environment. The tools are up to date, so a fake cargo prints their
+/// paths.
 fn programs() -> Wrappers {
     let programs = Wrappers::new();
     for program in PROGRAMS {
@@ -86,33 +87,33 @@ fn programs() -> Wrappers {
     programs.wrap("cargo", &format!("{tools}\nexit 0")).wrap("rustc", "echo /nonexistent; exit 0")
 }
 
-/// All that is in this environment.
+/// Everything in this environment.
 #[derive(Debug)]
 pub(crate) struct Inventory(BTreeSet<String>);
 
 impl Inventory {
     pub(crate) fn take() -> Self {
-        let mut things = BTreeSet::new();
+        let mut items = BTreeSet::new();
         for kind in ["shm", "sem", "msg"] {
             let listed = fs::read_to_string(format!("/proc/sysvipc/{kind}")).unwrap();
             let ids = listed
                 .lines()
                 .skip(1)
                 .map(|line| line.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" id "));
-            things.extend(ids.map(|line| format!("{kind}: key {line}")));
+            items.extend(ids.map(|line| format!("{kind}: key {line}")));
         }
         let own = PathBuf::from(env::var_os(INSIDE).unwrap());
         for folder in ["/dev/shm".into(), own.join(QUEUES), own.join(TEMPORARY)] {
-            files(&folder, &mut things);
+            files(&folder, &mut items);
         }
         let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-        things.extend(mounts.lines().map(|line| format!("mount: {line}")));
-        things.extend(processes());
-        Self(things)
+        items.extend(mounts.lines().map(|line| format!("mount: {line}")));
+        items.extend(processes());
+        Self(items)
     }
 
-    /// Panics where something else is there now; what ends by itself may take its time. A mount of
-    /// others, seen from here, goes when they remove its folder.
+    /// Asserts that the environment is unchanged, after some seconds at most. A missing mount is
+    /// ignored: a mount of another process disappears when its folder is removed.
     #[track_caller]
     pub(crate) fn compare(&self) {
         let started = Instant::now();
@@ -120,7 +121,7 @@ impl Inventory {
             let now = Self::take();
             let new: Vec<_> = now.0.difference(&self.0).collect();
             let gone = self.0.difference(&now.0);
-            let gone: Vec<_> = gone.filter(|thing| !thing.starts_with("mount")).collect();
+            let gone: Vec<_> = gone.filter(|item| !item.starts_with("mount")).collect();
             if new.is_empty() && gone.is_empty() {
                 return;
             }
@@ -129,9 +130,9 @@ impl Inventory {
         }
     }
 
-    /// Whether there is anything whose description has `word` in it.
+    /// Returns whether the description of any item contains `word`.
     pub(crate) fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|thing| thing.contains(word))
+        self.0.iter().any(|item| item.contains(word))
     }
 }
 
@@ -144,7 +145,7 @@ fn files(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Those that live: one that has ended stays until its parent asks, and that may be killed.
+/// Returns the running processes without zombies, whose parent may have been killed.
 fn processes() -> impl Iterator<Item = String> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

@@ -1,5 +1,5 @@
-//! Faults at every step of a run, and kills at random moments: the run leaves nothing, or after a
-//! SIGKILL what `cargo xtask clean` removes, and the next run is not hurt meanwhile.
+//! Faults at every step of a run, and kills at random moments. The run leaves nothing, or after a
+//! SIGKILL only what `cargo xtask clean` removes; the next run is not disturbed by the cleanup.
 
 use std::os::unix::process::ExitStatusExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,20 +28,20 @@ use crate::ledgers;
 use crate::leftovers::nothing_left;
 use crate::machine::{Body, Engine, Wrappers, by_driver, random_key, xtask};
 
-/// How long a run may take that nothing happens to.
+/// How long an undisturbed run may take.
 const WHOLE_RUN: Duration = Duration::from_mins(2);
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let everywhere: [(&str, Body); 4] = [
         ("kills::signals_at_every_step_leave_nothing", signals),
-        ("kills::calls_that_fail_at_every_step_leave_nothing", failures),
-        ("kills::what_kills_at_every_step_leave_is_cleaned", kills_at_steps),
-        ("kills::what_kills_at_random_moments_leave_is_cleaned", kills_at_random),
+        ("kills::failing_calls_at_every_step_leave_nothing", failures),
+        ("kills::clean_removes_what_kills_at_every_step_leave", kills_at_steps),
+        ("kills::clean_removes_what_kills_at_random_moments_leave", kills_at_random),
     ];
     let namespaces: [(&str, Body); 3] = [
-        ("kills::what_kills_of_a_matrix_on_the_host_leave_is_cleaned", kills_of_a_matrix),
+        ("kills::clean_removes_what_kills_of_a_matrix_leave_on_the_host", kills_of_a_matrix),
         ("kills::panics_at_every_step_leave_nothing", panics),
-        ("kills::an_interruption_ends_a_start_that_hangs", hanging_start),
+        ("kills::an_interruption_ends_a_hanging_start", hanging_start),
     ];
     let mut trials = Vec::new();
     for engine in by_driver(engines) {
@@ -61,7 +61,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     trials
 }
 
-/// What can be seen of what runs leave: on namespaces everything, on an engine what has a run's label.
+/// The state before a run: on namespaces everything, on an engine the objects with a run's label.
 enum Before<'a> {
     Environment(Inventory),
     Engine(&'a Engine),
@@ -76,7 +76,7 @@ impl<'a> Before<'a> {
         }
     }
 
-    /// Fails where the run has left something.
+    /// Fails if the run has left something.
     fn compare(&self) -> Result<(), Failed> {
         match self {
             Self::Environment(inventory) => inventory.compare(),
@@ -86,7 +86,7 @@ impl<'a> Before<'a> {
     }
 }
 
-/// The number of calls of a whole run.
+/// Returns the number of calls of a whole run.
 fn calls(engine: &Engine) -> Result<usize, Failed> {
     let calls = Calls::new(engine, None);
     engine.experiment().with(&calls.wrappers).report(0)?;
@@ -117,9 +117,9 @@ fn signal_at(
     let Some(time) = calls.since(point.call) else { return Ok(None) };
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(signal.as_raw()), "{:?}: {stderr}", output.status);
-    assert!(time < SOON, "it went on for {time:?}");
+    assert!(time < SOON, "the run went on for {time:?}");
     let said = format!("interrupted by SIG{}", name_of(signal));
-    // When all steps are done there may be nothing left to interrupt.
+    // After the last step there may be nothing left to interrupt.
     let is_over = String::from_utf8_lossy(&output.stdout).contains("34 steps and 3 conclusions");
     assert!(is_over || stderr.contains(&said), "{stderr}");
     before.compare()?;
@@ -128,7 +128,7 @@ fn signal_at(
 
 fn failures(engine: &Engine) -> Result<(), Failed> {
     let mut tally = Tally::default();
-    // A call that fails does so at its beginning.
+    // A fault of this kind replaces the call.
     for point in spread(faults(engine), calls(engine)?.div_ceil(2)) {
         let call = point.call * 2 - usize::from(point.end);
         let point = FaultPoint { call, end: false };
@@ -145,12 +145,12 @@ fn failure_at(engine: &Engine, point: FaultPoint) -> Result<Option<Duration>, Fa
     let running = Running::start(experiment.args(), &experiment.path())?;
     let output = running.output(WHOLE_RUN)?;
     let Some(time) = calls.since(point.call) else { return Ok(None) };
-    // Some calls are made again, and where an image is asked for in vain it is built.
+    // Some calls are retried, and an image that cannot be found is built.
     let stderr = String::from_utf8_lossy(&output.stderr);
     let ended = matches!(output.status.code(), Some(0..=2));
     assert!(ended, "{:?}: {stderr}", output.status);
-    let told = output.status.code() != Some(2) || stderr.contains("no more today");
-    assert!(told, "{stderr}");
+    let is_explained = output.status.code() != Some(2) || stderr.contains("no more today");
+    assert!(is_explained, "{stderr}");
     before.compare()?;
     Ok(Some(time))
 }
@@ -178,7 +178,7 @@ fn kills_at_random(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Containers in the host's own namespace, with all that they can leave there.
+/// Kills a matrix whose containers share the host's IPC namespace and can leave objects there.
 fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
     let matrix = ["matrix", "--engine", engine.name, "--only", "*/host"].map(str::to_owned);
     let path = env::var("PATH")?;
@@ -189,8 +189,8 @@ fn kills_of_a_matrix(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Kills runs that take so long at random moments, until there were enough. One that had ended before is
-/// none: the first run may have been a longer one, for it built the image.
+/// Kills runs at random moments within `whole` until enough were hit. A run that ended earlier does
+/// not count and shortens `whole`: the first run may have taken longer, because it built the image.
 fn kill_often(engine: &Engine, args: &[String], path: &str, mut whole: Duration) -> Tally {
     let (mut tally, mut missing) = (Tally::default(), faults(engine));
     for _ in 0..4 * missing {
@@ -221,7 +221,7 @@ fn kill_after(moment: Duration) -> impl FnOnce(&Running) -> Result<(), Failed> {
     }
 }
 
-/// Starts a run, has it killed, cleans up while the next run goes on, and looks what is left.
+/// Kills a run, cleans up while the next run goes on, and fails if something is left.
 fn killed(
     engine: &Engine,
     args: Vec<String>,
@@ -248,7 +248,7 @@ fn killed(
     Ok(was_killed.then_some(time))
 }
 
-/// An engine that panics at one of its steps.
+/// An engine that panics at one step.
 struct Panicking {
     engine: Namespaces,
     steps: std::sync::atomic::AtomicUsize,
@@ -327,12 +327,12 @@ fn streams(engine: &Engine) {
     tally.finish(engine, "closed and full streams");
 }
 
-/// A pipe into nowhere; the status is that of the program.
+/// Returns a script that pipes the command to a closed reader and exits with the command's status.
 fn into_closed(command: &str) -> String {
     format!("exit $( {{ {{ {command}; echo $? >&3; }} | true; }} 3>&1 )")
 }
 
-/// A container that does not get as far as being one, and hears nothing but a SIGKILL.
+/// A container whose start hangs and which ignores every signal except SIGKILL.
 fn hanging_start(engine: &Engine) -> Result<(), Failed> {
     let before = Inventory::take();
     let wrappers = Wrappers::new();
@@ -341,7 +341,7 @@ fn hanging_start(engine: &Engine) -> Result<(), Failed> {
     let wrappers = wrappers.wrap("unshare", &script);
     let running = Running::until(&engine.experiment().with(&wrappers), &wrappers, 1)?;
     running.signal(Signal::INT)?;
-    // An engine's container is given ten seconds to stop.
+    // Less than the ten seconds that an engine gives a container to stop.
     let output = running.output(Duration::from_secs(6))?;
     assert_eq!(output.status.signal(), Some(2), "{:?}", output.status);
     before.compare();

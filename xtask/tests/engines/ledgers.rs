@@ -1,5 +1,5 @@
-//! A folder of ledgers for each thread that carries out trials: what one trial cleans up is its own, whatever
-//! other trials and other test runs do meanwhile.
+//! A folder of ledgers for each thread that runs trials: a trial cleans up only its own runs, and
+//! not those of other trials or test programs.
 
 use std::cell::OnceCell;
 use std::fs::{self, File, TryLockError};
@@ -12,7 +12,7 @@ thread_local! {
     static FOLDER: OnceCell<PathBuf> = const { OnceCell::new() };
 }
 
-/// The folder of all threads' folders.
+/// Returns the folder that contains the folders of all threads.
 pub(crate) fn root() -> PathBuf {
     if isolated_env::is_inside() {
         return isolated_env::aside().join("state");
@@ -20,7 +20,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("engines.{}", std::process::id()))
 }
 
-/// This thread's `XDG_STATE_HOME`.
+/// Returns this thread's `XDG_STATE_HOME`, and creates it on the first call.
 pub(crate) fn state() -> PathBuf {
     static NUMBER: AtomicUsize = AtomicUsize::new(0);
     FOLDER.with(|folder| {
@@ -33,17 +33,17 @@ pub(crate) fn state() -> PathBuf {
     })
 }
 
-/// What the program is told by its environment.
+/// Returns the environment variables for a run.
 pub(crate) fn environment() -> Vec<(&'static str, PathBuf)> {
     let mut environment = vec![("XDG_STATE_HOME", state())];
     if !isolated_env::is_inside() {
-        // So that what runs leave there is told from what others do.
+        // Separates the temporary files of runs from those of other programs.
         environment.push(("TMPDIR", state().join("tmp")));
     }
     environment
 }
 
-/// Whether a ledger in this thread's folder names a run or a key and belongs to a process that lives.
+/// Returns whether a ledger of a running process in this thread's folder contains `word`.
 pub(crate) fn is_in_use(word: &str) -> bool {
     let entries = fs::read_dir(state().join("shm_experiment")).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).any(|path| {

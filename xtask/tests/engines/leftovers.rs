@@ -1,4 +1,4 @@
-//! What runs of this test program have left: what carries their marks, whatever else is on the machine.
+//! Objects that runs of this test program have left, recognised by the marks of these runs.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::machine::{Engine, keys};
 
 const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 
-/// Fails where anything is left of any run.
+/// Fails if any run has left anything.
 pub(crate) fn none() -> Result<(), Failed> {
     let mut left = Vec::new();
     let root = ledgers::root();
@@ -43,8 +43,8 @@ pub(crate) fn none() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Images are meant to stay for the next run. What else is in an engine or a cluster is looked for there; a
-/// ledger may name what was asked for in vain, or what could not be removed by then.
+/// Returns whether a ledger names only objects in engines and clusters. [`none`] searches for these
+/// objects there: a ledger may name objects that are already gone, and images are kept.
 fn names_only_things_of_engines(ledger: &Path) -> bool {
     let text = fs::read_to_string(ledger).unwrap_or_default();
     ledger.extension().is_some_and(|it| it == "jsonl")
@@ -55,7 +55,7 @@ fn names_only_things_of_engines(ledger: &Path) -> bool {
         })
 }
 
-/// The runs and names of an engine's containers whose ledger is below a folder.
+/// Returns the runs and names of an engine's containers whose ledger is below a folder.
 fn containers(program: &str, folder: &Path) -> Result<Vec<(String, String)>, Failed> {
     let label = |name: &str| match program {
         "podman" => format!("{{{{index .Labels \"{name}\"}}}}"),
@@ -77,7 +77,7 @@ fn containers(program: &str, folder: &Path) -> Result<Vec<(String, String)>, Fai
     Ok(found.collect())
 }
 
-/// The runs and ids of processes that were started with a state folder below this one.
+/// Returns the runs and ids of processes whose state folder is below a folder.
 fn processes(folder: &Path) -> Vec<(String, String)> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let found = entries.filter_map(|entry| {
@@ -91,8 +91,8 @@ fn processes(folder: &Path) -> Vec<(String, String)> {
     found.collect()
 }
 
-/// The containers and processes of this thread's runs that are gone.
-pub(crate) fn of_runs_that_are_gone(engine: &Engine) -> Result<Vec<String>, Failed> {
+/// Returns the containers and processes of this thread's runs that have ended.
+pub(crate) fn of_ended_runs(engine: &Engine) -> Result<Vec<String>, Failed> {
     let found = if engine.has_containers() {
         containers(engine.name, &ledgers::state())?
     } else {
@@ -103,7 +103,7 @@ pub(crate) fn of_runs_that_are_gone(engine: &Engine) -> Result<Vec<String>, Fail
 }
 
 pub(crate) fn nothing_left(engine: &Engine) -> Result<(), Failed> {
-    let left = of_runs_that_are_gone(engine)?;
+    let left = of_ended_runs(engine)?;
     assert!(left.is_empty(), "left: {left:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Engines that lie: the run must fail, and say which conclusion broke.
+//! Engines that lie: the run must fail and name the conclusions that fail.
 
 use serde_json::Value;
 use shm_core::{Key, Segment};
@@ -11,13 +11,13 @@ const ALL: &[&str] = &["containers_isolated", "host_isolated", "cleared_by_resta
 struct Lie {
     name: &'static str,
     script: &'static str,
-    /// The conclusions that it breaks.
+    /// The conclusions that must fail.
     breaks: &'static [&'static str],
-    /// A step at which it is found out.
+    /// A step that must fail.
     step: &'static str,
 }
 
-/// In all of them `$1` is the engine's command.
+/// In each script `$1` is the engine's command.
 const LIES: &[Lie] = &[
     Lie {
         name: "containers_in_the_hosts_namespace_break_every_conclusion",
@@ -32,13 +32,13 @@ const LIES: &[Lie] = &[
         step: "stop-a",
     },
     Lie {
-        name: "a_container_that_is_paused_and_not_stopped_is_found_out",
+        name: "a_container_that_is_paused_instead_of_stopped_is_detected",
         script: r#"case "$1" in stop) set -- pause "$2";; start) set -- unpause "$2";; esac"#,
         breaks: &["cleared_by_restart"],
         step: "start-b-again",
     },
     Lie {
-        name: "a_stop_that_only_renames_is_found_out",
+        name: "a_stop_that_only_renames_the_container_is_detected",
         script: r#"memory=${0%/*}
         case "$1 $4" in run*-A) printf '%s\n' "$@" >"$memory/run";; esac
         case "$1 $2" in
@@ -49,12 +49,12 @@ const LIES: &[Lie] = &[
         case "$1 $4" in inspect*-A) [ -e "$memory/gone" ] && {
             echo "exited 0 0000000000000000000000000000000000000000000000000000000000000000 0 false"
             exit; };; esac"#,
-        // What is read after it is right, and the run fails all the same.
+        // The later readings are as predicted, and the run fails all the same.
         breaks: &[],
         step: "stop-a",
     },
     Lie {
-        name: "containers_that_share_break_the_first_conclusion",
+        name: "containers_that_share_a_namespace_break_the_first_conclusion",
         script: r#"case "$1 $*" in
             run*-A*) shift; set -- run --ipc=shareable "$@";;
             run*-B*) name=$4; shift; set -- run --ipc=container:${name%-B}-A "$@"
@@ -66,16 +66,16 @@ const LIES: &[Lie] = &[
         step: "start-b",
     },
     Lie {
-        name: "commands_that_end_up_in_the_other_container_break_the_first_conclusion",
+        name: "commands_redirected_to_the_other_container_break_the_first_conclusion",
         script: r#"[ "$1" = exec ] && { name=$2; shift 2; set -- exec "${name%-B}-A" "$@"; }
         case "$2" in *-A-A) name=$2; shift 2; set -- exec "${name%-A}" "$@";; esac"#,
         breaks: &["containers_isolated"],
         step: "b-read-before",
     },
     Lie {
-        name: "a_right_answer_with_a_wrong_status_is_not_believed",
+        name: "a_right_answer_with_a_wrong_exit_status_is_rejected",
         script: r#"case "$*" in exec*shm_rd*) "$real" "$@"; exit 3;; esac"#,
-        // That the host sees nothing says nothing where there may have been nothing.
+        // Without a proven segment in A, an empty host proves nothing.
         breaks: ALL,
         step: "a-read",
     },
@@ -90,7 +90,7 @@ const LIES: &[Lie] = &[
         step: "a-write-fresh",
     },
     Lie {
-        name: "a_container_that_is_hidden_is_missed",
+        name: "a_container_missing_from_the_list_is_detected",
         script: r#"[ "$1 $2" = "ps --filter" ] && { "$real" "$@" | grep -v -e -B; exit 0; }"#,
         breaks: &[],
         step: "ps-before",
@@ -100,16 +100,16 @@ const LIES: &[Lie] = &[
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let containers = by_driver(engines).filter(|engine| engine.has_containers());
     let mut trials: Vec<_> = containers
-        .flat_map(|engine| LIES.iter().map(|lie| engine.trial(lie.name, |it| found_out(it, lie))))
+        .flat_map(|engine| LIES.iter().map(|lie| engine.trial(lie.name, |it| detected(it, lie))))
         .collect();
     for engine in engines.iter().filter(|engine| !engine.has_containers()) {
-        let name = "an_unshare_that_shares_breaks_every_conclusion";
+        let name = "an_unshare_without_a_new_namespace_breaks_every_conclusion";
         trials.push(engine.trial(name, sharing_unshare));
     }
     trials
 }
 
-fn found_out(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
+fn detected(engine: &Engine, lie: &Lie) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, lie.script);
     check(&engine.experiment().with(&wrappers).report(1)?, lie.breaks, lie.step);
     let experiment = engine.experiment().with(&wrappers);

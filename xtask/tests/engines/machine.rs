@@ -1,4 +1,4 @@
-//! The engines of this machine, and runs of the program on them.
+//! The engines of this machine, and runs of `cargo xtask` on them.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
@@ -21,7 +21,7 @@ pub(crate) struct Engine {
     need: Need,
 }
 
-/// All of them.
+/// All engines.
 pub(crate) static ENGINES: [Engine; 3] = [
     Engine { name: "docker", need: Need::engine("docker", "docker version") },
     Engine { name: "podman", need: Need::engine("podman", "podman info") },
@@ -31,11 +31,11 @@ pub(crate) static ENGINES: [Engine; 3] = [
     },
 ];
 
-/// What a trial does on an engine.
+/// The body of a trial on an engine.
 pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
 
 impl Engine {
-    /// A trial on this engine.
+    /// Creates a trial on this engine.
     pub(crate) fn trial<O: Outcome>(
         &'static self,
         name: &str,
@@ -44,18 +44,18 @@ impl Engine {
         Trial::here(format!("{}::{name}", self.name), &[self.need], move || body(self))
     }
 
-    /// A run of the experiment on this engine, with a key of its own.
+    /// Returns a run of the experiment on this engine with a random key.
     pub(crate) fn experiment(&self) -> Experiment {
         Experiment::new(&["experiment", "--engine", self.name], random_key())
     }
 
-    /// Whether the engine is a program with docker's command line.
+    /// Returns whether the engine has Docker's command line.
     pub(crate) fn has_containers(&self) -> bool {
         self.name != "namespaces"
     }
 }
 
-/// The engines for trials of code that Docker and Podman share: Podman is left to the soak.
+/// Returns the engines for trials of code that Docker and Podman share: Podman only in a soak run.
 pub(crate) fn by_driver(engines: &'static [Engine]) -> impl Iterator<Item = &'static Engine> {
     let all = Effort::current().podman_like_docker;
     engines.iter().filter(move |engine| all || engine.name != "podman")
@@ -69,7 +69,7 @@ pub(crate) fn xtask() -> Command {
 
 static KEYS: Mutex<Vec<i32>> = Mutex::new(Vec::new());
 
-/// A key that nobody uses, and never the article's.
+/// Returns an unused key other than the article's.
 pub(crate) fn random_key() -> i32 {
     let number = RandomState::new().build_hasher().finish();
     let key = 0x4000_0000 | i32::try_from(number & 0x0fff_ffff).unwrap();
@@ -77,7 +77,7 @@ pub(crate) fn random_key() -> i32 {
     key
 }
 
-/// All that were given out.
+/// Returns all keys that [`random_key`] has returned.
 pub(crate) fn keys() -> Vec<i32> {
     KEYS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }
@@ -106,7 +106,7 @@ impl Experiment {
         self
     }
 
-    /// Puts a folder with wrappers before all others in PATH.
+    /// Puts the wrappers first in `PATH`.
     pub(crate) fn with(mut self, wrappers: &Wrappers) -> Self {
         self.first_in_path = Some(wrappers.folder.path().to_owned());
         self
@@ -130,7 +130,7 @@ impl Experiment {
         command
     }
 
-    /// Runs it and reads its report, which must come with this exit status.
+    /// Runs the experiment, checks its exit status and returns its report.
     pub(crate) fn report(&self, status: i32) -> Result<Value, Failed> {
         let output = self.command().args(["--format", "json"]).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
@@ -142,7 +142,7 @@ impl Experiment {
     }
 }
 
-/// Programs that stand before the real ones in PATH.
+/// Scripts that come before the real programs in `PATH`.
 #[derive(Debug)]
 pub(crate) struct Wrappers {
     folder: tempfile::TempDir,
@@ -153,8 +153,8 @@ impl Wrappers {
         Self { folder: tempfile::tempdir_in(isolated_env::aside()).unwrap() }
     }
 
-    /// A shell script under the name of `program`. In it `$real` is the real one, and it ends by
-    /// becoming that one.
+    /// Adds a shell script under the name of `program`. `$real` is the real program; the script
+    /// executes it at the end.
     pub(crate) fn wrap(self, program: &str, script: &str) -> Self {
         let real = which(program).unwrap_or_else(|| PathBuf::from("/nonexistent"));
         let text = format!("#!/bin/sh\nreal={}\n{script}\nexec \"$real\" \"$@\"\n", real.display());
@@ -164,7 +164,7 @@ impl Wrappers {
         self
     }
 
-    /// A wrapper that notes each call in a file, then runs `script`.
+    /// Adds a wrapper that logs each call to a file and then runs `script`.
     pub(crate) fn log(self, program: &str, script: &str) -> Self {
         let note = format!("echo \"$@\" >> {}", self.log_file().display());
         self.wrap(program, &format!("{note}\n{script}"))
@@ -179,14 +179,14 @@ impl Wrappers {
     }
 }
 
-/// The names of the conclusions that failed.
+/// Returns the ids of the conclusions that failed.
 pub(crate) fn broken(report: &Value) -> Vec<&str> {
     let conclusions = report["conclusions"].as_array().unwrap().iter();
     let failed = conclusions.filter(|conclusion| conclusion["verdict"] == "fail");
     failed.map(|conclusion| conclusion["id"].as_str().unwrap()).collect()
 }
 
-/// The names of the steps that failed.
+/// Returns the ids of the steps that failed.
 pub(crate) fn failed_steps(report: &Value) -> Vec<&str> {
     let steps = report["steps"].as_array().unwrap().iter();
     steps

@@ -1,7 +1,7 @@
-//! The experiment on real engines, and on engines that lie, hang and refuse.
+//! The experiment on real engines, and on engines that lie, hang or refuse.
 //!
-//! An engine that is not there makes its trials ignored, with the reason, or fail where
-//! `SHM_REQUIRE_ENGINES` names it. README.md has a table of the variables that say what is run.
+//! The trials of a missing engine are ignored with the reason, or fail if `SHM_REQUIRE_ENGINES`
+//! names it. README.md lists the variables that select trials.
 #![forbid(unsafe_code)]
 
 mod cluster;
@@ -42,25 +42,25 @@ use shm_testkit::{Failed, Suite, Trial};
 use signal_hook::consts::SIGINT;
 
 fn main() -> ExitCode {
-    // A shell starts commands in the background with SIGINT ignored, and the programs that they start ignore it too.
-    // A signal that has a handler here has its default action there.
+    // A shell ignores SIGINT for background commands, and child processes inherit that. A signal
+    // with a handler here gets its default action in child processes.
     signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::new(AtomicBool::new(true)))
         .expect("a handler for SIGINT");
     let last = Trial::here("nothing_is_left_behind", &[], nothing_left);
-    // Most of their time they wait for an engine.
+    // Trials spend most of their time waiting for an engine.
     Suite::new(trials()).prepared_by(build).threads(4).last(last).run()
 }
 
-/// Builds the tools once; each run then finds them up to date.
+/// Builds the tools once, so that each run finds them up to date.
 fn build() -> Environment {
     machine::xtask().arg("dist").assert().success();
     vec![]
 }
 
-/// After all other trials: what they left, if anything.
+/// Fails if any trial has left something; runs after all other trials.
 fn nothing_left() -> Result<(), Failed> {
     leftovers::none()?;
-    // No trial may have made it.
+    // The folder may not exist if no trial ran.
     let _ = fs::remove_dir_all(ledgers::root());
     Ok(())
 }

@@ -7,7 +7,7 @@ use shm_testkit::{Effort, Failed, Trial};
 
 use crate::machine::{Body, Engine, Wrappers, by_driver, xtask};
 
-/// Where podman does something else than docker.
+/// The parts in which Podman behaves differently from Docker.
 const OF_PODMAN: [&str; 3] =
     ["*/pod/pod-restarts", "*/container/donor-restarts", "*/container/shmmax"];
 
@@ -19,9 +19,9 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
                 as_predicted(engine, "*", 1690)
             }));
         }
-        trials.push(engine.trial("a_cell_is_asked_as_often_as_told", repeated));
+        trials.push(engine.trial("repeat_runs_each_cell_as_often_as_requested", repeated));
         if engine.has_containers() {
-            // A mode with a refusal, and the events and limits with the most to tell.
+            // A mode with a refusal, and the most significant events and limits.
             for (part, count) in [
                 ("*/private/restart", 24),
                 ("*/shareable/stop-start", 24),
@@ -32,7 +32,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
                 ("*/container/shmmax", 8),
                 ("*/shareable/shm-size", 8),
             ] {
-                // The others as a part of the whole, for podman takes its time.
+                // Podman is slow; the soak run covers the other parts with the whole matrix.
                 if engine.name == "podman" && !OF_PODMAN.contains(&part) {
                     continue;
                 }
@@ -42,10 +42,10 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         }
     }
     let lies: [(&str, Body); 4] = [
-        ("a_mode_that_lies_is_caught_by_its_cells_alone", lying_mode),
-        ("an_event_that_lies_is_caught_by_its_cells_alone", lying_event),
-        ("an_absence_without_its_control_is_unproven", replayed_absence),
-        ("a_limit_that_lies_is_caught_by_its_cells_alone", lying_limit),
+        ("a_lie_about_a_mode_is_detected_by_its_cells_only", lying_mode),
+        ("a_lie_about_an_event_is_detected_by_its_cells_only", lying_event),
+        ("an_absence_without_a_successful_control_is_unproven", replayed_absence),
+        ("a_lie_about_a_limit_is_detected_by_its_cells_only", lying_limit),
     ];
     for engine in by_driver(engines).filter(|engine| engine.has_containers()) {
         trials.extend(lies.map(|(name, lie)| engine.trial(name, lie)));
@@ -71,9 +71,9 @@ fn as_predicted(engine: &Engine, only: &str, count: usize) -> Result<(), Failed>
     let skipped = |cell: &&Value| cell["verdict"] == "skipped";
     let seen = cells.iter().any(|cell| cell["observed"][0] == "seen");
     let pods = only.contains("/pod/") && engine.name != "podman";
-    assert!(if pods { cells.iter().all(|it| skipped(&it)) } else { seen }, "nobody sees anything");
+    assert!(if pods { cells.iter().all(|it| skipped(&it)) } else { seen }, "nothing is seen");
     if engine.has_containers() && !pods {
-        // Nothing else is beyond an engine.
+        // Engines support everything except pods.
         let unexpected = cells.iter().filter(skipped).find(|cell| cell["sharing"] != "pod");
         assert!(unexpected.is_none(), "{unexpected:?}");
     }
@@ -93,7 +93,7 @@ fn name(cell: &Value) -> String {
     ["mechanism", "sharing", "event", "observer"].map(part).join("/")
 }
 
-/// The names of the cells that differ.
+/// Returns the names of the cells that differ, are unstable or are unproven.
 fn bad(cells: &[Value]) -> Vec<String> {
     let bad = |cell: &&Value| {
         ["differs", "unstable", "unproven"].map(|it| cell["verdict"] == it).contains(&true)
@@ -101,9 +101,9 @@ fn bad(cells: &[Value]) -> Vec<String> {
     cells.iter().filter(bad).map(name).collect()
 }
 
-/// Runs a part of the matrix on an engine whose program is wrapped in a script that lies, and holds
-/// all cells that differ to a part of their names; one of them must be `surely`.
-fn caught(
+/// Runs a part of the matrix on an engine behind a lying wrapper. All cells that differ must have
+/// `part` in their names, and `surely` must be one of them.
+fn check(
     engine: &Engine,
     script: &str,
     only: &str,
@@ -118,28 +118,28 @@ fn caught(
     Ok(())
 }
 
-/// `none` that is quietly `host`: what must not be seen is, and what must not be there is.
+/// `--ipc none` becomes `--ipc host`: observers see objects that they must not see.
 fn lying_mode(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$*" in *"--ipc none"*)
         set -- $(printf '%s ' "$@" | sed 's/--ipc none/--ipc host/');; esac"#;
-    caught(engine, script, "*/*/writer-exits", "/none/", "sysv/none/writer-exits/host")
+    check(engine, script, "*/*/writer-exits", "/none/", "sysv/none/writer-exits/host")
 }
 
-/// A kill that does nothing: everything is still there.
+/// A kill that does nothing: the objects still exist.
 fn lying_event(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$1" in kill) echo "$2"; exit 0;; esac"#;
     let surely = "sysv/shareable/kill-start/own";
-    caught(engine, script, "*/shareable", "/shareable/kill-start/", surely)
+    check(engine, script, "*/shareable", "/shareable/kill-start/", surely)
 }
 
-/// A limit that is taken and not set: what must not be written is.
+/// A limit that is accepted but not set: writes that must fail succeed.
 fn lying_limit(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$*" in *"--sysctl kernel.shmmni=0"*)
         set -- $(printf '%s ' "$@" | sed 's/--sysctl kernel.shmmni=0//');; esac"#;
-    caught(engine, script, "*/shareable", "sysv/shareable/shmmni/", "sysv/shareable/shmmni/joiner")
+    check(engine, script, "*/shareable", "sysv/shareable/shmmni/", "sysv/shareable/shmmni/joiner")
 }
 
-/// A reader whose answer is always the same: it is right about what is not there, and looks at nothing.
+/// A reader that always reports absence: its answer is right, but it does not look.
 fn replayed_absence(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$# $*" in "5 exec "*-other" shm_rd --key "*)
         echo 'shmget failed, errno: 2 msg: No such file or directory' >&2

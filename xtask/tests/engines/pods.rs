@@ -14,12 +14,12 @@ use crate::interrupted::Running;
 use crate::ledgers;
 use crate::machine::xtask;
 
-/// An event that takes a command.
+/// An event that needs a command of the user.
 #[derive(Clone, Copy)]
 struct ByCommand {
     event: &'static str,
     option: &'static str,
-    /// The variable that the tests have the command from.
+    /// The environment variable with the command for the tests.
     variable: &'static str,
 }
 
@@ -39,10 +39,10 @@ impl ByCommand {
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = vec![
-        trial("a_sandbox_that_was_not_killed_is_not_counted", sandbox_stays),
-        trial("a_kubelet_that_was_not_restarted_is_not_counted", kubelet_stays),
-        trial("a_signal_does_not_leave_a_node_without_its_kubelet", kubelet_comes_back),
-        trial("a_killed_matrix_leaves_nothing_on_the_node", killed),
+        trial("a_sandbox_that_was_not_killed_makes_the_cells_differ", sandbox_stays),
+        trial("a_kubelet_that_was_not_restarted_makes_the_cells_differ", kubelet_stays),
+        trial("a_signal_does_not_interrupt_the_restart_of_a_kubelet", kubelet_comes_back),
+        trial("clean_removes_what_a_killed_matrix_leaves_on_the_node", killed),
     ];
     let command = Need::new("SHM_RESTART_KUBELET", "test -n \"$SHM_RESTART_KUBELET\"").optional();
     trials.push(alone("a_restarted_kubelet_is_as_predicted", &[command], || {
@@ -50,11 +50,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     }));
     if Effort::current().whole_matrix.contains(&"kubernetes") {
         trials.push(trial("the_whole_matrix_of_pods_is_as_predicted", || {
-            // Other trials run beside it: the kubelet has one of its own.
+            // The kubelet restart has its own trial, because other trials run at the same time.
             as_predicted("*", 573, Some(SANDBOX_KILLED))
         }));
     } else {
-        // What differs most from containers, and what leaves most behind.
+        // The cells that differ most from containers, and those that leave most behind.
         trials.push(trial("a_restarted_container_is_as_predicted", || {
             as_predicted("*/shm-volume/crash", 20, None)
         }));
@@ -87,7 +87,7 @@ fn cells(only: &str, options: &[&str]) -> Result<(Option<i32>, Vec<Value>), Fail
     Ok((output.status.code(), cells))
 }
 
-/// With the command for one event, where the tests have it.
+/// Runs a part of the matrix, with the command for one event if its variable is set.
 fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<(), Failed> {
     let given = given.and_then(|by| Some((by, by.command()?)));
     let options = given.as_ref().map(|(by, command)| [by.option, command]);
@@ -98,7 +98,7 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
     };
     assert_eq!(status, Some(0), "{}", [is("differs"), is("unstable")].concat());
     assert_eq!(cells.len(), count);
-    // Not every cluster has debug containers, and none a word for what takes a command.
+    // Not every cluster has debug containers, and an event without its command is skipped.
     let may_be_skipped = |cell: &Value| {
         let given = given.as_ref().map(|(by, _)| by.event);
         let takes_command = [SANDBOX_KILLED.event, KUBELET_RESTARTED.event].into_iter();
@@ -110,14 +110,14 @@ fn as_predicted(only: &str, count: usize, given: Option<ByCommand>) -> Result<()
     Ok(())
 }
 
-/// A command that succeeds and does nothing: no container starts again.
+/// The command succeeds and does nothing: no container starts again.
 fn sandbox_stays() -> Result<(), Failed> {
     let (status, cells) = cells("sysv/pod/sandbox-killed", &["--kill-sandbox", "true"])?;
     differ(status, &cells, "did not become ready");
     Ok(())
 }
 
-/// A command that succeeds and does nothing: no kubelet has started.
+/// The command succeeds and does nothing: no kubelet starts again.
 fn kubelet_stays() -> Result<(), Failed> {
     let options = ["--restart-kubelet", "true", "--timeout", "60"];
     let (status, cells) = cells("sysv/pod/kubelet-restarted", &options)?;
@@ -125,15 +125,15 @@ fn kubelet_stays() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Every cell differs, and says why in these words.
+/// Asserts that every cell differs with a reason that contains `why`.
 #[track_caller]
 fn differ(status: Option<i32>, cells: &[Value], why: &str) {
-    let told = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
-    let differs = |cell: &Value| cell["verdict"] == "differs" && told(cell);
+    let has_reason = |cell: &Value| cell["reason"].as_str().is_some_and(|it| it.contains(why));
+    let differs = |cell: &Value| cell["verdict"] == "differs" && has_reason(cell);
     assert!(status == Some(1) && cells.iter().all(differs), "{status:?} {cells:?}");
 }
 
-/// A signal while the kubelet's command is under way: the other half of it is done too.
+/// A signal during the restart command: the command still runs to its end.
 fn kubelet_comes_back() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let (begun, done) = (folder.path().join("begun"), folder.path().join("done"));
@@ -151,15 +151,15 @@ fn kubelet_comes_back() -> Result<(), Failed> {
     Ok(())
 }
 
-/// The pod of a run that sees its node, by the run's ledger.
-struct Seeing {
+/// The pod with which a run sees its node, as recorded in the run's ledger.
+struct NodePod {
     name: String,
     namespace: String,
     /// The keys under which the run may leave something on the node.
     keys: Vec<Key>,
 }
 
-impl Seeing {
+impl NodePod {
     fn find() -> Option<Self> {
         let folder = std::fs::read_dir(ledgers::state().join("shm_experiment")).ok()?;
         let texts = folder.flatten().filter_map(|entry| std::fs::read_to_string(entry.path()).ok());
@@ -174,7 +174,7 @@ impl Seeing {
         Some(Self { name: text("pod")?, namespace: text("namespace")?, keys })
     }
 
-    /// The keys of the run for which there is a segment on the node.
+    /// Returns the keys of the run that have a segment on the node.
     fn sees(&self) -> Vec<Key> {
         let list = ["exec", "-n", &self.namespace, &self.name, "--", "shm_ls", "--json"];
         let list: Value = serde_json::from_slice(&kubectl(&list).stdout).unwrap_or_default();
@@ -188,21 +188,21 @@ fn killed() -> Result<(), Failed> {
     let args = args("*/host-ipc/sandbox-killed", &["--kill-sandbox", "sleep 50"]);
     let running = Running::start(args, &std::env::var("PATH")?)?;
     let started = Instant::now();
-    let (mut seeing, mut keys) = (None, vec![]);
+    let (mut node_pod, mut keys) = (None, vec![]);
     while keys.is_empty() && started.elapsed() < Duration::from_mins(2) {
         thread::sleep(Duration::from_millis(500));
-        seeing = seeing.or_else(Seeing::find);
-        keys = seeing.as_ref().map(Seeing::sees).unwrap_or_default();
+        node_pod = node_pod.or_else(NodePod::find);
+        keys = node_pod.as_ref().map(NodePod::sees).unwrap_or_default();
     }
     running.signal(Signal::KILL)?;
     running.output(Duration::from_mins(1))?;
-    assert!(!keys.is_empty(), "nothing was written");
+    assert!(!keys.is_empty(), "the run wrote nothing");
     let here = |key: &Key| Segment::find(*key).ok();
     let before = keys.iter().filter_map(here).count();
     let cleaned = xtask().arg("clean").output()?;
     let stdout = String::from_utf8_lossy(&cleaned.stdout);
     assert!(stdout.contains("objects on the node of"), "{stdout}");
-    // Where the node is this machine, see for ourselves.
+    // If this machine is the node, check its segments directly.
     let after = keys.iter().filter_map(here).count();
     assert!(before == 0 || after < before, "{before} segments before, {after} after");
     Ok(())

@@ -1,5 +1,5 @@
-//! A dockerd of the test's own, that can be stopped, killed and run out of space: real faults, which
-//! nobody else's containers notice.
+//! A private dockerd that a trial stops, kills or runs out of space. These are real faults without
+//! an effect on other containers.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -14,11 +14,11 @@ use tempfile::TempDir;
 use crate::interrupted::Running;
 use crate::machine::{Experiment, Wrappers, random_key, xtask};
 
-/// How long a daemon may take to start, and to end.
+/// How long a daemon may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a command may take in these runs, in seconds.
 const LIMIT: &str = "8";
-/// Another dockerd than the machine's, which only root can start.
+/// A second dockerd, which only root can start.
 const DOCKERD: Need =
     Need::new("root and dockerd", "dockerd --version && test $(id -u) = 0").optional();
 
@@ -29,24 +29,24 @@ pub(crate) fn trials() -> Vec<Trial> {
         if soak { trial } else { trial.left_out("it is slow: a soak (SHM_SOAK=1) has it") }
     };
     vec![
-        trial("a_daemon_that_stops_answering_ends_the_run_and_is_cleaned_later", stopped),
-        trial("a_daemon_that_is_killed_ends_the_run_and_is_cleaned_later", killed),
-        trial("a_full_disk_is_named_wherever_it_is_met", full),
+        trial("a_daemon_that_hangs_ends_the_run_and_clean_works_later", stopped),
+        trial("a_daemon_that_is_killed_ends_the_run_and_clean_works_later", killed),
+        trial("a_full_disk_is_named_for_the_image_and_for_a_container", full),
     ]
 }
 
-/// A daemon, its folder, and the tmpfs that its data is on.
+/// A daemon, its folder, and a tmpfs for its data.
 struct Daemon {
     folder: TempDir,
     running: Option<Running>,
 }
 
 impl Daemon {
-    /// Starts one whose data has so much room.
+    /// Starts a daemon whose data folder has this size.
     fn start(size: &str) -> Result<Self, Failed> {
         let mut daemon = Self { folder: tempfile::tempdir()?, running: None };
         fs::create_dir(daemon.data())?;
-        // The machine's own may contradict the options.
+        // The configuration of the machine may contradict the options.
         fs::write(daemon.folder.path().join("config"), "{}")?;
         let options = format!("size={size}");
         let mount = ["-t", "tmpfs", "-o", &options, "shm_experiment_test"];
@@ -67,7 +67,7 @@ impl Daemon {
         format!("unix://{}", self.folder.path().join("socket").display())
     }
 
-    /// Starts the daemon, again or for the first time, and waits until it answers.
+    /// Starts or restarts the daemon and waits until it answers.
     fn run(&mut self) -> Result<(), Failed> {
         let path = |name: &str| self.folder.path().join(name).display().to_string();
         let mut args = vec!["--host".to_owned(), self.host()];
@@ -79,13 +79,13 @@ impl Daemon {
         ] {
             args.extend([option.to_owned(), path(name)]);
         }
-        // Where there is a containerd already it is used: not with what others have in it.
+        // The daemon may use a running containerd; separate namespaces keep others' containers out.
         args.push("--containerd-namespace=shm-experiment-test".to_owned());
         args.push("--containerd-plugins-namespace=shm-experiment-test-plugins".to_owned());
         args.extend(["--bridge=none", "--iptables=false", "--ip-masq=false"].map(str::to_owned));
         let log = path("log");
         let search = std::env::var("PATH")?;
-        // In a network of its own: a daemon without a bridge removes the docker0 that it finds.
+        // In a private network namespace: a daemon without a bridge removes an existing docker0.
         let script = "exec unshare --net dockerd \"$@\" >\"$0\" 2>&1";
         let shell = ["-c", script, &log].map(str::to_owned);
         let args = [&shell[..], &args].concat();
@@ -105,8 +105,8 @@ impl Daemon {
         Ok(docker.output()?)
     }
 
-    /// Has a command use this daemon. Its ledgers go with the daemon: that of the image stays after a
-    /// run, and `clean` in a later trial of this thread would ask a daemon that is gone.
+    /// Makes a command use this daemon and keep its ledgers in the daemon's folder. The ledger of the
+    /// image stays after a run: `clean` in a later trial of this thread would ask a daemon that is gone.
     fn on_it(&self, mut command: Command) -> Command {
         let state = self.folder.path().join("state");
         command.env("DOCKER_HOST", self.host()).env("XDG_STATE_HOME", state);
@@ -117,19 +117,19 @@ impl Daemon {
         self.running.as_ref().ok_or("no daemon runs")?.signal(signal)
     }
 
-    /// An experiment on it that fails, and what it says.
+    /// Runs an experiment on the daemon that must fail, and returns its standard error.
     fn fails(&self, wrappers: &Wrappers) -> Result<String, Failed> {
         let output = self.on_it(experiment().with(wrappers).command()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
-        assert!(output.stdout.is_empty(), "there is a report");
+        assert!(output.stdout.is_empty(), "standard output has a report");
         assert!(stderr.contains("next step:"), "no next step in: {stderr}");
         count("faults of a dockerd", &[(1, "named errors")]);
         Ok(stderr)
     }
 
-    /// Ends the containerd of a daemon that is gone. It goes with it anyway, but where nobody waits
-    /// for orphans the next daemon takes what is left of it for one that runs.
+    /// Kills the containerd of a daemon that has ended. It ends with the daemon anyway, but if no
+    /// init process reaps it, the next daemon takes the zombie for a running containerd.
     fn end_containerd(&self) {
         let file = self.folder.path().join("exec/containerd/containerd.pid");
         if let Some(pid) = read_pid(&file) {
@@ -142,8 +142,8 @@ impl Daemon {
         Ok(self.on_it(xtask()).arg("clean").output()?)
     }
 
-    /// Cleans up, and demands that nothing is left of the runs.
-    fn is_cleaned(&self) -> Result<(), Failed> {
+    /// Cleans up and asserts that no container is left.
+    fn assert_cleaned(&self) -> Result<(), Failed> {
         let cleaned = self.clean()?;
         let stderr = String::from_utf8_lossy(&cleaned.stderr);
         assert!(cleaned.status.success(), "{stderr}");
@@ -152,8 +152,8 @@ impl Daemon {
         Ok(())
     }
 
-    /// And that it can be used as ever.
-    fn works(&self) -> Result<(), Failed> {
+    /// Asserts that an experiment on the daemon succeeds.
+    fn assert_works(&self) -> Result<(), Failed> {
         let output = self.on_it(experiment().command()).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{:?}: {stderr}", output.status);
@@ -163,7 +163,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // All of these are tries: the trial's own failure is what counts.
+        // Errors are ignored here, so that they do not hide the failure of the trial.
         let _ = self.signal(Signal::CONT);
         let containers = self.docker(&["ps", "--all", "--quiet"]).map(|output| output.stdout);
         for id in String::from_utf8_lossy(&containers.unwrap_or_default()).lines() {
@@ -192,15 +192,15 @@ fn experiment() -> Experiment {
     Experiment::new(&args, random_key())
 }
 
-/// What a shell does at the first of these calls.
+/// Returns a wrapper that runs `script` before each such call.
 fn at(call: &str, script: &str) -> Wrappers {
     Wrappers::new().wrap("docker", &format!("[ \"$1\" = {call} ] && {script}"))
 }
 
-/// It hangs, as a daemon does whose disk does not answer; then it goes on.
+/// The daemon stops, as if its disk did not answer, and later continues.
 fn stopped() -> Result<(), Failed> {
     let daemon = Daemon::start("200m")?;
-    daemon.works()?;
+    daemon.assert_works()?;
     for call in ["run", "exec", "stop"] {
         let stop = format!("kill -STOP $(cat {})", daemon.pid_file().display());
         let stderr = daemon.fails(&at(call, &stop))?;
@@ -214,17 +214,17 @@ fn stopped() -> Result<(), Failed> {
         assert_eq!(cleaned.status.code(), Some(2), "clean: {:?}", cleaned.status);
         assert!(stderr.contains("something may be left"), "{stderr}");
         daemon.signal(Signal::CONT)?;
-        // What it was asked for before it stopped, it does now.
+        // The daemon now executes the pending requests.
         thread::sleep(Duration::from_secs(3));
-        daemon.is_cleaned()?;
+        daemon.assert_cleaned()?;
     }
-    daemon.works()
+    daemon.assert_works()
 }
 
-/// It dies in the middle, and is started again.
+/// The daemon is killed during a run and restarted.
 fn killed() -> Result<(), Failed> {
     let mut daemon = Daemon::start("200m")?;
-    daemon.works()?;
+    daemon.assert_works()?;
     for call in ["run", "exec", "stop"] {
         let kill = format!("kill -KILL $(cat {})", daemon.pid_file().display());
         let stderr = daemon.fails(&at(call, &kill))?;
@@ -234,12 +234,12 @@ fn killed() -> Result<(), Failed> {
         daemon.running.as_ref().ok_or("no daemon runs")?.output(PATIENCE)?;
         daemon.end_containerd();
         daemon.run()?;
-        daemon.is_cleaned()?;
+        daemon.assert_cleaned()?;
     }
-    daemon.works()
+    daemon.assert_works()
 }
 
-/// First there is no room for the image, then none for a container.
+/// The disk is too full for the image first, then for a container.
 fn full() -> Result<(), Failed> {
     let daemon = Daemon::start("24m")?;
     let filler = daemon.data().join("filler");
@@ -253,20 +253,20 @@ fn full() -> Result<(), Failed> {
     };
     full("building the image")?;
     fs::remove_file(&filler)?;
-    daemon.works()?;
+    daemon.assert_works()?;
     fill(&filler)?;
-    // A or B, which start side by side.
+    // A and B start in parallel, so either may fail.
     full("error: starting ")?;
     fs::remove_file(&filler)?;
-    daemon.is_cleaned()?;
-    daemon.works()
+    daemon.assert_cleaned()?;
+    daemon.assert_works()
 }
 
-/// Writes until there is no room.
+/// Writes until the file system is full.
 fn fill(path: &Path) -> Result<(), Failed> {
     let mut file = fs::File::create(path)?;
     let full = std::io::copy(&mut std::io::repeat(0), &mut file);
-    let full = full.err().ok_or("it is never full")?;
+    let full = full.err().ok_or("the file system is never full")?;
     assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Random scripts on an engine and on the model: where the two differ, proptest looks for the
-//! shortest script that shows it.
+//! Random scripts on an engine and on the model. If the two differ, proptest searches for the
+//! shortest script that shows the difference.
 
 use std::fmt;
 
@@ -31,21 +31,21 @@ use crate::machine::{Engine, random_key};
 const NAMES: [Container; 3] = [Container("a"), Container("b"), Container("c")];
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let name = "random_scripts_show_what_the_model_says";
-    let chains = "a_joiner_of_a_joiner_gets_what_the_model_says";
+    let name = "random_scripts_behave_as_the_model_predicts";
+    let chains = "a_joiner_of_a_joiner_behaves_as_the_model_predicts";
     // Podman does not remove a container that others have joined.
     let with_chains = engines.iter().filter(|it| it.name != "podman");
     let random = engines.iter().map(|engine| engine.trial(name, agree));
     random.chain(with_chains.map(|engine| engine.trial(chains, agree_on_chains))).collect()
 }
 
-/// The scripts with chains of joiners.
+/// Runs the fixed scripts with chains of joiners.
 fn agree_on_chains(engine: &Engine) -> Result<(), Failed> {
-    let (session, interrupt) = opened(engine)?;
+    let (session, interrupt) = open_session(engine)?;
     for script in [JOINS_AFTER_REMOVAL, JOINS_AFTER_STOP] {
         let drawn: Vec<_> =
             script.iter().map(|(name, step)| (Place::In(*name), step.action())).collect();
-        execute_step(&session, &interrupt, &drawn)
+        execute_script(&session, &interrupt, &drawn)
             .map_err(|error| format!("{error}\nin:\n{:?}", Drawn(drawn)))?;
     }
     Ok(())
@@ -55,7 +55,7 @@ const A: Container = NAMES[0];
 const B: Container = NAMES[1];
 const C: Container = NAMES[2];
 
-/// A step of a script that is written out, of which an action can be made.
+/// A step of a fixed script, in a form that a constant can hold.
 enum Written {
     Run(Sharing),
     Start,
@@ -108,8 +108,8 @@ const JOINS_AFTER_STOP: &[(Container, Written)] = &[
     (C, Written::Read),
 ];
 
-/// What the runs of one engine have in common.
-fn opened(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
+/// Opens a session, which all runs on one engine share.
+fn open_session(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
     let kind = match engine.name {
         "docker" => EngineKind::Docker,
         "podman" => EngineKind::Podman,
@@ -136,7 +136,7 @@ fn agree(engine: &Engine) -> Result<(), Failed> {
     } else {
         effort.random_scripts
     };
-    let (session, interrupt) = opened(engine)?;
+    let (session, interrupt) = open_session(engine)?;
     let config = Config {
         cases: scripts,
         failure_persistence: None,
@@ -144,7 +144,7 @@ fn agree(engine: &Engine) -> Result<(), Failed> {
         ..Config::default()
     };
     let result = TestRunner::new(config)
-        .run(&script(session.info.name), |drawn| execute_step(&session, &interrupt, &drawn.0));
+        .run(&script(session.info.name), |drawn| execute_script(&session, &interrupt, &drawn.0));
     match result {
         Ok(()) => {
             count(
@@ -158,7 +158,7 @@ fn agree(engine: &Engine) -> Result<(), Failed> {
     }
 }
 
-/// Steps, printed one a line.
+/// Steps, printed one per line.
 #[derive(Clone)]
 struct Drawn(Vec<(Place, Action)>);
 
@@ -169,12 +169,12 @@ impl fmt::Debug for Drawn {
 }
 
 fn script(kind: EngineKind) -> impl Strategy<Value = Drawn> {
-    let starts = NAMES.map(|name| launch(kind, name).prop_map(move |it| (Place::In(name), it)));
+    let starts = NAMES.map(|name| run_action(kind, name).prop_map(move |it| (Place::In(name), it)));
     let more = prop::collection::vec(step(kind), 1..14);
     (starts, more).prop_map(|(starts, more)| Drawn(starts.into_iter().chain(more).collect()))
 }
 
-fn launch(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
+fn run_action(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
     let others: Vec<_> = NAMES.into_iter().filter(|other| *other != name).collect();
     let sharing = prop_oneof![
         2 => Just(Sharing::Private),
@@ -197,7 +197,7 @@ fn launch(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
         1 => Just(Some(Setting::ShmSize(4096))),
     ];
     (sharing, setting).prop_map(move |(sharing, setting)| {
-        // Engines let a joiner change the host's limits, where its donor shares with the host.
+        // Engines let a joiner change the host's limits if its donor shares the host's namespace.
         let harmless = kind == EngineKind::Namespaces || sharing.donor().is_none();
         let setting = setting.filter(|it| harmless || !matches!(it, Setting::Sysctl(..)));
         Action::Run(RunOptions { sharing, setting })
@@ -205,7 +205,7 @@ fn launch(kind: EngineKind, name: Container) -> impl Strategy<Value = Action> {
 }
 
 fn step(kind: EngineKind) -> impl Strategy<Value = (Place, Action)> {
-    // Podman's restart may keep /dev/shm: a known difference.
+    // Without Restart: on Podman it may keep /dev/shm, a known difference.
     let changes = if kind == EngineKind::Podman {
         vec![Action::Start, Action::Stop, Action::Pause, Action::Unpause, Action::Remove]
     } else {
@@ -224,21 +224,21 @@ fn step(kind: EngineKind) -> impl Strategy<Value = (Place, Action)> {
         let place = Place::In(name);
         prop_oneof![
             4 => select(changes.clone()).prop_map(move |action| (place, action)),
-            1 => launch(kind, name).prop_map(move |action| (place, action)),
+            1 => run_action(kind, name).prop_map(move |action| (place, action)),
             6 => tool().prop_map(move |action| (place, action)),
             1 => tool().prop_map(|action| (Place::Host, action)),
         ]
     })
 }
 
-fn execute_step(
+fn execute_script(
     session: &Session,
     interrupt: &Interrupt,
     drawn: &[(Place, Action)],
 ) -> Result<(), TestCaseError> {
     let fail = |error: &dyn fmt::Display| TestCaseError::fail(error.to_string());
     let key = Key::new(random_key()).ok_or_else(|| TestCaseError::reject("no key"))?;
-    // A trial may be the first that needs the image.
+    // This trial may be the first one that needs the image.
     let build = (Place::Host, Action::Build);
     let stages = std::iter::once(&build).chain(drawn).enumerate();
     let stages = stages.map(|(number, (place, action))| {
@@ -271,7 +271,7 @@ fn execute_step(
     Ok(())
 }
 
-/// The names are this script's own, so whatever has them is too.
+/// Removes the script's objects from the host. Its key is random, so nothing else has these names.
 fn clean_host(objects: Objects) {
     let key = objects.key;
     let name: Name = objects.name().parse().expect("a name made from a key is valid");
@@ -283,7 +283,7 @@ fn clean_host(objects: Objects) {
         Target::Memory(Address::from(name)),
     ];
     for target in targets {
-        // Most are not there.
+        // Most of them do not exist.
         let _ = target.remove();
     }
 }

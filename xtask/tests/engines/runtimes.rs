@@ -1,5 +1,5 @@
-//! Docker with another runtime: gVisor's, whose containers run on kernels of their own, and one
-//! that is not there.
+//! Docker with another runtime: gVisor, which gives each container its own kernel, and a missing
+//! runtime.
 
 use assert_cmd::Command;
 use serde_json::Value;
@@ -21,8 +21,8 @@ const RUNSC: Need = Need::engine_found_by("runsc", || {
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::here("runsc::the_experiment_is_as_predicted", &[RUNSC], experiment),
-        Trial::here("runsc::what_is_shared_is_what_docker_mounts", &[RUNSC], matrix),
-        Trial::here("docker::a_runtime_that_is_not_there_is_named", &[DOCKER], not_there),
+        Trial::here("runsc::containers_share_only_what_docker_mounts", &[RUNSC], matrix),
+        Trial::here("docker::a_missing_runtime_is_named", &[DOCKER], not_there),
     ]
 }
 
@@ -41,7 +41,7 @@ fn experiment() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Limits apart, which are taken and not heeded, nothing of System V crosses to another container.
+/// Containers share no System V object, but POSIX objects on a mount. Limits have no effect.
 fn matrix() -> Result<(), Failed> {
     for (only, seen) in [
         ("sysv/shareable/writer-exits/joiner", "absent"),

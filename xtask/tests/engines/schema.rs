@@ -1,4 +1,4 @@
-//! The reports for CI servers against their schema, with xmllint from libxml2.
+//! Validates the JUnit reports against their schema with xmllint from libxml2.
 
 use assert_cmd::Command;
 use shm_testkit::{Failed, Need, Trial};
@@ -7,25 +7,29 @@ use crate::machine::xtask;
 
 const SCHEMA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/junit.xsd");
 
-/// Debian has it in libxml2-utils.
+/// Debian has xmllint in the package libxml2-utils.
 const XMLLINT: Need = Need::engine("xmllint", "xmllint --version");
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
-        Trial::here("xmllint::the_matrix_for_ci_follows_the_schema", &[XMLLINT], || {
-            follows(&["matrix", "--engine", "namespaces", "--engine", "model"])
-        }),
-        Trial::here("xmllint::the_experiment_for_ci_follows_the_schema", &[XMLLINT], || {
-            follows(&["experiment", "--engine", "model"])
-        }),
-        Trial::here("xmllint::the_schema_tells_a_report_that_is_none", &[XMLLINT], broken),
+        Trial::here(
+            "xmllint::the_junit_report_of_the_matrix_follows_the_schema",
+            &[XMLLINT],
+            || follows(&["matrix", "--engine", "namespaces", "--engine", "model"]),
+        ),
+        Trial::here(
+            "xmllint::the_junit_report_of_the_experiment_follows_the_schema",
+            &[XMLLINT],
+            || follows(&["experiment", "--engine", "model"]),
+        ),
+        Trial::here("xmllint::the_schema_rejects_an_invalid_report", &[XMLLINT], broken),
     ]
 }
 
 fn broken() -> Result<(), Failed> {
     let report = report(&["experiment", "--engine", "model"])?;
     let broken = report.replace("<testcase ", "<testcases ");
-    assert!(validate(&broken)?.is_some(), "it was taken");
+    assert!(validate(&broken)?.is_some(), "xmllint accepted an invalid report");
     Ok(())
 }
 
@@ -35,13 +39,11 @@ fn report(args: &[&str]) -> Result<String, Failed> {
 }
 
 fn follows(args: &[&str]) -> Result<(), Failed> {
-    match validate(&report(args)?)? {
-        None => Ok(()),
-        Some(why) => Err(why.into()),
-    }
+    assert_eq!(validate(&report(args)?)?, None);
+    Ok(())
 }
 
-/// Why a report does not follow the schema.
+/// Returns the errors of a report that does not follow the schema, or `None`.
 fn validate(report: &str) -> Result<Option<String>, Failed> {
     let file = tempfile::NamedTempFile::new()?;
     std::fs::write(file.path(), report)?;

@@ -1,4 +1,4 @@
-//! Runs at once: two, and eight, some of which are killed. None disturbs another.
+//! Two and eight runs at the same time, some of which are killed. No run disturbs another.
 
 use std::thread;
 use std::time::Duration;
@@ -16,9 +16,13 @@ const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let trials: [(&str, Body); 3] = [
-        ("side_by_side::two_runs_with_one_key_do_not_meet", |engine| at_once(engine, 2)),
-        ("side_by_side::eight_runs_with_one_key_do_not_meet", |engine| at_once(engine, 8)),
-        ("side_by_side::runs_that_are_killed_and_cleaned_hurt_no_others", among_killed),
+        ("side_by_side::two_runs_with_one_key_do_not_disturb_each_other", |engine| {
+            at_once(engine, 2)
+        }),
+        ("side_by_side::eight_runs_with_one_key_do_not_disturb_each_other", |engine| {
+            at_once(engine, 8)
+        }),
+        ("side_by_side::killing_and_cleaning_up_runs_does_not_disturb_others", among_killed),
     ];
     let mut all = Vec::new();
     for engine in by_driver(engines) {
@@ -33,7 +37,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     all
 }
 
-/// Each run reports all as predicted, and 34 steps of it.
+/// Asserts that each run passes with all its 34 steps.
 fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
     let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
@@ -52,7 +56,7 @@ fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Of eight runs four are killed, one after the other, and it is cleaned up after each.
+/// Kills four of eight runs, one after another, and cleans up after each.
 fn among_killed(engine: &Engine) -> Result<(), Failed> {
     let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();

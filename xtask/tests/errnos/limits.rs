@@ -1,4 +1,4 @@
-//! Sizes and numbers: EINVAL, ENOSPC, ENOMEM.
+//! Sizes and limits: EINVAL, ENOSPC, ENOMEM.
 
 use std::fs;
 
@@ -13,14 +13,14 @@ use crate::{shm_rd, shm_wr, tells};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
-            einval_of_shmget_tells_the_size_of_a_smaller_segment,
-            enomem_of_shmat_tells_the_segment_that_found_no_room;
+            einval_of_shmget_names_the_size_of_a_smaller_segment,
+            enomem_of_shmat_names_the_segment_that_does_not_fit;
         Trial::isolated, &[OVERCOMMIT] =>
-            enomem_of_shmget_tells_what_was_not_granted;
+            enomem_of_shmget_names_the_size_that_was_not_granted;
         Trial::isolated, &[LIMITS] =>
-            einval_of_shmget_tells_the_largest_size,
-            enospc_of_shmget_tells_that_all_segments_are_in_use,
-            enospc_of_shmget_tells_that_all_pages_are_in_use;
+            einval_of_shmget_names_the_largest_size,
+            enospc_of_shmget_says_that_all_segments_are_in_use,
+            enospc_of_shmget_says_that_all_pages_are_in_use;
     ]
 }
 
@@ -28,7 +28,7 @@ fn set(limit: &str, value: u64) {
     fs::write(format!("/proc/sys/kernel/{limit}"), value.to_string()).unwrap();
 }
 
-fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
+fn einval_of_shmget_names_the_size_of_a_smaller_segment() {
     let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
     for (arguments, asked) in [(&["x"][..], 1024), (&["--size", "101", "x"], 101)] {
         tells(
@@ -40,7 +40,7 @@ fn einval_of_shmget_tells_the_size_of_a_smaller_segment() {
     }
 }
 
-fn einval_of_shmget_tells_the_largest_size() {
+fn einval_of_shmget_names_the_largest_size() {
     set("shmmax", 4000);
     tells(
         &mut shm_wr(&["--size", "4001", "x"]),
@@ -52,7 +52,7 @@ fn einval_of_shmget_tells_the_largest_size() {
     shm_wr(&["--size", "4000", "x"]).assert().code(0);
 }
 
-fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
+fn enospc_of_shmget_says_that_all_segments_are_in_use() {
     set("shmmni", 2);
     let segments = [make(1, 1, 0o600), make(2, 1, 0o600)];
     tells(
@@ -65,7 +65,7 @@ fn enospc_of_shmget_tells_that_all_segments_are_in_use() {
     shm_wr(&["x"]).assert().code(0);
 }
 
-fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
+fn enospc_of_shmget_says_that_all_pages_are_in_use() {
     set("shmall", 3);
     let page = shm_core::Limits::current().unwrap().page_bytes;
     let _ = make(1, usize::try_from(page).unwrap() + 1, 0o600);
@@ -78,7 +78,7 @@ fn enospc_of_shmget_tells_that_all_pages_are_in_use() {
     shm_wr(&["x"]).assert().code(0);
 }
 
-fn enomem_of_shmget_tells_what_was_not_granted() {
+fn enomem_of_shmget_names_the_size_that_was_not_granted() {
     let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
     tells(
         &mut shm_wr(&["--size", "1024T", "x"]),
@@ -93,7 +93,7 @@ fn enomem_of_shmget_tells_what_was_not_granted() {
     assert!(Segment::find(Key::DEFAULT).is_err());
 }
 
-fn enomem_of_shmat_tells_the_segment_that_found_no_room() {
+fn enomem_of_shmat_names_the_segment_that_does_not_fit() {
     let segment = Segment::create_new(Key::DEFAULT, 1 << 30, 0o640).unwrap();
     let cause = format!(
         "no room in the address space for segment {} of user 0, mode 0640, 1073741824 bytes",

@@ -1,5 +1,5 @@
-//! What the tools tell about each errno of the design's table that can be provoked: what failed,
-//! the cause, and the next step.
+//! The messages of the tools for each errno that a test can provoke: what failed, the cause, and
+//! the next step.
 #![forbid(unsafe_code)]
 
 mod limits;
@@ -15,7 +15,7 @@ use shm_testkit::scratch::make;
 use shm_testkit::tools::{self, tool};
 use shm_testkit::{Suite, Trial, trials};
 
-/// Checks all that a failed tool says.
+/// Asserts that a tool fails with exactly these three lines on standard error.
 #[track_caller]
 fn tells(command: &mut Command, first: &str, cause: &str, hint: &str) {
     let said = format!("{first}\ncause: {cause}\nhint: {hint}\n");
@@ -38,13 +38,13 @@ const ENOENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
 const WRITE_FIRST: &str = "write it first (shm_wr TEXT), or run this where it was written: docker \
                            exec in the same container, or --ipc=container:NAME";
 
-/// The cause of a missing key, and what else the namespace holds.
+/// Returns the cause for a missing key; `others` says what else the namespace contains.
 fn no_such_key(others: &str) -> String {
     let namespace = IpcNamespace::current().unwrap();
     format!("no segment has key 0x0134b3d5 in this IPC namespace, {namespace}; {others}")
 }
 
-fn enoent_of_shmget_tells_the_namespace_and_what_it_holds() {
+fn enoent_of_shmget_names_the_namespace_and_counts_its_segments() {
     let tells_of = |others: &str| {
         tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
         tells(&mut shm_wr(&["--remove"]), ENOENT, &no_such_key(others), WRITE_FIRST);
@@ -56,7 +56,7 @@ fn enoent_of_shmget_tells_the_namespace_and_what_it_holds() {
     tells_of("it holds 2 other segments");
 }
 
-fn enoent_of_shmget_tells_of_segments_that_are_marked_for_destruction() {
+fn enoent_of_shmget_counts_segments_marked_for_destruction() {
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
     let _attachment = segment.attach().unwrap();
     segment.remove().unwrap();
@@ -65,7 +65,7 @@ fn enoent_of_shmget_tells_of_segments_that_are_marked_for_destruction() {
     tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
 }
 
-fn eexist_of_shmget_tells_who_has_the_key() {
+fn eexist_of_shmget_names_the_segment_with_the_key() {
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o640).unwrap();
     tells(
         &mut shm_wr(&["--create-new", "x"]),
@@ -79,15 +79,15 @@ fn eexist_of_shmget_tells_who_has_the_key() {
 }
 
 fn main() -> ExitCode {
-    // Sent here by a trial, as another user.
-    if let Some(status) = permissions::attach_if_sent() {
+    // A trial started this program as another user.
+    if let Some(status) = permissions::attach_if_asked() {
         return status;
     }
     let trials = trials![
         Trial::isolated, &[] =>
-            enoent_of_shmget_tells_the_namespace_and_what_it_holds,
-            enoent_of_shmget_tells_of_segments_that_are_marked_for_destruction,
-            eexist_of_shmget_tells_who_has_the_key;
+            enoent_of_shmget_names_the_namespace_and_counts_its_segments,
+            enoent_of_shmget_counts_segments_marked_for_destruction,
+            eexist_of_shmget_names_the_segment_with_the_key;
     ];
     let others = [limits::trials(), objects::trials(), permissions::trials(), refusals::trials()];
     let trials = trials.into_iter().chain(others.into_iter().flatten()).collect();

@@ -13,16 +13,16 @@ use crate::{shm_rd, shm_wr, tells};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
-            enoent_of_shm_open_tells_the_path;
+            enoent_of_shm_open_names_the_path;
         Trial::isolated, &[MOUNTS] =>
-            enoent_of_shm_open_tells_that_dev_shm_is_missing,
-            enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing,
+            enoent_of_shm_open_says_that_dev_shm_is_missing,
+            enospc_of_posix_fallocate_names_the_free_space_and_leaves_nothing,
             a_full_dev_shm_never_kills_the_writer,
-            erofs_tells_that_a_file_system_is_read_only;
+            erofs_says_that_a_file_system_is_read_only;
     ]
 }
 
-fn enoent_of_shm_open_tells_the_path() {
+fn enoent_of_shm_open_names_the_path() {
     tells(
         &mut shm_rd(&["--posix", "shm_tools_absent"]),
         "shm_open failed, errno: 2 msg: No such file or directory",
@@ -32,8 +32,8 @@ fn enoent_of_shm_open_tells_the_path() {
     );
 }
 
-fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
-    // What a container with --ipc=none has.
+fn enoent_of_shm_open_says_that_dev_shm_is_missing() {
+    // A container with --ipc=none has no /dev/shm.
     mount_tmpfs("/dev", "size=64k");
     for command in [&mut shm_rd(&["--posix", "name"]), &mut shm_wr(&["--posix", "name", "x"])] {
         tells(
@@ -45,7 +45,7 @@ fn enoent_of_shm_open_tells_that_dev_shm_is_missing() {
     }
 }
 
-fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
+fn enospc_of_posix_fallocate_names_the_free_space_and_leaves_nothing() {
     mount_tmpfs("/dev/shm", "size=64k");
     tells(
         &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
@@ -59,7 +59,7 @@ fn enospc_of_posix_fallocate_tells_what_is_free_and_leaves_nothing() {
     shm_wr(&["--posix", "name", "--size", "1M", "x"]).assert().code(255).stderr(
         starts_with("posix_fallocate failed, errno: 28 ").and(contains("has 61440 bytes free")),
     );
-    assert_eq!(fs::metadata("/dev/shm/name").unwrap().len(), 4096, "it did not grow");
+    assert_eq!(fs::metadata("/dev/shm/name").unwrap().len(), 4096, "the object grew");
     shm_rd(&["--posix", "name", "--raw"]).assert().code(0).stdout("kept");
 }
 
@@ -72,7 +72,7 @@ fn a_full_dev_shm_never_kills_the_writer() {
     assert!(fs::metadata("/dev/shm/name").is_err());
 }
 
-fn erofs_tells_that_a_file_system_is_read_only() {
+fn erofs_says_that_a_file_system_is_read_only() {
     mount_tmpfs("/dev/shm", "ro");
     let hint = "name a file on a volume that is writable";
     for (arguments, call) in

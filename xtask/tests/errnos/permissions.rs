@@ -17,19 +17,19 @@ use crate::{shm_rd, shm_wr, tells};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[ANOTHER_USER] =>
-            eacces_of_shmget_tells_who_may_not_access_what,
-            eacces_of_shmat_tells_that_a_segment_can_be_read,
-            eperm_of_shmctl_tells_who_owns_the_segment,
-            a_user_who_may_read_alone_reads_and_does_not_write;
+            eacces_of_shmget_names_the_user_and_the_segment,
+            eacces_of_shmat_says_that_the_segment_can_be_read,
+            eperm_of_shmctl_names_the_owner_of_the_segment,
+            a_user_with_read_permission_reads_and_cannot_write;
         Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
-            eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not;
+            eacces_of_shm_open_and_shm_unlink_names_the_user;
     ]
 }
 
-/// The shmid that this program, as another user, is to attach for writing.
+/// The variable with the shmid that this program, as another user, attaches for writing.
 const ATTACH: &str = "SHM_TEST_ATTACH";
 
-/// A run of a tool, copied into a folder, as another user.
+/// Returns a command that runs a copy of a tool as another user.
 fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     let mut command = run_as(NOBODY, folder.copy(tools::path(name)));
     command.args(arguments);
@@ -38,7 +38,7 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
 
 const AS_OWNER: &str = "run this as its owner, or have the writer give --mode 0666";
 
-fn eacces_of_shmget_tells_who_may_not_access_what() {
+fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
     let id = Segment::find(Key::DEFAULT).unwrap().id();
@@ -49,7 +49,7 @@ fn eacces_of_shmget_tells_who_may_not_access_what() {
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
-fn a_user_who_may_read_alone_reads_and_does_not_write() {
+fn a_user_with_read_permission_reads_and_cannot_write() {
     let folder = PublicFolder::new();
     shm_wr(&["--mode", "0644", "public"]).assert().code(0);
     theirs(&folder, "shm_rd", &["--raw"]).assert().code(0).stdout("public");
@@ -57,10 +57,10 @@ fn a_user_who_may_read_alone_reads_and_does_not_write() {
     shm_rd(&["--raw"]).assert().code(0).stdout("public");
 }
 
-fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
+fn eacces_of_shmat_says_that_the_segment_can_be_read() {
     let folder = PublicFolder::new();
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o644).unwrap();
-    // No tool comes so far, for shmget has refused it already.
+    // A tool would fail in shmget before it calls shmat, so this program makes the call.
     let mut attaching = run_as(NOBODY, folder.copy(env::current_exe().unwrap()));
     attaching.env(ATTACH, segment.id().to_string());
     let cause = format!(
@@ -71,8 +71,9 @@ fn eacces_of_shmat_tells_that_a_segment_can_be_read() {
     tells(&mut attaching, first, &cause, AS_OWNER);
 }
 
-/// Attaches for writing what a trial sent this program for; says what the tools would say.
-pub(crate) fn attach_if_sent() -> Option<ExitCode> {
+/// Attaches the segment that a trial named, prints the failure like the tools, and returns the exit
+/// status; `None` if no trial started this program.
+pub(crate) fn attach_if_asked() -> Option<ExitCode> {
     use std::io::{self, Write};
 
     let id = env::var(ATTACH).ok()?.parse().unwrap();
@@ -82,7 +83,7 @@ pub(crate) fn attach_if_sent() -> Option<ExitCode> {
     Some(ExitCode::from(255))
 }
 
-fn eperm_of_shmctl_tells_who_owns_the_segment() {
+fn eperm_of_shmctl_names_the_owner_of_the_segment() {
     let folder = PublicFolder::new();
     shm_wr(&["x"]).assert().code(0);
     let segment = Segment::find(Key::DEFAULT).unwrap();
@@ -97,15 +98,15 @@ fn eperm_of_shmctl_tells_who_owns_the_segment() {
         "run this as the segment's owner or as root",
     );
     assert_eq!(Segment::find(Key::DEFAULT), Ok(segment));
-    // Its own it may remove.
+    // That user may remove a segment of its own.
     segment.remove().unwrap();
     theirs(&folder, "shm_wr", &["--mode", "0600", "x"]).assert().code(0);
     theirs(&folder, "shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
 }
 
-fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
+fn eacces_of_shm_open_and_shm_unlink_names_the_user() {
     let folder = PublicFolder::new();
-    // The sticky bit keeps others from removing what they may write to.
+    // With the sticky bit, other users cannot remove files of a directory that they may write to.
     mount_tmpfs("/dev/shm", "mode=1777");
     shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
     let cause = "user 65534 may not access /dev/shm/name";
@@ -114,7 +115,7 @@ fn eacces_of_shm_open_and_of_shm_unlink_tells_who_may_not() {
     tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, cause, AS_OWNER);
     let remove = theirs(&folder, "shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
     let said = String::from_utf8(remove.stderr).unwrap();
-    // The C libraries differ in the number: EPERM is the kernel's.
+    // The kernel returns EPERM; glibc's shm_unlink turns it into EACCES, musl's does not.
     assert!(
         ["1 msg: Operation not permitted", "13 msg: Permission denied"].iter().any(|error| {
             said == format!("shm_unlink failed, errno: {error}\ncause: {cause}\nhint: {AS_OWNER}\n")

@@ -1,4 +1,4 @@
-//! Seccomp: EPERM, ENOSYS.
+//! Seccomp filters: EPERM, ENOSYS.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,14 +16,14 @@ use crate::tells;
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[COMPILER] =>
-            a_seccomp_filter_is_named_for_what_it_refuses,
-            a_refused_shmget_is_no_missing_segment;
+            a_seccomp_filter_is_named_as_the_cause_of_a_refused_call,
+            a_refused_shmget_is_not_taken_for_a_missing_segment;
         Trial::isolated, &[COMPILER, MOUNTS] =>
-            without_system_v_calls_the_other_mechanisms_work;
+            the_other_mechanisms_work_without_system_v_calls;
     ]
 }
 
-/// A filter that refuses calls to what is run under it.
+/// A program that runs other programs under a seccomp filter.
 struct Filter(tempfile::TempDir);
 
 impl Filter {
@@ -45,7 +45,7 @@ const CAUSE: &str = "a seccomp filter is in force and may refuse System V IPC";
 const HINT: &str =
     "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl";
 
-fn a_seccomp_filter_is_named_for_what_it_refuses() {
+fn a_seccomp_filter_is_named_as_the_cause_of_a_refused_call() {
     let filter = Filter::compile();
     let _ = Segment::create_new(Key::DEFAULT, 1024, 0o600).unwrap();
     for (errno, message) in [(1, "Operation not permitted"), (38, "Function not implemented")] {
@@ -69,19 +69,19 @@ fn a_seccomp_filter_is_named_for_what_it_refuses() {
         .stderr("");
 }
 
-/// All calls of System V shared memory but the one that no program comes to without the others.
+/// The System V shared memory calls. Without these no program gets as far as shmdt.
 const ALL: [&str; 3] = ["shmget", "shmat", "shmctl"];
 
-fn a_refused_shmget_is_no_missing_segment() {
+fn a_refused_shmget_is_not_taken_for_a_missing_segment() {
     let filter = Filter::compile();
     let first = "shmget failed, errno: 38 msg: Function not implemented";
-    // Only a missing segment is waited for.
+    // --wait waits only for a missing segment.
     let wait = &mut filter.run(38, &ALL, "shm_rd", &["--wait=20"]);
     tells(wait.timeout(Duration::from_secs(10)), first, CAUSE, HINT);
     tells(&mut filter.run(38, &ALL, "shm_wr", &["--remove"]), first, CAUSE, HINT);
 }
 
-fn without_system_v_calls_the_other_mechanisms_work() {
+fn the_other_mechanisms_work_without_system_v_calls() {
     mount_tmpfs("/dev/shm", "mode=1777");
     let filter = Filter::compile();
     for address in [["--posix", "name"], ["--file", "/dev/shm/file"]] {

@@ -1,8 +1,8 @@
 /*
  * refuse ERRNO CALL... -- PROGRAM ARGUMENT...
  *
- * Runs a program under a seccomp filter that fails the system calls with these numbers, as a
- * container's profile does.
+ * Runs a program under a seccomp filter that fails the named system calls with ERRNO, like the
+ * seccomp profile of a container.
  */
 #include <errno.h>
 #include <linux/filter.h>

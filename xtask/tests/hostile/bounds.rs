@@ -1,4 +1,4 @@
-//! Large memory in little memory: the kernel refuses the tools more than they are allowed.
+//! Large shared memory under small memory limits of the kernel.
 
 use std::fs;
 use std::time::Duration;
@@ -11,8 +11,7 @@ use shm_testkit::{Need, Trial, trials};
 
 use crate::{limited, mount, static_path};
 
-const FOUR_GIB: Need =
-    Need::new("memory for a segment of 4 GiB, hardly touched", "ipcmk -M 4294967296");
+const FOUR_GIB: Need = Need::new("a segment of 4 GiB, most of it untouched", "ipcmk -M 4294967296");
 const THREE_GIB: Need =
     Need::new("3 GiB of free memory", "awk '/MemAvailable/ { exit $2 < 3145728 }' /proc/meminfo");
 
@@ -20,20 +19,20 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
             all_three_tools_run_in_an_address_space_of_4_mib,
-            an_address_space_too_small_for_the_segment_is_said;
+            an_address_space_too_small_for_the_segment_is_reported;
         Trial::isolated, &[FOUR_GIB] =>
-            a_segment_of_4_gib_is_read_and_written_where_it_was_touched_alone;
+            reading_and_writing_a_segment_of_4_gib_touches_few_pages;
         Trial::isolated, &[THREE_GIB] =>
             a_text_of_1_gib_in_a_segment_is_printed_in_4_mib_of_memory;
         Trial::isolated, &[MOUNTS, THREE_GIB] =>
             a_text_of_1_gib_in_a_file_is_printed_in_4_mib_of_memory,
             a_text_of_1_gib_is_printed_with_spaces_in_4_mib_of_memory;
         Trial::isolated, &[MOUNTS] =>
-            a_text_too_large_for_json_is_said_in_json;
+            a_text_too_large_for_json_is_reported_in_json;
     ]
 }
 
-/// What a tool may have of its own: code and shared memory do not count, `setrlimit(2)`.
+/// A limit of private data; code and shared memory do not count, see `setrlimit(2)`.
 const FOUR_MIB: &str = "--data=4194304";
 const GIB: usize = 1 << 30;
 
@@ -53,7 +52,7 @@ fn all_three_tools_run_in_an_address_space_of_4_mib() {
     limited(limit, "shm_wr", &["--remove"]).assert().code(0);
 }
 
-fn an_address_space_too_small_for_the_segment_is_said() {
+fn an_address_space_too_small_for_the_segment_is_reported() {
     let _ = Segment::create_new(Key::DEFAULT, GIB, 0o600).unwrap();
     for (tool, arguments) in [("shm_rd", &["--json"][..]), ("shm_wr", &["--json", "text"])] {
         let assert = limited("--as=4194304", tool, arguments).assert().code(255);
@@ -63,7 +62,7 @@ fn an_address_space_too_small_for_the_segment_is_said() {
     }
 }
 
-fn a_segment_of_4_gib_is_read_and_written_where_it_was_touched_alone() {
+fn reading_and_writing_a_segment_of_4_gib_touches_few_pages() {
     let segment = Segment::create_new(Key::DEFAULT, 4 * GIB, 0o600).unwrap();
     let attachment = segment.attach_writable().unwrap();
     attachment.write_at(0, b"start").unwrap();
@@ -79,13 +78,13 @@ fn a_segment_of_4_gib_is_read_and_written_where_it_was_touched_alone() {
     let mut bytes = [0; 4];
     assert_eq!(attachment.read_at(4 * GIB - 3, &mut bytes), 3);
     assert_eq!(&bytes, b"end\0");
-    // Reading a page that nobody touched makes it: the tools look no further than they must.
+    // Reading an untouched page allocates it, so the tools must read no more than the text.
     let pages = Usage::current().unwrap().resident_pages;
     assert!(pages < 256, "{pages} pages");
 }
 
-/// Runs a pipeline, all of which has to succeed. `$TEXT` makes a gibibyte of one character, `$READ`
-/// is the limited reader, `$WRITE` the writer.
+/// Runs a pipeline in which every command must succeed. `$TEXT` prints 1 GiB of one character,
+/// `$READ` is the limited reader, `$WRITE` the writer.
 fn pipeline(script: &str) {
     let [reader, writer] = ["shm_rd", "shm_wr"].map(|name| static_path(name).display().to_string());
     let script = script
@@ -98,7 +97,7 @@ fn pipeline(script: &str) {
 }
 
 fn a_text_of_1_gib_in_a_segment_is_printed_in_4_mib_of_memory() {
-    // One byte more, for the NUL.
+    // One more byte for the NUL.
     pipeline("$TEXT | $WRITE --stdin --size 1073741825");
     pipeline("$READ --raw | cmp - <($TEXT)");
 }
@@ -112,21 +111,21 @@ fn a_text_of_1_gib_in_a_file_is_printed_in_4_mib_of_memory() {
 fn a_text_of_1_gib_is_printed_with_spaces_in_4_mib_of_memory() {
     mount("2g");
     pipeline("$TEXT >/dev/shm/gib");
-    // Spaces and the last two lines are all that is there but for the text.
+    // Besides the text, the output contains only spaces and the last two lines.
     pipeline("$READ --posix gib | tr -d ' \\n' | cmp - <($TEXT; printf shmreadsuccess)");
 }
 
-fn a_text_too_large_for_json_is_said_in_json() {
+fn a_text_too_large_for_json_is_reported_in_json() {
     mount("64m");
     fs::write("/dev/shm/large", vec![b'x'; 32 << 20]).unwrap();
     let assert = limited(FOUR_MIB, "shm_rd", &["--json", "--posix", "large"]).assert().code(255);
     let output = assert.get_output();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{said}"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{stderr}"));
     assert_eq!(json["ok"], false);
     let cause = json["error"]["cause"].as_str().unwrap();
     assert!(cause.contains("as much memory as the text has bytes"), "{cause}");
-    // With that memory it is printed.
+    // With enough memory the text is printed.
     let assert = limited("--data=104857600", "shm_rd", &["--json", "--posix", "large"]).assert();
     let json: Value = serde_json::from_slice(&assert.code(0).get_output().stdout).unwrap();
     assert_eq!(json["length"], 32 << 20);

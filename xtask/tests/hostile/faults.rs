@@ -1,4 +1,4 @@
-//! Segments of huge pages on a machine without any: each access to their memory fails.
+//! Segments of huge pages on a machine with an empty pool: each access to their memory fails.
 
 use assert_cmd::Command;
 use predicates::str::starts_with;
@@ -9,7 +9,7 @@ use shm_testkit::programs::shell;
 use shm_testkit::tools::{self, tool};
 use shm_testkit::{Need, Trial, trials};
 
-/// Makes a segment of 2 MiB of huge pages, with `SHM_HUGETLB` and `SHM_NORESERVE`, that no pool backs.
+/// Creates a segment of 2 MiB of huge pages, `SHM_HUGETLB | SHM_NORESERVE`, without memory for it.
 const MAKE: &str = "perl -e 'shmget(20231125, 2097152, 01000 | 04000 | 010000 | 0666) // die $!'";
 const HUGE_PAGES: Need = Need::new(
     "segments of huge pages with an empty pool, and perl",
@@ -20,8 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[HUGE_PAGES] =>
             a_missing_page_is_reported_by_both_tools_in_every_form,
-            a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input,
-            a_sigbus_of_another_process_still_ends_a_tool;
+            a_missing_page_in_a_system_call_is_reported_as_an_error_of_the_segment,
+            a_sigbus_sent_by_another_process_still_ends_a_tool;
     ]
 }
 
@@ -48,16 +48,16 @@ fn a_missing_page_is_reported_by_both_tools_in_every_form() {
     assert.stderr(starts_with(TOLD));
     for (name, arguments) in [("shm_rd", &["--json"][..]), ("shm_wr", &["--json", "x"])] {
         let assert = tool(name).args(arguments).assert().code(255).stderr("");
-        let told: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
-        assert_eq!(told["ok"], false);
-        assert!(TOLD.starts_with(told["error"]["message"].as_str().unwrap()), "{told}");
+        let json: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
+        assert_eq!(json["ok"], false);
+        assert!(TOLD.starts_with(json["error"]["message"].as_str().unwrap()), "{json}");
     }
-    // To list it and to remove it touches no page.
+    // Listing and removing the segment touch no page.
     tool("shm_ls").assert().code(0);
     tool("shm_wr").arg("--remove").assert().code(0);
 }
 
-fn a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input() {
+fn a_missing_page_in_a_system_call_is_reported_as_an_error_of_the_segment() {
     make();
     let memory = Address::from(Key::DEFAULT).open_writable(1).unwrap();
     let input = tempfile::tempfile().unwrap();
@@ -71,7 +71,7 @@ fn a_system_call_on_a_missing_page_blames_the_segment_and_not_the_input() {
     }
 }
 
-fn a_sigbus_of_another_process_still_ends_a_tool() {
+fn a_sigbus_sent_by_another_process_still_ends_a_tool() {
     let script = "\"$0\" --wait & sleep 0.2; kill -BUS $!; wait $!";
     shell(script, tools::path("shm_rd"), &[]).assert().code(135).stdout("");
 }

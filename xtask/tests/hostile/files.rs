@@ -1,4 +1,4 @@
-//! Files on full disks, under limits, at long paths, and set up by other users.
+//! Files on full disks, under limits, at long paths, and planted by other users.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -16,7 +16,7 @@ use shm_testkit::{Need, Trial, trials};
 use crate::static_path;
 
 const DISKS: Need = Need::new(
-    "file systems in a file of one's own (mkfs.ext4, mkfs.ext2, loop devices)",
+    "file system images (mkfs.ext4, mkfs.ext2, loop devices)",
     "mount -t tmpfs none /mnt && truncate -s 8M /mnt/disk && mkfs.ext2 -q /mnt/disk && \
      mkdir /mnt/on && mount -o loop /mnt/disk /mnt/on",
 );
@@ -24,22 +24,22 @@ const DISKS: Need = Need::new(
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[DISKS] =>
-            a_growth_that_fails_gives_back_what_it_took_on_a_disk;
+            a_failed_growth_on_a_disk_frees_the_blocks_it_allocated;
         Trial::isolated, &[MOUNTS, STRACE] =>
-            a_growth_that_there_is_no_room_for_is_not_tried;
+            a_growth_beyond_the_free_space_is_not_attempted;
         Trial::isolated, &[MOUNTS] =>
-            a_growth_that_fails_leaves_a_tmpfs_as_it_was,
-            a_limit_on_files_is_an_error_that_leaves_nothing,
+            a_failed_growth_leaves_a_tmpfs_unchanged,
+            a_file_size_limit_is_an_error_and_leaves_nothing,
             files_of_virtual_file_systems_are_refused_by_name,
-            a_path_that_is_too_long_is_measured_and_not_printed,
-            no_descriptor_left_is_told_as_that,
-            a_report_that_does_not_fit_leaves_the_one_before,
-            a_path_in_a_cause_drives_no_terminal,
-            closed_streams_are_errors_where_there_is_no_dev_null;
+            the_error_for_a_too_long_path_has_its_length_and_not_the_path,
+            running_out_of_descriptors_is_reported_as_the_cause,
+            a_report_that_does_not_fit_leaves_the_old_report,
+            control_characters_in_the_path_of_a_cause_are_escaped,
+            closed_streams_are_errors_without_dev_null;
         Trial::isolated, &[MOUNTS, ANOTHER_USER] =>
             links_of_others_in_a_sticky_directory_are_not_followed,
             files_of_others_in_a_sticky_directory_are_read_and_not_written,
-            links_that_no_other_user_could_have_set_are_followed;
+            links_that_no_other_user_could_have_planted_are_followed;
     ]
 }
 
@@ -55,8 +55,8 @@ fn free(place: &str) -> u64 {
         .unwrap()
 }
 
-/// Tries to grow an existing and a new file to a size that does not fit.
-fn does_not_grow(size: &str, existing: &str, new: &str) {
+/// Asserts that neither an existing nor a new file can grow to `size`, and that nothing changes.
+fn assert_cannot_grow(size: &str, existing: &str, new: &str) {
     fs::write(existing, "kept").unwrap();
     sh("sync");
     let before = free(Path::new(existing).parent().unwrap().to_str().unwrap());
@@ -74,28 +74,28 @@ fn does_not_grow(size: &str, existing: &str, new: &str) {
     assert!(!Path::new(new).exists());
 }
 
-fn a_growth_that_fails_gives_back_what_it_took_on_a_disk() {
+fn a_failed_growth_on_a_disk_frees_the_blocks_it_allocated() {
     mount_tmpfs("/mnt", "size=64m");
-    // ext2 has no fallocate(2): the C library writes instead.
+    // ext2 has no fallocate(2): the C library writes to each block instead.
     for kind in ["ext4", "ext2"] {
         sh(&format!(
             "cd /mnt; rm -f disk; truncate -s 16M disk; mkfs.{kind} -q disk; mkdir -p on; \
              mount -o loop disk on"
         ));
-        does_not_grow("1T", "/mnt/on/existing", "/mnt/on/new");
-        // The indirect blocks do not fit any more, which only a part of the allocation shows.
+        assert_cannot_grow("1T", "/mnt/on/existing", "/mnt/on/new");
+        // The data fits but its indirect blocks do not, so the allocation fails halfway.
         if kind == "ext2" {
             let most = free("/mnt/on").to_string();
-            does_not_grow(&most, "/mnt/on/existing", "/mnt/on/new");
+            assert_cannot_grow(&most, "/mnt/on/existing", "/mnt/on/new");
         }
         sh("umount /mnt/on");
     }
 }
 
-fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
+fn a_failed_growth_leaves_a_tmpfs_unchanged() {
     mount_tmpfs("/mnt", "size=1m");
-    does_not_grow("1T", "/mnt/existing", "/mnt/new");
-    // The last page of all, for a file that has a part of the page before it.
+    assert_cannot_grow("1T", "/mnt/existing", "/mnt/new");
+    // One page is free, and the file already has its first page: growing by one page succeeds.
     fs::write("/mnt/existing", "kept").unwrap();
     let filler = free("/mnt") - 4096;
     fs::write("/mnt/filler", vec![1; usize::try_from(filler).unwrap()]).unwrap();
@@ -103,7 +103,7 @@ fn a_growth_that_fails_leaves_a_tmpfs_as_it_was() {
     tool("shm_wr").args(grown).assert().code(0);
 }
 
-fn a_growth_that_there_is_no_room_for_is_not_tried() {
+fn a_growth_beyond_the_free_space_is_not_attempted() {
     mount_tmpfs("/mnt", "size=1m");
     let traced = |size: &str| {
         let mut strace = Command::new("strace");
@@ -114,7 +114,7 @@ fn a_growth_that_there_is_no_room_for_is_not_tried() {
     traced("1K").code(0).stderr(contains("fallocate("));
 }
 
-fn a_limit_on_files_is_an_error_that_leaves_nothing() {
+fn a_file_size_limit_is_an_error_and_leaves_nothing() {
     mount_tmpfs("/mnt", "size=1m");
     let limited = |name: &str, script: &str| {
         let mut shell = Command::new("prlimit");
@@ -158,7 +158,7 @@ fn links_of_others_in_a_sticky_directory_are_not_followed() {
     assert!(!Path::new("/mnt/own/new").exists());
 }
 
-fn links_that_no_other_user_could_have_set_are_followed() {
+fn links_that_no_other_user_could_have_planted_are_followed() {
     mount_tmpfs("/mnt", "size=1m,mode=1777");
     fs::create_dir("/mnt/own").unwrap();
     fs::write("/mnt/own/file", "text").unwrap();
@@ -173,7 +173,7 @@ fn links_that_no_other_user_could_have_set_are_followed() {
             .code(0);
         fs::write("/mnt/own/file", "text").unwrap();
     }
-    // An open file by the link that the kernel keeps of it.
+    // The kernel's link to an open file, /proc/self/fd/N, is followed too.
     let script = "exec 3</mnt/own/file; rm /mnt/own/file; exec \"$0\" --raw --file /proc/self/fd/3";
     shell(script, path("shm_rd"), &[]).assert().code(0).stdout("text");
 }
@@ -192,7 +192,7 @@ fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
         let refused = tool(name).args(["--file", "/mnt/fifo"]).args(text).assert().code(255);
         refused.stderr(contains("\ncause: /mnt/fifo is a FIFO, not a regular file\n"));
     }
-    // Where not everybody may write, the owner of the directory answers for it.
+    // The check applies only to directories that everybody may write to.
     fs::set_permissions("/mnt", fs::Permissions::from_mode(0o755)).unwrap();
     tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(0);
 }
@@ -216,7 +216,7 @@ fn files_of_virtual_file_systems_are_refused_by_name() {
     }
 }
 
-fn a_path_that_is_too_long_is_measured_and_not_printed() {
+fn the_error_for_a_too_long_path_has_its_length_and_not_the_path() {
     mount_tmpfs("/mnt", "size=1m");
     let deep = format!("/mnt/{}x", "d/".repeat(100_000 / 2));
     for (place, length) in [(deep.as_str(), 100_006), (&format!("/mnt/{}", "x".repeat(256)), 261)] {
@@ -229,14 +229,14 @@ fn a_path_that_is_too_long_is_measured_and_not_printed() {
             ));
         }
     }
-    // A file further down than any path can say.
+    // A file so deep that its absolute path would be too long.
     let script = "cd /mnt; i=0; n=$(printf %0200d 0); while [ $i -lt 30 ]; do mkdir $n; cd -P $n; i=$((i + 1)); done; \
                   \"$0\" --file x here && exec \"$1\" --raw --file x";
     let assert = shell(script, path("shm_wr"), &[]).arg(path("shm_rd")).assert();
     assert.code(0).stdout("shm write success\nhere");
 }
 
-fn no_descriptor_left_is_told_as_that() {
+fn running_out_of_descriptors_is_reported_as_the_cause() {
     mount_tmpfs("/mnt", "size=1m");
     fs::write("/mnt/file", "text").unwrap();
     let limited = |limit: &str, name: &str, arguments: &[&str]| {
@@ -262,7 +262,7 @@ fn no_descriptor_left_is_told_as_that() {
     limited("3", "shm_rd", &["--raw"]).assert().code(0).stdout("hello");
 }
 
-fn a_report_that_does_not_fit_leaves_the_one_before() {
+fn a_report_that_does_not_fit_leaves_the_old_report() {
     mount_tmpfs("/mnt", "size=8k");
     fs::write("/mnt/report", "good").unwrap();
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -272,7 +272,7 @@ fn a_report_that_does_not_fit_leaves_the_one_before() {
     assert_eq!(fs::read_dir("/mnt").unwrap().count(), 1);
 }
 
-fn a_path_in_a_cause_drives_no_terminal() {
+fn control_characters_in_the_path_of_a_cause_are_escaped() {
     let place = "/mnt/\u{1b}[31m\u{202e}\u{2028}\nhint: \u{9b}2J";
     let escaped = "/mnt/\\x1b[31m\\xe2\\x80\\xae\\xe2\\x80\\xa8\\x0ahint: \\xc2\\x9b2J";
     for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
@@ -282,13 +282,13 @@ fn a_path_in_a_cause_drives_no_terminal() {
     }
     for (name, option) in [("shm_wr", "--key"), ("shm_rd", "--key"), ("shm_ls", "--key")] {
         let assert = tool(name).args([option, "\u{1b}[31m\u{202e}"]).assert().code(2);
-        let told = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-        assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told:?}");
+        let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
+        assert!(!stderr.contains(['\u{1b}', '\u{202e}']), "{stderr:?}");
     }
 }
 
-/// The standard library would open `/dev/null` in their place and abort the tool.
-fn closed_streams_are_errors_where_there_is_no_dev_null() {
+/// The standard library would open `/dev/null` for closed streams, and abort without it.
+fn closed_streams_are_errors_without_dev_null() {
     let script = "mount -t tmpfs none /dev; exec \"$0\" --version <&- >&-";
     for (name, status) in [("shm_wr", 255), ("shm_rd", 255), ("shm_ls", 1)] {
         let mut shell = Command::new("sh");

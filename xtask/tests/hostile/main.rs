@@ -1,6 +1,6 @@
-//! The tools and memory that somebody else made: of any size, with any bytes, changed while they look.
-//! Each trial in namespaces of its own. What the tools may take is set by the kernel's limits, under
-//! which they must do their work or say why not.
+//! The tools and hostile memory: of any size, with any bytes, changed while they use it. Each trial
+//! runs in private namespaces. Under the kernel's resource limits the tools must work or say why
+//! they cannot.
 #![forbid(unsafe_code)]
 
 mod bounds;
@@ -28,10 +28,10 @@ use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::{Suite, tools};
 use xtask::engine::dist::Dist;
 
-/// Set for trials: the static tools are built.
+/// The variable that tells trials that the static tools are built.
 const BUILT: &str = "SHM_TEST_DIST";
 
-/// What the trials need to find the tools, the static ones and those that valgrind can look into.
+/// Builds the static tools and those for valgrind; returns the variables to find them.
 fn environment() -> Vec<(&'static str, OsString)> {
     static ONCE: OnceLock<()> = OnceLock::new();
     ONCE.get_or_init(|| {
@@ -43,13 +43,13 @@ fn environment() -> Vec<(&'static str, OsString)> {
     variables
 }
 
-/// A static tool, as it goes into images.
+/// Returns the path of a static tool, the form that images contain.
 fn static_path(name: &str) -> PathBuf {
-    assert!(env::var_os(BUILT).is_some(), "only in a trial");
+    assert!(env::var_os(BUILT).is_some(), "the static tools are only built for isolated trials");
     Dist::existing().tool(name).into()
 }
 
-/// A static tool under a limit of `prlimit(1)`, such as `--data=4194304`.
+/// Returns a command for a static tool under a limit of `prlimit(1)`, such as `--data=4194304`.
 fn limited(limit: &str, name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("prlimit");
     command.arg(limit).arg("--").arg(static_path(name)).args(arguments);
@@ -57,16 +57,16 @@ fn limited(limit: &str, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// What a tool did: its exit status, and what it put out.
+/// The result of a tool: its exit status and its output.
 #[derive(Debug, PartialEq, Eq)]
-struct Did {
+struct ToolOutput {
     status: u8,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-impl Did {
-    /// The one JSON object that is all of standard output.
+impl ToolOutput {
+    /// Parses standard output, which must be one JSON object that agrees with the exit status.
     #[track_caller]
     fn json(&self) -> Value {
         let text = self.stdout.strip_suffix(b"\n").unwrap_or_default();
@@ -78,52 +78,52 @@ impl Did {
     }
 }
 
-/// `shm_wr` in this process, with what `feed` puts into its standard input.
-fn write_from(args: &shm_wr::args::Args, feed: impl FnOnce(PipeWriter) + Send) -> Did {
+/// Runs `shm_wr` in this process; `feed` writes its standard input.
+fn write_from(args: &shm_wr::args::Args, feed: impl FnOnce(PipeWriter) + Send) -> ToolOutput {
     let (reader, writer) = io::pipe().unwrap();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let status = thread::scope(|scope| {
         scope.spawn(|| feed(writer));
-        // Dropped before the feeder is waited for: what nobody reads must not hold it.
+        // Dropped before the scope joins the feeder, whose writes then fail instead of blocking.
         let reader = reader;
         shm_wr::run::run(args, Descriptor(reader.as_fd()), &mut stdout, &mut stderr)
     });
-    Did { status, stdout, stderr }
+    ToolOutput { status, stdout, stderr }
 }
 
-/// The same with these bytes; `None` where the command line is none.
-fn write(arguments: &[OsString], stdin: &[u8]) -> Option<Did> {
+/// Runs `shm_wr` with these bytes as input. Returns `None` if the command line is invalid.
+fn write(arguments: &[OsString], stdin: &[u8]) -> Option<ToolOutput> {
     let name = OsString::from("shm_wr");
     let args = shm_wr::args::Args::try_parse_from([&name].into_iter().chain(arguments)).ok()?;
-    // It need not want them all.
+    // The tool may stop reading early.
     Some(write_from(&args, |mut writer| _ = writer.write_all(stdin)))
 }
 
-/// `shm_rd` in this process; `drain` takes what it prints.
+/// Runs `shm_rd` in this process; `drain` reads its standard output.
 fn read_to(
     args: &shm_rd::args::Args,
     terminal: bool,
     drain: impl FnOnce(PipeReader) -> Vec<u8> + Send,
-) -> Did {
+) -> ToolOutput {
     let (reader, writer) = io::pipe().unwrap();
     let mut stderr = Vec::new();
     thread::scope(|scope| {
         let drained = scope.spawn(|| drain(reader));
         let status = shm_rd::run::run(args, terminal, Descriptor(writer.as_fd()), &mut stderr);
         drop(writer);
-        Did { status, stdout: drained.join().unwrap(), stderr }
+        ToolOutput { status, stdout: drained.join().unwrap(), stderr }
     })
 }
 
-/// All that is left in a pipe.
+/// Reads the rest of a pipe.
 fn rest(mut reader: PipeReader) -> Vec<u8> {
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
-/// The same, all at once; `None` where the command line is none.
-fn read(arguments: &[OsString]) -> Option<Did> {
+/// Runs `shm_rd` and reads all of its output. Returns `None` if the command line is invalid.
+fn read(arguments: &[OsString]) -> Option<ToolOutput> {
     let name = OsString::from("shm_rd");
     let args = shm_rd::args::Args::try_parse_from([&name].into_iter().chain(arguments)).ok()?;
     Some(read_to(&args, false, rest))
@@ -133,7 +133,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
 
-/// Covers /dev/shm with a tmpfs of a size such as `64k`.
+/// Mounts a tmpfs of a size such as `64k` over /dev/shm.
 fn mount(size: &str) {
     mount_tmpfs("/dev/shm", &format!("size={size},mode=1777"));
 }

@@ -1,7 +1,8 @@
-//! Memory that is removed, shrunk or overwritten while a tool is at it.
+//! Memory that is removed, shrunk or overwritten while a tool uses it.
 //!
-//! In this process, so that it happens at the same moment each time: with the reader's first output,
-//! which the pipe holds up long before the end of a text of 1 MiB, or when the writer reads its input.
+//! The tools run in this process, so the change always happens at the same moment: after the
+//! reader's first output, when the full pipe blocks it long before the end of a text of 1 MiB, or
+//! when the writer reads its input.
 
 use std::io::{Read, Write};
 use std::{fs, thread};
@@ -11,29 +12,29 @@ use shm_core::{Key, Segment};
 use shm_testkit::need::MOUNTS;
 use shm_testkit::{Trial, trials};
 
-use crate::{Did, mount, read_to, rest, write_from};
+use crate::{ToolOutput, mount, read_to, rest, write_from};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
             a_segment_that_is_removed_is_read_to_its_end,
-            a_segment_whose_key_means_another_one_by_now_is_read_to_its_end,
-            a_segment_that_is_overwritten_is_read_as_old_and_new_bytes_and_no_further,
-            a_text_that_gets_an_end_ends_there;
+            a_segment_whose_key_is_reused_is_read_to_its_end,
+            an_overwritten_segment_is_read_as_old_and_then_new_bytes,
+            a_text_that_is_cut_by_a_nul_ends_there;
         Trial::isolated, &[MOUNTS] =>
             an_object_that_is_removed_is_read_to_its_end,
-            an_object_that_shrinks_is_read_as_far_as_it_goes,
-            an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refused,
-            an_object_that_is_cut_to_nothing_over_and_over_kills_nobody;
+            an_object_that_shrinks_is_read_up_to_its_new_end,
+            a_write_to_an_object_that_was_shrunk_succeeds_or_is_refused,
+            repeated_truncation_of_an_object_kills_no_tool;
     ]
 }
 
 const LENGTH: usize = 1 << 20;
 const SUCCESS: &[u8] = b"\nshm read success\n";
 
-/// Reads with `arguments`; `act` happens when the first byte has come out, and the pipe holds up the
-/// rest until it is over.
-fn read_while(arguments: &[&str], act: impl FnOnce() + Send) -> Did {
+/// Reads with `arguments` and calls `act` after the first byte of output. The full pipe blocks the
+/// reader until `act` returns.
+fn read_while(arguments: &[&str], act: impl FnOnce() + Send) -> ToolOutput {
     let args = shm_rd::args::Args::parse_from(["shm_rd"].iter().chain(arguments));
     read_to(&args, false, |mut reader| {
         let mut first = [0];
@@ -43,15 +44,15 @@ fn read_while(arguments: &[&str], act: impl FnOnce() + Send) -> Did {
     })
 }
 
-/// The characters that were printed with a space behind each.
+/// Returns the text, which was printed with a space after each character.
 #[track_caller]
-fn text_of(did: &Did) -> Vec<u8> {
-    assert_eq!((did.status, &did.stderr[..]), (0, &b""[..]));
-    let spaced = did.stdout.strip_suffix(SUCCESS).unwrap();
+fn text_of(output: &ToolOutput) -> Vec<u8> {
+    assert_eq!((output.status, &output.stderr[..]), (0, &b""[..]));
+    let spaced = output.stdout.strip_suffix(SUCCESS).unwrap();
     spaced.chunks(2).map(|pair| pair[0]).collect()
 }
 
-/// A full segment of one character.
+/// Creates a segment that is filled with one character.
 fn full() -> Segment {
     let segment = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
     segment.attach_writable().unwrap().write_at(0, &vec![b'x'; LENGTH]).unwrap();
@@ -60,38 +61,38 @@ fn full() -> Segment {
 
 fn a_segment_that_is_removed_is_read_to_its_end() {
     let segment = full();
-    let did = read_while(&[], || segment.remove().unwrap());
-    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
-    assert!(segment.stat().is_err(), "the reader was the last who had it");
+    let output = read_while(&[], || segment.remove().unwrap());
+    assert_eq!(text_of(&output), vec![b'x'; LENGTH]);
+    assert!(segment.stat().is_err(), "the segment still exists after the reader detached");
 }
 
-fn a_segment_whose_key_means_another_one_by_now_is_read_to_its_end() {
+fn a_segment_whose_key_is_reused_is_read_to_its_end() {
     let segment = full();
-    let did = read_while(&[], || {
+    let output = read_while(&[], || {
         segment.remove().unwrap();
         let other = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
         other.attach_writable().unwrap().write_at(0, &vec![b'y'; LENGTH]).unwrap();
     });
-    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
+    assert_eq!(text_of(&output), vec![b'x'; LENGTH]);
 }
 
-fn a_segment_that_is_overwritten_is_read_as_old_and_new_bytes_and_no_further() {
+fn an_overwritten_segment_is_read_as_old_and_then_new_bytes() {
     let segment = full();
-    let did = read_while(&[], || {
+    let output = read_while(&[], || {
         segment.attach_writable().unwrap().write_at(0, &vec![b'y'; LENGTH]).unwrap();
     });
-    let text = text_of(&did);
+    let text = text_of(&output);
     let old = text.iter().take_while(|byte| **byte == b'x').count();
     assert!(old > 0 && old < LENGTH, "{old}");
     assert!(text.len() == LENGTH && text[old..].iter().all(|byte| *byte == b'y'));
 }
 
-fn a_text_that_gets_an_end_ends_there() {
+fn a_text_that_is_cut_by_a_nul_ends_there() {
     let segment = full();
-    let did = read_while(&[], || {
+    let output = read_while(&[], || {
         segment.attach_writable().unwrap().write_at(LENGTH / 2, &[0]).unwrap();
     });
-    assert_eq!(text_of(&did), vec![b'x'; LENGTH / 2]);
+    assert_eq!(text_of(&output), vec![b'x'; LENGTH / 2]);
 }
 
 const OBJECT: &str = "/dev/shm/object";
@@ -108,11 +109,11 @@ fn set_length(length: u64) {
 
 fn an_object_that_is_removed_is_read_to_its_end() {
     full_object();
-    let did = read_while(&AT, || fs::remove_file(OBJECT).unwrap());
-    assert_eq!(text_of(&did), vec![b'x'; LENGTH]);
+    let output = read_while(&AT, || fs::remove_file(OBJECT).unwrap());
+    assert_eq!(text_of(&output), vec![b'x'; LENGTH]);
 }
 
-fn an_object_that_shrinks_is_read_as_far_as_it_goes() {
+fn an_object_that_shrinks_is_read_up_to_its_new_end() {
     full_object();
     for length in [LENGTH / 2, 4097, 1, 0] {
         fs::write(OBJECT, vec![b'x'; LENGTH]).unwrap();
@@ -122,8 +123,8 @@ fn an_object_that_shrinks_is_read_as_far_as_it_goes() {
     }
 }
 
-/// Writes a text from standard input; `act` happens when its first byte has been taken.
-fn write_while(arguments: &[&str], text: &[u8], act: impl FnOnce() + Send) -> Did {
+/// Writes a text from standard input and calls `act` after the tool has read its first byte.
+fn write_while(arguments: &[&str], text: &[u8], act: impl FnOnce() + Send) -> ToolOutput {
     let args = shm_wr::args::Args::parse_from(["shm_wr"].iter().chain(arguments));
     write_from(&args, |mut writer| {
         writer.write_all(&text[..1]).unwrap();
@@ -131,17 +132,17 @@ fn write_while(arguments: &[&str], text: &[u8], act: impl FnOnce() + Send) -> Di
             thread::yield_now();
         }
         act();
-        // It need not want them all.
+        // The tool may stop reading early.
         let _ = writer.write_all(&text[1..]);
     })
 }
 
-fn an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refused() {
+fn a_write_to_an_object_that_was_shrunk_succeeds_or_is_refused() {
     full_object();
     let arguments = ["--posix", "object", "--stdin"];
     let text = [b'y'; 1000];
     let fits = write_while(&arguments, &text, || set_length(0));
-    assert_eq!(fits.status, 0, "it grew to the size that every object has");
+    assert_eq!(fits.status, 0, "the object grows to its default size");
     assert_eq!(fs::read(OBJECT).unwrap(), [&text[..], &[0; 24]].concat());
 
     fs::write(OBJECT, vec![b'x'; LENGTH]).unwrap();
@@ -150,7 +151,7 @@ fn an_object_that_somebody_shrinks_before_it_is_written_is_made_to_fit_or_refuse
     assert!(!refused.stderr.is_empty() && refused.stdout == b"shm write failed\n", "{refused:?}");
 }
 
-fn an_object_that_is_cut_to_nothing_over_and_over_kills_nobody() {
+fn repeated_truncation_of_an_object_kills_no_tool() {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     full_object();
@@ -163,7 +164,7 @@ fn an_object_that_is_cut_to_nothing_over_and_over_kills_nobody() {
             }
         });
         for _ in 0..50 {
-            // Whatever each says, it says it: a signal ends this program.
+            // Each run may succeed or fail, but no signal may end it.
             let tool = |name, arguments: &[&str]| {
                 let mut command = assert_cmd::Command::new(crate::static_path(name));
                 let output = command.args(AT).args(arguments).output().unwrap();

@@ -1,7 +1,7 @@
-//! The tools under valgrind's memcheck: no byte is used that was not set, nothing past an end, no leak.
+//! The tools under valgrind's memcheck: no uninitialised byte, no access out of bounds, no leak.
 //!
-//! Those that cargo builds for tests: in a static program memcheck cannot take the place of the
-//! C library's functions, and takes what they do a word at a time for errors.
+//! These are the dynamic tools that cargo builds for tests. In a static program memcheck cannot
+//! replace the C library's functions, and reports their word-sized accesses as errors.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-/// Runs a tool; it ends with `status` unless memcheck found something, then with 99.
+/// Asserts that a tool under memcheck exits with `status`; memcheck exits with 99 on an error.
 #[track_caller]
 fn clean(status: i32, name: &str, arguments: &[&str], stdin: &'static [u8]) {
     let mut command = Command::new("valgrind");
@@ -41,7 +41,7 @@ fn clean(status: i32, name: &str, arguments: &[&str], stdin: &'static [u8]) {
 fn memcheck_finds_nothing_in_the_reader() {
     mount("1m");
     clean(255, "shm_rd", &["--json"], b"");
-    // Full to the last byte of its last page.
+    // The text fills the segment to the last byte of its last page.
     let segment = Segment::create_new(Key::DEFAULT, 8192, 0o600).unwrap();
     segment.attach_writable().unwrap().write_at(0, &[b'x'; 8192]).unwrap();
     clean(0, "shm_rd", &[], b"");

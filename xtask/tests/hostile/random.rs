@@ -1,5 +1,5 @@
-//! Random texts, sizes, modes and command lines: the writer and then the reader give a text back or
-//! refuse it, and what is asked for in JSON is answered in JSON.
+//! Random texts, sizes, modes and command lines: the tools read a written text back or refuse it,
+//! and with `--json` they answer in JSON.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -19,10 +19,10 @@ use crate::{mount, read, static_path, words, write};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[MOUNTS] =>
-            a_random_text_is_given_back_or_refused_and_then_nothing_has_changed,
+            a_random_text_is_read_back_or_refused_without_a_change,
             a_random_segment_is_read_up_to_its_first_nul,
-            a_random_command_line_ends_in_one_of_the_known_ways,
-            a_random_command_line_of_the_programs_ends_in_one_of_the_known_ways;
+            a_random_command_line_ends_with_a_documented_status,
+            a_random_command_line_of_the_static_tools_ends_with_a_documented_status;
     ]
 }
 
@@ -37,7 +37,7 @@ fn check<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value)) {
     count("random input of the tools", &[(usize::try_from(cases).unwrap(), "cases")]);
 }
 
-/// Texts as people write them, then bytes of all kinds, with a NUL now and then.
+/// Bytes without a NUL, Unicode text, arbitrary bytes, and lengths around the size of a page.
 fn text() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         3 => prop::collection::vec(1_u8.., 0..200),
@@ -45,7 +45,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(|characters| characters.into_iter().collect::<String>().into_bytes()),
         1 => prop::collection::vec(any::<u8>(), 0..200),
         1 => prop::collection::vec(select(&b"\0\x1b\xff\xc3a"[..]), 0..50),
-        // Pages and their neighbours.
+        // Lengths around the size of a segment and of a page.
         1 => (select(&[1022_usize, 1023, 1024, 4095, 4096, 4097, 9000][..]), 1_u8..)
             .prop_map(|(length, byte)| vec![byte; length]),
     ]
@@ -60,7 +60,7 @@ const PLACES: [&[&str]; 6] = [
     &["--object", "mqueue"],
 ];
 
-/// A write: where, of what, and how.
+/// A write: its place, text and options.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
 struct Write {
@@ -82,7 +82,7 @@ prop_compose! {
         mode in prop::option::of(0..=0o777_u32),
         (create_new, truncate, stdin, json) in any::<(bool, bool, bool, bool)>(),
     ) -> Write {
-        // An argument has no NUL in it.
+        // An argument cannot contain a NUL.
         let stdin = stdin || text.contains(&0);
         Write { place, text, size, mode, create_new, truncate, stdin, json }
     }
@@ -107,29 +107,29 @@ impl Write {
     }
 }
 
-/// The text at a place, none where there is nothing.
+/// Returns the text at a place, or `None` if it cannot be read.
 fn text_at(place: usize) -> Option<Vec<u8>> {
-    let did = read(&words(&[PLACES[place], &["--raw"]].concat())).unwrap();
-    assert!(did.status == 0 || did.stdout.is_empty(), "{did:?}");
-    (did.status == 0).then_some(did.stdout)
+    let output = read(&words(&[PLACES[place], &["--raw"]].concat())).unwrap();
+    assert!(output.status == 0 || output.stdout.is_empty(), "{output:?}");
+    (output.status == 0).then_some(output.stdout)
 }
 
-fn a_random_text_is_given_back_or_refused_and_then_nothing_has_changed() {
+fn a_random_text_is_read_back_or_refused_without_a_change() {
     mount("8m");
-    // One after another on the same places: each meets what those before have left.
+    // The writes use the same places, so each one finds what the earlier ones left.
     check(2000, (a_write(), prop::bool::weighted(0.2)), |(it, remove)| {
         if remove {
             let _ = write(&words(&[PLACES[it.place], &["--remove"]].concat()), b"");
         }
         let before = text_at(it.place);
-        let did = write(&it.arguments(), if it.stdin { &it.text } else { b"" }).unwrap();
+        let output = write(&it.arguments(), if it.stdin { &it.text } else { b"" }).unwrap();
         let after = text_at(it.place);
         if it.json {
-            let json = did.json();
+            let json = output.json();
             let truncated = after.as_ref().is_some_and(|text| text.len() < it.text.len());
-            assert!(did.status != 0 || json["truncated"] == truncated, "{json}");
+            assert!(output.status != 0 || json["truncated"] == truncated, "{json}");
         }
-        if did.status == 0 {
+        if output.status == 0 {
             let after = after.unwrap();
             assert!(!(it.create_new && before.is_some()));
             if it.truncate {
@@ -139,15 +139,15 @@ fn a_random_text_is_given_back_or_refused_and_then_nothing_has_changed() {
                 assert_eq!(after, it.text);
             }
         } else {
-            assert_eq!(did.status, 255);
-            assert_eq!(after, before, "{it:?}: {}", String::from_utf8_lossy(&did.stderr));
+            assert_eq!(output.status, 255);
+            assert_eq!(after, before, "{it:?}: {}", String::from_utf8_lossy(&output.stderr));
         }
     });
 }
 
 fn a_random_segment_is_read_up_to_its_first_nul() {
     mount("8m");
-    // A pattern over and over: to make each byte by itself takes longer than all that is tested.
+    // A repeated pattern: generating each byte would take longer than the test itself.
     let pattern = prop_oneof![
         prop::collection::vec(any::<u8>(), 1..300),
         prop::collection::vec(1_u8.., 1..300),
@@ -235,9 +235,9 @@ const VALUES: &[&str] = &[
     "\u{1b}[2J",
 ];
 
-/// A word of a command line: options whole and broken, with values good and bad.
+/// A word of a command line: a valid or broken option or value, or random bytes.
 fn word() -> impl Strategy<Value = OsString> {
-    // Without a slash, so that no file is made elsewhere.
+    // Without a slash, so that no file is created elsewhere.
     let random = prop::collection::vec((1_u8..).prop_filter("slash", |byte| *byte != b'/'), 0..300);
     prop_oneof![
         3 => select(OPTIONS).prop_map(OsString::from),
@@ -246,8 +246,8 @@ fn word() -> impl Strategy<Value = OsString> {
     ]
 }
 
-/// Goes where a relative path makes a file that nobody minds.
-fn leave() {
+/// Changes to a scratch directory, because random relative paths may create files.
+fn enter_scratch_directory() {
     mount("1m");
     fs::create_dir("/dev/shm/here").unwrap();
     std::env::set_current_dir("/dev/shm/here").unwrap();
@@ -261,31 +261,31 @@ fn asks_for_json(arguments: &[OsString]) -> bool {
     arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json")
 }
 
-fn a_random_command_line_ends_in_one_of_the_known_ways() {
-    leave();
+fn a_random_command_line_ends_with_a_documented_status() {
+    enter_scratch_directory();
     check(1000, (command_line(), text()), |(arguments, stdin)| {
-        for did in [write(&arguments, &stdin), read(&arguments)].into_iter().flatten() {
-            assert!([0, 255].contains(&did.status), "{did:?}");
+        for output in [write(&arguments, &stdin), read(&arguments)].into_iter().flatten() {
+            assert!([0, 255].contains(&output.status), "{output:?}");
             if asks_for_json(&arguments) {
-                // The value of an option may be the word --json, too.
-                if did.stdout.starts_with(b"{") {
-                    did.json();
+                // The word --json may also be the value of another option.
+                if output.stdout.starts_with(b"{") {
+                    output.json();
                 }
-            } else if did.status == 255 {
-                assert!(!did.stderr.is_empty(), "{did:?}");
+            } else if output.status == 255 {
+                assert!(!output.stderr.is_empty(), "{output:?}");
             }
         }
     });
 }
 
-fn a_random_command_line_of_the_programs_ends_in_one_of_the_known_ways() {
-    leave();
+fn a_random_command_line_of_the_static_tools_ends_with_a_documented_status() {
+    enter_scratch_directory();
     let tool = select(&["shm_wr", "shm_rd", "shm_ls"][..]);
     let statuses = std::cell::RefCell::new(BTreeSet::new());
     check(300, (tool, command_line(), text()), |(tool, arguments, stdin)| {
         let mut command = Command::new(static_path(tool));
         let output = command.args(&arguments).write_stdin(stdin).output().unwrap();
-        // None is a signal: what a panic or an overflow ends with.
+        // No status means that a signal ended the tool, as after a panic or a stack overflow.
         let status =
             output.status.code().unwrap_or_else(|| panic!("{tool} {arguments:?}: {output:?}"));
         assert!([0, 1, 2, 255].contains(&status), "{tool} {arguments:?}: {output:?}");

@@ -15,20 +15,20 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
             a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further,
-            a_segment_of_one_byte_holds_an_empty_text_and_no_other,
-            no_byte_reaches_a_terminal_that_could_drive_it;
+            a_segment_of_one_byte_holds_only_an_empty_text,
+            control_characters_do_not_reach_a_terminal;
         Trial::isolated, &[MOUNTS] =>
             an_object_or_file_of_any_size_is_read_to_its_end,
             an_object_as_large_as_a_file_can_be_is_read_and_written,
-            names_of_users_do_not_drive_a_terminal;
+            control_characters_in_user_names_are_escaped;
         Trial::isolated, &[ANOTHER_USER] =>
-            a_mode_is_kept_to_and_what_it_forbids_is_said;
+            a_mode_is_enforced_and_a_denied_access_is_reported;
     ]
 }
 
 const SIZES: [usize; 12] = [1, 2, 3, 7, 1023, 4095, 4096, 4097, 65_535, 65_536, 65_537, 1_048_577];
 
-/// Bytes without a NUL, different at each place.
+/// Returns `size` bytes without a NUL: 1 to 255, repeated.
 fn bytes(size: usize) -> Vec<u8> {
     (1..=255).cycle().take(size).collect()
 }
@@ -45,21 +45,21 @@ fn a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further() {
         assert!(spaced.stdout.ends_with(end));
         let json = read(&words(&["--json"])).unwrap().json();
         assert_eq!((&json["length"], &json["size"]), (&size.into(), &size.into()));
-        // The program itself too, where reading past the last page is a signal.
+        // Also as a separate process, in which reading past the last page ends it with a signal.
         let mut program = Command::new(static_path("shm_rd"));
         program.arg("--raw").assert().code(0).stdout(bytes(size));
         segment.remove().unwrap();
     }
 }
 
-fn a_segment_of_one_byte_holds_an_empty_text_and_no_other() {
+fn a_segment_of_one_byte_holds_only_an_empty_text() {
     let segment = Segment::create_new(Key::DEFAULT, 1, 0o600).unwrap();
     assert_eq!(read(&words(&["--raw"])).unwrap().stdout, b"");
     assert_eq!(write(&words(&["--size", "1", ""]), b"").unwrap().status, 0);
     let refused = write(&words(&["--size", "1", "x"]), b"").unwrap();
     assert_eq!(refused.status, 255);
     assert!(refused.stderr.starts_with(b"the text does not fit\n"), "{refused:?}");
-    // Without --size there are to be 1024.
+    // Without --size the writer asks for 1024 bytes.
     let refused = write(&words(&[""]), b"").unwrap();
     assert!(refused.stderr.starts_with(b"shmget failed, errno: 22 "), "{refused:?}");
     let cut = write(&words(&["--size", "1", "--truncate", "x"]), b"").unwrap();
@@ -95,12 +95,12 @@ fn an_object_as_large_as_a_file_can_be_is_read_and_written() {
     assert_eq!(object.metadata().unwrap().len(), largest);
 }
 
-fn no_byte_reaches_a_terminal_that_could_drive_it() {
+fn control_characters_do_not_reach_a_terminal() {
     use clap::Parser;
 
     let segment = Segment::create_new(Key::DEFAULT, 4000, 0o600).unwrap();
     let hostile = [
-        // Each byte by itself, then what terminals have obeyed.
+        // Each byte, then sequences that terminals obey.
         bytes(255),
         b"\x1b]0;title\x07\x1b[2J\x1b[6n\x1bc\x1bP\x1b\\\x9b31m\r\x08\x7f".to_vec(),
         "\u{9b}2J\u{85}\u{90}".as_bytes().to_vec(),
@@ -110,16 +110,16 @@ fn no_byte_reaches_a_terminal_that_could_drive_it() {
         segment.attach_writable().unwrap().write_at(0, &[&text[..], &[0]].concat()).unwrap();
         for arguments in [&["shm_rd"][..], &["shm_rd", "--raw"]] {
             let args = shm_rd::args::Args::parse_from(arguments);
-            let did = read_to(&args, true, rest);
-            assert_eq!(did.status, 0);
-            let shown = String::from_utf8(did.stdout).expect("what is no character is escaped");
+            let output = read_to(&args, true, rest);
+            assert_eq!(output.status, 0);
+            let shown = String::from_utf8(output.stdout).expect("invalid UTF-8 is escaped");
             let drives = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
             assert!(!shown.contains(drives), "{shown:?}");
         }
     }
 }
 
-fn names_of_users_do_not_drive_a_terminal() {
+fn control_characters_in_user_names_are_escaped() {
     let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let passwd = folder.path().join("passwd");
@@ -131,14 +131,14 @@ fn names_of_users_do_not_drive_a_terminal() {
     assert!(shm_core::table::Table::parse(&listing).is_some(), "{listing}");
 }
 
-/// A run of a static tool as a user who owns nothing.
+/// Returns a command that runs a static tool as an unprivileged user.
 fn as_another(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     let mut command = run_as(NOBODY, folder.copy(static_path(name)));
     command.args(arguments);
     command
 }
 
-fn a_mode_is_kept_to_and_what_it_forbids_is_said() {
+fn a_mode_is_enforced_and_a_denied_access_is_reported() {
     let folder = PublicFolder::new();
     for (mode, reads, writes) in [
         (0o000, false, false),
@@ -151,7 +151,7 @@ fn a_mode_is_kept_to_and_what_it_forbids_is_said() {
         (0o777, true, true),
     ] {
         let segment = Segment::create_new(Key::DEFAULT, 1024, mode).unwrap();
-        assert_eq!(write(&words(&["root's"]), b"").unwrap().status, 0, "root may");
+        assert_eq!(write(&words(&["root's"]), b"").unwrap().status, 0, "root may always write");
         let verdict = |arguments: &[&str], name, granted: bool| {
             let assert = as_another(&folder, name, arguments).assert();
             let assert = assert.code(if granted { 0 } else { 255 });
@@ -165,7 +165,7 @@ fn a_mode_is_kept_to_and_what_it_forbids_is_said() {
         verdict(&["theirs"], "shm_wr", writes);
         let now = read(&words(&["--raw"])).unwrap().stdout;
         assert_eq!(now, if writes { b"theirs" } else { b"root's" });
-        // It can be seen all the same.
+        // The listing shows every segment, whatever its mode.
         let listed = as_another(&folder, "shm_ls", &["--json"]).assert().success();
         let json: serde_json::Value = serde_json::from_slice(&listed.get_output().stdout).unwrap();
         assert_eq!(json["segments"][0]["mode"], format!("{mode:04o}"));

@@ -1,7 +1,7 @@
 /*
- * A pair of the article's shape, in C: with -DWRITER the one that puts its argument into the
- * segment, without it the one that prints what is there. They do what the tools must agree with:
- * a fixed key and size, no detach, the same words.
+ * A pair like the article's, in C: with -DWRITER the program that writes its argument into the
+ * segment, without it the program that prints the text. The tools must behave like them: a fixed
+ * key and size, no detach, the same messages.
  */
 #include <errno.h>
 #include <stdio.h>

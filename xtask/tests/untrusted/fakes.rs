@@ -1,4 +1,4 @@
-//! Programs in PATH that say what a test wants.
+//! Fake programs in `PATH` with the output that a test needs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A folder with fake programs, the only one in PATH but for those of the system's shell.
+/// A folder with fake programs; `PATH` has only this folder and those of the system.
 pub(crate) struct Fakes {
     pub(crate) folder: TempDir,
 }
@@ -17,14 +17,14 @@ pub(crate) struct Fakes {
 impl Fakes {
     pub(crate) fn new() -> Self {
         let fakes = Self { folder: tempfile::tempdir().unwrap() };
-        // An engine of this machine is none of the test's business.
+        // The tests must not use the engines of this machine.
         fakes
             .program("docker", "exit 127")
             .program("podman", "exit 127")
             .program("kubectl", "exit 127")
     }
 
-    /// A shell script under the name of `program`.
+    /// Adds a shell script under the name of `program`.
     pub(crate) fn program(self, program: &str, script: &str) -> Self {
         let path = self.folder.path().join(program);
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -32,14 +32,14 @@ impl Fakes {
         self
     }
 
-    /// A script's command that prints a text as it is.
+    /// Returns a shell command that prints a text unchanged.
     pub(crate) fn print(&self, name: &str, text: &str) -> String {
         let path = self.folder.path().join(name);
         fs::write(&path, text).unwrap();
         format!("/bin/cat {}", path.to_str().unwrap())
     }
 
-    /// Writes the ledger of a run that is gone.
+    /// Writes the ledger of a run that has ended.
     pub(crate) fn ledger(&self, entry: &Value) {
         let folder = self.folder.path().join("shm_experiment");
         fs::create_dir(&folder).unwrap();
@@ -47,7 +47,7 @@ impl Fakes {
         fs::write(folder.join("gone.jsonl"), text).unwrap();
     }
 
-    /// Runs `cargo xtask` with them.
+    /// Runs `cargo xtask` with the fake programs.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         let path = format!("{}:/usr/bin:/bin", self.folder.path().to_str().unwrap());
         let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -57,7 +57,7 @@ impl Fakes {
     }
 }
 
-/// What a run that ended with this exit status printed: its report, and its messages.
+/// Asserts the exit status of a run and returns its standard output and standard error.
 #[track_caller]
 pub(crate) fn printed(output: Output, status: i32) -> [String; 2] {
     let [stdout, stderr] =

@@ -1,5 +1,5 @@
-//! Text from others, from each source to each place where it is shown: nothing that drives a terminal or
-//! hides gets there, and all of it can be seen.
+//! Untrusted text, from each source to each place that shows it: control characters are escaped,
+//! and no part of the text is hidden.
 #![forbid(unsafe_code)]
 
 mod fakes;
@@ -7,13 +7,13 @@ mod programs;
 mod reports;
 mod usage;
 
-/// Sets a title, clears the screen, changes a colour, turns the reading order, clears again by a C1
-/// control, and holds a character that XML forbids.
+/// Sets a title, clears the screen, changes the colour, reverses the text direction, clears the
+/// screen with a C1 control, and contains a character that XML forbids.
 const HOSTILE: &str = "x\x1b]0;evil\x07\x1b[2J\x1b[38;5;99m\u{202e}\u{9b}2J\u{fffe}y";
-/// How it begins where it is shown.
+/// The beginning of the escaped form.
 const SHOWN: &str = "x\\x1b]0;evil\\x07";
 
-/// Checks that a text drives nothing and hides nothing.
+/// Asserts that a text contains no control character, no U+202E and no U+FFFE.
 #[track_caller]
 fn assert_tame(text: &str) {
     let wild = |c: &char| {
@@ -22,7 +22,7 @@ fn assert_tame(text: &str) {
     assert_eq!(text.chars().find(wild), None, "{text:?}");
 }
 
-/// Checks the same, and that what was escaped is shown.
+/// Asserts the same, and that the text contains the escaped form.
 #[track_caller]
 fn assert_shown(text: &str) {
     assert_tame(text);

@@ -1,4 +1,4 @@
-//! What engines, kubectl and other users of the machine say.
+//! Text from engines, kubectl and other users of the machine.
 
 use std::fs;
 
@@ -11,19 +11,19 @@ use crate::fakes::{Fakes, printed};
 use crate::{HOSTILE, SHOWN, assert_shown, assert_tame};
 
 #[test]
-fn what_an_engine_says_of_itself_is_shown_escaped() {
+fn the_version_of_an_engine_is_escaped() {
     let version = json!({ "Client": { "Version": HOSTILE }, "Server": { "Version": HOSTILE } });
-    for (said, status) in [(HOSTILE, 1), (HOSTILE, 0), (&*version.to_string(), 0)] {
+    for (message, status) in [(HOSTILE, 1), (HOSTILE, 0), (&*version.to_string(), 0)] {
         for engine in ["docker", "podman"] {
             let fakes = Fakes::new();
-            let print = fakes.print("said", said);
-            // What comes after the version fails, and says the same.
+            let print = fakes.print("message", message);
+            // Every command after `version` fails with the same text.
             let script =
                 format!("[ $1 = version ] && {{ {print}; exit {status}; }}; {print} >&2; exit 1");
             let fakes = fakes.program(engine, &script);
             let [stdout, stderr] = printed(fakes.run(&["experiment", "--engine", engine]), 2);
             assert_eq!(stdout, "");
-            if said == HOSTILE {
+            if message == HOSTILE {
                 assert_shown(&stderr);
             } else {
                 assert_tame(&stderr);
@@ -32,7 +32,7 @@ fn what_an_engine_says_of_itself_is_shown_escaped() {
     }
 }
 
-/// A cluster whose server and nodes say what they want; all else that it is asked to do, it does.
+/// Returns a fake cluster that accepts every command and reports hostile text.
 fn cluster(node: &str) -> Fakes {
     let fakes = Fakes::new();
     let version = json!({ "serverVersion": { "gitVersion": HOSTILE } }).to_string();
@@ -62,7 +62,7 @@ const NODES: [&str; 7] =
     ["experiment", "--engine", "kubernetes", "--image", "tools:1", "--nodes", "all"];
 
 #[test]
-fn what_a_cluster_says_of_its_nodes_is_shown_escaped_in_every_form() {
+fn node_information_of_a_cluster_is_escaped_in_every_format() {
     let cluster = cluster("node-1");
     for format in Format::value_variants() {
         let name = format.to_possible_value().unwrap();
@@ -78,7 +78,7 @@ fn what_a_cluster_says_of_its_nodes_is_shown_escaped_in_every_form() {
 }
 
 #[test]
-fn a_name_that_is_none_in_what_a_cluster_says_is_an_error_that_names_it() {
+fn an_invalid_name_from_a_cluster_is_an_error_that_quotes_it() {
     for name in [HOSTILE, "--all", "a/b"] {
         let [stdout, stderr] = printed(cluster(name).run(&NODES), 2);
         assert_eq!(stdout, "");
@@ -90,7 +90,7 @@ fn a_name_that_is_none_in_what_a_cluster_says_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_clean_up_shows_names_of_others_escaped_and_gives_none_to_kubectl() {
+fn clean_escapes_invalid_names_and_does_not_pass_them_to_kubectl() {
     let run = "00112233445566778899aabbccddeeff";
     for name in [HOSTILE, "--force"] {
         let fakes = Fakes::new();
@@ -118,7 +118,7 @@ fn a_clean_up_shows_names_of_others_escaped_and_gives_none_to_kubectl() {
 }
 
 #[test]
-fn a_clean_up_shows_containers_and_folders_escaped_and_in_one_line() {
+fn clean_escapes_containers_and_folders_and_prints_each_on_one_line() {
     let fakes = Fakes::new();
     let folder = format!("{PREFIX}{HOSTILE}\nhost: removed all");
     fs::create_dir(fakes.folder.path().join(&folder)).unwrap();

@@ -1,4 +1,4 @@
-//! Reports in all their forms.
+//! Reports in every format.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::{HOSTILE, assert_tame};
 
 type Form<'a> = &'a dyn Fn(Format, &mut Vec<u8>) -> std::io::Result<()>;
 
-/// Checks a report in all forms; each has to show how the text begins.
+/// Checks a report in every format; each must contain the beginning of the hostile text.
 fn check(write: Form<'_>) {
     let style = Regex::new("\x1b\\[[0-9;]*m").unwrap();
     for format in Format::value_variants() {
@@ -41,7 +41,7 @@ fn check(write: Form<'_>) {
             Format::Json => {
                 assert_tame(&report);
                 let read: serde_json::Value = serde_json::from_str(&report).unwrap();
-                assert!(has(&read, HOSTILE), "it is read back as it was: {read}");
+                assert!(has(&read, HOSTILE), "the text is not read back unchanged: {read}");
             }
             Format::Junit => {
                 assert_tame(&report);
@@ -50,14 +50,14 @@ fn check(write: Form<'_>) {
             Format::Markdown => assert_tame(&report),
             Format::Html => {
                 assert_tame(&report);
-                // The page's script shows what is in its data.
+                // The script of the page shows its data, so the data must be escaped too.
                 assert!(!report.contains("\\u202e") && !report.contains("\\u001b"), "{report}");
             }
         }
     }
 }
 
-/// Whether a text is somewhere in a document.
+/// Returns whether a document contains a text.
 fn has(value: &serde_json::Value, text: &str) -> bool {
     use serde_json::Value;
     match value {
@@ -88,7 +88,7 @@ fn engine() -> EngineInfo {
     EngineInfo { name: EngineKind::Podman, version, kernel, chosen, ..discover::model().info }
 }
 
-/// What a step showed that says all that it can in this way.
+/// Returns an observation with hostile text in every field that can hold it.
 fn observed(planned: &Observation) -> Observation {
     let output = Output {
         command: ["docker", "exec", HOSTILE].map(str::to_owned).to_vec(),
@@ -100,7 +100,7 @@ fn observed(planned: &Observation) -> Observation {
     Observation { output, namespace, ..planned.clone() }
 }
 
-/// The steps of a plan: the first ones skipped, the others as different as can be.
+/// Returns the steps of a plan: the first is skipped, the second fails, the others are judged.
 fn steps(plan: &Plan) -> Vec<StepResult> {
     let mut judge = Judge::new(Key::DEFAULT, None);
     let planned = plan.stages.iter().flatten().enumerate();
@@ -127,13 +127,13 @@ fn report() -> Report {
 }
 
 #[test]
-fn a_report_of_an_experiment_shows_what_others_said_and_obeys_none_of_it() {
+fn a_report_of_an_experiment_escapes_untrusted_text() {
     let report = report();
     check(&|format, out| report.write(format, out));
 }
 
 #[test]
-fn a_report_of_nodes_shows_what_the_cluster_said_and_obeys_none_of_it() {
+fn a_report_of_nodes_escapes_untrusted_text() {
     let node = |name: &str| Node {
         name: name.parse().unwrap(),
         runtime: HOSTILE.into(),
@@ -152,7 +152,7 @@ fn a_report_of_nodes_shows_what_the_cluster_said_and_obeys_none_of_it() {
 }
 
 #[test]
-fn a_report_of_a_matrix_shows_what_others_said_and_obeys_none_of_it() {
+fn a_report_of_a_matrix_escapes_untrusted_text() {
     let groups = groups(World::Containers, || Key::DEFAULT, "text");
     let group = groups.into_iter().find(|it| it.script.name.contains("restart")).unwrap();
     let rules = Rules::from(EngineKind::Podman.policy());

@@ -1,4 +1,4 @@
-//! What is typed, and paths.
+//! Text from the command line, and paths.
 
 use assert_cmd::Command;
 
@@ -16,7 +16,7 @@ fn stderr(command: &mut Command) -> String {
 }
 
 #[test]
-fn values_that_are_refused_are_shown_escaped() {
+fn rejected_values_are_escaped() {
     let key = ["experiment", "--key", HOSTILE];
     assert_shown(&stderr(xtask().args(key)));
     for option in
@@ -38,7 +38,7 @@ fn values_that_are_refused_are_shown_escaped() {
 }
 
 #[test]
-fn a_name_that_is_an_option_is_refused() {
+fn a_name_that_looks_like_an_option_is_rejected() {
     for option in ["base", "runtime", "context", "namespace", "image", "node", "nodes"] {
         let args = ["experiment".to_owned(), format!("--{option}=--all")];
         let said = stderr(xtask().args(args));
@@ -47,7 +47,7 @@ fn a_name_that_is_an_option_is_refused() {
 }
 
 #[test]
-fn what_is_said_of_a_wrong_command_line_has_its_colours_and_no_others() {
+fn an_error_about_the_command_line_contains_only_its_own_colours() {
     let args = ["experiment", "--context", HOSTILE];
     let said = stderr(xtask().args(args).env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR"));
     assert!(said.contains("\x1b[1m") && said.contains(SHOWN), "{said:?}");

@@ -1,4 +1,4 @@
-//! README's commands are run, as far as that is cheap, and print what README shows; its options exist.
+//! The commands of README and of its pages run, if they are cheap, and print what is shown; their options exist.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -14,7 +14,14 @@ use shm_core::{Key, Segment};
 use shm_testkit::{Suite, Trial, tools, trials};
 use xtask::cli::Cli;
 
-const README: &str = include_str!("../../README.md");
+/// README and the pages in `docs/` that show commands.
+const README: &str = concat!(
+    include_str!("../../README.md"),
+    include_str!("../../docs/USAGE.md"),
+    include_str!("../../docs/TOOLS.md"),
+    include_str!("../../docs/PERFORMANCE.md"),
+    include_str!("../../docs/CONTRIBUTING.md"),
+);
 
 /// The indented blocks, without their indentation.
 fn blocks() -> Vec<Vec<&'static str>> {
@@ -91,25 +98,28 @@ fn cheap_xtask_commands_run_on_the_model() {
     }
 }
 
-/// The lines of README's report of an experiment that are the same on every engine.
-fn the_report_of_an_experiment_has_the_lines_of_the_shown_one() {
+/// The lines of README's reports of an experiment that are the same on every engine.
+fn the_report_of_an_experiment_has_the_lines_of_the_shown_ones() {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     let assert = xtask.args(["experiment", "--engine", "model"]).assert().success();
     let report = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let lines: BTreeSet<_> = report.lines().map(str::trim).collect();
     let blocks = blocks();
-    let shown = blocks.iter().find(|block| block[0].starts_with("The article's experiment"));
-    let shown = shown.unwrap();
-    let summary = shown.iter().rfind(|line| !line.is_empty()).unwrap();
     let same = r"^\(\d\) |^Controls|^Conclusions|^pass  |^ +\| (\w )*\w ?$|^ +\| shm(get)? ";
     let same = Regex::new(same).unwrap();
-    let shown: Vec<_> = shown.iter().filter(|line| same.is_match(line)).collect();
-    assert!(shown.len() > 10, "{shown:?}");
-    for line in shown {
-        assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
+    let is_report = |block: &&Vec<&str>| block[0].starts_with("The article's experiment");
+    let all: Vec<_> = blocks.iter().filter(is_report).collect();
+    assert_eq!(all.len(), 2, "README has a short report, docs/USAGE.md a long one");
+    for shown in all {
+        let summary = shown.iter().rfind(|line| !line.is_empty()).unwrap();
+        let shown: Vec<_> = shown.iter().filter(|line| same.is_match(line)).collect();
+        assert!(shown.len() > 10, "{shown:?}");
+        for line in shown {
+            assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
+        }
+        let (steps, _) = summary.split_once(" in ").unwrap();
+        assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
     }
-    let (steps, _) = summary.split_once(" in ").unwrap();
-    assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
 }
 
 /// The commands of the tools in a block, and the lines that README shows that they print.
@@ -218,7 +228,7 @@ fn main() -> ExitCode {
         Trial::here, &[] =>
             every_xtask_command_is_one,
             cheap_xtask_commands_run_on_the_model,
-            the_report_of_an_experiment_has_the_lines_of_the_shown_one,
+            the_report_of_an_experiment_has_the_lines_of_the_shown_ones,
             every_option_exists;
         Trial::isolated, &[] =>
             the_tools_print_what_is_shown;

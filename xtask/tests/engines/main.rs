@@ -1,7 +1,7 @@
 //! The experiment on real engines, and on engines that lie, hang and refuse.
 //!
 //! An engine that is not there makes its trials ignored, with the reason, or fail where
-//! `SHM_REQUIRE_ENGINES` names it. README.md has a table of the variables that say what is run.
+//! `SHM_REQUIRE_ENGINES` names it. docs/CONTRIBUTING.md has a table of the variables that say what is run.
 #![forbid(unsafe_code)]
 
 mod cluster;

@@ -20,7 +20,7 @@ fn a_size_of_zero_is_explained() {
 }
 
 #[test]
-fn a_size_beyond_all_addresses_is_explained() {
+fn a_size_beyond_the_address_space_is_explained() {
     let key = ScratchKey::new();
     let size = 1 << 63;
     assert_eq!(
@@ -34,7 +34,7 @@ fn a_size_beyond_all_addresses_is_explained() {
 }
 
 #[test]
-fn a_segment_that_was_removed_meanwhile_is_explained_for_each_call() {
+fn each_call_explains_a_removed_segment() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     segment.remove().unwrap();
@@ -68,7 +68,7 @@ fn an_object_larger_than_a_file_can_be_is_explained() {
 }
 
 #[test]
-fn what_no_call_returned_has_no_diagnosis() {
+fn an_error_without_a_call_has_no_diagnosis() {
     let error = Error::OutOfBounds { offset: 1, length: 2, size: 2 };
     assert_eq!(Diagnosis::of(&error), None);
     assert_eq!(told(error), "bytes 1..3 lie outside the 2 bytes that are shared");

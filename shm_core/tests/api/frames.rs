@@ -49,7 +49,7 @@ pub(crate) fn has_semaphore(key: Key) -> bool {
 }
 
 #[test]
-fn a_message_is_read_as_it_was_written_and_as_often_as_one_likes() {
+fn a_message_can_be_read_repeatedly() {
     let key = ScratchKey::new();
     let longest = vec![b'x'; frame::capacity(1024)];
     for (text, generation) in
@@ -63,7 +63,7 @@ fn a_message_is_read_as_it_was_written_and_as_often_as_one_likes() {
 }
 
 #[test]
-fn a_reader_that_stays_sees_each_message_once_it_is_published() {
+fn an_open_reader_sees_each_published_message() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     let (reader, mut message) = (Reader::open(*key).unwrap(), Vec::new());
@@ -77,7 +77,7 @@ fn a_reader_that_stays_sees_each_message_once_it_is_published() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_the_message_before_stays() {
+fn a_message_that_does_not_fit_is_refused_and_the_old_one_stays() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     writer.write(b"before").unwrap();
@@ -89,7 +89,7 @@ fn what_does_not_fit_is_refused_and_the_message_before_stays() {
 }
 
 #[test]
-fn the_first_writer_makes_the_frame_and_the_next_finds_it() {
+fn the_first_writer_creates_the_frame_and_the_next_opens_it() {
     let key = ScratchKey::new();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap().1;
     assert_eq!((open(), open()), (Origin::Created, Origin::Opened));
@@ -99,7 +99,7 @@ fn the_first_writer_makes_the_frame_and_the_next_finds_it() {
 }
 
 #[test]
-fn a_message_that_was_begun_and_left_is_told_until_the_next_is_written() {
+fn an_unfinished_message_is_reported_until_the_next_write() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     put_word(*key, BEGUN, 1);
@@ -120,7 +120,7 @@ fn a_message_that_was_begun_and_left_is_told_until_the_next_is_written() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_and_left_as_it_is() {
+fn a_segment_that_is_not_a_frame_is_refused_and_unchanged() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT);
@@ -139,7 +139,7 @@ fn what_is_no_frame_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
+fn a_frame_of_another_version_is_refused_and_unchanged() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     let bytes = || {
@@ -163,7 +163,7 @@ fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_segment_whose_maker_died_before_it_was_a_frame_is_made_one() {
+fn a_blank_segment_becomes_a_frame() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     assert_eq!(flaw(Reader::open(*key)), FrameError::Blank);
@@ -172,7 +172,7 @@ fn a_segment_whose_maker_died_before_it_was_a_frame_is_made_one() {
 }
 
 #[test]
-fn a_segment_too_small_for_what_its_mark_says_is_refused() {
+fn a_segment_too_small_for_a_frame_is_refused() {
     for size in [1, 8, 24, 111] {
         let key = ScratchKey::new();
         let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -189,7 +189,7 @@ fn a_segment_too_small_for_what_its_mark_says_is_refused() {
 }
 
 #[test]
-fn a_message_that_was_changed_or_claims_too_much_is_refused() {
+fn a_changed_message_and_a_wrong_length_are_refused() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     put(*key, SLOT_OF_ODD_GENERATIONS + 16, b"M");
@@ -213,7 +213,7 @@ fn resident(segment: Segment) -> u64 {
 }
 
 #[test]
-fn a_blank_segment_is_made_a_frame_without_taking_memory_for_all_of_it() {
+fn making_a_frame_of_a_blank_segment_touches_little_memory() {
     let key = ScratchKey::new();
     let size = 64 << 20;
     let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -223,7 +223,7 @@ fn a_blank_segment_is_made_a_frame_without_taking_memory_for_all_of_it() {
 }
 
 #[test]
-fn a_mode_that_keeps_its_owner_out_is_refused_and_nothing_is_made() {
+fn a_mode_without_owner_access_is_refused_and_nothing_is_created() {
     let key = ScratchKey::new();
     for mode in [0, 0o400, 0o200, 0o444, 0o066] {
         let refused = flaw(Writer::open_or_create(*key, 1024, mode, LIMIT));
@@ -234,7 +234,7 @@ fn a_mode_that_keeps_its_owner_out_is_refused_and_nothing_is_made() {
 }
 
 #[test]
-fn generations_that_nobody_counts_to_are_refused_at_once() {
+fn impossible_generations_are_refused_at_once() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     for (published, begun) in [(1, 3), (1, 0), (2, 1), (u64::MAX, 7), (7, u64::MAX)] {
@@ -247,7 +247,7 @@ fn generations_that_nobody_counts_to_are_refused_at_once() {
 }
 
 #[test]
-fn generations_that_run_wild_end_in_an_error_too() {
+fn generations_that_change_all_the_time_are_an_error() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     let reader = Reader::open(*key).unwrap();

@@ -72,7 +72,7 @@ enum Input<'a> {
 }
 
 #[test]
-fn the_input_is_moved_up_to_its_end_its_nul_or_the_rooms_end_in_each_mechanism() {
+fn fill_stops_at_the_end_of_input_at_a_nul_or_at_the_end_of_the_range() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let addresses =
         [(*key).into(), Address::File(name.location()), folder.path().join("file").into()];
@@ -116,7 +116,7 @@ fn the_input_is_moved_up_to_its_end_its_nul_or_the_rooms_end_in_each_mechanism()
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
+fn read_errors_of_the_input_differ_from_write_errors_of_the_memory() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     let folder = File::open("/").unwrap();
     for address in [Address::from(*key), Address::File(name.location())] {
@@ -140,7 +140,7 @@ fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
 }
 
 #[test]
-fn a_text_is_written_out_up_to_its_nul_wherever_that_is() {
+fn drain_writes_the_text_up_to_its_nul_at_any_position() {
     let key = ScratchKey::new();
     let size = 2 * PIECE + 77;
     let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -165,7 +165,7 @@ fn a_text_is_written_out_up_to_its_nul_wherever_that_is() {
 }
 
 #[test]
-fn room_that_is_not_there_is_refused_before_anything_is_moved() {
+fn a_range_outside_the_memory_is_refused_before_any_transfer() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(100, 0o600).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
@@ -183,7 +183,7 @@ fn room_that_is_not_there_is_refused_before_anything_is_moved() {
 }
 
 #[test]
-fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
+fn kernel_files_and_offsets_past_the_end_are_read_correctly() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(1 << 16, 0o600).unwrap();
     let taken = |file: &File| {
@@ -210,7 +210,7 @@ fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
 }
 
 #[test]
-fn a_file_that_shrinks_or_grows_meanwhile_gives_a_text_of_its_own_bytes() {
+fn a_file_that_changes_its_size_during_the_read_gives_only_its_own_bytes() {
     let key = ScratchKey::new();
     let size = 8 * PIECE;
     let memory = Address::from(*key).create_new(size, 0o600).unwrap();
@@ -246,7 +246,7 @@ fn resident(key: Key) -> u64 {
 const MADE_AHEAD: usize = 2 * 256 * 1024;
 
 #[test]
-fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {
+fn reading_and_writing_a_short_text_touches_little_memory() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(64 << 20, 0o600).unwrap();
     memory.write_text(b"hello").unwrap();

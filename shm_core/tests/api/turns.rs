@@ -13,7 +13,7 @@ use crate::frames::{LIMIT, flaw, has_semaphore, put, read, writer};
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
-fn one_writer_at_a_time_has_the_turn_and_is_named_to_the_others() {
+fn only_one_writer_holds_the_lock_and_errors_name_it() {
     let key = ScratchKey::new();
     let first = writer(*key);
     let busy = FrameError::Busy { limit: SHORT, holder: Some(std::process::id()) };
@@ -24,7 +24,7 @@ fn one_writer_at_a_time_has_the_turn_and_is_named_to_the_others() {
 }
 
 #[test]
-fn removing_leaves_neither_segment_nor_semaphore_whatever_was_there() {
+fn remove_leaves_neither_segment_nor_semaphore() {
     let key = ScratchKey::new();
     let nothing = |key| Segment::find(key).is_err() && !has_semaphore(key);
     drop(writer(*key));
@@ -43,7 +43,7 @@ fn removing_leaves_neither_segment_nor_semaphore_whatever_was_there() {
 }
 
 #[test]
-fn who_waits_while_the_frame_is_removed_makes_a_new_one() {
+fn a_writer_that_waits_during_a_removal_creates_a_new_frame() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     first.write(b"old").unwrap();
@@ -106,7 +106,7 @@ fn the_semaphores_of_another_program_are_left_alone() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_before_a_semaphore_is_waited_for() {
+fn a_segment_that_is_not_a_frame_is_refused_before_waiting_for_the_lock() {
     let key = ScratchKey::new();
     let _first = writer(*key);
     put(*key, 0, b"text");
@@ -116,7 +116,7 @@ fn what_is_no_frame_is_refused_before_a_semaphore_is_waited_for() {
 }
 
 #[test]
-fn another_programs_semaphores_tell_nothing_about_a_writer() {
+fn with_foreign_semaphores_the_state_of_a_writer_is_unknown() {
     let key = ScratchKey::new();
     writer(*key).write(b"whole").unwrap();
     put(*key, 16, &2_u64.to_ne_bytes());
@@ -127,7 +127,7 @@ fn another_programs_semaphores_tell_nothing_about_a_writer() {
 }
 
 #[test]
-fn nothing_is_removed_from_under_a_writer_even_where_there_was_no_semaphore() {
+fn remove_never_removes_the_segment_of_a_writer_that_holds_the_lock() {
     let (key, over) = (ScratchKey::new(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -17,12 +17,12 @@ const RMID_FORCED: Need = Need::new(
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[LIMITS] =>
-            as_many_segments_as_shmmni_says_can_be_made_and_no_more,
-            a_size_up_to_shmmax_can_be_made_and_no_more,
-            as_many_pages_as_shmall_says_can_be_made_and_no_more,
-            a_limit_that_is_lowered_leaves_what_is_there;
+            shmmni_limits_the_number_of_segments,
+            shmmax_limits_the_size_of_a_segment,
+            shmall_limits_the_number_of_pages,
+            a_lowered_limit_keeps_existing_segments;
         Trial::isolated, &[RMID_FORCED] =>
-            where_removal_is_forced_the_last_detach_removes;
+            with_shm_rmid_forced_the_last_detach_removes;
     ]
 }
 
@@ -30,7 +30,7 @@ fn set(name: &str, value: u64) {
     fs::write(format!("/proc/sys/kernel/{name}"), value.to_string()).unwrap();
 }
 
-fn as_many_segments_as_shmmni_says_can_be_made_and_no_more() {
+fn shmmni_limits_the_number_of_segments() {
     set("shmmni", 3);
     let segments = [1, 2, 3].map(|raw| make(raw, 1, 0o600));
     assert_eq!(errno(Segment::create_new(key(4), 1, 0o600)), Errno::ENOSPC);
@@ -44,7 +44,7 @@ fn as_many_segments_as_shmmni_says_can_be_made_and_no_more() {
     let _ = make(4, 1, 0o600);
 }
 
-fn a_size_up_to_shmmax_can_be_made_and_no_more() {
+fn shmmax_limits_the_size_of_a_segment() {
     set("shmmax", 5000);
     let _ = make(1, 5000, 0o600);
     for size in [5001, 8192, 1 << 40] {
@@ -54,7 +54,7 @@ fn a_size_up_to_shmmax_can_be_made_and_no_more() {
     let _ = make(2, 5001, 0o600);
 }
 
-fn as_many_pages_as_shmall_says_can_be_made_and_no_more() {
+fn shmall_limits_the_number_of_pages() {
     let page = usize::try_from(Limits::current().unwrap().page_bytes).unwrap();
     set("shmall", 4);
     let three = make(1, 2 * page + 1, 0o600);
@@ -66,7 +66,7 @@ fn as_many_pages_as_shmall_says_can_be_made_and_no_more() {
     let _ = make(3, 3 * page, 0o600);
 }
 
-fn a_limit_that_is_lowered_leaves_what_is_there() {
+fn a_lowered_limit_keeps_existing_segments() {
     let segments = [1, 2, 3].map(|raw| make(raw, 10_000, 0o600));
     for (name, value) in [("shmmni", 1), ("shmmax", 100), ("shmall", 1)] {
         set(name, value);
@@ -78,7 +78,7 @@ fn a_limit_that_is_lowered_leaves_what_is_there() {
     }
 }
 
-fn where_removal_is_forced_the_last_detach_removes() {
+fn with_shm_rmid_forced_the_last_detach_removes() {
     set("shm_rmid_forced", 1);
     let segment = make(1, 100, 0o600);
     let attachments = [segment.attach().unwrap(), segment.attach().unwrap()];

@@ -16,8 +16,8 @@ use crate::key;
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[ANOTHER_USER] =>
-            each_of_the_512_modes_grants_each_kind_of_user_what_its_bits_say,
-            an_owner_removes_and_locks_whatever_the_mode_and_nobody_else_does;
+            each_of_the_512_modes_grants_its_bits_to_each_kind_of_user,
+            only_the_owner_removes_and_locks_with_any_mode;
     ]
 }
 
@@ -84,7 +84,7 @@ fn expected(bits: u32) -> String {
     [read, write, read, write, read].join(" ")
 }
 
-fn each_of_the_512_modes_grants_each_kind_of_user_what_its_bits_say() {
+fn each_of_the_512_modes_grants_its_bits_to_each_kind_of_user() {
     send(OWNER, "make");
     assert_eq!(table::list().unwrap().len(), 512);
     for (somebody, shift) in [
@@ -121,7 +121,7 @@ fn control() -> String {
     .join(" ")
 }
 
-fn an_owner_removes_and_locks_whatever_the_mode_and_nobody_else_does() {
+fn only_the_owner_removes_and_locks_with_any_mode() {
     send(OWNER, "make");
     for somebody in [GROUP, SUPPLEMENTARY, OTHER, BARE_ROOT] {
         assert_eq!(

@@ -17,10 +17,10 @@ use crate::{attached, errno};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[COMPILER] =>
-            children_inherit_an_attachment_and_their_end_detaches_it,
-            a_process_that_becomes_another_program_keeps_no_attachment,
-            a_process_that_is_killed_is_detached,
-            what_is_removed_lives_as_long_as_the_last_child_that_inherited_it;
+            children_inherit_an_attachment_until_they_end,
+            exec_detaches,
+            killing_a_process_detaches,
+            a_removed_segment_lives_until_the_last_child_detaches;
     ]
 }
 
@@ -63,7 +63,7 @@ impl Other {
     }
 }
 
-fn children_inherit_an_attachment_and_their_end_detaches_it() {
+fn children_inherit_an_attachment_until_they_end() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     let own = segment.attach().unwrap();
     other.run(segment, 4, &[], || wait_for_attachments(segment, 6));
@@ -73,7 +73,7 @@ fn children_inherit_an_attachment_and_their_end_detaches_it() {
     assert_eq!(attached(segment), 0);
 }
 
-fn a_process_that_becomes_another_program_keeps_no_attachment() {
+fn exec_detaches() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 0, &["execute"], || {
         wait::until("another program", || other.file.with_extension("new").exists().then_some(()));
@@ -83,7 +83,7 @@ fn a_process_that_becomes_another_program_keeps_no_attachment() {
     });
 }
 
-fn a_process_that_is_killed_is_detached() {
+fn killing_a_process_detaches() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 0, &[], || {
         wait_for_attachments(segment, 1);
@@ -95,7 +95,7 @@ fn a_process_that_is_killed_is_detached() {
     assert_eq!(Segment::find(crate::key(1)), Ok(segment), "nothing else happened to it");
 }
 
-fn what_is_removed_lives_as_long_as_the_last_child_that_inherited_it() {
+fn a_removed_segment_lives_until_the_last_child_detaches() {
     let (other, segment) = (Other::new(), make(1, 100, 0o600));
     other.run(segment, 2, &[], || {
         wait_for_attachments(segment, 3);

@@ -17,19 +17,19 @@ const NEXT_ID: Need = Need::new(
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
-            what_nobody_has_attached_is_gone_at_once,
-            the_key_of_what_is_still_attached_is_free_for_another_segment,
-            what_is_still_attached_can_be_attached_by_its_id,
-            removing_again_takes_nothing_from_those_who_have_it_attached,
-            a_removed_segment_is_told_as_one,
-            an_id_is_not_given_to_the_very_next_segment;
+            a_removed_detached_segment_is_gone_at_once,
+            the_key_of_a_removed_but_attached_segment_is_free,
+            a_removed_but_attached_segment_can_be_attached_by_its_id,
+            removing_again_does_not_detach,
+            the_stat_of_a_removed_segment_has_dest_and_no_key,
+            the_next_segment_has_a_new_id;
         Trial::isolated, &[NEXT_ID] =>
-            an_id_that_is_used_again_means_the_new_segment,
-            the_id_of_what_is_still_attached_is_not_used_again;
+            a_reused_id_means_the_new_segment,
+            the_id_of_an_attached_segment_is_not_reused;
     ]
 }
 
-fn what_nobody_has_attached_is_gone_at_once() {
+fn a_removed_detached_segment_is_gone_at_once() {
     let segment = make(1, 100, 0o600);
     segment.remove().unwrap();
     assert_eq!(errno(Segment::find(key(1))), Errno::ENOENT);
@@ -39,7 +39,7 @@ fn what_nobody_has_attached_is_gone_at_once() {
     assert_eq!(table::list().unwrap(), []);
 }
 
-fn the_key_of_what_is_still_attached_is_free_for_another_segment() {
+fn the_key_of_a_removed_but_attached_segment_is_free() {
     let old = make(1, 100, 0o600);
     let attachment = old.attach_writable().unwrap();
     attachment.write_at(0, b"old").unwrap();
@@ -56,7 +56,7 @@ fn the_key_of_what_is_still_attached_is_free_for_another_segment() {
     assert_eq!((attachment.size(), table::list().unwrap().len()), (100, 2));
 }
 
-fn what_is_still_attached_can_be_attached_by_its_id() {
+fn a_removed_but_attached_segment_can_be_attached_by_its_id() {
     let segment = make(1, 100, 0o600);
     let first = segment.attach_writable().unwrap();
     segment.remove().unwrap();
@@ -71,7 +71,7 @@ fn what_is_still_attached_can_be_attached_by_its_id() {
     assert_eq!(errno(segment.attach()), Errno::EINVAL);
 }
 
-fn removing_again_takes_nothing_from_those_who_have_it_attached() {
+fn removing_again_does_not_detach() {
     let segment = make(1, 100, 0o600);
     let attachments = [segment.attach_writable().unwrap(), segment.attach_writable().unwrap()];
     for _ in 0..6 {
@@ -84,7 +84,7 @@ fn removing_again_takes_nothing_from_those_who_have_it_attached() {
     assert_eq!(errno(segment.remove()), Errno::EINVAL);
 }
 
-fn a_removed_segment_is_told_as_one() {
+fn the_stat_of_a_removed_segment_has_dest_and_no_key() {
     let segment = make(1, 100, 0o640);
     let before = segment.stat().unwrap();
     let _attachment = segment.attach().unwrap();
@@ -95,7 +95,7 @@ fn a_removed_segment_is_told_as_one() {
     assert_eq!(table::list().unwrap(), [after]);
 }
 
-fn an_id_is_not_given_to_the_very_next_segment() {
+fn the_next_segment_has_a_new_id() {
     let mut before = make(1, 100, 0o600);
     for _ in 0..100 {
         before.remove().unwrap();
@@ -111,7 +111,7 @@ fn ask_for(id: SegmentId) {
     fs::write("/proc/sys/kernel/shm_next_id", id.to_string()).unwrap();
 }
 
-fn an_id_that_is_used_again_means_the_new_segment() {
+fn a_reused_id_means_the_new_segment() {
     let old = make(1, 100, 0o600);
     old.remove().unwrap();
     ask_for(old.id());
@@ -123,7 +123,7 @@ fn an_id_that_is_used_again_means_the_new_segment() {
     assert_eq!(old.attach().unwrap().size(), 200);
 }
 
-fn the_id_of_what_is_still_attached_is_not_used_again() {
+fn the_id_of_an_attached_segment_is_not_reused() {
     let old = make(1, 100, 0o600);
     let attachment = old.attach().unwrap();
     old.remove().unwrap();

@@ -41,7 +41,7 @@ fn is_answer(stdout: &[u8], mechanism: &str, wait: &str, size: u64) {
 }
 
 #[test]
-fn each_mechanism_starts_a_peer_of_its_own() {
+fn each_mechanism_starts_its_peer() {
     for (mechanism, wait) in [
         ("framed", "spin"),
         ("framed", "sleep"),
@@ -56,7 +56,7 @@ fn each_mechanism_starts_a_peer_of_its_own() {
 }
 
 #[test]
-fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
+fn two_processes_share_only_a_place_and_leave_nothing_there() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let answers = Key::new(key.raw() + 1).unwrap();
     let path = folder.path().join("place").to_str().unwrap().to_owned();
@@ -79,7 +79,7 @@ fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
 }
 
 #[test]
-fn framed_memory_has_no_waiting_in_the_kernel_and_is_not_made_for_it() {
+fn framed_memory_refuses_to_wait_in_the_kernel() {
     // The key after a scratch key may be another test's.
     let key = Key::new((0x5d00_0000 | std::process::id() & 0xff_ffff).cast_signed()).unwrap();
     for args in [["--count", "1"], ["--serve", &key.to_string()]] {

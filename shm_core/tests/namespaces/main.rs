@@ -32,7 +32,7 @@ fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
     })
 }
 
-fn another_namespace_is_another_and_itself_however_often_it_is_looked_at() {
+fn a_namespace_equals_itself_and_no_other() {
     let own = IpcNamespace::current().unwrap();
     beside(|pid| {
         let other = IpcNamespace::of_process(pid).unwrap();
@@ -44,7 +44,7 @@ fn another_namespace_is_another_and_itself_however_often_it_is_looked_at() {
     assert_eq!(own, IpcNamespace::current().unwrap());
 }
 
-fn a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode() {
+fn a_namespace_with_a_reused_inode_is_a_different_namespace() {
     // The kernel gives an inode out again as soon as it can: some of these have the same.
     let seen: Vec<_> =
         (0..10).map(|_| beside(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
@@ -53,7 +53,7 @@ fn a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode() {
     }
 }
 
-fn a_process_that_is_not_there_has_no_namespace() {
+fn the_namespace_of_a_missing_process_is_enoent() {
     let error = IpcNamespace::of_process(u32::MAX).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::ENOENT));
     assert_eq!(
@@ -62,7 +62,7 @@ fn a_process_that_is_not_there_has_no_namespace() {
     );
 }
 
-fn a_new_namespace_is_empty_and_has_the_default_key_for_itself() {
+fn a_new_namespace_is_empty_and_the_default_key_is_free() {
     assert_eq!(table::list().unwrap(), []);
     assert_eq!(Usage::current().unwrap().segments, 0);
     let segment = Segment::create_new(Key::DEFAULT, 5000, 0o600).unwrap();
@@ -72,7 +72,7 @@ fn a_new_namespace_is_empty_and_has_the_default_key_for_itself() {
     assert_eq!(Usage::current().unwrap().resident_pages, 1);
 }
 
-fn limits_are_those_that_the_namespace_was_given() {
+fn limits_are_those_of_the_namespace() {
     for (name, value) in [("shmmni", "5"), ("shmmax", "8192"), ("shmall", "3")] {
         fs::write(Path::new("/proc/sys/kernel").join(name), value).unwrap();
     }
@@ -103,7 +103,7 @@ fn the_listing_is_the_same_with_and_without_proc() {
     assert_eq!(table::list().unwrap().len(), 3);
 }
 
-fn a_full_file_system_leaves_no_object_and_no_growth() {
+fn on_a_full_file_system_no_object_is_created_or_grown() {
     mount_tmpfs("/dev/shm", "size=64k");
     let location = Location::Posix("/full".parse().unwrap());
     let error = Object::create_new(&location, 100_000, 0o600).unwrap_err();
@@ -123,16 +123,16 @@ fn a_full_file_system_leaves_no_object_and_no_growth() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[] =>
-            another_namespace_is_another_and_itself_however_often_it_is_looked_at,
-            a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode,
-            a_new_namespace_is_empty_and_has_the_default_key_for_itself;
+            a_namespace_equals_itself_and_no_other,
+            a_namespace_with_a_reused_inode_is_a_different_namespace,
+            a_new_namespace_is_empty_and_the_default_key_is_free;
         Trial::here, &[] =>
-            a_process_that_is_not_there_has_no_namespace;
+            the_namespace_of_a_missing_process_is_enoent;
         Trial::isolated, &[LIMITS] =>
-            limits_are_those_that_the_namespace_was_given;
+            limits_are_those_of_the_namespace;
         Trial::isolated, &[MOUNTS] =>
             the_listing_is_the_same_with_and_without_proc,
-            a_full_file_system_leaves_no_object_and_no_growth;
+            on_a_full_file_system_no_object_is_created_or_grown;
     ];
     Suite::new(trials).run()
 }

@@ -61,7 +61,7 @@ fn segments_are_listed_as_ipcs_lists_them() {
     assert!(listing.contains(" 1073741824 "), "{listing}");
 }
 
-fn attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them() {
+fn attached_locked_and_removed_segments_are_listed_as_ipcs_lists_them() {
     let segments = [1, 2, 3, 4, 5].map(|key| make(key, 4096, 0o600));
     let attachments =
         segments.map(|segment| (segment.attach().unwrap(), segment.attach().unwrap()));
@@ -87,7 +87,7 @@ fn a_size_wider_than_its_column_is_listed_as_ipcs_lists_it() {
     assert!(the_same_listing(1).contains(" 10737418240 "));
 }
 
-fn an_id_from_later_rounds_is_listed_as_ipcs_lists_it() {
+fn an_id_with_a_sequence_number_is_listed_as_ipcs_lists_it() {
     let _first = make(1, 1, 0o600);
     // Indexes are given out in turn, so that it takes thousands of segments to come round.
     let last = (0..100_000)
@@ -121,13 +121,13 @@ fn owners_are_named_as_ipcs_names_them() {
     assert_eq!(owners, ["root", "exactly10c", "elevenchar", "a-much-lon", "60004", "4000000000"]);
 }
 
-fn without_a_passwd_file_owners_are_numbers() {
+fn without_a_passwd_file_owners_are_user_ids() {
     let _ = make(1, 100, 0o600);
     mount_over("/etc/passwd", "/dev/null");
     assert!(shm_ls(&[]).contains(" 0          600 "));
 }
 
-fn segments_of_others_that_may_not_be_read_are_listed() {
+fn unreadable_segments_of_other_users_are_listed() {
     let _ = make(1, 100, 0o600);
     let folder = PublicFolder::new();
     let another = run_as(NOBODY, folder.copy(env!("CARGO_BIN_EXE_shm_ls")));
@@ -160,7 +160,7 @@ fn limits_are_printed_as_ipcs_prints_them() {
     }
 }
 
-fn without_proc_the_same_is_listed() {
+fn the_listing_is_the_same_without_proc() {
     let segments = [1, 2, 3].map(|key| make(key, 4096, 0o600));
     let _attachment = segments[2].attach().unwrap();
     segments[2].remove().unwrap();
@@ -177,20 +177,20 @@ fn main() -> ExitCode {
         Trial::isolated, &[IPCS] =>
             no_segments_are_listed_as_ipcs_lists_them,
             segments_are_listed_as_ipcs_lists_them,
-            attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them,
-            an_id_from_later_rounds_is_listed_as_ipcs_lists_it;
+            attached_locked_and_removed_segments_are_listed_as_ipcs_lists_them,
+            an_id_with_a_sequence_number_is_listed_as_ipcs_lists_it;
         Trial::isolated, &[IPCS, MUCH_MEMORY] =>
             a_size_wider_than_its_column_is_listed_as_ipcs_lists_it;
         Trial::isolated, &[IPCS, ANOTHER_USER, MOUNTS] =>
             owners_are_named_as_ipcs_names_them;
         Trial::isolated, &[IPCS, ANOTHER_USER] =>
-            segments_of_others_that_may_not_be_read_are_listed;
+            unreadable_segments_of_other_users_are_listed;
         Trial::isolated, &[IPCS, LIMITS] =>
             limits_are_printed_as_ipcs_prints_them;
         Trial::isolated, &[IPCS, MOUNTS] =>
-            without_proc_the_same_is_listed;
+            the_listing_is_the_same_without_proc;
         Trial::isolated, &[MOUNTS] =>
-            without_a_passwd_file_owners_are_numbers;
+            without_a_passwd_file_owners_are_user_ids;
     ];
     Suite::new(trials).run()
 }

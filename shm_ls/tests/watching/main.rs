@@ -74,13 +74,13 @@ impl Watch {
     }
 }
 
-fn the_first_line_tells_the_namespace() {
+fn the_first_line_has_the_namespace() {
     let (watch, first) = Watch::start("", "");
     assert_eq!(first, format!("watching {}\n", IpcNamespace::current().unwrap()));
     watch.stop("TERM");
 }
 
-fn a_segment_that_is_there_already_has_a_line() {
+fn an_existing_segment_has_a_line() {
     let segment = Segment::create_new(Key::DEFAULT, 1024, 0o666).unwrap();
     let (mut watch, _) = Watch::start("", "");
     assert_eq!(
@@ -130,7 +130,7 @@ fn json_has_an_object_a_line() {
     watch.stop("TERM");
 }
 
-fn an_interrupt_and_a_hangup_end_it_too() {
+fn sigint_and_sighup_end_it_too() {
     for signal in ["INT", "HUP"] {
         let (watch, _) = Watch::start("", "");
         watch.stop(signal);
@@ -155,7 +155,7 @@ fn it_needs_no_thread() {
     watch.stop("TERM");
 }
 
-fn a_reader_that_goes_ends_it_with_the_next_line() {
+fn after_its_reader_closed_the_next_line_ends_it() {
     let program = env!("CARGO_BIN_EXE_shm_ls");
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{{ '{program}' --watch; echo $? >&2; }} | head -n 1")]);
@@ -176,13 +176,13 @@ fn a_reader_that_goes_ends_it_with_the_next_line() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[] =>
-            the_first_line_tells_the_namespace,
-            a_segment_that_is_there_already_has_a_line,
+            the_first_line_has_the_namespace,
+            an_existing_segment_has_a_line,
             each_change_has_a_line_until_the_segment_is_gone,
             json_has_an_object_a_line,
-            an_interrupt_and_a_hangup_end_it_too,
+            sigint_and_sighup_end_it_too,
             the_first_process_of_a_pid_namespace_ends_at_once_too,
-            a_reader_that_goes_ends_it_with_the_next_line;
+            after_its_reader_closed_the_next_line_ends_it;
         Trial::isolated, &[ANOTHER_USER] =>
             it_needs_no_thread;
     ];

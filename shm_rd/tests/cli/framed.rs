@@ -33,7 +33,7 @@ fn answer(key: Key, status: i32) -> Value {
 }
 
 #[test]
-fn a_whole_message_is_printed_as_a_text_is() {
+fn a_whole_message_is_printed_like_a_text() {
     let key = ScratchKey::new();
     write(*key, b"a\0b");
     on(*key).assert().code(0).stdout("a \0 b \nshm read success\n").stderr("");
@@ -41,7 +41,7 @@ fn a_whole_message_is_printed_as_a_text_is() {
 }
 
 #[test]
-fn what_was_read_is_one_object() {
+fn the_json_of_a_read_message_is_one_object() {
     let key = ScratchKey::new();
     write(*key, b"one");
     write(*key, b"three");
@@ -63,7 +63,7 @@ fn what_was_read_is_one_object() {
 }
 
 #[test]
-fn after_a_writer_has_died_the_last_whole_message_is_read_and_that_is_told() {
+fn after_the_death_of_a_writer_the_last_whole_message_is_read_with_a_note() {
     let key = ScratchKey::new();
     write(*key, b"whole");
     die_of(*key, 2);
@@ -77,7 +77,7 @@ fn after_a_writer_has_died_the_last_whole_message_is_read_and_that_is_told() {
 }
 
 #[test]
-fn a_writer_that_is_at_work_is_not_said_to_have_died() {
+fn a_running_writer_is_not_reported_as_dead() {
     let key = ScratchKey::new();
     write(*key, b"whole");
     let limit = Duration::from_secs(10);
@@ -88,7 +88,7 @@ fn a_writer_that_is_at_work_is_not_said_to_have_died() {
 }
 
 #[test]
-fn without_a_whole_message_it_is_told_why() {
+fn the_error_of_a_missing_message_has_its_cause() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     on(*key)
@@ -133,7 +133,7 @@ fn on_in_shell(key: Key, script: &str, option: &str) -> assert_cmd::Command {
 }
 
 #[test]
-fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+fn a_message_that_does_not_fit_into_memory_is_an_error() {
     let key = ScratchKey::new();
     let (size, limit) = (128 << 20, Duration::from_secs(10));
     let mut writer = Writer::open_or_create(*key, size, 0o600, limit).unwrap().0;
@@ -151,7 +151,7 @@ fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
 }
 
 #[test]
-fn a_message_was_read_even_where_a_note_about_it_cannot_be_printed() {
+fn a_read_succeeds_even_if_its_note_cannot_be_printed() {
     let key = ScratchKey::new();
     write(*key, b"whole");
     die_of(*key, 2);

@@ -13,7 +13,7 @@ fn answer(arguments: &[&str], status: i32) -> Value {
 }
 
 #[test]
-fn what_was_read_from_a_segment_is_one_object() {
+fn the_json_of_a_read_segment_is_one_object() {
     let key = ScratchKey::new();
     put(*key, "共享\n\u{1b}\"".as_bytes());
     assert_eq!(

@@ -19,7 +19,7 @@ fn put(address: &Address, text: &[u8]) {
 }
 
 #[test]
-fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanism() {
+fn a_long_text_is_printed_whole_with_its_checksum_by_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let text = long_text(2 * MIB + 12_345);
@@ -46,7 +46,7 @@ fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanis
 }
 
 #[test]
-fn a_pipe_that_closes_early_ends_it_without_a_word() {
+fn a_pipe_that_closes_early_ends_it_silently() {
     let key = ScratchKey::new();
     put(&(*key).into(), &long_text(2 * MIB));
     let script = "{ \"$0\" \"$@\"; echo $? >&2; } | head -c 100000";
@@ -59,7 +59,7 @@ fn a_pipe_that_closes_early_ends_it_without_a_word() {
 }
 
 #[test]
-fn a_full_output_is_told() {
+fn a_full_output_is_an_error() {
     let key = ScratchKey::new();
     put(&(*key).into(), &long_text(2 * MIB));
     let name = key.to_string();
@@ -98,7 +98,7 @@ fn an_object_that_is_shrunk_meanwhile_is_a_shorter_text_and_no_signal() {
 }
 
 #[test]
-fn a_long_text_needs_no_memory_of_its_length() {
+fn a_long_text_needs_little_memory() {
     let key = ScratchKey::new();
     put(&(*key).into(), &vec![b'x'; 64 * MIB]);
     let name = key.to_string();

@@ -8,7 +8,7 @@ use shm_testkit::scratch::ScratchKey;
 use crate::{put, shell};
 
 #[test]
-fn a_closed_pipe_is_not_spoken_about() {
+fn a_closed_pipe_ends_it_silently() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     put(*key, b"hello");
     // A pipe that nobody reads.
@@ -22,7 +22,7 @@ fn a_closed_pipe_is_not_spoken_about() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_told() {
+fn output_that_cannot_be_written_is_an_error() {
     let key = ScratchKey::new();
     put(*key, b"hello");
     shell("exec \"$0\" \"$@\" >/dev/full", &["--key", &key.to_string()])

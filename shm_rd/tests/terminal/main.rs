@@ -26,13 +26,13 @@ fn control_characters_are_escaped_on_a_terminal() {
     );
 }
 
-fn raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole() {
+fn raw_text_is_escaped_on_a_terminal_without_splitting_characters() {
     assert_eq!(shown("\x1b[2J共享\u{9b}\t.".as_bytes(), "--raw"), "\\x1b[2J共享\\xc2\\x9b\t.");
     assert_eq!(shown("cod\u{202e}exe.txt".as_bytes(), "--raw"), "cod\\xe2\\x80\\xaeexe.txt");
     assert_eq!(shown(b"cut \xe5\x85", "--raw"), "cut \\xe5\\x85");
 }
 
-fn json_has_escapes_of_its_own_on_a_terminal() {
+fn json_escapes_control_characters_on_a_terminal() {
     let shown = shown("\x1b[2J\u{9b}\u{202e}共享".as_bytes(), "--json");
     assert!(shown.contains(r#""text":"\u001b[2J\u009b\u202e共享""#), "{shown}");
 }
@@ -49,7 +49,7 @@ fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
 }
 
-fn what_takes_over_a_second_shows_how_far_it_is_and_then_nothing() {
+fn a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it() {
     for options in ["--raw", ""] {
         let shown = shown_beside_a_pipe("1.5", options);
         assert!(shown.starts_with('\r') && shown.contains(" MiB, "), "{shown:?}");
@@ -58,7 +58,7 @@ fn what_takes_over_a_second_shows_how_far_it_is_and_then_nothing() {
 }
 
 /// A terminal that takes nothing for so long that a line about it would be due.
-fn a_text_on_a_slow_terminal_has_no_such_line_in_it() {
+fn a_text_on_a_slow_terminal_has_no_progress_line() {
     let key = ScratchKey::new();
     let text = vec![b'x'; 1 << 20];
     let (memory, _) = Address::from(*key).open_or_create(text.len() + 1, 0o600).unwrap();
@@ -76,10 +76,10 @@ fn main() -> ExitCode {
     let trials = trials![
         Trial::here, &[TERMINAL] =>
             control_characters_are_escaped_on_a_terminal,
-            raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole,
-            json_has_escapes_of_its_own_on_a_terminal,
-            what_takes_over_a_second_shows_how_far_it_is_and_then_nothing,
-            a_text_on_a_slow_terminal_has_no_such_line_in_it;
+            raw_text_is_escaped_on_a_terminal_without_splitting_characters,
+            json_escapes_control_characters_on_a_terminal,
+            a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it,
+            a_text_on_a_slow_terminal_has_no_progress_line;
     ];
     Suite::new(trials).run()
 }

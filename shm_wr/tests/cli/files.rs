@@ -17,7 +17,7 @@ fn on(path: &Path) -> Command {
 }
 
 #[test]
-fn a_file_is_made_with_its_size_and_exactly_its_mode() {
+fn a_new_file_has_the_given_size_and_mode() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     shell("umask 077; exec \"$0\" \"$@\"", &["--file"])
@@ -32,7 +32,7 @@ fn a_file_is_made_with_its_size_and_exactly_its_mode() {
 }
 
 #[test]
-fn a_smaller_file_grows_and_a_larger_one_keeps_its_size_and_its_rest() {
+fn a_file_grows_to_the_size_and_never_shrinks() {
     let file = tempfile::NamedTempFile::new().unwrap();
     on(file.path()).args(["--size", "10", "abc"]).assert().code(0);
     assert_eq!(fs::read(&file).unwrap(), b"abc\0\0\0\0\0\0\0");
@@ -42,7 +42,7 @@ fn a_smaller_file_grows_and_a_larger_one_keeps_its_size_and_its_rest() {
 }
 
 #[test]
-fn create_new_refuses_a_file_that_is_there() {
+fn create_new_refuses_an_existing_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     on(file.path()).args(["--create-new", "x"]).assert().code(255).stderr(format!(
         "open failed, errno: 17 msg: File exists\n\
@@ -99,7 +99,7 @@ fn a_device_is_refused() {
 }
 
 #[test]
-fn a_file_whose_directory_is_missing_is_not_said_to_want_writing_first() {
+fn a_missing_directory_has_its_own_cause_and_hint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/file");
     on(&path).arg("x").assert().code(255).stderr(format!(
@@ -111,7 +111,7 @@ fn a_file_whose_directory_is_missing_is_not_said_to_want_writing_first() {
 }
 
 #[test]
-fn an_error_without_a_cause_of_its_own_still_names_the_file() {
+fn an_error_without_a_specific_cause_names_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("below");
     on(&below).arg("x").assert().code(255).stderr(
@@ -121,7 +121,7 @@ fn an_error_without_a_cause_of_its_own_still_names_the_file() {
 }
 
 #[test]
-fn a_link_is_followed_to_its_file_and_removed_without_it() {
+fn a_link_is_followed_for_writing_and_removed_without_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
     fs::write(&file, "").unwrap();

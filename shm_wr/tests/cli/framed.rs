@@ -34,7 +34,7 @@ fn each_write_is_the_next_whole_message() {
 }
 
 #[test]
-fn what_was_written_is_one_object() {
+fn the_json_of_a_written_message_is_one_object() {
     let key = ScratchKey::new();
     let output = on(*key).args(["--json", "--truncate", &"x".repeat(1000)]).assert().code(0);
     assert_eq!(
@@ -55,7 +55,7 @@ fn what_was_written_is_one_object() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
+fn a_message_that_does_not_fit_is_refused_and_creates_nothing() {
     let key = ScratchKey::new();
     let refused = on(*key).arg("x".repeat(465)).assert().code(255).stdout("shm write failed\n");
     refused.stderr(starts_with(
@@ -70,7 +70,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
 }
 
 #[test]
-fn a_segment_that_is_not_framed_is_left_as_it_is() {
+fn a_segment_that_is_not_framed_is_unchanged() {
     let key = ScratchKey::new();
     shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
     on(*key).arg("x").assert().code(255).stderr(
@@ -87,7 +87,7 @@ fn a_segment_that_is_not_framed_is_left_as_it_is() {
 }
 
 #[test]
-fn another_writer_is_waited_for_and_named_where_it_takes_too_long() {
+fn a_writer_that_holds_the_lock_too_long_is_named() {
     let key = ScratchKey::new();
     let limit = std::time::Duration::from_secs(1);
     let writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap().0;
@@ -121,7 +121,7 @@ fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
 }
 
 #[test]
-fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
+fn a_mode_without_owner_access_is_refused() {
     let key = ScratchKey::new();
     on(*key).args(["--mode", "0444", "x"]).assert().code(255).stderr(
         "mode 0444 is none for a frame\n\
@@ -132,7 +132,7 @@ fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
 }
 
 #[test]
-fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
+fn the_owner_removes_a_frame_without_access_to_its_semaphore() {
     for with_segment in [false, true] {
         let key = ScratchKey::new();
         let name = key.to_string();
@@ -151,7 +151,7 @@ fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
 }
 
 #[test]
-fn a_lock_that_another_program_holds_is_not_given_back_for_it() {
+fn semaphores_of_another_program_are_refused_and_untouched() {
     let key = ScratchKey::new();
     IpcObject::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
     let told = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);

@@ -34,7 +34,7 @@ fn fed(
 }
 
 #[test]
-fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
+fn a_long_text_is_written_whole_with_its_checksum_by_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let text = long_text(3 * MIB + 12_345);
@@ -54,7 +54,7 @@ fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
 }
 
 #[test]
-fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
+fn a_too_long_input_file_is_refused_and_nothing_is_written() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("input");
     fs::write(&path, long_text(2 * MIB)).unwrap();
@@ -75,7 +75,7 @@ fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
 }
 
 #[test]
-fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
+fn an_endless_pipe_is_an_error_or_is_cut_with_truncate() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     for (option, value, address) in [
         ("--key", key.to_string(), Address::from(*key)),
@@ -96,7 +96,7 @@ fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
 }
 
 #[test]
-fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
+fn a_nul_far_in_the_text_is_an_error_or_ends_it_with_truncate() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     let (whole, place) = (long_text(2 * MIB), MIB + 300_001);
     let mut with_nul = whole.clone();
@@ -120,7 +120,7 @@ fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
 }
 
 #[test]
-fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
+fn readers_see_an_empty_text_until_the_write_completes() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let whole = long_text(3 * MIB);
     shm_wr().args(["--key", &key.to_string(), "--size", "4M", "before"]).assert().code(0);
@@ -135,7 +135,7 @@ fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
 }
 
 #[test]
-fn a_writer_that_is_killed_leaves_an_empty_text_and_no_part() {
+fn a_killed_writer_leaves_an_empty_text() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let kill = "kill -9 $(cat \"$0\")";
     let pid = folder.path().join("fifo.pid");
@@ -164,7 +164,7 @@ fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
+fn a_segment_that_is_removed_during_the_write_is_written_to_its_end() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let arguments = ["--key", &key.to_string(), "--size", "4M", "--stdin"];
     let mut reader = None;
@@ -183,7 +183,7 @@ fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
 }
 
 #[test]
-fn a_long_text_needs_no_memory_of_its_length() {
+fn a_long_text_needs_little_memory() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     for address in [["--key", &key.to_string()], ["--posix", &name]] {
         let arguments = [&address[..], &["--size", "65M", "--stdin", "--checksum"]].concat();

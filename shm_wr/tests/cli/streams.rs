@@ -11,7 +11,7 @@ use crate::{shell, text_at};
 const CLOSED_PIPE: &str = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";
 
 #[test]
-fn a_closed_pipe_ends_it_without_a_word_after_it_has_written() {
+fn a_closed_pipe_ends_it_silently_after_the_write() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let script = format!("{CLOSED_PIPE} \"$0\" \"$@\"; echo $? >&2");
     let mut shell = shell(&script, &["--key", &key.to_string(), "hello"]);
@@ -20,7 +20,7 @@ fn a_closed_pipe_ends_it_without_a_word_after_it_has_written() {
 }
 
 #[test]
-fn with_sigpipe_ignored_a_closed_pipe_is_a_failure_without_a_panic() {
+fn with_sigpipe_ignored_a_closed_pipe_is_an_error() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let script = format!("trap '' PIPE; {CLOSED_PIPE} \"$0\" \"$@\"; echo $? >&2");
     let mut shell = shell(&script, &["--key", &key.to_string(), "hello"]);
@@ -64,7 +64,7 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
 }
 
 #[test]
-fn a_closed_standard_input_is_told_and_not_the_shared_file() {
+fn a_closed_standard_input_is_an_error() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, "before").unwrap();
     let path = file.path().to_str().unwrap();
@@ -76,7 +76,7 @@ fn a_closed_standard_input_is_told_and_not_the_shared_file() {
 }
 
 #[test]
-fn standard_input_that_cannot_be_read_is_told() {
+fn standard_input_that_cannot_be_read_is_an_error() {
     let key = ScratchKey::new();
     let assert = shell("exec \"$0\" \"$@\" </", &["--key", &key.to_string(), "--stdin"]).assert();
     assert

@@ -1,4 +1,4 @@
-//! `shm_ls` where it needs no namespace of its own: its command line and its outputs.
+//! The command line and the outputs of `shm_ls` that need no separate namespace.
 #![forbid(unsafe_code)]
 
 use std::process;
@@ -15,7 +15,7 @@ fn shm_ls() -> Command {
     assert_cmd::cargo::cargo_bin_cmd!("shm_ls")
 }
 
-/// Runs with `--json`; returns the one line of standard output, which is all there is.
+/// Runs with `--json`; checks that it prints one line only, and returns it.
 fn answer(arguments: &[&str]) -> Value {
     let assert = shm_ls().arg("--json").args(arguments).assert().code(0).stderr("");
     let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();

@@ -1,4 +1,4 @@
-//! Whole messages: what is read, and memory that is no frame or a hostile one.
+//! Whole messages: reads and writes, memory that is not a frame, and hostile memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use shm_testkit::scratch::ScratchKey;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the header's words are, in bytes.
+/// The offsets of the header's words, in bytes.
 const PUBLISHED: usize = 8;
 const BEGUN: usize = 16;
 const SLOT_OF_ODD_GENERATIONS: usize = 64 + 480;
@@ -26,7 +26,7 @@ pub(crate) fn read(key: Key) -> Result<(u64, Vec<u8>), Error> {
     Ok((generation, message))
 }
 
-/// Writes past the protocol.
+/// Writes without the protocol.
 pub(crate) fn put(key: Key, offset: usize, bytes: &[u8]) {
     Segment::open(key).unwrap().attach_writable().unwrap().write_at(offset, bytes).unwrap();
 }
@@ -35,7 +35,7 @@ fn put_word(key: Key, offset: usize, word: u64) {
     put(key, offset, &word.to_ne_bytes());
 }
 
-pub(crate) fn flaw<T: std::fmt::Debug>(result: Result<T, Error>) -> FrameError {
+pub(crate) fn frame_error<T: std::fmt::Debug>(result: Result<T, Error>) -> FrameError {
     let error = result.unwrap_err();
     assert!(Diagnosis::of(&error).is_some(), "{error:?}");
     match error {
@@ -67,7 +67,7 @@ fn an_open_reader_sees_each_published_message() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     let (reader, mut message) = (Reader::open(*key).unwrap(), Vec::new());
-    assert_eq!(flaw(reader.read(&mut message)), FrameError::Empty(WriteState::Idle));
+    assert_eq!(frame_error(reader.read(&mut message)), FrameError::Empty(WriteState::Idle));
     for generation in 1..10 {
         assert_eq!(reader.generation(), generation - 1);
         writer.write(&generation.to_ne_bytes()).unwrap();
@@ -95,7 +95,7 @@ fn the_first_writer_creates_the_frame_and_the_next_opens_it() {
     assert_eq!((open(), open()), (Origin::Created, Origin::Opened));
     let again = Writer::create_new(*key, 1024, 0o600, LIMIT).unwrap_err();
     assert_eq!(again.errno(), Some(Errno::EEXIST));
-    assert!(has_semaphore(*key), "it is the others'");
+    assert!(has_semaphore(*key), "the semaphores of the first writer stay");
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn an_unfinished_message_is_reported_until_the_next_write() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     put_word(*key, BEGUN, 1);
-    assert_eq!(flaw(read(*key)), FrameError::Empty(WriteState::UnderWay));
+    assert_eq!(frame_error(read(*key)), FrameError::Empty(WriteState::UnderWay));
     put_word(*key, BEGUN, 0);
     first.write(b"whole").unwrap();
     put_word(*key, BEGUN, 2);
@@ -125,14 +125,14 @@ fn a_segment_that_is_not_a_frame_is_refused_and_unchanged() {
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT);
     put(*key, 1023, b"x");
-    assert_eq!(flaw(Reader::open(*key)), FrameError::Blank);
-    assert_eq!(flaw(open()), FrameError::NotFramed);
+    assert_eq!(frame_error(Reader::open(*key)), FrameError::Blank);
+    assert_eq!(frame_error(open()), FrameError::NotFramed);
     put(*key, 0, b"hello_world");
-    assert_eq!(flaw(Reader::open(*key)), FrameError::NotFramed);
-    assert_eq!(flaw(open()), FrameError::NotFramed);
+    assert_eq!(frame_error(Reader::open(*key)), FrameError::NotFramed);
+    assert_eq!(frame_error(open()), FrameError::NotFramed);
     put(*key, 0, b"\0\x02MRFMHS");
-    assert_eq!(flaw(Reader::open(*key)), FrameError::ByteOrder);
-    assert_eq!(flaw(open()), FrameError::ByteOrder);
+    assert_eq!(frame_error(Reader::open(*key)), FrameError::ByteOrder);
+    assert_eq!(frame_error(open()), FrameError::ByteOrder);
     let mut bytes = [0; 8];
     Segment::open(*key).unwrap().attach().unwrap().read_at(0, &mut bytes);
     assert_eq!(&bytes, b"\0\x02MRFMHS");
@@ -150,9 +150,9 @@ fn a_frame_of_another_version_is_refused_and_unchanged() {
     for version in [0, 1, 3, u8::MAX] {
         put(*key, 0, &[&b"SHMFRM"[..], &[version, 0]].concat());
         let before = bytes();
-        assert_eq!(flaw(Reader::open(*key)), FrameError::Version(version.into()));
+        assert_eq!(frame_error(Reader::open(*key)), FrameError::Version(version.into()));
         let open = Writer::open_or_create(*key, 1024, 0o600, LIMIT);
-        assert_eq!(flaw(open), FrameError::Version(version.into()));
+        assert_eq!(frame_error(open), FrameError::Version(version.into()));
         Writer::create_new(*key, 1024, 0o600, LIMIT).unwrap_err();
         assert_eq!(bytes(), before);
         assert!(has_semaphore(*key));
@@ -166,7 +166,7 @@ fn a_frame_of_another_version_is_refused_and_unchanged() {
 fn a_blank_segment_becomes_a_frame() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
-    assert_eq!(flaw(Reader::open(*key)), FrameError::Blank);
+    assert_eq!(frame_error(Reader::open(*key)), FrameError::Blank);
     let (mut writer, origin) = Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap();
     assert_eq!((origin, writer.write(b"x")), (Origin::Opened, Ok(1)));
 }
@@ -184,7 +184,7 @@ fn a_segment_too_small_for_a_frame_is_refused() {
         } else {
             FrameError::TooSmall { size: size as u64 / 8 * 8 }
         };
-        assert_eq!(flaw(Reader::open(*key)), expected, "{size} bytes");
+        assert_eq!(frame_error(Reader::open(*key)), expected, "{size} bytes");
     }
 }
 
@@ -193,18 +193,18 @@ fn a_changed_message_and_a_wrong_length_are_refused() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     put(*key, SLOT_OF_ODD_GENERATIONS + 16, b"M");
-    assert_eq!(flaw(read(*key)), FrameError::Checksum);
+    assert_eq!(frame_error(read(*key)), FrameError::Checksum);
     put_word(*key, SLOT_OF_ODD_GENERATIONS, 465);
-    assert_eq!(flaw(read(*key)), FrameError::TooLong { length: 465, capacity: 464 });
+    assert_eq!(frame_error(read(*key)), FrameError::TooLong { length: 465, capacity: 464 });
     put_word(*key, SLOT_OF_ODD_GENERATIONS, u64::MAX);
-    assert_eq!(flaw(read(*key)), FrameError::TooLong { length: u64::MAX, capacity: 464 });
+    assert_eq!(frame_error(read(*key)), FrameError::TooLong { length: u64::MAX, capacity: 464 });
     let reader = Reader::open(*key).unwrap();
     let mut message = b"left over".to_vec();
     reader.read(&mut message).unwrap_err();
     assert_eq!(message, b"");
 }
 
-/// The bytes of a segment that are in memory.
+/// The resident bytes of a segment.
 fn resident(segment: Segment) -> u64 {
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
     let mut rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -226,9 +226,9 @@ fn making_a_frame_of_a_blank_segment_touches_little_memory() {
 fn a_mode_without_owner_access_is_refused_and_nothing_is_created() {
     let key = ScratchKey::new();
     for mode in [0, 0o400, 0o200, 0o444, 0o066] {
-        let refused = flaw(Writer::open_or_create(*key, 1024, mode, LIMIT));
+        let refused = frame_error(Writer::open_or_create(*key, 1024, mode, LIMIT));
         assert_eq!(refused, FrameError::Mode(mode));
-        assert_eq!(flaw(Writer::create_new(*key, 1024, mode, LIMIT)), FrameError::Mode(mode));
+        assert_eq!(frame_error(Writer::create_new(*key, 1024, mode, LIMIT)), FrameError::Mode(mode));
     }
     assert!(Segment::find(*key).is_err() && !has_semaphore(*key));
 }
@@ -240,10 +240,10 @@ fn impossible_generations_are_refused_at_once() {
     for (published, begun) in [(1, 3), (1, 0), (2, 1), (u64::MAX, 7), (7, u64::MAX)] {
         put_word(*key, PUBLISHED, published);
         put_word(*key, BEGUN, begun);
-        assert_eq!(flaw(read(*key)), FrameError::Generations, "{published} {begun}");
+        assert_eq!(frame_error(read(*key)), FrameError::Generations, "{published} {begun}");
     }
     put_word(*key, PUBLISHED, u64::MAX);
-    assert_eq!(flaw(writer(*key).write(b"x")), FrameError::Generations);
+    assert_eq!(frame_error(writer(*key).write(b"x")), FrameError::Generations);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn generations_that_change_all_the_time_are_an_error() {
         while reader.generation() == 1 {
             thread::yield_now();
         }
-        // Where the thread stands still for a while, the generations are only wrong.
+        // If the thread pauses, the generations do not change and the error is another one.
         let unsteady =
             |error| matches!(error, Error::Frame { flaw: FrameError::Unsteady { .. }, .. });
         let ended = (0..1000).any(|_| reader.read(&mut Vec::new()).is_err_and(unsteady));
@@ -314,7 +314,7 @@ proptest! {
             Err(error) => prop_assert!(matches!(error, Error::Frame { .. }), "{error:?}"),
         }
         if frame::capacity(size) > 0 {
-            // A writer repairs all but a generation that has no next one.
+            // A writer repairs everything except a generation without a successor.
             let mut writer = Writer::open_or_create(*key, size, 0o600, LIMIT).unwrap().0;
             if let Ok(generation) = writer.write(b"repaired") {
                 prop_assert_eq!(read(*key), Ok((generation, b"repaired".to_vec())));

@@ -1,9 +1,9 @@
-//! Semaphores and message queues as IPC objects that carry a text.
+//! Texts in semaphores and message queues.
 
 use shm_core::{Diagnosis, Errno, Error, IpcObject, Origin};
 use shm_testkit::scratch::ScratchKey;
 
-/// An IPC object of each kind, on names of its own; removed at the end.
+/// An IPC object of each kind, with scratch names; dropping it removes them.
 struct Scratch(Vec<IpcObject>);
 
 impl Scratch {
@@ -16,7 +16,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         for ipc_object in &self.0 {
-            // Some tests remove them, or make none.
+            // Some tests have removed it or have not created it.
             let _ = ipc_object.remove();
         }
     }

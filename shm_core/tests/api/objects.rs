@@ -12,7 +12,7 @@ fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().and_then(|error| error.errno())
 }
 
-/// An object and a file: the same is asked of both.
+/// An object and a file, which must behave alike.
 fn locations(name: &ScratchName, folder: &tempfile::TempDir) -> [Location; 2] {
     [name.location(), Location::File(folder.path().join("file"))]
 }
@@ -75,7 +75,7 @@ fn create_new_refuses_an_existing_object() {
         let first = Object::create_new(&location, 100, 0o600).unwrap();
         first.write_at(0, b"first").unwrap();
         assert_eq!(errno(Object::create_new(&location, 10, 0o600)), Some(Errno::EEXIST));
-        assert_eq!(first.size(), Ok(100), "it is as it was");
+        assert_eq!(first.size(), Ok(100), "it is unchanged");
     }
 }
 
@@ -120,7 +120,7 @@ fn nothing_is_read_or_written_past_the_end() {
 }
 
 #[test]
-fn an_object_that_somebody_shrinks_is_a_short_read_and_no_signal() {
+fn a_shrunk_object_is_a_short_read_and_not_a_signal() {
     let name = ScratchName::new();
     let object = Object::create_new(&name.location(), 10_000, 0o600).unwrap();
     let other = fs::OpenOptions::new().write(true).open(name.location().path()).unwrap();

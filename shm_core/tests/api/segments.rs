@@ -168,7 +168,7 @@ fn a_locked_segment_is_listed_as_locked_until_it_is_unlocked() {
 
 #[test]
 fn negative_keys_work() {
-    // Its own negative counterpart of a scratch key is as unique as that.
+    // The negative of a scratch key is as unique as the key.
     let scratch = ScratchKey::new();
     let key = Key::new(-scratch.raw()).unwrap();
     let guard = RemoveOnDrop(Segment::create_new(key, 100, 0o600).unwrap());

@@ -1,4 +1,4 @@
-//! What is moved between a descriptor and memory, at the edges of pieces, words and rooms.
+//! Transfers between a descriptor and memory, at the edges of pieces, words and ranges.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -10,10 +10,10 @@ use shm_core::transfer::{EndReason, Filled, TransferError, drain, fill};
 use shm_core::{Address, Checksum, Descriptor, Error, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-/// That of a file into a segment; all others are a part of it, 256 KiB.
+/// The piece size for a file into a segment. Other transfers use 256 KiB, which divides it.
 const PIECE: usize = 2 * 1024 * 1024;
 
-/// Bytes without a NUL that no shift or exchange of pieces leaves as they are.
+/// Bytes without a NUL that change with every shift or exchange of pieces.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {
@@ -23,8 +23,8 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Fills memory of `size` bytes from 5 on; returns how it ended, the checksum and what is in the
-/// memory then.
+/// Fills memory of `size` bytes from offset 5; returns the outcome, the checksum and the bytes of
+/// the memory.
 fn filled(
     address: &Address,
     size: usize,
@@ -41,7 +41,7 @@ fn filled(
         Input::Pipe(bytes) => thread::scope(|scope| {
             let (reader, mut writer) = io::pipe().unwrap();
             scope.spawn(move || {
-                // Nobody reads what comes behind a NUL or does not fit.
+                // `fill` does not read bytes after a NUL or after the range.
                 bytes.chunks(10_007).try_for_each(|chunk| writer.write_all(chunk)).ok();
             });
             take(reader.as_fd())
@@ -64,7 +64,7 @@ fn filled(
     (filled, sum, bytes)
 }
 
-/// What a text comes from.
+/// The source of a text.
 #[derive(Clone, Copy)]
 enum Input<'a> {
     Pipe(&'a [u8]),
@@ -195,7 +195,7 @@ fn kernel_files_and_offsets_past_the_end_are_read_correctly() {
         Address::from(*key).open().unwrap().read_at(0, &mut text).unwrap();
         text
     };
-    // Of the one the length is said to be 0, of the other a page.
+    // The kernel reports a length of 0 for the first file, and of a page for the second.
     for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
         let Ok(text) = std::fs::read(path) else { continue };
         assert_eq!(taken(&File::open(path).unwrap()), text, "{path}");
@@ -233,7 +233,7 @@ fn a_file_that_changes_its_size_during_the_read_gives_only_its_own_bytes() {
     }
 }
 
-/// How much of a segment has memory behind it.
+/// The resident bytes of a segment.
 fn resident(key: Key) -> u64 {
     let id = Segment::find(key).unwrap().id().0;
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
@@ -242,7 +242,7 @@ fn resident(key: Key) -> u64 {
     row[14].parse().unwrap()
 }
 
-/// What is made ahead of what may be the end: 256 KiB, and some pages.
+/// The bytes that are allocated ahead of a possible end: 256 KiB, and some pages.
 const MADE_AHEAD: usize = 2 * 256 * 1024;
 
 #[test]
@@ -264,7 +264,7 @@ fn reading_and_writing_a_short_text_touches_little_memory() {
     fill(&memory, 5..64 << 20, Descriptor(input.as_fd()), None, &mut progress).unwrap();
     assert!(resident(*key) < 64 << 10, "{}", resident(*key));
 
-    // A longer one gets what is made ahead of where it may end.
+    // For a longer text, some memory ahead of its possible end is allocated.
     let text = noise(PIECE + 5);
     memory.write_text(&text).unwrap();
     drain(&reader, output.as_fd(), &mut Progress::new(None)).unwrap();

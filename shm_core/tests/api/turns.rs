@@ -1,4 +1,4 @@
-//! Whose turn it is to write a message, and semaphores with the key that are another program's.
+//! The lock of writers, and semaphores of another program with the same key.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,7 +8,7 @@ use shm_core::frame::{self, FrameError, WriteState, Writer};
 use shm_core::{Errno, IpcObject, Key, Origin, Segment};
 use shm_testkit::scratch::ScratchKey;
 
-use crate::frames::{LIMIT, flaw, has_semaphore, put, read, writer};
+use crate::frames::{LIMIT, frame_error, has_semaphore, put, read, writer};
 
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -17,8 +17,8 @@ fn only_one_writer_holds_the_lock_and_errors_name_it() {
     let key = ScratchKey::new();
     let first = writer(*key);
     let busy = FrameError::Busy { limit: SHORT, holder: Some(std::process::id()) };
-    assert_eq!(flaw(Writer::open_or_create(*key, 1024, 0o600, SHORT)), busy);
-    assert_eq!(flaw(frame::remove(*key, SHORT)), busy);
+    assert_eq!(frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)), busy);
+    assert_eq!(frame_error(frame::remove(*key, SHORT)), busy);
     drop(first);
     writer(*key).write(b"x").unwrap();
 }
@@ -49,12 +49,12 @@ fn a_writer_that_waits_during_a_removal_creates_a_new_frame() {
     first.write(b"old").unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap().1);
-        // Long enough for it to wait in most runs; where it comes later it makes a new one too.
+        // Long enough for it to wait in most runs; if it comes later, it creates a new one too.
         thread::sleep(Duration::from_millis(200));
         first.remove().unwrap();
         assert_eq!(waiting.join().unwrap(), Origin::Created);
     });
-    assert_eq!(flaw(read(*key)), FrameError::Empty(WriteState::Idle));
+    assert_eq!(frame_error(read(*key)), FrameError::Empty(WriteState::Idle));
     assert!(has_semaphore(*key));
 }
 
@@ -65,17 +65,17 @@ fn a_frame_that_cannot_be_made_leaves_no_semaphore() {
     let smaller = Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap_err();
     assert_eq!(smaller.errno(), Some(Errno::EINVAL));
     assert!(!has_semaphore(*key));
-    let tiny = flaw(Writer::open_or_create(*key, 111, 0o600, LIMIT));
+    let tiny = frame_error(Writer::open_or_create(*key, 111, 0o600, LIMIT));
     assert_eq!(tiny, FrameError::TooSmall { size: 111 });
     assert!(!has_semaphore(*key));
 }
 
-/// A set of as many semaphores as another program may have, all of them 0: locks that are held.
+/// Creates a set of `count` semaphores, all 0, as a program that holds its locks.
 fn hold_locks(key: Key, count: usize) {
     IpcObject::Semaphores(key).write_text(b"", count, 0o600, false).unwrap();
 }
 
-/// When a `semop(2)` was last done on the set; 0 for never.
+/// The time of the last `semop(2)` on the set; 0 for never.
 fn last_operation(key: Key) -> u64 {
     let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
     let mut rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -90,16 +90,16 @@ fn the_semaphores_of_another_program_are_left_alone() {
         hold_locks(*key, count);
         let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT);
         let refused = [
-            flaw(open()),
-            flaw(Writer::create_new(*key, 1024, 0o600, LIMIT)),
-            flaw(frame::remove(*key, LIMIT)),
+            frame_error(open()),
+            frame_error(Writer::create_new(*key, 1024, 0o600, LIMIT)),
+            frame_error(frame::remove(*key, LIMIT)),
         ];
         assert_eq!(refused, [(); 3].map(|()| FrameError::NotALock(*key)), "{count}");
         let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
-        assert_eq!(flaw(open()), FrameError::NotALock(*key), "blank: {count}");
+        assert_eq!(frame_error(open()), FrameError::NotALock(*key), "blank: {count}");
         put(*key, 0, b"text");
-        assert_eq!(flaw(open()), FrameError::NotFramed, "{count}");
-        assert_eq!(flaw(frame::remove(*key, LIMIT)), FrameError::NotALock(*key), "{count}");
+        assert_eq!(frame_error(open()), FrameError::NotFramed, "{count}");
+        assert_eq!(frame_error(frame::remove(*key, LIMIT)), FrameError::NotALock(*key), "{count}");
         assert!(Segment::find(*key).is_ok());
         assert_eq!(last_operation(*key), 0, "{count}");
     }
@@ -110,7 +110,7 @@ fn a_segment_that_is_not_a_frame_is_refused_before_waiting_for_the_lock() {
     let key = ScratchKey::new();
     let _first = writer(*key);
     put(*key, 0, b"text");
-    assert_eq!(flaw(Writer::open_or_create(*key, 1024, 0o600, SHORT)), FrameError::NotFramed);
+    assert_eq!(frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)), FrameError::NotFramed);
     let taken = Writer::create_new(*key, 1024, 0o600, SHORT).unwrap_err();
     assert_eq!(taken.errno(), Some(Errno::EEXIST));
 }
@@ -137,7 +137,7 @@ fn remove_never_removes_the_segment_of_a_writer_that_holds_the_lock() {
                 }
             }
         });
-        // Nothing here may panic before the other thread is told to end.
+        // A panic here would leave the other thread running.
         let lost = (0..3000).filter(|_| {
             let Ok((writer, _)) = Writer::open_or_create(*key, 1024, 0o600, LIMIT) else {
                 return true;

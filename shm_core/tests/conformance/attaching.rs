@@ -99,7 +99,7 @@ fn a_segment_is_mapped_with_the_requested_access_until_the_detach() {
 
 fn calls_with_an_invalid_id_fail() {
     let there = make(1, 100, 0o600);
-    // The same index with another sequence number, too.
+    // The last id has the same index with another sequence number.
     let sequence = 1 << 15;
     for id in [-1, i32::MIN, i32::MAX, there.id().0 + 1, there.id().0 + sequence] {
         let segment = Segment::from_id(SegmentId(id));
@@ -129,7 +129,7 @@ fn stat_has_the_times_and_the_process_of_the_last_attach_and_detach() {
     assert_eq!((made.atime, made.dtime, made.lpid), (0, 0, 0));
     assert!((start..=now()).contains(&made.ctime));
 
-    // They are in seconds.
+    // The times are in seconds.
     thread::sleep(Duration::from_millis(1100));
     let before = now();
     let attachment = segment.attach().unwrap();
@@ -143,7 +143,7 @@ fn stat_has_the_times_and_the_process_of_the_last_attach_and_detach() {
     let left = segment.stat().unwrap();
     assert!((before..=now()).contains(&left.dtime));
     assert_eq!((left.atime, left.lpid), (held.atime, std::process::id()));
-    assert_eq!([held.ctime, left.ctime], [made.ctime; 2], "neither is a change of the segment");
+    assert_eq!([held.ctime, left.ctime], [made.ctime; 2], "attaching does not change ctime");
 }
 
 fn concurrent_attaches_and_detaches_leave_no_attachment() {

@@ -1,4 +1,4 @@
-//! `shmctl(2)`: what the kernel tells of a segment and of all of them.
+//! `shmctl(2)`: data of one segment and of all segments.
 
 use std::fs;
 
@@ -50,7 +50,7 @@ fn one_unlock_undoes_several_locks() {
     assert!(locked());
     segment.unlock().unwrap();
     assert!(!locked());
-    assert_eq!(segment.stat().unwrap().mode, 0o600, "the permission bits are not touched");
+    assert_eq!(segment.stat().unwrap().mode, 0o600, "locking does not change the mode");
 }
 
 fn usage_counts_segments_and_pages() {
@@ -61,14 +61,14 @@ fn usage_counts_segments_and_pages() {
     let page = usize::try_from(Limits::current().unwrap().page_bytes).unwrap();
     assert_eq!(used(), (0, 0, 0));
     let (one, two) = (make(1, 10 * page, 0o600), make(2, 1, 0o600));
-    assert_eq!(used(), (2, 11, 0), "memory is taken when it is touched");
+    assert_eq!(used(), (2, 11, 0), "memory is allocated on first use");
     let attachment = one.attach_writable().unwrap();
     for number in [0, 4, 9] {
         attachment.write_at(number * page, b"x").unwrap();
     }
     assert_eq!(used(), (2, 11, 3));
     one.remove().unwrap();
-    assert_eq!(used(), (2, 11, 3), "it is attached");
+    assert_eq!(used(), (2, 11, 3), "a removed but attached segment still counts");
     drop(attachment);
     assert_eq!(used(), (1, 1, 0));
     two.remove().unwrap();

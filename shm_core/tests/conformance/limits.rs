@@ -1,4 +1,4 @@
-//! The limits of a namespace, met and changed.
+//! The limits of a namespace: reaching and changing them.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use shm_testkit::{Need, Trial, trials};
 use crate::{errno, key};
 
 const RMID_FORCED: Need = Need::new(
-    "writable kernel.shm_rmid_forced of a namespace of one's own",
+    "writable kernel.shm_rmid_forced of a new namespace",
     "echo 0 > /proc/sys/kernel/shm_rmid_forced",
 );
 
@@ -36,7 +36,7 @@ fn shmmni_limits_the_number_of_segments() {
     assert_eq!(errno(Segment::create_new(key(4), 1, 0o600)), Errno::ENOSPC);
     assert_eq!(errno(Segment::open_or_create(key(4), 1, 0o600)), Errno::ENOSPC);
     assert_eq!(Segment::open_or_create(key(3), 1, 0o600).unwrap().0, segments[2]);
-    // What is removed counts for as long as it is attached.
+    // A removed segment counts until its last detach.
     let attachment = segments[0].attach().unwrap();
     segments[0].remove().unwrap();
     assert_eq!(errno(Segment::create_new(key(4), 1, 0o600)), Errno::ENOSPC);

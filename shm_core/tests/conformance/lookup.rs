@@ -41,7 +41,7 @@ fn every_number_except_zero_is_a_distinct_key() {
         assert_eq!(Segment::find(key(raw)), Ok(segment), "{raw}");
         assert_eq!(segment.stat().unwrap().key, raw);
     }
-    assert_eq!(shm_core::Key::new(0), None, "IPC_PRIVATE names no segment");
+    assert_eq!(shm_core::Key::new(0), None, "IPC_PRIVATE does not name a segment");
 }
 
 fn an_unused_key_is_not_found() {
@@ -52,7 +52,7 @@ fn an_unused_key_is_not_found() {
         assert_eq!(errno(Segment::open_writable(key(raw), 0)), Errno::ENOENT);
         assert_eq!(errno(Segment::open_writable(key(raw), usize::MAX)), Errno::ENOENT);
     }
-    assert_eq!(table::list().unwrap().len(), 1, "looking makes nothing");
+    assert_eq!(table::list().unwrap().len(), 1, "looking up creates nothing");
 }
 
 fn create_new_refuses_a_taken_key_for_any_size_and_mode() {
@@ -72,7 +72,7 @@ fn a_segment_opens_with_a_smaller_size_but_not_with_a_larger_one() {
         for fewer in [0, 1, size / 2, size - 1, size] {
             assert_eq!(Segment::open_writable(key(raw), fewer), Ok(segment), "{fewer} of {size}");
         }
-        // Not even those that its last page has room for.
+        // Not even a size that fits into the last page.
         for more in [size + 1, 2 * size, size + 4096, usize::MAX] {
             assert_eq!(errno(Segment::open_writable(key(raw), more)), Errno::EINVAL);
             assert_eq!(errno(Segment::open_or_create(key(raw), more, 0o600)), Errno::EINVAL);

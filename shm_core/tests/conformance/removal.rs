@@ -1,4 +1,4 @@
-//! `shmctl(IPC_RMID)`, and ids that are used again.
+//! `shmctl(IPC_RMID)`, and reused ids.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use shm_testkit::{Need, Trial, trials};
 use crate::{attached, errno, key};
 
 const NEXT_ID: Need = Need::new(
-    "writable kernel.shm_next_id of a namespace of one's own (CONFIG_CHECKPOINT_RESTORE)",
+    "writable kernel.shm_next_id of a new namespace (CONFIG_CHECKPOINT_RESTORE)",
     "echo 0 > /proc/sys/kernel/shm_next_id",
 );
 
@@ -49,7 +49,7 @@ fn the_key_of_a_removed_but_attached_segment_is_free() {
     assert_ne!(new, old);
     let mut bytes = [1; 3];
     assert_eq!(new.attach().unwrap().read_at(0, &mut bytes), 3);
-    assert_eq!(bytes, [0; 3], "it shares nothing with the one before");
+    assert_eq!(bytes, [0; 3], "it shares nothing with the removed one");
     new.attach_writable().unwrap().write_at(0, b"new").unwrap();
     assert_eq!(attachment.read_at(0, &mut bytes), 3);
     assert_eq!(&bytes, b"old");
@@ -106,18 +106,18 @@ fn the_next_segment_has_a_new_id() {
     }
 }
 
-/// Asks the kernel to give the next segment this id.
-fn ask_for(id: SegmentId) {
+/// Asks the kernel to give this id to the next segment.
+fn request_id(id: SegmentId) {
     fs::write("/proc/sys/kernel/shm_next_id", id.to_string()).unwrap();
 }
 
 fn a_reused_id_means_the_new_segment() {
     let old = make(1, 100, 0o600);
     old.remove().unwrap();
-    ask_for(old.id());
+    request_id(old.id());
     let new = make(2, 200, 0o600);
     assert_eq!(old, new);
-    // A handle is its id. Whatever is asked through it is answered about the segment that has it now.
+    // A handle is an id, so calls on it apply to the segment that has the id now.
     let stat = old.stat().unwrap();
     assert_eq!((stat.key, stat.size), (2, 200));
     assert_eq!(old.attach().unwrap().size(), 200);
@@ -127,7 +127,7 @@ fn the_id_of_an_attached_segment_is_not_reused() {
     let old = make(1, 100, 0o600);
     let attachment = old.attach().unwrap();
     old.remove().unwrap();
-    ask_for(old.id());
+    request_id(old.id());
     let new = make(1, 200, 0o600);
     assert_ne!(old, new);
     assert_eq!((old.stat().unwrap().size, attachment.size()), (100, 100));

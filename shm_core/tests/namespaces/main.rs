@@ -1,4 +1,4 @@
-//! The identity of IPC namespaces, and what each has of its own.
+//! The identity of IPC namespaces, and their separate objects, limits and counts.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -14,11 +14,11 @@ use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{LIMITS, MOUNTS};
 use shm_testkit::{Suite, Trial, trials, wait};
 
-/// Calls `look` with the id of a process that is alone in an IPC namespace of its own.
-fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
+/// Calls `look` with the id of a process that is alone in a new IPC namespace.
+fn with_namespace<T>(look: impl FnOnce(u32) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    // The file's end is the process's end: nothing has to be killed.
+    // The process ends when the file is removed, so nothing has to be killed.
     let script =
         "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; while [ -e \"$0\" ]; do sleep 0.02; done";
     let mut process = Command::new("unshare");
@@ -34,7 +34,7 @@ fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
 
 fn a_namespace_equals_itself_and_no_other() {
     let own = IpcNamespace::current().unwrap();
-    beside(|pid| {
+    with_namespace(|pid| {
         let other = IpcNamespace::of_process(pid).unwrap();
         assert_ne!(own, other);
         assert_eq!(other, IpcNamespace::of_process(pid).unwrap());
@@ -45,9 +45,9 @@ fn a_namespace_equals_itself_and_no_other() {
 }
 
 fn a_namespace_with_a_reused_inode_is_a_different_namespace() {
-    // The kernel gives an inode out again as soon as it can: some of these have the same.
+    // The kernel reuses inodes at once: some of these namespaces have the same one.
     let seen: Vec<_> =
-        (0..10).map(|_| beside(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
+        (0..10).map(|_| with_namespace(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
     for (index, one) in seen.iter().enumerate() {
         assert!(seen[index + 1..].iter().all(|other| one != other), "{seen:?}");
     }
@@ -85,7 +85,7 @@ fn limits_are_those_of_the_namespace() {
     assert_eq!(errno(8192), Some(Errno::ENOSPC));
 }
 
-fn the_listing_is_the_same_with_and_without_proc() {
+fn the_listing_is_the_same_without_proc() {
     let segments: Vec<_> = (1..=5)
         .map(|key| Segment::create_new(Key::new(key).unwrap(), 4096, 0o600).unwrap())
         .collect();
@@ -131,7 +131,7 @@ fn main() -> ExitCode {
         Trial::isolated, &[LIMITS] =>
             limits_are_those_of_the_namespace;
         Trial::isolated, &[MOUNTS] =>
-            the_listing_is_the_same_with_and_without_proc,
+            the_listing_is_the_same_without_proc,
             on_a_full_file_system_no_object_is_created_or_grown;
     ];
     Suite::new(trials).run()

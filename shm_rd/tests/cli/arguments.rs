@@ -42,7 +42,7 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         (&["--size", "1"], "--size"),
     ] {
         let refused = shm_rd().args(arguments).assert();
-        let says = starts_with("error: ").and(contains(named)).and(contains("--help"));
-        refused.code(2).stdout(is_empty()).stderr(says);
+        let message = starts_with("error: ").and(contains(named)).and(contains("--help"));
+        refused.code(2).stdout(is_empty()).stderr(message);
     }
 }

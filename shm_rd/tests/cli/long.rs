@@ -1,4 +1,4 @@
-//! Texts of many pieces.
+//! Texts that are longer than a piece of a transfer.
 
 use std::fs::File;
 use std::io::Read;
@@ -73,7 +73,7 @@ fn a_full_output_is_an_error() {
 }
 
 #[test]
-fn an_object_that_is_shrunk_meanwhile_is_a_shorter_text_and_no_signal() {
+fn an_object_that_shrinks_during_the_read_is_a_shorter_text() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let text = long_text(4 * MIB);
     put(&Address::File(name.location()), &text);
@@ -104,7 +104,7 @@ fn a_long_text_needs_little_memory() {
     let name = key.to_string();
     for options in [&["--raw"][..], &["--checksum"]] {
         let arguments = [&["--key", &name], options].concat();
-        // Everything but what is shared, in KiB.
+        // In KiB; it does not count shared memory.
         let script = "ulimit -d 32768; exec \"$0\" \"$@\" >/dev/null";
         shell(script, &arguments).assert().code(0).stderr(predicate::str::is_empty());
     }

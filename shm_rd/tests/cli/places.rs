@@ -1,4 +1,4 @@
-//! What is read from segments, objects and files, and what is said where there is none.
+//! Texts in segments, objects and files, and the errors for missing ones.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn a_text_is_printed_with_a_space_after_each_byte() {
         .code(0)
         .stdout("h e l l o _ w o r l d \nshm read success\n")
         .stderr("");
-    // A reader leaves no trace but the times.
+    // A reader changes only the times.
     let stat = Segment::find(*key).unwrap().stat().unwrap();
     assert_eq!((stat.nattch, stat.dest), (0, false));
 }

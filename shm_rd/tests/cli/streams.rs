@@ -54,12 +54,12 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
         let script = format!("exec \"$0\" \"$@\" {output}");
         for form in [&[][..], &["--raw"], &["--json"], &["--checksum"], &["--raw", "--checksum"]] {
             let arguments = [&address[..], form].concat();
-            let said = starts_with(format!("standard output failed: {reason}"));
-            shell(&script, &arguments).assert().code(255).stderr(said);
+            let message = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &arguments).assert().code(255).stderr(message);
         }
         for asked in ["--help", "--version"] {
-            let said = starts_with(format!("standard output failed: {reason}"));
-            shell(&script, &[asked]).assert().code(255).stderr(said);
+            let message = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &[asked]).assert().code(255).stderr(message);
         }
     }
 }

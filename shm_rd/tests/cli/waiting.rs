@@ -7,7 +7,7 @@ use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 use crate::{put, shm_rd};
 
-/// Long enough for a reader to have looked at least once.
+/// Long enough for a reader to look at least once.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 #[test]

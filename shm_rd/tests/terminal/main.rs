@@ -1,4 +1,4 @@
-//! What `shm_rd` shows on a terminal, which `script` of util-linux provides.
+//! The output of `shm_rd` on a terminal, which `script` of util-linux provides.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use shm_testkit::need::TERMINAL;
 use shm_testkit::scratch::ScratchKey;
 use shm_testkit::{Suite, Trial, trials};
 
-/// What a terminal is sent while `shm_rd` shows `text` on it.
+/// Returns the bytes that a terminal gets when `shm_rd` prints `text`.
 fn shown(text: &[u8], options: &str) -> String {
     let key = ScratchKey::new();
     let (memory, _) = Address::from(*key).open_or_create(1024, 0o600).unwrap();
@@ -37,7 +37,7 @@ fn json_escapes_control_characters_on_a_terminal() {
     assert!(shown.contains(r#""text":"\u001b[2J\u009b\u202e共享""#), "{shown}");
 }
 
-/// What a terminal is sent by a reader of 2 MiB whose output is a pipe that is read after `seconds`.
+/// Returns the bytes that a terminal gets from a reader of 2 MiB, whose output is a pipe that is read after `seconds`.
 fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
     let key = ScratchKey::new();
     let text = vec![b'x'; 2 << 20];
@@ -57,7 +57,7 @@ fn a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it() {
     }
 }
 
-/// A terminal that takes nothing for so long that a line about it would be due.
+/// The terminal takes nothing for longer than a second.
 fn a_text_on_a_slow_terminal_has_no_progress_line() {
     let key = ScratchKey::new();
     let text = vec![b'x'; 1 << 20];

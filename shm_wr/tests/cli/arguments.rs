@@ -62,8 +62,8 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         (&["-x"], "-x"),
     ] {
         let refused = shm_wr().args(arguments).assert();
-        let says = starts_with("error: ").and(contains(named)).and(contains("--help"));
-        refused.code(2).stdout(is_empty()).stderr(says);
+        let message = starts_with("error: ").and(contains(named)).and(contains("--help"));
+        refused.code(2).stdout(is_empty()).stderr(message);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{shell, shm_wr, text_at};
 
 fn on(path: &Path) -> Command {
     let mut command = shm_wr();
-    // What is refused is refused at once: a FIFO must not keep the tool waiting.
+    // A FIFO must be refused at once; the tool must not wait for its peer.
     command.timeout(Duration::from_secs(20)).arg("--file").arg(path);
     command
 }
@@ -53,8 +53,8 @@ fn create_new_refuses_an_existing_file() {
     assert_eq!(file.path().metadata().unwrap().len(), 0);
 }
 
-/// Whatever is there and no regular file is refused with a reason, and left as it was.
-fn is_refused_and_left(path: &Path, kind: &str) {
+/// Checks that writing and removing fail because `path` is not a regular file.
+fn assert_refused(path: &Path, kind: &str) {
     for arguments in [&["x"][..], &["--remove"]] {
         on(path).args(arguments).assert().code(255).stderr(
             contains(format!("\ncause: {} is {kind}, not a regular file\n", path.display()))
@@ -68,14 +68,14 @@ fn a_fifo_is_refused_without_waiting_for_a_peer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     Command::new("mkfifo").arg(&path).assert().success();
-    is_refused_and_left(&path, "a FIFO");
+    assert_refused(&path, "a FIFO");
     assert!(path.metadata().unwrap().file_type().is_fifo());
 }
 
 #[test]
 fn a_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    is_refused_and_left(folder.path(), "a directory");
+    assert_refused(folder.path(), "a directory");
     assert!(folder.path().is_dir());
 }
 
@@ -84,7 +84,7 @@ fn a_socket_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    is_refused_and_left(&path, "a socket");
+    assert_refused(&path, "a socket");
     assert!(path.metadata().unwrap().file_type().is_socket());
 }
 
@@ -130,7 +130,7 @@ fn a_link_is_followed_for_writing_and_removed_without_its_target() {
     assert_eq!(text_at(file.clone()), b"x");
     on(&link).arg("--remove").assert().code(0);
     assert!(file.exists() && !link.is_symlink());
-    // A link that leads nowhere is an error, not an endless attempt to make the file.
+    // A dangling link is an error, not an endless attempt to create the file.
     symlink(folder.path().join("nowhere"), &link).unwrap();
     on(&link)
         .arg("x")

@@ -1,4 +1,4 @@
-//! What does not fit is refused with nothing written or made, unless it may be cut.
+//! A text that does not fit is refused, unless it may be cut. Nothing is written or created.
 
 use std::fs;
 
@@ -89,7 +89,7 @@ fn truncate_cuts_to_the_size_of_the_segment() {
     command.args(["--key", &key.to_string(), "--size", "4", "--truncate", "abcdef"]);
     command.assert().code(0).stdout("shm write success\n").stderr("");
     assert_eq!(text_at(*key), b"abc");
-    // An existing segment decides by itself how much it holds.
+    // The size of an existing segment counts, not --size.
     let text = "x".repeat(2000);
     shm_wr().args(["--key", &key.to_string(), "--size", "2", "--truncate", &text]).assert().code(0);
     assert_eq!(text_at(*key), b"xxx");

@@ -111,7 +111,7 @@ fn remove_removes_the_segment_and_the_semaphore() {
     on(*key).arg("--remove").assert().code(255).stderr(starts_with("shmget failed, errno: 2 "));
 }
 
-/// The tool as the user that this is, but without the right to use what its mode keeps from him.
+/// Runs the tool as this user, without the capability that overrides modes.
 fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
     let script =
         "test $(id -u) != 0 || set -- setpriv --bounding-set=-ipc_owner \"$@\"; exec \"$@\"";
@@ -140,7 +140,7 @@ fn the_owner_removes_a_frame_without_access_to_its_semaphore() {
             on(*key).arg("x").assert().code(0);
             IpcObject::Semaphores(*key).remove().unwrap();
         }
-        // As many semaphores as a frame's lock has; they are made, and may not be set.
+        // As many semaphores as the lock of a frame; the tool creates them but may not set them.
         let make = ["--object", "sem", "--key", &name, "--size", "13", "--mode", "0444", ""];
         bound_by_modes(&make).assert().code(255).stderr(contains("errno: 13 "));
         bound_by_modes(&["--framed", "--key", &name, "x"]).assert().code(255);
@@ -154,14 +154,14 @@ fn the_owner_removes_a_frame_without_access_to_its_semaphore() {
 fn semaphores_of_another_program_are_refused_and_untouched() {
     let key = ScratchKey::new();
     IpcObject::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
-    let told = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
-    on(*key).arg("x").assert().code(255).stderr(starts_with(&*told));
-    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    let message = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
+    on(*key).arg("x").assert().code(255).stderr(starts_with(&*message));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*message));
     shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
     on(*key).arg("x").assert().code(255).stderr(starts_with("the segment is not framed\n"));
-    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*message));
     assert_eq!(crate::text_at(*key), b"text");
-    // Whatever was done to it would show as the time of the last operation.
+    // Any operation would set the time of the last operation.
     let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
     let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
     assert_eq!(rows.find(|row| row[0] == key.raw().to_string()).unwrap()[8], "0");

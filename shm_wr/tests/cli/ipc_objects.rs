@@ -5,7 +5,7 @@ use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_wr;
 
-/// What stands for each kind on the command line, and the IPC object that it means.
+/// The arguments for each kind, and the IPC object that they name.
 fn ipc_objects(key: Key) -> [(Vec<String>, IpcObject); 3] {
     let args = |object: &str| ["--object", object, "--key", &key.to_string()].map(str::to_owned);
     [

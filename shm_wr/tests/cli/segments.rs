@@ -130,5 +130,5 @@ fn a_removed_but_attached_segment_does_not_block_its_key() {
     assert_ne!(Segment::find(*key).unwrap(), old.0);
     let mut first = [1];
     assert_eq!(attachment.read_at(0, &mut first), 1);
-    assert_eq!(first, [0], "the old segment is as it was");
+    assert_eq!(first, [0], "the old segment is unchanged");
 }

@@ -118,7 +118,10 @@ fn the_report_of_an_experiment_has_the_lines_of_the_shown_ones() {
             assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
         }
         let (steps, _) = summary.split_once(" in ").unwrap();
-        assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
+        assert!(
+            report.lines().any(|line| line.starts_with(steps)),
+            "{steps:?} is not in: {report}"
+        );
     }
 }
 

@@ -228,7 +228,10 @@ fn a_mode_without_owner_access_is_refused_and_nothing_is_created() {
     for mode in [0, 0o400, 0o200, 0o444, 0o066] {
         let refused = frame_error(Writer::open_or_create(*key, 1024, mode, LIMIT));
         assert_eq!(refused, FrameError::Mode(mode));
-        assert_eq!(frame_error(Writer::create_new(*key, 1024, mode, LIMIT)), FrameError::Mode(mode));
+        assert_eq!(
+            frame_error(Writer::create_new(*key, 1024, mode, LIMIT)),
+            FrameError::Mode(mode)
+        );
     }
     assert!(Segment::find(*key).is_err() && !has_semaphore(*key));
 }

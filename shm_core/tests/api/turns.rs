@@ -110,7 +110,10 @@ fn a_segment_that_is_not_a_frame_is_refused_before_waiting_for_the_lock() {
     let key = ScratchKey::new();
     let _first = writer(*key);
     put(*key, 0, b"text");
-    assert_eq!(frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)), FrameError::NotFramed);
+    assert_eq!(
+        frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)),
+        FrameError::NotFramed
+    );
     let taken = Writer::create_new(*key, 1024, 0o600, SHORT).unwrap_err();
     assert_eq!(taken.errno(), Some(Errno::EEXIST));
 }

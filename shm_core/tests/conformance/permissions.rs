@@ -124,11 +124,7 @@ fn control() -> String {
 fn only_the_owner_removes_and_locks_with_any_mode() {
     run_child(OWNER, "make");
     for user in [GROUP, SUPPLEMENTARY, OTHER, BARE_ROOT] {
-        assert_eq!(
-            run_child(user, "control"),
-            "EPERM EPERM EPERM EPERM EPERM EPERM\n",
-            "{user}"
-        );
+        assert_eq!(run_child(user, "control"), "EPERM EPERM EPERM EPERM EPERM EPERM\n", "{user}");
     }
     assert_eq!(table::list().unwrap().len(), 512);
     assert_eq!(run_child(OWNER, "control"), "yes yes yes yes yes yes\n");

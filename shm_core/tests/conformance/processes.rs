@@ -76,7 +76,9 @@ fn children_inherit_an_attachment_until_they_end() {
 fn exec_detaches() {
     let (inherit, segment) = (Inherit::new(), make(1, 100, 0o600));
     inherit.run(segment, 0, &["execute"], || {
-        wait::until("another program", || inherit.file.with_extension("new").exists().then_some(()));
+        wait::until("another program", || {
+            inherit.file.with_extension("new").exists().then_some(())
+        });
         let stat = segment.stat().unwrap();
         assert_eq!(stat.nattch, 0);
         assert!(stat.lpid > 0 && stat.dtime > 0, "it had attached the segment: {stat:?}");

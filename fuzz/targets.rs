@@ -1,8 +1,8 @@
-//! What is fuzzed: each function takes any bytes and panics where the code under it breaks a promise.
+//! Fuzz targets: each function takes any bytes and panics if the tested code violates a property.
 //!
-//! The programs in `fuzz_targets/` run them under libFuzzer, `xtask/tests/fuzzed.rs` for a bounded
-//! time under `cargo test`, which needs no nightly compiler.
-#![allow(dead_code, reason = "each program needs another one")]
+//! The programs in `fuzz_targets/` run them under libFuzzer. `xtask/tests/fuzzed.rs` runs them for a
+//! bounded time under `cargo test`, which needs no nightly compiler.
+#![allow(dead_code, reason = "each program uses one function")]
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -17,7 +17,7 @@ use shm_core::text::escape;
 use shm_core::{Key, Stat};
 use xtask::process::ledger;
 
-/// `/proc/sysvipc/shm` and what `ipcs -m` prints: what was understood is printed and read as the same.
+/// `/proc/sysvipc/shm` and the output of `ipcs -m`: a parsed table stays the same when printed and parsed again.
 pub(crate) fn table(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(stats) = parse_proc(&text) {
@@ -30,19 +30,19 @@ pub(crate) fn table(data: &[u8]) {
                 (*key, shmid.0, *size, *nattch)
             );
         }
-        is_read_back(&Table(rows));
+        assert_round_trip(&Table(rows));
         assert!(serde_json::to_string(&stats).is_ok());
     }
     if let Some(table) = Table::parse(&text) {
-        is_read_back(&table);
+        assert_round_trip(&table);
     }
 }
 
-fn is_read_back(table: &Table) {
+fn assert_round_trip(table: &Table) {
     assert_eq!(Table::parse(&table.to_string()).as_ref(), Some(table));
 }
 
-/// Keys: what was understood is printed and read as the same, and is never `IPC_PRIVATE`.
+/// Keys: a parsed key stays the same when printed and parsed again, and is never `IPC_PRIVATE`.
 pub(crate) fn key(data: &[u8]) {
     if let Ok(key) = String::from_utf8_lossy(data).parse::<Key>() {
         assert_ne!(key.raw(), 0);
@@ -51,7 +51,7 @@ pub(crate) fn key(data: &[u8]) {
     }
 }
 
-/// Names of POSIX objects: none leads out of `/dev/shm`.
+/// Names of POSIX objects: no name leads out of `/dev/shm`.
 pub(crate) fn name(data: &[u8]) {
     if let Ok(name) = String::from_utf8_lossy(data).parse::<Name>() {
         let path = Location::Posix(name).path();
@@ -60,7 +60,7 @@ pub(crate) fn name(data: &[u8]) {
     }
 }
 
-/// The tools' command lines, words that end with newlines: sizes, modes, keys, seconds.
+/// Command lines of the tools, one word a line: sizes, modes, keys, seconds.
 pub(crate) fn arguments(data: &[u8]) {
     let words = || {
         [OsStr::new("tool")].into_iter().chain(data.split(|it| *it == b'\n').map(OsStr::from_bytes))
@@ -80,7 +80,7 @@ pub(crate) fn arguments(data: &[u8]) {
     }
 }
 
-/// What is shown on a terminal: nothing drives it, and in pieces it is the same as in one.
+/// Text for a terminal: it has no control sequences, and is the same if it is written in pieces.
 pub(crate) fn text(data: &[u8]) {
     let (length, bytes) = data.split_first().map_or((1, data), |(first, rest)| (*first, rest));
     let whole = escape(bytes);
@@ -95,11 +95,11 @@ pub(crate) fn text(data: &[u8]) {
     writer.finish().unwrap();
     assert_eq!(escaped, whole.into_bytes());
     assert_eq!(with_spaces, spaced(bytes));
-    let drives = |byte: &u8| !byte.is_ascii_graphic() && !b" \n\t".contains(byte);
-    assert!(!safe.iter().any(drives));
+    let is_not_printed = |byte: &u8| !byte.is_ascii_graphic() && !b" \n\t".contains(byte);
+    assert!(!safe.iter().any(is_not_printed));
 }
 
-/// A ledger: parsed entries are the same after they are written and parsed again. A line that is cut off is ignored.
+/// Ledgers: parsed entries stay the same when written and parsed again. An incomplete last line is ignored.
 pub(crate) fn ledger(data: &[u8]) {
     if let Ok(entries) = ledger::parse(data) {
         let mut written = b"{\"version\":1,\"pid\":1}\n".to_vec();

@@ -1,4 +1,4 @@
-//! The loops that every byte or every segment goes through: `cargo bench -p shm_core`.
+//! Measures the loops over bytes and over segments: `cargo bench -p shm_core`.
 
 use std::hint::black_box;
 use std::io::{Read, Write, sink};
@@ -10,13 +10,13 @@ use shm_core::segment::RemoveOnDrop;
 use shm_core::table::{self, Row, Table};
 use shm_core::{Address, Key, Segment};
 
-/// More than a processor's inner caches hold.
+/// More than the inner caches of a processor hold.
 const MIB: usize = 4;
 
-/// Bytes to a text's NUL, copied in and out.
+/// Writes a text to memory and reads it up to its NUL.
 fn memory(criterion: &mut Criterion) {
     let size = MIB << 20;
-    // Of this process alone, and below those of tests.
+    // Unique to this process, and below the keys of tests.
     let key = Key::new(0x3000_0000 | process::id().cast_signed()).expect("it is not 0");
     let address = Address::from(key);
     let writable = address.create_new(size, 0o600).expect("a segment can be made");
@@ -40,7 +40,7 @@ fn memory(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A text on its way to the output.
+/// Formats a text for output.
 fn output(criterion: &mut Criterion) {
     let text = "A line with a control character \x07 and a wide one, 共.\n".repeat(1000);
     let mut group = criterion.benchmark_group("output");
@@ -60,7 +60,7 @@ fn output(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// As many segments as a namespace may have by default, read and listed.
+/// Parses and formats a listing with the default maximum of segments.
 fn listing(criterion: &mut Criterion) {
     const SEGMENTS: u32 = 4096;
     let heading =

@@ -1,4 +1,4 @@
-//! `shm_ls` where it needs no namespace of its own: its command line and its outputs.
+//! The command line and the outputs of `shm_ls` that need no separate namespace.
 #![forbid(unsafe_code)]
 
 use std::process;
@@ -15,7 +15,7 @@ fn shm_ls() -> Command {
     assert_cmd::cargo::cargo_bin_cmd!("shm_ls")
 }
 
-/// Runs with `--json`; returns the one line of standard output, which is all there is.
+/// Runs with `--json`; checks that it prints one line only, and returns it.
 fn answer(arguments: &[&str]) -> Value {
     let assert = shm_ls().arg("--json").args(arguments).assert().code(0).stderr("");
     let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
@@ -24,7 +24,7 @@ fn answer(arguments: &[&str]) -> Value {
 }
 
 #[test]
-fn help_names_every_option_and_what_the_exit_statuses_mean() {
+fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_ls().arg("--help").assert().code(0).stderr("");
     for option in ["--limits", "--watch", "--json", "Exit status: 0 listed, or asked to stop"] {
         help = help.stdout(contains(option));
@@ -32,13 +32,13 @@ fn help_names_every_option_and_what_the_exit_statuses_mean() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn the_version_is_that_of_the_package() {
     let version = format!("shm_ls {}\n", env!("CARGO_PKG_VERSION"));
     shm_ls().arg("--version").assert().code(0).stdout(version);
 }
 
 #[test]
-fn wrong_usage_exits_2_and_names_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for (arguments, named) in [
         (&["--limits", "--watch"][..], "cannot be used with"),
         (&["-m"], "-m"),
@@ -50,7 +50,7 @@ fn wrong_usage_exits_2_and_names_what_is_wrong() {
 }
 
 #[test]
-fn json_has_a_segment_with_all_that_the_kernel_knows_of_it() {
+fn json_has_all_data_of_a_segment() {
     let key = Key::new(0x7b00_0000 | process::id().cast_signed()).unwrap();
     let guard = RemoveOnDrop(Segment::create_new(key, 12_345, 0o640).unwrap());
     let _attachment = guard.0.attach().unwrap();
@@ -74,7 +74,7 @@ fn json_has_a_segment_with_all_that_the_kernel_knows_of_it() {
 }
 
 #[test]
-fn json_has_the_limits_and_what_is_used_of_them() {
+fn json_has_the_limits_and_the_usage() {
     let answer = answer(&["--limits"]);
     assert_eq!(answer["ok"], true);
     assert_eq!(answer["limits"], json!(Limits::current().unwrap()));
@@ -85,7 +85,7 @@ fn json_has_the_limits_and_what_is_used_of_them() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_told() {
+fn output_that_cannot_be_written_is_an_error() {
     for (output, reason) in [
         (">/dev/full", "No space left on device (os error 28)"),
         (">&-", "Bad file descriptor (os error 9)"),
@@ -99,7 +99,7 @@ fn output_that_cannot_be_written_is_told() {
 }
 
 #[test]
-fn a_closed_pipe_is_not_spoken_about() {
+fn a_closed_pipe_ends_it_silently() {
     let folder = tempfile::tempdir().unwrap();
     // A pipe that nobody reads.
     let closed = "mkfifo \"$FIFO\"; exec 3<>\"$FIFO\" 4>\"$FIFO\" 3<&- >&4;";

@@ -1,4 +1,5 @@
-//! Runs the cheap commands of the README and compares their output; every option in it must exist.
+//! Runs the cheap commands of the README and its pages and compares their output. Every option in
+//! them must exist.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -14,7 +15,14 @@ use shm_frame::Writer;
 use shm_testkit::{Suite, Trial, tools, trials};
 use xtask::cli::Cli;
 
-const README: &str = include_str!("../../README.md");
+/// README and the pages in `docs/` that show commands.
+const README: &str = concat!(
+    include_str!("../../README.md"),
+    include_str!("../../docs/USAGE.md"),
+    include_str!("../../docs/TOOLS.md"),
+    include_str!("../../docs/PERFORMANCE.md"),
+    include_str!("../../docs/CONTRIBUTING.md"),
+);
 
 /// Returns the indented blocks of the README, without their indentation.
 fn blocks() -> Vec<Vec<&'static str>> {
@@ -94,24 +102,30 @@ fn cheap_xtask_commands_run_on_the_model() {
 }
 
 /// Compares only the lines that are the same on every engine.
-fn the_report_of_an_experiment_contains_the_lines_in_the_readme() {
+fn the_shown_reports_of_an_experiment_match_a_real_one() {
     let mut xtask = Command::new(env!("CARGO_BIN_EXE_xtask"));
     let assert = xtask.args(["experiment", "--engine", "model"]).assert().success();
     let report = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
     let lines: BTreeSet<_> = report.lines().map(str::trim).collect();
     let blocks = blocks();
-    let shown = blocks.iter().find(|block| block[0].starts_with("The article's experiment"));
-    let shown = shown.unwrap();
-    let summary = shown.iter().rfind(|line| !line.is_empty()).unwrap();
     let same = r"^\(\d\) |^Controls|^Conclusions|^pass  |^ +\| (\w )*\w ?$|^ +\| shm(get)? ";
     let same = Regex::new(same).unwrap();
-    let shown: Vec<_> = shown.iter().filter(|line| same.is_match(line)).collect();
-    assert!(shown.len() > 10, "{shown:?}");
-    for line in shown {
-        assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
+    let is_report = |block: &&Vec<&str>| block[0].starts_with("The article's experiment");
+    let all: Vec<_> = blocks.iter().filter(is_report).collect();
+    assert_eq!(all.len(), 2, "README has a short report, docs/USAGE.md a long one");
+    for shown in all {
+        let summary = shown.iter().rfind(|line| !line.is_empty()).unwrap();
+        let shown: Vec<_> = shown.iter().filter(|line| same.is_match(line)).collect();
+        assert!(shown.len() > 10, "{shown:?}");
+        for line in shown {
+            assert!(lines.contains(line.trim()), "{line:?} is not in: {report}");
+        }
+        let (steps, _) = summary.split_once(" in ").unwrap();
+        assert!(
+            report.lines().any(|line| line.starts_with(steps)),
+            "{steps:?} is not in: {report}"
+        );
     }
-    let (steps, _) = summary.split_once(" in ").unwrap();
-    assert!(report.lines().any(|line| line.starts_with(steps)), "{steps:?} is not in: {report}");
 }
 
 /// Returns the commands of the tools in a block, each with the output that the README shows.
@@ -220,7 +234,7 @@ fn main() -> ExitCode {
         Trial::here, &[] =>
             every_xtask_command_is_valid,
             cheap_xtask_commands_run_on_the_model,
-            the_report_of_an_experiment_contains_the_lines_in_the_readme,
+            the_shown_reports_of_an_experiment_match_a_real_one,
             every_option_exists;
         Trial::isolated, &[] =>
             the_tools_print_what_the_readme_shows;

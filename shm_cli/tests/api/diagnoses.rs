@@ -1,11 +1,11 @@
-//! Causes that no tool runs into, because it checks first or is not that unlucky.
+//! Causes that the tools do not show, because they check first or because the race is rare.
 
 use shm_cli::{Diagnosis, Failure};
 use shm_core::posix::Object;
 use shm_core::{Error, IpcObject, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-fn told(error: Error) -> String {
+fn message(error: Error) -> String {
     Failure::from(error).to_string()
 }
 
@@ -13,7 +13,7 @@ fn told(error: Error) -> String {
 fn a_size_of_zero_is_explained() {
     let key = ScratchKey::new();
     assert_eq!(
-        told(Segment::create_new(*key, 0, 0o600).unwrap_err()),
+        message(Segment::create_new(*key, 0, 0o600).unwrap_err()),
         "shmget failed, errno: 22 msg: Invalid argument\n\
          cause: a new segment has at least 1 byte\n\
          hint: give a larger --size"
@@ -21,11 +21,11 @@ fn a_size_of_zero_is_explained() {
 }
 
 #[test]
-fn a_size_beyond_all_addresses_is_explained() {
+fn a_size_beyond_the_address_space_is_explained() {
     let key = ScratchKey::new();
     let size = 1 << 63;
     assert_eq!(
-        told(Segment::create_new(*key, size, 0o600).unwrap_err()),
+        message(Segment::create_new(*key, size, 0o600).unwrap_err()),
         format!(
             "shmget failed, errno: 22 msg: Invalid argument\n\
              cause: {size} bytes are more than the kernel has addresses for\n\
@@ -35,7 +35,7 @@ fn a_size_beyond_all_addresses_is_explained() {
 }
 
 #[test]
-fn a_segment_that_was_removed_meanwhile_is_explained_for_each_call() {
+fn each_call_explains_a_removed_segment() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     segment.remove().unwrap();
@@ -46,7 +46,7 @@ fn a_segment_that_was_removed_meanwhile_is_explained_for_each_call() {
         ("shmctl", segment.remove().unwrap_err()),
     ] {
         assert_eq!(
-            told(error),
+            message(error),
             format!(
                 "{call} failed, errno: 22 msg: Invalid argument\n\
                  cause: segment {} was removed meanwhile, or belongs to another IPC namespace\n\
@@ -78,8 +78,8 @@ fn a_queue_for_shorter_texts_is_explained() {
 #[test]
 fn an_object_larger_than_a_file_can_be_is_explained() {
     let name = ScratchName::new();
-    let told = told(Object::create_new(&name.location(), u64::MAX, 0o600).unwrap_err());
-    let mut lines = told.lines();
+    let message = message(Object::create_new(&name.location(), u64::MAX, 0o600).unwrap_err());
+    let mut lines = message.lines();
     assert_eq!(lines.next(), Some("posix_fallocate failed, errno: 27 msg: File too large"));
     let cause = lines.next().unwrap();
     let words = "bytes exceed the largest file that the file system of /dev/shm can hold";
@@ -87,10 +87,10 @@ fn an_object_larger_than_a_file_can_be_is_explained() {
 }
 
 #[test]
-fn what_no_call_returned_has_no_diagnosis() {
+fn an_error_without_a_call_has_no_diagnosis() {
     let error = Error::OutOfBounds { offset: 1, length: 2, size: 2 };
     assert_eq!(Diagnosis::of(&error), None);
-    assert_eq!(told(error), "bytes 1..3 lie outside the 2 bytes that are shared");
+    assert_eq!(message(error), "bytes 1..3 lie outside the 2 bytes that are shared");
     assert_eq!(
         "0".parse::<Key>().map_err(|error| error.to_string()).unwrap_err().lines().count(),
         1

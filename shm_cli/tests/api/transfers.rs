@@ -1,4 +1,4 @@
-//! What is moved between a descriptor and memory, at the edges of pieces, words and rooms.
+//! Transfers between a descriptor and memory, at the edges of pieces, words and ranges.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -11,10 +11,10 @@ use shm_cli::transfer::{EndReason, Filled, TransferError, drain, fill};
 use shm_core::{Address, Descriptor, Error, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
-/// That of a file into a segment; all others are a part of it, 256 KiB.
+/// The piece size for a file into a segment. Other transfers use 256 KiB, which divides it.
 const PIECE: usize = 2 * 1024 * 1024;
 
-/// Bytes without a NUL that no shift or exchange of pieces leaves as they are.
+/// Bytes without a NUL that change with every shift or exchange of pieces.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u32;
     let next = || {
@@ -24,8 +24,8 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Fills memory of `size` bytes from 5 on; returns how it ended, the checksum and what is in the
-/// memory then.
+/// Fills memory of `size` bytes from offset 5; returns the outcome, the checksum and the bytes of
+/// the memory.
 fn filled(
     address: &Address,
     size: usize,
@@ -42,7 +42,7 @@ fn filled(
         Input::Pipe(bytes) => thread::scope(|scope| {
             let (reader, mut writer) = io::pipe().unwrap();
             scope.spawn(move || {
-                // Nobody reads what comes behind a NUL or does not fit.
+                // `fill` does not read bytes after a NUL or after the range.
                 bytes.chunks(10_007).try_for_each(|chunk| writer.write_all(chunk)).ok();
             });
             take(reader.as_fd())
@@ -65,7 +65,7 @@ fn filled(
     (filled, sum, bytes)
 }
 
-/// What a text comes from.
+/// The source of a text.
 #[derive(Clone, Copy)]
 enum Input<'a> {
     Pipe(&'a [u8]),
@@ -73,7 +73,7 @@ enum Input<'a> {
 }
 
 #[test]
-fn the_input_is_moved_up_to_its_end_its_nul_or_the_rooms_end_in_each_mechanism() {
+fn fill_stops_at_the_end_of_input_at_a_nul_or_at_the_end_of_the_range() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let addresses =
         [(*key).into(), Address::File(name.location()), folder.path().join("file").into()];
@@ -117,7 +117,7 @@ fn the_input_is_moved_up_to_its_end_its_nul_or_the_rooms_end_in_each_mechanism()
 }
 
 #[test]
-fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
+fn read_errors_of_the_input_differ_from_write_errors_of_the_memory() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     let folder = File::open("/").unwrap();
     for address in [Address::from(*key), Address::File(name.location())] {
@@ -141,7 +141,7 @@ fn an_input_that_cannot_be_read_is_told_from_memory_that_cannot_be_written() {
 }
 
 #[test]
-fn a_text_is_written_out_up_to_its_nul_wherever_that_is() {
+fn drain_writes_the_text_up_to_its_nul_at_any_position() {
     let key = ScratchKey::new();
     let size = 2 * PIECE + 77;
     let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -166,7 +166,7 @@ fn a_text_is_written_out_up_to_its_nul_wherever_that_is() {
 }
 
 #[test]
-fn room_that_is_not_there_is_refused_before_anything_is_moved() {
+fn a_range_outside_the_memory_is_refused_before_any_transfer() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(100, 0o600).unwrap();
     let (reader, mut writer) = io::pipe().unwrap();
@@ -184,7 +184,7 @@ fn room_that_is_not_there_is_refused_before_anything_is_moved() {
 }
 
 #[test]
-fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
+fn kernel_files_and_offsets_past_the_end_are_read_correctly() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(1 << 16, 0o600).unwrap();
     let taken = |file: &File| {
@@ -196,7 +196,7 @@ fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
         Address::from(*key).open().unwrap().read_at(0, &mut text).unwrap();
         text
     };
-    // Of the one the length is said to be 0, of the other a page.
+    // The kernel reports a length of 0 for the first file, and of a page for the second.
     for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
         let Ok(text) = std::fs::read(path) else { continue };
         assert_eq!(taken(&File::open(path).unwrap()), text, "{path}");
@@ -211,7 +211,7 @@ fn files_of_the_kernel_and_places_behind_the_end_are_read_as_they_are() {
 }
 
 #[test]
-fn a_file_that_shrinks_or_grows_meanwhile_gives_a_text_of_its_own_bytes() {
+fn a_file_that_changes_its_size_during_the_read_gives_only_its_own_bytes() {
     let key = ScratchKey::new();
     let size = 8 * PIECE;
     let memory = Address::from(*key).create_new(size, 0o600).unwrap();
@@ -234,7 +234,7 @@ fn a_file_that_shrinks_or_grows_meanwhile_gives_a_text_of_its_own_bytes() {
     }
 }
 
-/// How much of a segment has memory behind it.
+/// The resident bytes of a segment.
 fn resident(key: Key) -> u64 {
     let id = Segment::find(key).unwrap().id().0;
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
@@ -243,11 +243,11 @@ fn resident(key: Key) -> u64 {
     row[14].parse().unwrap()
 }
 
-/// What is made ahead of what may be the end: 256 KiB, and some pages.
+/// The bytes that are allocated ahead of a possible end: 256 KiB, and some pages.
 const MADE_AHEAD: usize = 2 * 256 * 1024;
 
 #[test]
-fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {
+fn reading_and_writing_a_short_text_touches_little_memory() {
     let key = ScratchKey::new();
     let memory = Address::from(*key).create_new(64 << 20, 0o600).unwrap();
     memory.write_text(b"hello").unwrap();
@@ -265,7 +265,7 @@ fn a_short_text_in_much_memory_gets_no_more_of_it_by_being_read_or_written() {
     fill(&memory, 5..64 << 20, Descriptor(input.as_fd()), None, &mut progress).unwrap();
     assert!(resident(*key) < 64 << 10, "{}", resident(*key));
 
-    // A longer one gets what is made ahead of where it may end.
+    // For a longer text, some memory ahead of its possible end is allocated.
     let text = noise(PIECE + 5);
     memory.write_text(&text).unwrap();
     drain(&reader, output.as_fd(), &mut Progress::new(None)).unwrap();

@@ -4,7 +4,7 @@ use shm_core::{Error, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 #[test]
-fn the_length_of_an_attachment_is_the_segments_whatever_was_asked_for() {
+fn an_attachment_has_the_length_of_the_segment() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 5000, 0o600).unwrap();
     let (segment, _) = Segment::open_or_create(*key, 10, 0o600).unwrap();
@@ -26,7 +26,7 @@ fn a_dropped_attachment_is_detached() {
 }
 
 #[test]
-fn a_segment_that_may_only_be_read_can_be_attached_for_reading() {
+fn a_read_only_segment_can_be_attached_for_reading() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o400).unwrap();
     assert_eq!(segment.attach().unwrap().size(), 100);
@@ -49,7 +49,7 @@ fn nothing_is_read_past_the_end() {
 }
 
 #[test]
-fn what_does_not_fit_is_not_written_at_all() {
+fn a_write_that_does_not_fit_writes_nothing() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     let attachment = segment.attach_writable().unwrap();
@@ -67,7 +67,7 @@ fn what_does_not_fit_is_not_written_at_all() {
 }
 
 #[test]
-fn what_one_attachment_writes_another_reads_from_whatever_thread() {
+fn a_write_in_one_thread_is_read_in_another() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     let (writer, reader) = (segment.attach_writable().unwrap(), segment.attach().unwrap());
@@ -78,7 +78,7 @@ fn what_one_attachment_writes_another_reads_from_whatever_thread() {
 }
 
 #[test]
-fn threads_that_write_side_by_side_in_a_word_lose_nothing_of_each_other() {
+fn concurrent_writes_to_one_word_lose_no_byte() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 8, 0o600).unwrap();
     thread::scope(|scope| {
@@ -97,7 +97,7 @@ fn threads_that_write_side_by_side_in_a_word_lose_nothing_of_each_other() {
 }
 
 #[test]
-fn bytes_go_where_they_belong_whatever_the_offset_and_the_length() {
+fn bytes_are_written_and_read_at_any_offset_and_length() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 61, 0o600).unwrap();
     let attachment = segment.attach_writable().unwrap();

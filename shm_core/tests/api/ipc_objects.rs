@@ -1,9 +1,9 @@
-//! Semaphores and message queues as IPC objects that carry a text.
+//! Texts in semaphores and message queues.
 
 use shm_core::{Errno, Error, IpcObject, Origin};
 use shm_testkit::scratch::ScratchKey;
 
-/// An IPC object of each kind, on names of its own; removed at the end.
+/// An IPC object of each kind, with scratch names; dropping it removes them.
 struct Scratch(Vec<IpcObject>);
 
 impl Scratch {
@@ -16,7 +16,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         for ipc_object in &self.0 {
-            // Some tests remove them, or make none.
+            // Some tests have removed it or have not created it.
             let _ = ipc_object.remove();
         }
     }
@@ -27,7 +27,7 @@ fn errno(result: Result<impl std::fmt::Debug, Error>) -> Errno {
 }
 
 #[test]
-fn a_text_is_read_as_it_was_written_and_as_often_as_one_likes() {
+fn a_text_can_be_read_repeatedly() {
     for ipc_object in &Scratch::new().0 {
         for text in [&b"hello"[..], b"a longer text than before", b"short", b""] {
             ipc_object.write_text(text, 64, 0o600, false).unwrap();
@@ -39,7 +39,7 @@ fn a_text_is_read_as_it_was_written_and_as_often_as_one_likes() {
 }
 
 #[test]
-fn what_is_not_there_is_enoent_with_a_cause() {
+fn a_missing_object_is_enoent_with_a_cause() {
     for ipc_object in &Scratch::new().0 {
         let error = ipc_object.read_text().unwrap_err();
         assert_eq!(error.errno(), Some(Errno::ENOENT), "{ipc_object:?}");
@@ -52,7 +52,7 @@ fn what_is_not_there_is_enoent_with_a_cause() {
 }
 
 #[test]
-fn the_first_writer_makes_it_and_the_next_finds_it() {
+fn the_first_writer_creates_it_and_the_next_opens_it() {
     for ipc_object in &Scratch::new().0 {
         assert_eq!(ipc_object.write_text(b"a", 8, 0o600, true).unwrap(), Origin::Created);
         assert_eq!(ipc_object.write_text(b"b", 8, 0o600, false).unwrap(), Origin::Opened);
@@ -62,7 +62,7 @@ fn the_first_writer_makes_it_and_the_next_finds_it() {
 }
 
 #[test]
-fn a_text_that_does_not_fit_is_refused_and_nothing_is_made() {
+fn a_text_that_does_not_fit_is_refused_and_nothing_is_created() {
     for ipc_object in &Scratch::new().0 {
         let refused = ipc_object.write_text(b"12345678", 8, 0o600, false);
         assert!(matches!(refused, Err(Error::OutOfBounds { length: 9, size: 8, .. })));
@@ -81,7 +81,7 @@ fn a_set_of_semaphores_never_grows() {
 }
 
 #[test]
-fn a_text_that_no_message_holds_is_refused_and_the_one_before_stays() {
+fn a_text_longer_than_a_message_is_refused_and_the_old_one_stays() {
     let scratch = Scratch::new();
     let queue = &scratch.0[1];
     queue.write_text(b"before", 16 << 10, 0o600, false).unwrap();
@@ -92,7 +92,7 @@ fn a_text_that_no_message_holds_is_refused_and_the_one_before_stays() {
 }
 
 #[test]
-fn a_text_longer_than_a_queue_was_made_for_is_refused_and_the_one_before_stays() {
+fn a_text_longer_than_a_posix_queue_allows_is_refused_and_the_old_one_stays() {
     let scratch = Scratch::new();
     let queue = &scratch.0[2];
     queue.write_text(b"before", 8, 0o600, false).unwrap();
@@ -104,7 +104,7 @@ fn a_text_longer_than_a_queue_was_made_for_is_refused_and_the_one_before_stays()
 }
 
 #[test]
-fn what_was_removed_is_gone() {
+fn a_removed_object_is_gone() {
     for ipc_object in &Scratch::new().0 {
         ipc_object.write_text(b"a", 8, 0o600, false).unwrap();
         ipc_object.remove().unwrap();

@@ -1,4 +1,4 @@
-//! The crate as its users have it: System V segments, objects, text, on names of the test's own.
+//! The public interface of the crate: segments, objects and texts, with scratch names.
 #![forbid(unsafe_code)]
 
 mod attachments;

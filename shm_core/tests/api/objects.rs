@@ -12,13 +12,13 @@ fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
     result.err().and_then(|error| error.errno())
 }
 
-/// An object and a file: the same is asked of both.
+/// An object and a file, which must behave alike.
 fn locations(name: &ScratchName, folder: &tempfile::TempDir) -> [Location; 2] {
     [name.location(), Location::File(folder.path().join("file"))]
 }
 
 #[test]
-fn an_object_persists_until_its_name_is_removed_and_longer_for_who_has_it_open() {
+fn an_object_persists_until_its_removal_and_open_handles_stay_valid() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     for location in locations(&name, &folder) {
         assert_eq!(errno(Object::open(&location)), Some(Errno::ENOENT));
@@ -36,7 +36,7 @@ fn an_object_persists_until_its_name_is_removed_and_longer_for_who_has_it_open()
 }
 
 #[test]
-fn an_object_grows_with_memory_behind_it_and_never_shrinks() {
+fn an_object_grows_with_allocated_memory_and_never_shrinks() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     for location in locations(&name, &folder) {
         let object = Object::create_new(&location, 100, 0o600).unwrap();
@@ -58,7 +58,7 @@ fn an_object_grows_with_memory_behind_it_and_never_shrinks() {
 }
 
 #[test]
-fn what_is_larger_than_any_file_can_be_leaves_nothing() {
+fn a_size_larger_than_any_file_leaves_nothing() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     for location in locations(&name, &folder) {
         for size in [u64::MAX, i64::MAX as u64] {
@@ -69,18 +69,18 @@ fn what_is_larger_than_any_file_can_be_leaves_nothing() {
 }
 
 #[test]
-fn create_new_refuses_what_is_there() {
+fn create_new_refuses_an_existing_object() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     for location in locations(&name, &folder) {
         let first = Object::create_new(&location, 100, 0o600).unwrap();
         first.write_at(0, b"first").unwrap();
         assert_eq!(errno(Object::create_new(&location, 10, 0o600)), Some(Errno::EEXIST));
-        assert_eq!(first.size(), Ok(100), "it is as it was");
+        assert_eq!(first.size(), Ok(100), "it is unchanged");
     }
 }
 
 #[test]
-fn of_many_callers_at_once_exactly_one_is_told_that_it_created_the_object() {
+fn exactly_one_of_many_callers_creates_the_object() {
     const CALLERS: usize = 8;
     for _ in 0..20 {
         let name = ScratchName::new();
@@ -120,7 +120,7 @@ fn nothing_is_read_or_written_past_the_end() {
 }
 
 #[test]
-fn an_object_that_somebody_shrinks_is_a_short_read_and_no_signal() {
+fn a_shrunk_object_is_a_short_read_and_not_a_signal() {
     let name = ScratchName::new();
     let object = Object::create_new(&name.location(), 10_000, 0o600).unwrap();
     let other = fs::OpenOptions::new().write(true).open(name.location().path()).unwrap();
@@ -132,7 +132,7 @@ fn an_object_that_somebody_shrinks_is_a_short_read_and_no_signal() {
 }
 
 #[test]
-fn an_object_that_was_opened_for_reading_is_not_written() {
+fn a_read_only_object_cannot_be_written() {
     let name = ScratchName::new();
     let _ = Object::create_new(&name.location(), 10, 0o600).unwrap();
     let object = Object::open(&name.location()).unwrap();
@@ -140,7 +140,7 @@ fn an_object_that_was_opened_for_reading_is_not_written() {
 }
 
 #[test]
-fn a_posix_object_is_the_file_of_its_name_below_dev_shm() {
+fn a_posix_object_is_a_file_below_dev_shm() {
     let name = ScratchName::new();
     let _ = Object::create_new(&name.location(), 10, 0o600).unwrap();
     let path = PathBuf::from(format!("/dev/shm{}", &*name));

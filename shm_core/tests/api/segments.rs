@@ -23,7 +23,7 @@ fn a_segment_outlives_its_handle_and_its_attachments() {
 }
 
 #[test]
-fn a_new_segment_is_zeroed_and_has_the_size_and_the_mode_that_were_asked_for() {
+fn a_new_segment_is_zeroed_and_has_the_given_size_and_mode() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 5000, 0o7640).unwrap();
     let stat = segment.stat().unwrap();
@@ -37,7 +37,7 @@ fn a_new_segment_is_zeroed_and_has_the_size_and_the_mode_that_were_asked_for() {
 }
 
 #[test]
-fn each_way_to_look_up_finds_the_same_segment_or_none() {
+fn all_look_ups_find_the_same_segment() {
     let key = ScratchKey::new();
     for absent in [Segment::find(*key), Segment::open(*key), Segment::open_writable(*key, 0)] {
         assert_eq!(errno(absent), Some(Errno::ENOENT));
@@ -56,7 +56,7 @@ fn each_way_to_look_up_finds_the_same_segment_or_none() {
 }
 
 #[test]
-fn errors_carry_what_the_call_was_given() {
+fn errors_have_the_arguments_of_the_call() {
     let key = ScratchKey::new();
     let error = Segment::open_writable(*key, 7).unwrap_err();
     assert_eq!(error, Error::Get { key: *key, size: 7, create: false, errno: Errno::ENOENT });
@@ -67,7 +67,7 @@ fn errors_carry_what_the_call_was_given() {
 }
 
 #[test]
-fn a_segment_that_is_smaller_than_asked_for_is_not_opened() {
+fn a_segment_smaller_than_the_requested_size_is_not_opened() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 100, 0o600).unwrap();
     assert_eq!(errno(Segment::open_writable(*key, 101)), Some(Errno::EINVAL));
@@ -76,7 +76,7 @@ fn a_segment_that_is_smaller_than_asked_for_is_not_opened() {
 }
 
 #[test]
-fn of_many_callers_at_once_exactly_one_is_told_that_it_created_the_segment() {
+fn exactly_one_of_many_callers_creates_the_segment() {
     const CALLERS: usize = 16;
     for _ in 0..50 {
         let key = ScratchKey::new();
@@ -96,7 +96,7 @@ fn of_many_callers_at_once_exactly_one_is_told_that_it_created_the_segment() {
 }
 
 #[test]
-fn open_or_create_survives_somebody_who_keeps_removing() {
+fn open_or_create_works_while_another_thread_removes() {
     let key = ScratchKey::new();
     thread::scope(|scope| {
         let remover = scope.spawn(|| {
@@ -113,7 +113,7 @@ fn open_or_create_survives_somebody_who_keeps_removing() {
 }
 
 #[test]
-fn a_removed_segment_that_is_attached_loses_its_key_at_once_and_its_memory_at_the_detach() {
+fn removal_frees_the_key_at_once_and_the_memory_at_the_last_detach() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     let attachment = segment.attach_writable().unwrap();
@@ -131,7 +131,7 @@ fn a_removed_segment_that_is_attached_loses_its_key_at_once_and_its_memory_at_th
 }
 
 #[test]
-fn a_second_removal_is_an_error_that_says_that_the_segment_is_gone() {
+fn calls_on_a_removed_segment_fail_with_einval_or_eidrm() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     segment.remove().unwrap();
@@ -144,7 +144,7 @@ fn a_second_removal_is_an_error_that_says_that_the_segment_is_gone() {
 }
 
 #[test]
-fn remove_on_drop_removes_and_does_not_mind_that_it_is_late() {
+fn remove_on_drop_removes_and_ignores_a_removed_segment() {
     let key = ScratchKey::new();
     drop(RemoveOnDrop(Segment::create_new(*key, 100, 0o600).unwrap()));
     assert_eq!(errno(Segment::find(*key)), Some(Errno::ENOENT));
@@ -167,8 +167,8 @@ fn a_locked_segment_is_listed_as_locked_until_it_is_unlocked() {
 }
 
 #[test]
-fn keys_that_the_kernel_prints_as_negative_are_keys_too() {
-    // Its own negative counterpart of a scratch key is as unique as that.
+fn negative_keys_work() {
+    // The negative of a scratch key is as unique as the key.
     let scratch = ScratchKey::new();
     let key = Key::new(-scratch.raw()).unwrap();
     let guard = RemoveOnDrop(Segment::create_new(key, 100, 0o600).unwrap());

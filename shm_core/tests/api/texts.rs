@@ -28,7 +28,7 @@ fn a_text_ends_before_the_first_nul_in_each_mechanism() {
 }
 
 #[test]
-fn a_text_without_any_nul_ends_with_the_memory_in_each_mechanism() {
+fn a_text_without_a_nul_ends_with_the_memory_in_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let full = vec![b'x'; 20_000];
     let segment = Segment::create_new(*key, full.len(), 0o600).unwrap();
@@ -42,7 +42,7 @@ fn a_text_without_any_nul_ends_with_the_memory_in_each_mechanism() {
 }
 
 #[test]
-fn a_text_that_fills_the_memory_but_for_its_nul_fits_and_a_longer_one_writes_nothing() {
+fn the_longest_text_leaves_one_byte_for_the_nul() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     for address in addresses(&key, &name, &folder) {
         let memory = address.create_new(4, 0o600).unwrap();
@@ -56,7 +56,7 @@ fn a_text_that_fills_the_memory_but_for_its_nul_fits_and_a_longer_one_writes_not
 }
 
 #[test]
-fn a_text_is_read_piece_by_piece_without_losing_its_end() {
+fn a_text_is_read_in_pieces_of_any_size() {
     let key = ScratchKey::new();
     let address = Address::from(*key);
     let memory = address.create_new(100, 0o600).unwrap();

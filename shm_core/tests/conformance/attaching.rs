@@ -15,12 +15,12 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
             each_attachment_counts_until_it_is_detached,
-            a_segment_that_nobody_has_attached_keeps_its_bytes,
-            each_attachment_has_the_whole_segment_and_the_same_bytes,
-            a_segment_is_mapped_as_what_was_asked_for_and_unmapped_by_the_detach,
-            what_is_no_segment_is_not_attached,
-            the_times_and_the_process_of_the_last_attach_and_detach_are_kept,
-            threads_that_attach_and_detach_at_once_leave_nothing_attached;
+            a_detached_segment_keeps_its_bytes,
+            each_attachment_maps_the_whole_segment,
+            a_segment_is_mapped_with_the_requested_access_until_the_detach,
+            calls_with_an_invalid_id_fail,
+            stat_has_the_times_and_the_process_of_the_last_attach_and_detach,
+            concurrent_attaches_and_detaches_leave_no_attachment;
     ]
 }
 
@@ -37,7 +37,7 @@ fn each_attachment_counts_until_it_is_detached() {
     }
 }
 
-fn a_segment_that_nobody_has_attached_keeps_its_bytes() {
+fn a_detached_segment_keeps_its_bytes() {
     let segment = make(1, 10_000, 0o600);
     for round in 0..10 {
         let attachment = segment.attach_writable().unwrap();
@@ -50,7 +50,7 @@ fn a_segment_that_nobody_has_attached_keeps_its_bytes() {
     }
 }
 
-fn each_attachment_has_the_whole_segment_and_the_same_bytes() {
+fn each_attachment_maps_the_whole_segment() {
     let made = make(1, 5000, 0o600);
     let found = Segment::open_writable(crate::key(1), 10).unwrap();
     let (one, two) = (made.attach_writable().unwrap(), found.attach_writable().unwrap());
@@ -81,7 +81,7 @@ fn mappings() -> Vec<(u64, String)> {
         .collect()
 }
 
-fn a_segment_is_mapped_as_what_was_asked_for_and_unmapped_by_the_detach() {
+fn a_segment_is_mapped_with_the_requested_access_until_the_detach() {
     let page = shm_core::Limits::current().unwrap().page_bytes;
     let segment = make(1, 5000, 0o600);
     let length = 5000_u64.next_multiple_of(page);
@@ -97,9 +97,9 @@ fn a_segment_is_mapped_as_what_was_asked_for_and_unmapped_by_the_detach() {
     assert_eq!(mappings(), []);
 }
 
-fn what_is_no_segment_is_not_attached() {
+fn calls_with_an_invalid_id_fail() {
     let there = make(1, 100, 0o600);
-    // The same index with another sequence number, too.
+    // The last id has the same index with another sequence number.
     let sequence = 1 << 15;
     for id in [-1, i32::MIN, i32::MAX, there.id().0 + 1, there.id().0 + sequence] {
         let segment = Segment::from_id(SegmentId(id));
@@ -118,7 +118,7 @@ fn what_is_no_segment_is_not_attached() {
     assert_eq!(attached(there), 0);
 }
 
-fn the_times_and_the_process_of_the_last_attach_and_detach_are_kept() {
+fn stat_has_the_times_and_the_process_of_the_last_attach_and_detach() {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         i64::try_from(since.as_secs()).unwrap()
@@ -129,7 +129,7 @@ fn the_times_and_the_process_of_the_last_attach_and_detach_are_kept() {
     assert_eq!((made.atime, made.dtime, made.lpid), (0, 0, 0));
     assert!((start..=now()).contains(&made.ctime));
 
-    // They are in seconds.
+    // The times are in seconds.
     thread::sleep(Duration::from_millis(1100));
     let before = now();
     let attachment = segment.attach().unwrap();
@@ -143,10 +143,10 @@ fn the_times_and_the_process_of_the_last_attach_and_detach_are_kept() {
     let left = segment.stat().unwrap();
     assert!((before..=now()).contains(&left.dtime));
     assert_eq!((left.atime, left.lpid), (held.atime, std::process::id()));
-    assert_eq!([held.ctime, left.ctime], [made.ctime; 2], "neither is a change of the segment");
+    assert_eq!([held.ctime, left.ctime], [made.ctime; 2], "attaching does not change ctime");
 }
 
-fn threads_that_attach_and_detach_at_once_leave_nothing_attached() {
+fn concurrent_attaches_and_detaches_leave_no_attachment() {
     let segment = make(1, 10_000, 0o600);
     thread::scope(|scope| {
         for _ in 0..8 {

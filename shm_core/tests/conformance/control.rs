@@ -1,4 +1,4 @@
-//! `shmctl(2)`: what the kernel tells of a segment and of all of them.
+//! `shmctl(2)`: data of one segment and of all segments.
 
 use std::fs;
 
@@ -9,15 +9,15 @@ use shm_testkit::{Trial, trials};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
-            a_new_segment_is_told_as_it_was_made,
-            a_segment_is_told_the_same_by_itself_and_in_the_listing,
-            a_lock_is_told_until_it_is_taken_back_however_often_it_is_given,
-            what_is_used_is_counted_and_given_back,
+            the_stat_of_a_new_segment_matches_its_creation,
+            the_listing_has_the_same_data_as_stat,
+            one_unlock_undoes_several_locks,
+            usage_counts_segments_and_pages,
             the_limits_are_those_of_proc;
     ]
 }
 
-fn a_new_segment_is_told_as_it_was_made() {
+fn the_stat_of_a_new_segment_matches_its_creation() {
     for mode in [0, 0o400, 0o222, 0o666, 0o777] {
         let raw = i32::try_from(mode).unwrap() + 1;
         let stat = make(raw, 5000, mode).stat().unwrap();
@@ -27,7 +27,7 @@ fn a_new_segment_is_told_as_it_was_made() {
     }
 }
 
-fn a_segment_is_told_the_same_by_itself_and_in_the_listing() {
+fn the_listing_has_the_same_data_as_stat() {
     let segments: Vec<_> = (1..=20).map(|raw| make(raw, 1000, 0o600)).collect();
     let _attachments: Vec<_> =
         segments[..9].iter().map(|segment| segment.attach().unwrap()).collect();
@@ -40,7 +40,7 @@ fn a_segment_is_told_the_same_by_itself_and_in_the_listing() {
     }
 }
 
-fn a_lock_is_told_until_it_is_taken_back_however_often_it_is_given() {
+fn one_unlock_undoes_several_locks() {
     let segment = make(1, 100, 0o600);
     let locked = || segment.stat().unwrap().locked;
     segment.unlock().unwrap();
@@ -50,10 +50,10 @@ fn a_lock_is_told_until_it_is_taken_back_however_often_it_is_given() {
     assert!(locked());
     segment.unlock().unwrap();
     assert!(!locked());
-    assert_eq!(segment.stat().unwrap().mode, 0o600, "the permission bits are not touched");
+    assert_eq!(segment.stat().unwrap().mode, 0o600, "locking does not change the mode");
 }
 
-fn what_is_used_is_counted_and_given_back() {
+fn usage_counts_segments_and_pages() {
     let used = || {
         let usage = Usage::current().unwrap();
         (usage.segments, usage.total_pages, usage.resident_pages)
@@ -61,14 +61,14 @@ fn what_is_used_is_counted_and_given_back() {
     let page = usize::try_from(Limits::current().unwrap().page_bytes).unwrap();
     assert_eq!(used(), (0, 0, 0));
     let (one, two) = (make(1, 10 * page, 0o600), make(2, 1, 0o600));
-    assert_eq!(used(), (2, 11, 0), "memory is taken when it is touched");
+    assert_eq!(used(), (2, 11, 0), "memory is allocated on first use");
     let attachment = one.attach_writable().unwrap();
     for number in [0, 4, 9] {
         attachment.write_at(number * page, b"x").unwrap();
     }
     assert_eq!(used(), (2, 11, 3));
     one.remove().unwrap();
-    assert_eq!(used(), (2, 11, 3), "it is attached");
+    assert_eq!(used(), (2, 11, 3), "a removed but attached segment still counts");
     drop(attachment);
     assert_eq!(used(), (1, 1, 0));
     two.remove().unwrap();

@@ -1,6 +1,6 @@
-/* inherit SHMID CHILDREN FILE [execute]: attaches a segment and makes children, which inherit that;
-   all stay until the file is gone. With a fourth word the program is replaced instead, by a shell that
-   does the same and makes FILE.new. */
+/* inherit SHMID CHILDREN FILE [execute]: attaches a segment and forks children, which inherit the
+   attachment. All processes end when FILE is removed. With a fourth argument the program executes a
+   shell instead, which creates FILE.new and also ends when FILE is removed. */
 #include <stdlib.h>
 #include <sys/shm.h>
 #include <unistd.h>

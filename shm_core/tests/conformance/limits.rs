@@ -1,4 +1,4 @@
-//! The limits of a namespace, met and changed.
+//! The limits of a namespace: reaching and changing them.
 
 use std::fs;
 
@@ -10,19 +10,19 @@ use shm_testkit::{Need, Trial, trials};
 use crate::{errno, key};
 
 const RMID_FORCED: Need = Need::new(
-    "writable kernel.shm_rmid_forced of a namespace of one's own",
+    "writable kernel.shm_rmid_forced of a new namespace",
     "echo 0 > /proc/sys/kernel/shm_rmid_forced",
 );
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[LIMITS] =>
-            as_many_segments_as_shmmni_says_can_be_made_and_no_more,
-            a_size_up_to_shmmax_can_be_made_and_no_more,
-            as_many_pages_as_shmall_says_can_be_made_and_no_more,
-            a_limit_that_is_lowered_leaves_what_is_there;
+            shmmni_limits_the_number_of_segments,
+            shmmax_limits_the_size_of_a_segment,
+            shmall_limits_the_number_of_pages,
+            a_lowered_limit_keeps_existing_segments;
         Trial::isolated, &[RMID_FORCED] =>
-            where_removal_is_forced_the_last_detach_removes;
+            with_shm_rmid_forced_the_last_detach_removes;
     ]
 }
 
@@ -30,13 +30,13 @@ fn set(name: &str, value: u64) {
     fs::write(format!("/proc/sys/kernel/{name}"), value.to_string()).unwrap();
 }
 
-fn as_many_segments_as_shmmni_says_can_be_made_and_no_more() {
+fn shmmni_limits_the_number_of_segments() {
     set("shmmni", 3);
     let segments = [1, 2, 3].map(|raw| make(raw, 1, 0o600));
     assert_eq!(errno(Segment::create_new(key(4), 1, 0o600)), Errno::ENOSPC);
     assert_eq!(errno(Segment::open_or_create(key(4), 1, 0o600)), Errno::ENOSPC);
     assert_eq!(Segment::open_or_create(key(3), 1, 0o600).unwrap().0, segments[2]);
-    // What is removed counts for as long as it is attached.
+    // A removed segment counts until its last detach.
     let attachment = segments[0].attach().unwrap();
     segments[0].remove().unwrap();
     assert_eq!(errno(Segment::create_new(key(4), 1, 0o600)), Errno::ENOSPC);
@@ -44,7 +44,7 @@ fn as_many_segments_as_shmmni_says_can_be_made_and_no_more() {
     let _ = make(4, 1, 0o600);
 }
 
-fn a_size_up_to_shmmax_can_be_made_and_no_more() {
+fn shmmax_limits_the_size_of_a_segment() {
     set("shmmax", 5000);
     let _ = make(1, 5000, 0o600);
     for size in [5001, 8192, 1 << 40] {
@@ -54,7 +54,7 @@ fn a_size_up_to_shmmax_can_be_made_and_no_more() {
     let _ = make(2, 5001, 0o600);
 }
 
-fn as_many_pages_as_shmall_says_can_be_made_and_no_more() {
+fn shmall_limits_the_number_of_pages() {
     let page = usize::try_from(Limits::current().unwrap().page_bytes).unwrap();
     set("shmall", 4);
     let three = make(1, 2 * page + 1, 0o600);
@@ -66,7 +66,7 @@ fn as_many_pages_as_shmall_says_can_be_made_and_no_more() {
     let _ = make(3, 3 * page, 0o600);
 }
 
-fn a_limit_that_is_lowered_leaves_what_is_there() {
+fn a_lowered_limit_keeps_existing_segments() {
     let segments = [1, 2, 3].map(|raw| make(raw, 10_000, 0o600));
     for (name, value) in [("shmmni", 1), ("shmmax", 100), ("shmall", 1)] {
         set(name, value);
@@ -78,7 +78,7 @@ fn a_limit_that_is_lowered_leaves_what_is_there() {
     }
 }
 
-fn where_removal_is_forced_the_last_detach_removes() {
+fn with_shm_rmid_forced_the_last_detach_removes() {
     set("shm_rmid_forced", 1);
     let segment = make(1, 100, 0o600);
     let attachments = [segment.attach().unwrap(), segment.attach().unwrap()];

@@ -10,13 +10,13 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
             a_key_finds_the_segment_that_was_made_with_it_and_no_other,
-            every_number_but_zero_is_a_key_of_its_own,
-            what_was_never_made_is_not_found,
-            a_key_that_is_taken_is_never_made_anew_whatever_else_is_asked_for,
-            fewer_bytes_than_there_are_can_be_asked_for_and_more_cannot,
-            a_size_is_kept_to_the_byte_and_takes_whole_pages,
-            a_size_that_cannot_be_makes_nothing,
-            a_mode_that_is_asked_for_later_changes_nothing;
+            every_number_except_zero_is_a_distinct_key,
+            an_unused_key_is_not_found,
+            create_new_refuses_a_taken_key_for_any_size_and_mode,
+            a_segment_opens_with_a_smaller_size_but_not_with_a_larger_one,
+            a_size_is_exact_and_uses_whole_pages,
+            an_invalid_size_creates_nothing,
+            opening_with_another_mode_does_not_change_the_mode;
     ]
 }
 
@@ -34,17 +34,17 @@ fn a_key_finds_the_segment_that_was_made_with_it_and_no_other() {
     assert_eq!(ids.len(), 50);
 }
 
-fn every_number_but_zero_is_a_key_of_its_own() {
+fn every_number_except_zero_is_a_distinct_key() {
     let keys = [i32::MIN, i32::MIN + 1, -0x8000, -1, 1, 0x7fff, 0x8000, i32::MAX];
     let made = keys.map(|raw| make(raw, 100, 0o600));
     for (raw, segment) in keys.into_iter().zip(made) {
         assert_eq!(Segment::find(key(raw)), Ok(segment), "{raw}");
         assert_eq!(segment.stat().unwrap().key, raw);
     }
-    assert_eq!(shm_core::Key::new(0), None, "IPC_PRIVATE names no segment");
+    assert_eq!(shm_core::Key::new(0), None, "IPC_PRIVATE does not name a segment");
 }
 
-fn what_was_never_made_is_not_found() {
+fn an_unused_key_is_not_found() {
     let _ = make(7, 100, 0o600);
     for raw in [6, 8, -7, i32::MIN, i32::MAX] {
         assert_eq!(errno(Segment::find(key(raw))), Errno::ENOENT);
@@ -52,10 +52,10 @@ fn what_was_never_made_is_not_found() {
         assert_eq!(errno(Segment::open_writable(key(raw), 0)), Errno::ENOENT);
         assert_eq!(errno(Segment::open_writable(key(raw), usize::MAX)), Errno::ENOENT);
     }
-    assert_eq!(table::list().unwrap().len(), 1, "looking makes nothing");
+    assert_eq!(table::list().unwrap().len(), 1, "looking up creates nothing");
 }
 
-fn a_key_that_is_taken_is_never_made_anew_whatever_else_is_asked_for() {
+fn create_new_refuses_a_taken_key_for_any_size_and_mode() {
     let segment = make(1, 100, 0o600);
     let before = segment.stat();
     for size in [0, 1, 100, 101, 1 << 40, usize::MAX] {
@@ -66,13 +66,13 @@ fn a_key_that_is_taken_is_never_made_anew_whatever_else_is_asked_for() {
     assert_eq!(segment.stat(), before);
 }
 
-fn fewer_bytes_than_there_are_can_be_asked_for_and_more_cannot() {
+fn a_segment_opens_with_a_smaller_size_but_not_with_a_larger_one() {
     for (raw, size) in [(1, 1), (2, 100), (3, 4096), (4, 5000)] {
         let segment = make(raw, size, 0o600);
         for fewer in [0, 1, size / 2, size - 1, size] {
             assert_eq!(Segment::open_writable(key(raw), fewer), Ok(segment), "{fewer} of {size}");
         }
-        // Not even those that its last page has room for.
+        // Not even a size that fits into the last page.
         for more in [size + 1, 2 * size, size + 4096, usize::MAX] {
             assert_eq!(errno(Segment::open_writable(key(raw), more)), Errno::EINVAL);
             assert_eq!(errno(Segment::open_or_create(key(raw), more, 0o600)), Errno::EINVAL);
@@ -81,7 +81,7 @@ fn fewer_bytes_than_there_are_can_be_asked_for_and_more_cannot() {
     }
 }
 
-fn a_size_is_kept_to_the_byte_and_takes_whole_pages() {
+fn a_size_is_exact_and_uses_whole_pages() {
     let page = shm_core::Limits::current().unwrap().page_bytes;
     let page = usize::try_from(page).unwrap();
     let mut pages = 0;
@@ -94,7 +94,7 @@ fn a_size_is_kept_to_the_byte_and_takes_whole_pages() {
     }
 }
 
-fn a_size_that_cannot_be_makes_nothing() {
+fn an_invalid_size_creates_nothing() {
     for size in [0, usize::MAX, usize::MAX / 2 + 1] {
         assert_eq!(errno(Segment::create_new(key(1), size, 0o600)), Errno::EINVAL, "{size}");
         assert_eq!(errno(Segment::open_or_create(key(1), size, 0o600)), Errno::EINVAL, "{size}");
@@ -103,7 +103,7 @@ fn a_size_that_cannot_be_makes_nothing() {
     assert_eq!(Usage::current().unwrap().total_pages, 0);
 }
 
-fn a_mode_that_is_asked_for_later_changes_nothing() {
+fn opening_with_another_mode_does_not_change_the_mode() {
     let segment = make(1, 100, 0o640);
     let (found, _) = Segment::open_or_create(key(1), 100, 0o777).unwrap();
     assert_eq!(found, segment);

@@ -1,6 +1,6 @@
-//! What `shmget(2)`, `shmat(2)`, `shmdt(2)` and `shmctl(2)` promise to a user of this crate, case by
-//! case, each in an IPC namespace of its own. Which cases there are was learnt from the Linux Test
-//! Project's and gVisor's tests of the four calls.
+//! The guarantees of `shmget(2)`, `shmat(2)`, `shmdt(2)` and `shmctl(2)` for users of this crate, each
+//! case in a separate IPC namespace. The list of cases follows the tests of the four calls in the Linux
+//! Test Project and in gVisor.
 #![forbid(unsafe_code)]
 
 mod attaching;
@@ -20,7 +20,7 @@ fn key(raw: i32) -> Key {
     Key::new(raw).unwrap()
 }
 
-/// The errno of what must have failed.
+/// The errno of a call that must have failed.
 #[track_caller]
 fn errno<T: std::fmt::Debug>(result: Result<T, Error>) -> Errno {
     result.unwrap_err().errno().unwrap()
@@ -31,8 +31,8 @@ fn attached(segment: Segment) -> u64 {
 }
 
 fn main() -> ExitCode {
-    // Sent here by a trial, as another user.
-    if permissions::act_if_sent() {
+    // A trial started this program as another user.
+    if permissions::ran_as_child() {
         return ExitCode::SUCCESS;
     }
     let themes = [

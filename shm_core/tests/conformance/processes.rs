@@ -1,4 +1,4 @@
-//! Attachments of other processes: inherited, replaced, killed.
+//! Attachments of other processes: after `fork`, after `exec` and after SIGKILL.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,28 +17,28 @@ use crate::{attached, errno};
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[COMPILER] =>
-            children_inherit_an_attachment_and_their_end_detaches_it,
-            a_process_that_becomes_another_program_keeps_no_attachment,
-            a_process_that_is_killed_is_detached,
-            what_is_removed_lives_as_long_as_the_last_child_that_inherited_it;
+            children_inherit_an_attachment_until_they_end,
+            exec_detaches,
+            killing_a_process_detaches,
+            a_removed_segment_lives_until_the_last_child_detaches;
     ]
 }
 
-/// Waits until a segment has so many attachments.
+/// Waits until a segment has `count` attachments.
 #[track_caller]
 fn wait_for_attachments(segment: Segment, count: u64) {
     let what = format!("{count} attachments");
     wait::until(&what, || (attached(segment) == count).then_some(()));
 }
 
-/// The program of `inherit.c`, and the file for as long as which its processes live.
-struct Other {
+/// The program of `inherit.c`, and the file whose removal ends its processes.
+struct Inherit {
     _folder: tempfile::TempDir,
     program: PathBuf,
     file: PathBuf,
 }
 
-impl Other {
+impl Inherit {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("inherit");
@@ -49,7 +49,7 @@ impl Other {
         Self { program, file, _folder: folder }
     }
 
-    /// Runs it with so many children while `look` looks, then ends it.
+    /// Runs it with `children` during `look`, then ends it.
     fn run(&self, segment: Segment, children: usize, more: &[&str], look: impl FnOnce()) {
         let mut command = Command::new(&self.program);
         command.arg(segment.id().to_string()).arg(children.to_string()).arg(&self.file);
@@ -57,47 +57,49 @@ impl Other {
         thread::scope(|scope| {
             scope.spawn(move || command.output().unwrap());
             look();
-            // Some looks have ended it already.
+            // Some tests have ended it already.
             let _ = fs::remove_file(&self.file);
         });
     }
 }
 
-fn children_inherit_an_attachment_and_their_end_detaches_it() {
-    let (other, segment) = (Other::new(), make(1, 100, 0o600));
+fn children_inherit_an_attachment_until_they_end() {
+    let (inherit, segment) = (Inherit::new(), make(1, 100, 0o600));
     let own = segment.attach().unwrap();
-    other.run(segment, 4, &[], || wait_for_attachments(segment, 6));
-    // Our own.
+    inherit.run(segment, 4, &[], || wait_for_attachments(segment, 6));
+    // Our attachment.
     wait_for_attachments(segment, 1);
     drop(own);
     assert_eq!(attached(segment), 0);
 }
 
-fn a_process_that_becomes_another_program_keeps_no_attachment() {
-    let (other, segment) = (Other::new(), make(1, 100, 0o600));
-    other.run(segment, 0, &["execute"], || {
-        wait::until("another program", || other.file.with_extension("new").exists().then_some(()));
+fn exec_detaches() {
+    let (inherit, segment) = (Inherit::new(), make(1, 100, 0o600));
+    inherit.run(segment, 0, &["execute"], || {
+        wait::until("another program", || {
+            inherit.file.with_extension("new").exists().then_some(())
+        });
         let stat = segment.stat().unwrap();
         assert_eq!(stat.nattch, 0);
-        assert!(stat.lpid > 0 && stat.dtime > 0, "it had attached it: {stat:?}");
+        assert!(stat.lpid > 0 && stat.dtime > 0, "it had attached the segment: {stat:?}");
     });
 }
 
-fn a_process_that_is_killed_is_detached() {
-    let (other, segment) = (Other::new(), make(1, 100, 0o600));
-    other.run(segment, 0, &[], || {
+fn killing_a_process_detaches() {
+    let (inherit, segment) = (Inherit::new(), make(1, 100, 0o600));
+    inherit.run(segment, 0, &[], || {
         wait_for_attachments(segment, 1);
         let pid = segment.stat().unwrap().lpid;
         assert_ne!(pid, std::process::id());
         Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).assert().success();
         wait_for_attachments(segment, 0);
     });
-    assert_eq!(Segment::find(crate::key(1)), Ok(segment), "nothing else happened to it");
+    assert_eq!(Segment::find(crate::key(1)), Ok(segment), "the segment stays");
 }
 
-fn what_is_removed_lives_as_long_as_the_last_child_that_inherited_it() {
-    let (other, segment) = (Other::new(), make(1, 100, 0o600));
-    other.run(segment, 2, &[], || {
+fn a_removed_segment_lives_until_the_last_child_detaches() {
+    let (inherit, segment) = (Inherit::new(), make(1, 100, 0o600));
+    inherit.run(segment, 2, &[], || {
         wait_for_attachments(segment, 3);
         segment.remove().unwrap();
         assert_eq!(attached(segment), 3);

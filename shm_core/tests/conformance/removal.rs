@@ -1,4 +1,4 @@
-//! `shmctl(IPC_RMID)`, and ids that are used again.
+//! `shmctl(IPC_RMID)`, and reused ids.
 
 use std::fs;
 
@@ -10,26 +10,26 @@ use shm_testkit::{Need, Trial, trials};
 use crate::{attached, errno, key};
 
 const NEXT_ID: Need = Need::new(
-    "writable kernel.shm_next_id of a namespace of one's own (CONFIG_CHECKPOINT_RESTORE)",
+    "writable kernel.shm_next_id of a new namespace (CONFIG_CHECKPOINT_RESTORE)",
     "echo 0 > /proc/sys/kernel/shm_next_id",
 );
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
         Trial::isolated, &[] =>
-            what_nobody_has_attached_is_gone_at_once,
-            the_key_of_what_is_still_attached_is_free_for_another_segment,
-            what_is_still_attached_can_be_attached_by_its_id,
-            removing_again_takes_nothing_from_those_who_have_it_attached,
-            a_removed_segment_is_told_as_one,
-            an_id_is_not_given_to_the_very_next_segment;
+            a_removed_detached_segment_is_gone_at_once,
+            the_key_of_a_removed_but_attached_segment_is_free,
+            a_removed_but_attached_segment_can_be_attached_by_its_id,
+            removing_again_does_not_detach,
+            the_stat_of_a_removed_segment_has_dest_and_no_key,
+            the_next_segment_has_a_new_id;
         Trial::isolated, &[NEXT_ID] =>
-            an_id_that_is_used_again_means_the_new_segment,
-            the_id_of_what_is_still_attached_is_not_used_again;
+            a_reused_id_means_the_new_segment,
+            the_id_of_an_attached_segment_is_not_reused;
     ]
 }
 
-fn what_nobody_has_attached_is_gone_at_once() {
+fn a_removed_detached_segment_is_gone_at_once() {
     let segment = make(1, 100, 0o600);
     segment.remove().unwrap();
     assert_eq!(errno(Segment::find(key(1))), Errno::ENOENT);
@@ -39,7 +39,7 @@ fn what_nobody_has_attached_is_gone_at_once() {
     assert_eq!(table::list().unwrap(), []);
 }
 
-fn the_key_of_what_is_still_attached_is_free_for_another_segment() {
+fn the_key_of_a_removed_but_attached_segment_is_free() {
     let old = make(1, 100, 0o600);
     let attachment = old.attach_writable().unwrap();
     attachment.write_at(0, b"old").unwrap();
@@ -49,14 +49,14 @@ fn the_key_of_what_is_still_attached_is_free_for_another_segment() {
     assert_ne!(new, old);
     let mut bytes = [1; 3];
     assert_eq!(new.attach().unwrap().read_at(0, &mut bytes), 3);
-    assert_eq!(bytes, [0; 3], "it shares nothing with the one before");
+    assert_eq!(bytes, [0; 3], "it shares nothing with the removed one");
     new.attach_writable().unwrap().write_at(0, b"new").unwrap();
     assert_eq!(attachment.read_at(0, &mut bytes), 3);
     assert_eq!(&bytes, b"old");
     assert_eq!((attachment.size(), table::list().unwrap().len()), (100, 2));
 }
 
-fn what_is_still_attached_can_be_attached_by_its_id() {
+fn a_removed_but_attached_segment_can_be_attached_by_its_id() {
     let segment = make(1, 100, 0o600);
     let first = segment.attach_writable().unwrap();
     segment.remove().unwrap();
@@ -71,7 +71,7 @@ fn what_is_still_attached_can_be_attached_by_its_id() {
     assert_eq!(errno(segment.attach()), Errno::EINVAL);
 }
 
-fn removing_again_takes_nothing_from_those_who_have_it_attached() {
+fn removing_again_does_not_detach() {
     let segment = make(1, 100, 0o600);
     let attachments = [segment.attach_writable().unwrap(), segment.attach_writable().unwrap()];
     for _ in 0..6 {
@@ -84,7 +84,7 @@ fn removing_again_takes_nothing_from_those_who_have_it_attached() {
     assert_eq!(errno(segment.remove()), Errno::EINVAL);
 }
 
-fn a_removed_segment_is_told_as_one() {
+fn the_stat_of_a_removed_segment_has_dest_and_no_key() {
     let segment = make(1, 100, 0o640);
     let before = segment.stat().unwrap();
     let _attachment = segment.attach().unwrap();
@@ -95,7 +95,7 @@ fn a_removed_segment_is_told_as_one() {
     assert_eq!(table::list().unwrap(), [after]);
 }
 
-fn an_id_is_not_given_to_the_very_next_segment() {
+fn the_next_segment_has_a_new_id() {
     let mut before = make(1, 100, 0o600);
     for _ in 0..100 {
         before.remove().unwrap();
@@ -106,28 +106,28 @@ fn an_id_is_not_given_to_the_very_next_segment() {
     }
 }
 
-/// Asks the kernel to give the next segment this id.
-fn ask_for(id: SegmentId) {
+/// Asks the kernel to give this id to the next segment.
+fn request_id(id: SegmentId) {
     fs::write("/proc/sys/kernel/shm_next_id", id.to_string()).unwrap();
 }
 
-fn an_id_that_is_used_again_means_the_new_segment() {
+fn a_reused_id_means_the_new_segment() {
     let old = make(1, 100, 0o600);
     old.remove().unwrap();
-    ask_for(old.id());
+    request_id(old.id());
     let new = make(2, 200, 0o600);
     assert_eq!(old, new);
-    // A handle is its id. Whatever is asked through it is answered about the segment that has it now.
+    // A handle is an id, so calls on it apply to the segment that has the id now.
     let stat = old.stat().unwrap();
     assert_eq!((stat.key, stat.size), (2, 200));
     assert_eq!(old.attach().unwrap().size(), 200);
 }
 
-fn the_id_of_what_is_still_attached_is_not_used_again() {
+fn the_id_of_an_attached_segment_is_not_reused() {
     let old = make(1, 100, 0o600);
     let attachment = old.attach().unwrap();
     old.remove().unwrap();
-    ask_for(old.id());
+    request_id(old.id());
     let new = make(1, 200, 0o600);
     assert_ne!(old, new);
     assert_eq!((old.stat().unwrap().size, attachment.size()), (100, 100));

@@ -1,4 +1,4 @@
-//! The identity of IPC namespaces, and what each has of its own.
+//! The identity of IPC namespaces, and their separate objects, limits and counts.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -14,11 +14,11 @@ use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{LIMITS, MOUNTS};
 use shm_testkit::{Suite, Trial, trials, wait};
 
-/// Calls `look` with the id of a process that is alone in an IPC namespace of its own.
-fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
+/// Calls `look` with the id of a process that is alone in a new IPC namespace.
+fn with_namespace<T>(look: impl FnOnce(u32) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pid");
-    // The file's end is the process's end: nothing has to be killed.
+    // The process ends when the file is removed, so nothing has to be killed.
     let script =
         "echo $$ >\"$0.new\"; mv \"$0.new\" \"$0\"; while [ -e \"$0\" ]; do sleep 0.02; done";
     let mut process = Command::new("unshare");
@@ -32,9 +32,9 @@ fn beside<T>(look: impl FnOnce(u32) -> T) -> T {
     })
 }
 
-fn another_namespace_is_another_and_itself_however_often_it_is_looked_at() {
+fn a_namespace_equals_itself_and_no_other() {
     let own = IpcNamespace::current().unwrap();
-    beside(|pid| {
+    with_namespace(|pid| {
         let other = IpcNamespace::of_process(pid).unwrap();
         assert_ne!(own, other);
         assert_eq!(other, IpcNamespace::of_process(pid).unwrap());
@@ -44,16 +44,16 @@ fn another_namespace_is_another_and_itself_however_often_it_is_looked_at() {
     assert_eq!(own, IpcNamespace::current().unwrap());
 }
 
-fn a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode() {
-    // The kernel gives an inode out again as soon as it can: some of these have the same.
+fn a_namespace_with_a_reused_inode_is_a_different_namespace() {
+    // The kernel reuses inodes at once: some of these namespaces have the same one.
     let seen: Vec<_> =
-        (0..10).map(|_| beside(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
+        (0..10).map(|_| with_namespace(|pid| IpcNamespace::of_process(pid).unwrap())).collect();
     for (index, one) in seen.iter().enumerate() {
         assert!(seen[index + 1..].iter().all(|other| one != other), "{seen:?}");
     }
 }
 
-fn a_process_that_is_not_there_has_no_namespace() {
+fn the_namespace_of_a_missing_process_is_enoent() {
     let error = IpcNamespace::of_process(u32::MAX).unwrap_err();
     assert_eq!(error.errno(), Some(Errno::ENOENT));
     assert_eq!(
@@ -62,7 +62,7 @@ fn a_process_that_is_not_there_has_no_namespace() {
     );
 }
 
-fn a_new_namespace_is_empty_and_has_the_default_key_for_itself() {
+fn a_new_namespace_is_empty_and_the_default_key_is_free() {
     assert_eq!(table::list().unwrap(), []);
     assert_eq!(Usage::current().unwrap().segments, 0);
     let segment = Segment::create_new(Key::DEFAULT, 5000, 0o600).unwrap();
@@ -72,7 +72,7 @@ fn a_new_namespace_is_empty_and_has_the_default_key_for_itself() {
     assert_eq!(Usage::current().unwrap().resident_pages, 1);
 }
 
-fn limits_are_those_that_the_namespace_was_given() {
+fn limits_are_those_of_the_namespace() {
     for (name, value) in [("shmmni", "5"), ("shmmax", "8192"), ("shmall", "3")] {
         fs::write(Path::new("/proc/sys/kernel").join(name), value).unwrap();
     }
@@ -85,7 +85,7 @@ fn limits_are_those_that_the_namespace_was_given() {
     assert_eq!(errno(8192), Some(Errno::ENOSPC));
 }
 
-fn the_listing_is_the_same_with_and_without_proc() {
+fn the_listing_is_the_same_without_proc() {
     let segments: Vec<_> = (1..=5)
         .map(|key| Segment::create_new(Key::new(key).unwrap(), 4096, 0o600).unwrap())
         .collect();
@@ -103,7 +103,7 @@ fn the_listing_is_the_same_with_and_without_proc() {
     assert_eq!(table::list().unwrap().len(), 3);
 }
 
-fn a_full_file_system_leaves_no_object_and_no_growth() {
+fn on_a_full_file_system_no_object_is_created_or_grown() {
     mount_tmpfs("/dev/shm", "size=64k");
     let location = Location::Posix("/full".parse().unwrap());
     let error = Object::create_new(&location, 100_000, 0o600).unwrap_err();
@@ -123,16 +123,16 @@ fn a_full_file_system_leaves_no_object_and_no_growth() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[] =>
-            another_namespace_is_another_and_itself_however_often_it_is_looked_at,
-            a_namespace_that_is_gone_is_not_taken_for_the_one_that_has_its_inode,
-            a_new_namespace_is_empty_and_has_the_default_key_for_itself;
+            a_namespace_equals_itself_and_no_other,
+            a_namespace_with_a_reused_inode_is_a_different_namespace,
+            a_new_namespace_is_empty_and_the_default_key_is_free;
         Trial::here, &[] =>
-            a_process_that_is_not_there_has_no_namespace;
+            the_namespace_of_a_missing_process_is_enoent;
         Trial::isolated, &[LIMITS] =>
-            limits_are_those_that_the_namespace_was_given;
+            limits_are_those_of_the_namespace;
         Trial::isolated, &[MOUNTS] =>
-            the_listing_is_the_same_with_and_without_proc,
-            a_full_file_system_leaves_no_object_and_no_growth;
+            the_listing_is_the_same_without_proc,
+            on_a_full_file_system_no_object_is_created_or_grown;
     ];
     Suite::new(trials).run()
 }

@@ -1,4 +1,4 @@
-//! What the mechanisms have in common: messages of one size there and back.
+//! The interface of the mechanisms: messages of one size in both directions.
 
 use std::error::Error;
 use std::thread;
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// How long the other side may take, to be there or to answer.
+/// The time limit for the other side to start or to answer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 const PAUSE: Duration = Duration::from_micros(50);
@@ -23,12 +23,12 @@ pub(crate) enum Wait {
 pub(crate) trait Channel {
     fn send(&mut self, message: &[u8]) -> Result<()>;
 
-    /// Puts the next message into `message`; false where the other side is done.
+    /// Puts the next message into `message`; returns false if the other side is done.
     fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool>;
 }
 
-/// Tries until it works, or nobody has been there for too long.
-pub(crate) fn until_it_is_there<T, E: Error + 'static>(
+/// Calls `get` until it succeeds; returns its error after the time limit.
+pub(crate) fn retry<T, E: Error + 'static>(
     get: impl Fn() -> std::result::Result<T, E>,
 ) -> Result<T> {
     let start = Instant::now();
@@ -41,14 +41,13 @@ pub(crate) fn until_it_is_there<T, E: Error + 'static>(
     }
 }
 
-/// Looks again and again until `look` has seen something, which it says.
-pub(crate) fn look_until<T>(wait: Wait, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+/// Calls `poll` until it returns a value.
+pub(crate) fn poll_until<T>(wait: Wait, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
     loop {
-        // The clock is looked at seldom, for it costs as much as many looks, and the processor is given
-        // away before others wait long for it.
+        // Reading the clock costs as much as many polls, so it is read once for each 50 polls.
         for _ in 0..50 {
-            if let Some(seen) = look()? {
+            if let Some(seen) = poll()? {
                 return Ok(seen);
             }
             match wait {
@@ -59,7 +58,7 @@ pub(crate) fn look_until<T>(wait: Wait, mut look: impl FnMut() -> Result<Option<
         if start.elapsed() > LIMIT {
             return Err("the other side does not answer".into());
         }
-        // On a machine with too few processors for both, the other side may be waiting for ours.
+        // With too few processors, the other side may be waiting for this one.
         thread::yield_now();
     }
 }

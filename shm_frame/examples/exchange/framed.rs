@@ -1,10 +1,10 @@
-//! Two framed segments, one for each direction. Each side keeps the turn to write to its own, so that
-//! the other one can tell that it has ended.
+//! Two framed segments, one for each direction. Each side holds the write lock of its segment, so the
+//! other side can see that it has ended.
 
 use shm_core::{Key, Segment};
 use shm_frame::{self as frame, Reader, Writer};
 
-use crate::channel::{Channel, LIMIT, Result, Wait, look_until, until_it_is_there};
+use crate::channel::{Channel, LIMIT, Result, Wait, poll_until, retry};
 
 pub(crate) struct Framed {
     writer: Option<Writer>,
@@ -15,15 +15,15 @@ pub(crate) struct Framed {
 }
 
 impl Framed {
-    /// Makes both segments anew: questions under `key`, answers under the next one.
+    /// Creates both segments: questions under `key`, answers under the next key.
     pub(crate) fn serve(key: Key, size: usize, wait: Wait) -> Result<Self> {
         let answers = next(key)?;
         for key in [key, answers] {
-            // What another run has left; mostly there is nothing.
+            // A killed run may have left one.
             let _ = frame::remove(key, LIMIT);
         }
         let bytes = segment_size(size);
-        // Questions first: whoever finds the answers' segment finds this one too.
+        // Questions first: a process that finds the segment of answers finds this one too.
         drop(Writer::create_new(key, bytes, 0o666, LIMIT)?);
         let reader = Reader::open(key)?;
         let writer = Writer::create_new(answers, bytes, 0o666, LIMIT)?;
@@ -32,7 +32,7 @@ impl Framed {
 
     pub(crate) fn connect(key: Key, size: usize, wait: Wait) -> Result<Self> {
         let answers = next(key)?;
-        let reader = until_it_is_there(|| Reader::open(answers))?;
+        let reader = retry(|| Reader::open(answers))?;
         Segment::find(key)?;
         let writer = Writer::open_or_create(key, segment_size(size), 0o666, LIMIT)?.0;
         Ok(Self::new(writer, reader, wait))
@@ -51,7 +51,7 @@ impl Channel for Framed {
 
     fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool> {
         let (reader, last) = (&self.reader, self.received);
-        look_until(self.wait, || Ok((reader.generation() != last).then_some(())))?;
+        poll_until(self.wait, || Ok((reader.generation() != last).then_some(())))?;
         self.received = reader.read(message)?;
         Ok(!message.is_empty())
     }
@@ -60,7 +60,7 @@ impl Channel for Framed {
 impl Drop for Framed {
     fn drop(&mut self) {
         if let Some(mut writer) = self.writer.take() {
-            // An empty message says that this was the last. Who has it attached can still read it.
+            // An empty message ends the exchange. The other side is attached and can still read it.
             let _ = writer.write(b"");
             let _ = writer.remove();
         }
@@ -68,10 +68,10 @@ impl Drop for Framed {
 }
 
 fn next(key: Key) -> Result<Key> {
-    Ok(Key::new(key.raw().wrapping_add(1)).ok_or("the key after that one is none")?)
+    Ok(Key::new(key.raw().wrapping_add(1)).ok_or("the next key is 0: choose another key")?)
 }
 
-/// As many bytes as a frame needs for messages of `size`.
+/// The bytes that a frame needs for messages of `size`.
 fn segment_size(size: usize) -> usize {
     let (header, slot) = (64, 16 + size.next_multiple_of(8));
     header + 2 * slot

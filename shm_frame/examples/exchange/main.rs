@@ -1,12 +1,12 @@
-//! Round trips between two processes, over whole messages in shared memory and over what else there
-//! is: how long does one take?
+//! Measures round trips of messages between two processes, over framed shared memory, pipes, Unix
+//! sockets or TCP.
 //!
-//! `exchange MECHANISM --count N` starts a peer of its own. `exchange MECHANISM --serve PLACE` and then
-//! `exchange MECHANISM --connect PLACE --count N` are two processes that share nothing but the place:
-//! in one container, in two that share a namespace or a volume, or one of them on the host.
+//! `exchange MECHANISM --count N` starts its peer. `exchange MECHANISM --serve PLACE` and then
+//! `exchange MECHANISM --connect PLACE --count N` are two processes that share only the place: in one
+//! container, in two that share a namespace or a volume, or one of them on the host.
 //!
-//! Whoever connects prints one line of JSON. Messages have `--size` bytes both ways, the same on both
-//! sides; a tenth as many round trips come before, and are not counted.
+//! The process that connects prints one line of JSON. Messages have `--size` bytes in both directions;
+//! both sides need the same value. A warm-up of a tenth as many round trips is not counted.
 #![forbid(unsafe_code)]
 
 mod channel;
@@ -24,31 +24,31 @@ use serde_json::json;
 use crate::channel::{Channel, Result, Wait};
 use crate::mechanism::{Mechanism, name};
 
-/// Times round trips between two processes.
+/// Measures round trips between two processes.
 #[derive(Debug, Parser)]
 struct Args {
     #[arg(value_enum)]
     mechanism: Mechanism,
 
-    /// How many round trips to time
+    /// Round trips to measure
     #[arg(long, value_name = "N", required_unless_present = "serve")]
     count: Option<usize>,
 
-    /// How many bytes a message has, both ways
+    /// Size of a message in bytes, in both directions
     #[arg(long, value_name = "BYTES", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     size: u64,
 
     /// How to wait for a message: without a pause, with pauses of 50 µs, or in the kernel [default:
-    /// spin for framed, which knows no other than the first two, else block]
+    /// spin for framed, which cannot block, else block]
     #[arg(long, value_enum)]
     wait: Option<Wait>,
 
-    /// Answer at this place until the other side is done: framed: a key, of which the next one is used
-    /// too; pipe, unix: a path; tcp: an address and a port
+    /// Answer at this place until the other side is done; framed: a key (the next key is used too);
+    /// pipe, unix: a path; tcp: an address and a port
     #[arg(long, value_name = "PLACE", conflicts_with_all = ["connect", "count"])]
     serve: Option<String>,
 
-    /// Ask at this place, where somebody serves
+    /// Ask at this place, where another process serves
     #[arg(long, value_name = "PLACE")]
     connect: Option<String>,
 }
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
         _ => Wait::Block,
     });
     if (args.mechanism, wait) == (Mechanism::Framed, Wait::Block) {
-        return Err("framed memory has no way to wait in the kernel: --wait spin or sleep".into());
+        return Err("framed memory cannot wait in the kernel: give --wait spin or sleep".into());
     }
     if let Some(place) = &args.serve {
         return answer(&mut *mechanism::serve(args.mechanism, place, size, wait)?, size);
@@ -107,7 +107,7 @@ fn answer(channel: &mut dyn Channel, size: usize) -> Result<()> {
     Ok(())
 }
 
-/// Times round trips, in nanoseconds, each with a message of its own.
+/// Measures round trips, in nanoseconds, each with a different message.
 fn ask(channel: &mut dyn Channel, count: usize, size: usize) -> Result<Vec<u64>> {
     let (mut question, mut answer) = (vec![b'.'; size], Vec::with_capacity(size));
     let mut times = Vec::with_capacity(count);
@@ -118,7 +118,7 @@ fn ask(channel: &mut dyn Channel, count: usize, size: usize) -> Result<Vec<u64>>
         }
         channel.send(&question)?;
         if !channel.receive(&mut answer)? || answer != question {
-            return Err(format!("round trip {number}: not what was sent came back").into());
+            return Err(format!("round trip {number}: the answer differs from the question").into());
         }
         let now = Instant::now();
         times.push(u64::try_from((now - before).as_nanos())?);

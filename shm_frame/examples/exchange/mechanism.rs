@@ -1,4 +1,4 @@
-//! The mechanisms, and how each begins.
+//! The mechanisms, and how each side opens them.
 
 use clap::ValueEnum;
 
@@ -10,11 +10,11 @@ use crate::stream;
 pub(crate) enum Mechanism {
     /// Whole messages in two System V segments
     Framed,
-    /// Two pipes that have names
+    /// Two named pipes
     Pipe,
     /// A Unix socket
     Unix,
-    /// TCP, as far as the loopback device
+    /// TCP over the loopback device
     Tcp,
 }
 

@@ -1,4 +1,4 @@
-//! The other side, started by this one, at a place of their own.
+//! Starts the other side at a private place.
 
 use std::net::TcpListener;
 use std::process::{self, Child, Command, Stdio};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use crate::channel::{Result, Wait};
 use crate::mechanism::{Mechanism, name};
 
-/// Always there, in containers without any files too, and small.
+/// Exists also in containers without any files.
 const FOLDER: &str = "/dev/shm";
 
-/// How long the other side may take to end.
+/// The time limit for the other side to end.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A process that serves; ended with its owner.
+/// A process that serves; dropping this ends it.
 pub(crate) struct Peer(Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It ends by itself once this side is done, and takes away what it made.
+        // It ends by itself when this side is done, and removes its place.
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline && matches!(self.0.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(1));
@@ -33,10 +33,10 @@ impl Drop for Peer {
 pub(crate) fn start(mechanism: Mechanism, size: u64, wait: Wait) -> Result<(Peer, String)> {
     let id = process::id();
     let place = match mechanism {
-        // Above all process ids, and room for two keys.
+        // A key for each process id, with the next key free for answers.
         Mechanism::Framed => format!("0x{:08x}", 0x5e00_0000 | id << 1 & 0xff_ffff),
         Mechanism::Pipe | Mechanism::Unix => format!("{FOLDER}/exchange.{id}"),
-        // A port that was free a moment ago.
+        // A port that has just been free.
         Mechanism::Tcp => TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string(),
     };
     #[expect(clippy::disallowed_methods, reason = "an example that shows two processes starts one")]

@@ -1,4 +1,4 @@
-//! What carries a stream of bytes: pipes and sockets. A message ends where its size says.
+//! Streams of bytes: pipes and sockets. The size of a message determines its end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::fs::{CWD, Mode, OFlags, fcntl_getfl, fcntl_setfl, mkfifoat};
 
-use crate::channel::{Channel, Result, Wait, look_until, until_it_is_there};
+use crate::channel::{Channel, Result, Wait, poll_until, retry};
 
 pub(crate) struct Stream<W, R> {
     to: W,
@@ -27,7 +27,7 @@ impl<W: Write + AsFd, R: Read + AsFd> Stream<W, R> {
     }
 }
 
-/// What a call moved; `None` where it would have to wait.
+/// The bytes that a call moved; `None` if it would have to wait.
 fn moved(answer: io::Result<usize>) -> Result<Option<usize>> {
     match answer {
         Ok(count) => Ok(Some(count)),
@@ -42,7 +42,7 @@ impl<W: Write, R: Read> Channel for Stream<W, R> {
     fn send(&mut self, message: &[u8]) -> Result<()> {
         let mut sent = 0;
         while sent < message.len() {
-            sent += look_until(self.wait, || moved(self.to.write(&message[sent..])))?;
+            sent += poll_until(self.wait, || moved(self.to.write(&message[sent..])))?;
         }
         Ok(())
     }
@@ -52,7 +52,7 @@ impl<W: Write, R: Read> Channel for Stream<W, R> {
         let mut received = 0;
         while received < message.len() {
             let rest = &mut message[received..];
-            match look_until(self.wait, || moved(self.from.read(rest)))? {
+            match poll_until(self.wait, || moved(self.from.read(rest)))? {
                 0 if received == 0 => return Ok(false),
                 0 => return Err("the other side ended in the middle of a message".into()),
                 count => received += count,
@@ -70,7 +70,7 @@ fn pipes(path: &str) -> [String; 2] {
 pub(crate) fn serve_pipes(path: &str, size: usize, wait: Wait) -> Result<Stream<File, File>> {
     let [questions, answers] = pipes(path);
     for path in [&questions, &answers] {
-        // What another run has left; mostly there is nothing.
+        // A killed run may have left one.
         let _ = fs::remove_file(path);
         mkfifoat(CWD, path, Mode::from_raw_mode(0o666))?;
     }
@@ -83,8 +83,8 @@ pub(crate) fn serve_pipes(path: &str, size: usize, wait: Wait) -> Result<Stream<
 
 pub(crate) fn connect_pipes(path: &str, size: usize, wait: Wait) -> Result<Stream<File, File>> {
     let [questions, answers] = pipes(path);
-    // The last of the two: then both are there.
-    until_it_is_there(|| fs::metadata(&answers))?;
+    // It is created last, so both exist.
+    retry(|| fs::metadata(&answers))?;
     let to = OpenOptions::new().write(true).open(&questions)?;
     let from = File::open(&answers)?;
     Stream::new(to, from, size, wait)
@@ -106,7 +106,7 @@ pub(crate) fn connect_unix(
     size: usize,
     wait: Wait,
 ) -> Result<Stream<UnixStream, UnixStream>> {
-    let to = until_it_is_there(|| UnixStream::connect(path))?;
+    let to = retry(|| UnixStream::connect(path))?;
     Stream::new(to.try_clone()?, to, size, wait)
 }
 
@@ -123,10 +123,10 @@ pub(crate) fn connect_tcp(
     size: usize,
     wait: Wait,
 ) -> Result<Stream<TcpStream, TcpStream>> {
-    without_delay(until_it_is_there(|| TcpStream::connect(address))?, size, wait)
+    without_delay(retry(|| TcpStream::connect(address))?, size, wait)
 }
 
-/// Each message is sent at once, not when there are more.
+/// Turns off Nagle's algorithm, so that each message is sent at once.
 fn without_delay(
     stream: TcpStream,
     size: usize,

@@ -1,4 +1,4 @@
-//! Whole messages: what is read, and memory that is no frame or a hostile one.
+//! Whole messages: reads and writes, memory that is not a frame, and hostile memory.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,7 +11,7 @@ use shm_testkit::scratch::ScratchKey;
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(10);
 
-/// Where the header's words are, in bytes.
+/// The offsets of the header's words, in bytes.
 const PUBLISHED: usize = 8;
 const BEGUN: usize = 16;
 const SLOT_OF_ODD_GENERATIONS: usize = 64 + 480;
@@ -26,7 +26,7 @@ pub(crate) fn read(key: Key) -> Result<(u64, Vec<u8>), Error> {
     Ok((generation, message))
 }
 
-/// Writes past the protocol.
+/// Writes without the protocol.
 pub(crate) fn put(key: Key, offset: usize, bytes: &[u8]) {
     Segment::open(key).unwrap().attach_writable().unwrap().write_at(offset, bytes).unwrap();
 }
@@ -47,7 +47,7 @@ pub(crate) fn has_semaphore(key: Key) -> bool {
 }
 
 #[test]
-fn a_message_is_read_as_it_was_written_and_as_often_as_one_likes() {
+fn a_message_can_be_read_repeatedly() {
     let key = ScratchKey::new();
     let longest = vec![b'x'; frame::capacity(1024)];
     for (text, generation) in
@@ -61,7 +61,7 @@ fn a_message_is_read_as_it_was_written_and_as_often_as_one_likes() {
 }
 
 #[test]
-fn a_reader_that_stays_sees_each_message_once_it_is_published() {
+fn an_open_reader_sees_each_published_message() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     let (reader, mut message) = (Reader::open(*key).unwrap(), Vec::new());
@@ -75,7 +75,7 @@ fn a_reader_that_stays_sees_each_message_once_it_is_published() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_the_message_before_stays() {
+fn a_message_that_does_not_fit_is_refused_and_the_old_one_stays() {
     let key = ScratchKey::new();
     let mut writer = writer(*key);
     writer.write(b"before").unwrap();
@@ -87,17 +87,17 @@ fn what_does_not_fit_is_refused_and_the_message_before_stays() {
 }
 
 #[test]
-fn the_first_writer_makes_the_frame_and_the_next_finds_it() {
+fn the_first_writer_creates_the_frame_and_the_next_opens_it() {
     let key = ScratchKey::new();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap().1;
     assert_eq!((open(), open()), (Origin::Created, Origin::Opened));
     let again = Writer::create_new(*key, 1024, 0o600, LIMIT).unwrap_err();
     assert_eq!(again.errno(), Some(Errno::EEXIST));
-    assert!(has_semaphore(*key), "it is the others'");
+    assert!(has_semaphore(*key), "the semaphores of the first writer stay");
 }
 
 #[test]
-fn a_message_that_was_begun_and_left_is_told_until_the_next_is_written() {
+fn an_unfinished_message_is_reported_until_the_next_write() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     put_word(*key, BEGUN, 1);
@@ -118,7 +118,7 @@ fn a_message_that_was_begun_and_left_is_told_until_the_next_is_written() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_and_left_as_it_is() {
+fn a_segment_that_is_not_a_frame_is_refused_and_unchanged() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     let open = || Writer::open_or_create(*key, 1024, 0o600, LIMIT);
@@ -137,7 +137,7 @@ fn what_is_no_frame_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
+fn a_frame_of_another_version_is_refused_and_unchanged() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     let bytes = || {
@@ -161,7 +161,7 @@ fn a_frame_of_another_version_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_segment_whose_maker_died_before_it_was_a_frame_is_made_one() {
+fn a_blank_segment_becomes_a_frame() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     assert_eq!(frame_error(Reader::open(*key)), FrameError::Blank);
@@ -170,7 +170,7 @@ fn a_segment_whose_maker_died_before_it_was_a_frame_is_made_one() {
 }
 
 #[test]
-fn a_segment_too_small_for_what_its_mark_says_is_refused() {
+fn a_segment_too_small_for_a_frame_is_refused() {
     for size in [1, 8, 24, 111] {
         let key = ScratchKey::new();
         let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -187,7 +187,7 @@ fn a_segment_too_small_for_what_its_mark_says_is_refused() {
 }
 
 #[test]
-fn a_message_that_was_changed_or_claims_too_much_is_refused() {
+fn a_changed_message_and_a_wrong_length_are_refused() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     put(*key, SLOT_OF_ODD_GENERATIONS + 16, b"M");
@@ -202,7 +202,7 @@ fn a_message_that_was_changed_or_claims_too_much_is_refused() {
     assert_eq!(message, b"");
 }
 
-/// The bytes of a segment that are in memory.
+/// The resident bytes of a segment.
 fn resident(segment: Segment) -> u64 {
     let table = std::fs::read_to_string("/proc/sysvipc/shm").unwrap();
     let mut rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -211,7 +211,7 @@ fn resident(segment: Segment) -> u64 {
 }
 
 #[test]
-fn a_blank_segment_is_made_a_frame_without_taking_memory_for_all_of_it() {
+fn making_a_frame_of_a_blank_segment_touches_little_memory() {
     let key = ScratchKey::new();
     let size = 64 << 20;
     let segment = Segment::create_new(*key, size, 0o600).unwrap();
@@ -221,18 +221,21 @@ fn a_blank_segment_is_made_a_frame_without_taking_memory_for_all_of_it() {
 }
 
 #[test]
-fn a_mode_that_keeps_its_owner_out_is_refused_and_nothing_is_made() {
+fn a_mode_without_owner_access_is_refused_and_nothing_is_created() {
     let key = ScratchKey::new();
     for mode in [0, 0o400, 0o200, 0o444, 0o066] {
         let refused = frame_error(Writer::open_or_create(*key, 1024, mode, LIMIT));
         assert_eq!(refused, FrameError::Mode(mode));
-        assert_eq!(frame_error(Writer::create_new(*key, 1024, mode, LIMIT)), FrameError::Mode(mode));
+        assert_eq!(
+            frame_error(Writer::create_new(*key, 1024, mode, LIMIT)),
+            FrameError::Mode(mode)
+        );
     }
     assert!(Segment::find(*key).is_err() && !has_semaphore(*key));
 }
 
 #[test]
-fn generations_that_nobody_counts_to_are_refused_at_once() {
+fn impossible_generations_are_refused_at_once() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     for (published, begun) in [(1, 3), (1, 0), (2, 1), (u64::MAX, 7), (7, u64::MAX)] {
@@ -245,7 +248,7 @@ fn generations_that_nobody_counts_to_are_refused_at_once() {
 }
 
 #[test]
-fn generations_that_run_wild_end_in_an_error_too() {
+fn generations_that_change_all_the_time_are_an_error() {
     let key = ScratchKey::new();
     writer(*key).write(b"message").unwrap();
     let reader = Reader::open(*key).unwrap();
@@ -264,7 +267,7 @@ fn generations_that_run_wild_end_in_an_error_too() {
         while reader.generation() == 1 {
             thread::yield_now();
         }
-        // Where the thread stands still for a while, the generations are only wrong.
+        // If the thread pauses, the generations do not change and the error is another one.
         let unsteady =
             |error| matches!(error, Error::Frame { error: FrameError::Unsteady { .. }, .. });
         let ended = (0..1000).any(|_| reader.read(&mut Vec::new()).is_err_and(unsteady));
@@ -312,7 +315,7 @@ proptest! {
             Err(error) => prop_assert!(matches!(error, Error::Frame { .. }), "{error:?}"),
         }
         if frame::capacity(size) > 0 {
-            // A writer repairs all but a generation that has no next one.
+            // A writer repairs everything except a generation without a successor.
             let mut writer = Writer::open_or_create(*key, size, 0o600, LIMIT).unwrap().0;
             if let Ok(generation) = writer.write(b"repaired") {
                 prop_assert_eq!(read(*key), Ok((generation, b"repaired".to_vec())));

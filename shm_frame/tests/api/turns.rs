@@ -1,4 +1,4 @@
-//! Whose turn it is to write a message, and semaphores with the key that are another program's.
+//! The lock of writers, and semaphores of another program with the same key.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -13,7 +13,7 @@ use crate::frames::{LIMIT, frame_error, has_semaphore, put, read, writer};
 const SHORT: Duration = Duration::from_millis(50);
 
 #[test]
-fn one_writer_at_a_time_has_the_turn_and_is_named_to_the_others() {
+fn only_one_writer_holds_the_lock_and_errors_name_it() {
     let key = ScratchKey::new();
     let first = writer(*key);
     let busy = FrameError::Busy { limit: SHORT, holder: Some(std::process::id()) };
@@ -24,7 +24,7 @@ fn one_writer_at_a_time_has_the_turn_and_is_named_to_the_others() {
 }
 
 #[test]
-fn removing_leaves_neither_segment_nor_semaphore_whatever_was_there() {
+fn remove_leaves_neither_segment_nor_semaphore() {
     let key = ScratchKey::new();
     let nothing = |key| Segment::find(key).is_err() && !has_semaphore(key);
     drop(writer(*key));
@@ -43,13 +43,13 @@ fn removing_leaves_neither_segment_nor_semaphore_whatever_was_there() {
 }
 
 #[test]
-fn who_waits_while_the_frame_is_removed_makes_a_new_one() {
+fn a_writer_that_waits_during_a_removal_creates_a_new_frame() {
     let key = ScratchKey::new();
     let mut first = writer(*key);
     first.write(b"old").unwrap();
     thread::scope(|scope| {
         let waiting = scope.spawn(|| Writer::open_or_create(*key, 1024, 0o600, LIMIT).unwrap().1);
-        // Long enough for it to wait in most runs; where it comes later it makes a new one too.
+        // Long enough for it to wait in most runs; if it comes later, it creates a new one too.
         thread::sleep(Duration::from_millis(200));
         first.remove().unwrap();
         assert_eq!(waiting.join().unwrap(), Origin::Created);
@@ -70,12 +70,12 @@ fn a_frame_that_cannot_be_made_leaves_no_semaphore() {
     assert!(!has_semaphore(*key));
 }
 
-/// A set of as many semaphores as another program may have, all of them 0: locks that are held.
+/// Creates a set of `count` semaphores, all 0, as a program that holds its locks.
 fn hold_locks(key: Key, count: usize) {
     IpcObject::Semaphores(key).write_text(b"", count, 0o600, false).unwrap();
 }
 
-/// When a `semop(2)` was last done on the set; 0 for never.
+/// The time of the last `semop(2)` on the set; 0 for never.
 fn last_operation(key: Key) -> u64 {
     let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
     let mut rows = table.lines().skip(1).map(|row| row.split_whitespace().collect::<Vec<_>>());
@@ -106,17 +106,20 @@ fn the_semaphores_of_another_program_are_left_alone() {
 }
 
 #[test]
-fn what_is_no_frame_is_refused_before_a_semaphore_is_waited_for() {
+fn a_segment_that_is_not_a_frame_is_refused_before_waiting_for_the_lock() {
     let key = ScratchKey::new();
     let _first = writer(*key);
     put(*key, 0, b"text");
-    assert_eq!(frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)), FrameError::NotFramed);
+    assert_eq!(
+        frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)),
+        FrameError::NotFramed
+    );
     let taken = Writer::create_new(*key, 1024, 0o600, SHORT).unwrap_err();
     assert_eq!(taken.errno(), Some(Errno::EEXIST));
 }
 
 #[test]
-fn another_programs_semaphores_tell_nothing_about_a_writer() {
+fn with_foreign_semaphores_the_state_of_a_writer_is_unknown() {
     let key = ScratchKey::new();
     writer(*key).write(b"whole").unwrap();
     put(*key, 16, &2_u64.to_ne_bytes());
@@ -127,7 +130,7 @@ fn another_programs_semaphores_tell_nothing_about_a_writer() {
 }
 
 #[test]
-fn nothing_is_removed_from_under_a_writer_even_where_there_was_no_semaphore() {
+fn remove_never_removes_the_segment_of_a_writer_that_holds_the_lock() {
     let (key, over) = (ScratchKey::new(), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| {
@@ -137,7 +140,7 @@ fn nothing_is_removed_from_under_a_writer_even_where_there_was_no_semaphore() {
                 }
             }
         });
-        // Nothing here may panic before the other thread is told to end.
+        // A panic here would leave the other thread running.
         let lost = (0..3000).filter(|_| {
             let Ok((writer, _)) = Writer::open_or_create(*key, 1024, 0o600, LIMIT) else {
                 return true;

@@ -1,4 +1,4 @@
-//! The example that times round trips, as two processes with each mechanism.
+//! The example `exchange`, as two processes with each mechanism.
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
@@ -27,8 +27,8 @@ fn exchange(args: &[&str]) -> Command {
     command
 }
 
-/// Checks the line for programs.
-fn is_answer(stdout: &[u8], mechanism: &str, wait: &str, size: u64) {
+/// Checks the line of JSON.
+fn assert_answer(stdout: &[u8], mechanism: &str, wait: &str, size: u64) {
     let answer: Value = serde_json::from_slice(stdout).unwrap();
     assert_eq!(answer["mechanism"], mechanism);
     assert_eq!(answer["wait"], wait);
@@ -41,7 +41,7 @@ fn is_answer(stdout: &[u8], mechanism: &str, wait: &str, size: u64) {
 }
 
 #[test]
-fn each_mechanism_starts_a_peer_of_its_own() {
+fn each_mechanism_starts_its_peer() {
     for (mechanism, wait) in [
         ("framed", "spin"),
         ("framed", "sleep"),
@@ -51,12 +51,12 @@ fn each_mechanism_starts_a_peer_of_its_own() {
     ] {
         let args = [mechanism, "--wait", wait, "--count", "50", "--size", "100"];
         let output = exchange(&args).assert().success().stderr("");
-        is_answer(&output.get_output().stdout, mechanism, wait, 100);
+        assert_answer(&output.get_output().stdout, mechanism, wait, 100);
     }
 }
 
 #[test]
-fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
+fn two_processes_share_only_a_place_and_leave_nothing_there() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let answers = Key::new(key.raw() + 1).unwrap();
     let path = folder.path().join("place").to_str().unwrap().to_owned();
@@ -68,7 +68,7 @@ fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
             let args = [mechanism, "--connect", &place, "--count", "50"];
             let output = exchange(&args).assert().success();
             let wait = if mechanism == "framed" { "spin" } else { "block" };
-            is_answer(&output.get_output().stdout, mechanism, wait, 64);
+            assert_answer(&output.get_output().stdout, mechanism, wait, 64);
             server.join().unwrap();
         });
     }
@@ -79,8 +79,8 @@ fn two_processes_need_no_more_than_a_place_and_leave_nothing_there() {
 }
 
 #[test]
-fn framed_memory_has_no_waiting_in_the_kernel_and_is_not_made_for_it() {
-    // The key after a scratch key may be another test's.
+fn framed_memory_refuses_to_wait_in_the_kernel() {
+    // The key after a scratch key may belong to another test.
     let key = Key::new((0x5d00_0000 | std::process::id() & 0xff_ffff).cast_signed()).unwrap();
     for args in [["--count", "1"], ["--serve", &key.to_string()]] {
         let refused = exchange(&["framed", "--wait", "block"]).args(args).assert().failure();

@@ -1,7 +1,7 @@
-//! Writers of a frame that are killed at random, while readers read it as fast as they can.
+//! Kills writers of a frame at random moments, while readers read it as fast as they can.
 //!
-//! The writers are this program started again, one message after the other, until SIGKILL ends them. The counts are
-//! printed.
+//! The writers are child processes of this program; they write messages until SIGKILL ends them. The test prints its
+//! counts.
 #![forbid(unsafe_code)]
 
 use std::env;
@@ -16,25 +16,25 @@ use shm_frame::{Error, FrameError, Reader, WriteState, Writer};
 use shm_testkit::scratch::ScratchKey;
 use shm_testkit::{Effort, Failed, Suite, Trial, count, trials};
 
-/// The key of the frame, for the program as a writer.
+/// The variable that makes this program a writer; its value is the key of the frame.
 const WRITER: &str = "SHM_TEST_WRITER";
 
-/// Messages so large that a writer spends its time writing them: that is where it is to be killed.
+/// Large enough that most kills hit a writer while it writes a message.
 const SIZE: usize = 1 << 20;
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What the readers and those who kill have seen.
+/// The counts of the readers and of the killers.
 #[derive(Debug, Default)]
 struct Counts {
     reads: AtomicUsize,
-    /// Reads that gave up, with an error that says so.
+    /// Reads that gave up with `FrameError::Unsteady`.
     unsteady: AtomicUsize,
     torn: AtomicUsize,
-    /// Messages that were older than one read before.
+    /// Messages that were older than one that had been read.
     backwards: AtomicUsize,
     damaged: AtomicUsize,
     kills: AtomicUsize,
-    /// Writers that were seen to have died of a message.
+    /// Deaths of writers during a write that a reader has seen.
     deaths: AtomicUsize,
 }
 
@@ -69,7 +69,7 @@ fn open(key: Key) -> Writer {
     Writer::open_or_create(key, SIZE, 0o600, LIMIT).unwrap().0
 }
 
-/// Messages of all lengths, with the turn taken anew for each few.
+/// Writes messages of all lengths; takes the lock again after each four.
 fn write_for_ever(key: Key) -> ! {
     let mut seed = u64::from(std::process::id());
     loop {
@@ -81,14 +81,14 @@ fn write_for_ever(key: Key) -> ! {
     }
 }
 
-/// Marsaglia's xorshift: a mix of two messages is no message of either's seed.
+/// Marsaglia's xorshift. A mix of two messages does not match the seed of either.
 fn next(mut seed: u64) -> u64 {
     seed ^= seed << 13;
     seed ^= seed >> 7;
     seed ^ (seed << 17)
 }
 
-/// The message of a seed: its first word is the seed, from which its length and the rest follow.
+/// The message of a seed: its first word is the seed, which determines its length and the rest.
 fn message(seed: u64, capacity: usize) -> Vec<u8> {
     let words = capacity / 8;
     let count = 1 + usize::try_from(seed).unwrap() % words;
@@ -126,7 +126,7 @@ fn read(key: Key, counts: &Counts, over: &AtomicBool) {
     }
 }
 
-/// Starts writers, one after the other, and kills each after up to 200 ms.
+/// Starts writers one after another and kills each after up to 200 ms.
 fn kill(key: Key, mut seed: u64, counts: &Counts, over: &AtomicBool) {
     while !over.load(Relaxed) {
         seed = next(seed);
@@ -135,20 +135,20 @@ fn kill(key: Key, mut seed: u64, counts: &Counts, over: &AtomicBool) {
             .timeout(Duration::from_micros(seed % 200_000))
             .output()
             .unwrap();
-        // It ends by nothing else than SIGKILL.
+        // A status would mean that something else than SIGKILL ended it.
         assert_eq!(output.status.code(), None, "{}", String::from_utf8_lossy(&output.stderr));
         counts.kills.fetch_add(1, Relaxed);
     }
 }
 
-/// Looks for writers that have died of a message, which is to be seen until the next one writes.
+/// Counts deaths of writers during a write, which are visible until the next write.
 fn watch(key: Key, counts: &Counts, over: &AtomicBool) {
     let reader = Reader::open(key).unwrap();
-    let mut told = 0;
+    let mut counted = 0;
     while !over.load(Relaxed) {
         let generation = reader.generation();
-        if generation != told && reader.writing(generation) == WriteState::Died {
-            told = generation;
+        if generation != counted && reader.writing(generation) == WriteState::Died {
+            counted = generation;
             counts.deaths.fetch_add(1, Relaxed);
         }
         thread::sleep(Duration::from_micros(200));
@@ -177,7 +177,7 @@ fn no_message_is_torn_however_many_writers_are_killed() -> Result<(), Failed> {
         }
         over.store(true, Relaxed);
     });
-    // However the last of them ended, the next one gets its turn.
+    // The next writer gets the lock, however the last one ended.
     let mut bytes = Vec::new();
     let generation = open(*key).write(b"the last")?;
     let last = Reader::open(*key)?.read(&mut bytes)?;

@@ -1,4 +1,4 @@
-//! `shm_ls` beside the `ipcs` of util-linux, byte for byte.
+//! Compares the output of `shm_ls` with that of util-linux `ipcs`, byte for byte.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -31,8 +31,8 @@ fn ipcs(arguments: &[&str]) -> String {
     output_of(command)
 }
 
-/// Compares the two listings; returns it, with so many segments.
-fn the_same_listing(segments: usize) -> String {
+/// Checks that both listings are equal and have `segments` segments; returns the listing.
+fn assert_same_listing(segments: usize) -> String {
     let listing = shm_ls(&[]);
     assert_eq!(listing, ipcs(&["-m"]));
     // An empty line, a title, a heading, the segments, an empty line.
@@ -41,7 +41,7 @@ fn the_same_listing(segments: usize) -> String {
 }
 
 fn no_segments_are_listed_as_ipcs_lists_them() {
-    the_same_listing(0);
+    assert_same_listing(0);
 }
 
 fn segments_are_listed_as_ipcs_lists_them() {
@@ -50,7 +50,7 @@ fn segments_are_listed_as_ipcs_lists_them() {
     {
         let _ = make(key, size, mode);
     }
-    let listing = the_same_listing(4);
+    let listing = assert_same_listing(4);
     assert!(
         listing.contains(
             "\n0x0134b3d5 0          root       666        1024       0                       \n"
@@ -61,7 +61,7 @@ fn segments_are_listed_as_ipcs_lists_them() {
     assert!(listing.contains(" 1073741824 "), "{listing}");
 }
 
-fn attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them() {
+fn attached_locked_and_removed_segments_are_listed_as_ipcs_lists_them() {
     let segments = [1, 2, 3, 4, 5].map(|key| make(key, 4096, 0o600));
     let attachments =
         segments.map(|segment| (segment.attach().unwrap(), segment.attach().unwrap()));
@@ -69,7 +69,7 @@ fn attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them() {
     segments[2].remove().unwrap();
     segments[3].lock().unwrap();
     segments[3].remove().unwrap();
-    let listing = the_same_listing(5);
+    let listing = assert_same_listing(5);
     for line in [
         "0x00000001 0          root       600        4096       2                       \n",
         "0x00000002 1          root       600        4096       2                 locked\n",
@@ -79,23 +79,23 @@ fn attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them() {
         assert!(listing.contains(line), "{line}{listing}");
     }
     drop(attachments);
-    the_same_listing(3);
+    assert_same_listing(3);
 }
 
 fn a_size_wider_than_its_column_is_listed_as_ipcs_lists_it() {
     let _ = make(1, 10 << 30, 0o600);
-    assert!(the_same_listing(1).contains(" 10737418240 "));
+    assert!(assert_same_listing(1).contains(" 10737418240 "));
 }
 
-fn an_id_from_later_rounds_is_listed_as_ipcs_lists_it() {
+fn an_id_with_a_sequence_number_is_listed_as_ipcs_lists_it() {
     let _first = make(1, 1, 0o600);
-    // Indexes are given out in turn, so that it takes thousands of segments to come round.
+    // The kernel assigns indexes in a cycle, so a sequence number needs thousands of segments.
     let last = (0..100_000)
         .map(|_| make(2, 1, 0o600))
         .find(|segment| segment.id().0 > 32_768 || segment.remove().is_err())
         .unwrap();
-    assert!(last.id().0 > 32_768, "the numbers went up: {}", last.id());
-    the_same_listing(2);
+    assert!(last.id().0 > 32_768, "no id has a sequence number: {}", last.id());
+    assert_same_listing(2);
 }
 
 fn owners_are_named_as_ipcs_names_them() {
@@ -115,23 +115,23 @@ fn owners_are_named_as_ipcs_names_them() {
         let user = format!("--reuid {uid} --regid {uid} --clear-groups");
         run_as(&user, "ipcmk").args(["-M", "100", "-p", "0600"]).assert().success();
     }
-    let listing = the_same_listing(6);
+    let listing = assert_same_listing(6);
     let owners: Vec<_> =
         listing.lines().skip(3).filter_map(|line| line.split_whitespace().nth(2)).collect();
     assert_eq!(owners, ["root", "exactly10c", "elevenchar", "a-much-lon", "60004", "4000000000"]);
 }
 
-fn without_a_passwd_file_owners_are_numbers() {
+fn without_a_passwd_file_owners_are_user_ids() {
     let _ = make(1, 100, 0o600);
     mount_over("/etc/passwd", "/dev/null");
     assert!(shm_ls(&[]).contains(" 0          600 "));
 }
 
-fn segments_of_others_that_may_not_be_read_are_listed() {
+fn unreadable_segments_of_other_users_are_listed() {
     let _ = make(1, 100, 0o600);
     let folder = PublicFolder::new();
     let another = run_as(NOBODY, folder.copy(env!("CARGO_BIN_EXE_shm_ls")));
-    assert_eq!(output_of(another), the_same_listing(1));
+    assert_eq!(output_of(another), assert_same_listing(1));
 }
 
 fn limits_are_printed_as_ipcs_prints_them() {
@@ -160,12 +160,12 @@ fn limits_are_printed_as_ipcs_prints_them() {
     }
 }
 
-fn without_proc_the_same_is_listed() {
+fn the_listing_is_the_same_without_proc() {
     let segments = [1, 2, 3].map(|key| make(key, 4096, 0o600));
     let _attachment = segments[2].attach().unwrap();
     segments[2].remove().unwrap();
     segments[0].remove().unwrap();
-    let listing = the_same_listing(2);
+    let listing = assert_same_listing(2);
     mount_tmpfs("/proc", "");
     assert_eq!(shm_ls(&[]), listing);
     let json: serde_json::Value = serde_json::from_str(&shm_ls(&["--json"])).unwrap();
@@ -177,20 +177,20 @@ fn main() -> ExitCode {
         Trial::isolated, &[IPCS] =>
             no_segments_are_listed_as_ipcs_lists_them,
             segments_are_listed_as_ipcs_lists_them,
-            attached_locked_and_doomed_segments_are_listed_as_ipcs_lists_them,
-            an_id_from_later_rounds_is_listed_as_ipcs_lists_it;
+            attached_locked_and_removed_segments_are_listed_as_ipcs_lists_them,
+            an_id_with_a_sequence_number_is_listed_as_ipcs_lists_it;
         Trial::isolated, &[IPCS, MUCH_MEMORY] =>
             a_size_wider_than_its_column_is_listed_as_ipcs_lists_it;
         Trial::isolated, &[IPCS, ANOTHER_USER, MOUNTS] =>
             owners_are_named_as_ipcs_names_them;
         Trial::isolated, &[IPCS, ANOTHER_USER] =>
-            segments_of_others_that_may_not_be_read_are_listed;
+            unreadable_segments_of_other_users_are_listed;
         Trial::isolated, &[IPCS, LIMITS] =>
             limits_are_printed_as_ipcs_prints_them;
         Trial::isolated, &[IPCS, MOUNTS] =>
-            without_proc_the_same_is_listed;
+            the_listing_is_the_same_without_proc;
         Trial::isolated, &[MOUNTS] =>
-            without_a_passwd_file_owners_are_numbers;
+            without_a_passwd_file_owners_are_user_ids;
     ];
     Suite::new(trials).run()
 }

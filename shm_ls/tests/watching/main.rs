@@ -1,4 +1,4 @@
-//! `shm_ls --watch`, in a namespace where nothing happens but what the trial does.
+//! `shm_ls --watch`, in a namespace that only the trial uses.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -15,7 +15,7 @@ use shm_testkit::need::ANOTHER_USER;
 use shm_testkit::programs::{NOBODY, PublicFolder};
 use shm_testkit::{Suite, Trial, trials, wait};
 
-/// A `shm_ls --watch` that runs, and its log as far as it was looked at.
+/// A running `shm_ls --watch`, and the lines of its log that were read.
 struct Watch {
     log: tempfile::NamedTempFile,
     runner: thread::JoinHandle<Assert>,
@@ -24,12 +24,12 @@ struct Watch {
 }
 
 impl Watch {
-    /// Starts it, with `around` before it on the command line, and waits for its first line.
+    /// Starts it, with `around` before it on the command line; returns it and its first line.
     fn start(around: &str, options: &str) -> (Self, String) {
         Self::of(Path::new(env!("CARGO_BIN_EXE_shm_ls")), around, options)
     }
 
-    /// The same with a copy of the program.
+    /// Does the same with a copy of the program.
     fn of(program: &Path, around: &str, options: &str) -> (Self, String) {
         let log = tempfile::NamedTempFile::new().unwrap();
         let program = program.display();
@@ -37,7 +37,7 @@ impl Watch {
         shell.args(["-c", &format!("exec {around} '{program}' --watch {options} >\"$0\"")]);
         shell.arg(log.path()).timeout(Duration::from_secs(30));
         let runner = thread::spawn(move || shell.assert());
-        // The private place has a pid namespace, in which there is no other one.
+        // The trial has a private pid namespace, so there is no other `shm_ls`.
         let pid = wait::until("process", || {
             let entries = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
             let names = entries.map(|entry| entry.file_name().into_string().unwrap());
@@ -51,7 +51,7 @@ impl Watch {
         (watch, first)
     }
 
-    /// The next line of the log.
+    /// Waits for the next line of the log.
     fn next(&mut self) -> String {
         let line = wait::until("line", || {
             let log = fs::read_to_string(&self.log).unwrap();
@@ -64,7 +64,7 @@ impl Watch {
         line
     }
 
-    /// Sends a signal, which ends it at once and well; no line was left.
+    /// Sends a signal; checks that it ends at once with status 0 and that no line is unread.
     fn stop(self, signal: &str) {
         let start = Instant::now();
         Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.pid)]).assert().success();
@@ -74,13 +74,13 @@ impl Watch {
     }
 }
 
-fn the_first_line_tells_the_namespace() {
+fn the_first_line_has_the_namespace() {
     let (watch, first) = Watch::start("", "");
     assert_eq!(first, format!("watching {}\n", IpcNamespace::current().unwrap()));
     watch.stop("TERM");
 }
 
-fn a_segment_that_is_there_already_has_a_line() {
+fn an_existing_segment_has_a_line() {
     let segment = Segment::create_new(Key::DEFAULT, 1024, 0o666).unwrap();
     let (mut watch, _) = Watch::start("", "");
     assert_eq!(
@@ -130,7 +130,7 @@ fn json_has_an_object_a_line() {
     watch.stop("TERM");
 }
 
-fn an_interrupt_and_a_hangup_end_it_too() {
+fn sigint_and_sighup_end_it_too() {
     for signal in ["INT", "HUP"] {
         let (watch, _) = Watch::start("", "");
         watch.stop(signal);
@@ -141,26 +141,26 @@ fn the_first_process_of_a_pid_namespace_ends_at_once_too() {
     let (watch, _) = Watch::start("unshare --pid --fork --kill-child", "");
     let status = fs::read_to_string(format!("/proc/{}/status", watch.pid)).unwrap();
     let ids = status.lines().find(|line| line.starts_with("NSpid:")).unwrap();
-    assert_eq!(ids.split_whitespace().last(), Some("1"), "it is the first there");
+    assert_eq!(ids.split_whitespace().last(), Some("1"), "it is the first process there");
     watch.stop("TERM");
 }
 
 fn it_needs_no_thread() {
     let folder = PublicFolder::new();
     let program = folder.copy(env!("CARGO_BIN_EXE_shm_ls"));
-    // Root may make as many as it likes.
+    // As another user, because the limit does not apply to root.
     let user = format!("setpriv {NOBODY} prlimit --nproc=1");
     let (watch, first) = Watch::of(&program, &user, "");
     assert!(first.starts_with("watching ipc:["), "{first}");
     watch.stop("TERM");
 }
 
-fn a_reader_that_goes_ends_it_with_the_next_line() {
+fn after_its_reader_closed_the_next_line_ends_it() {
     let program = env!("CARGO_BIN_EXE_shm_ls");
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{{ '{program}' --watch; echo $? >&2; }} | head -n 1")]);
     let runner = thread::spawn(move || shell.timeout(Duration::from_secs(20)).assert());
-    // Once `head` has gone, one more line is enough; until then there are more.
+    // It ends with the first line after `head` has gone, so there are lines until then.
     let mut key = 0;
     let assert = loop {
         if runner.is_finished() {
@@ -176,13 +176,13 @@ fn a_reader_that_goes_ends_it_with_the_next_line() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[] =>
-            the_first_line_tells_the_namespace,
-            a_segment_that_is_there_already_has_a_line,
+            the_first_line_has_the_namespace,
+            an_existing_segment_has_a_line,
             each_change_has_a_line_until_the_segment_is_gone,
             json_has_an_object_a_line,
-            an_interrupt_and_a_hangup_end_it_too,
+            sigint_and_sighup_end_it_too,
             the_first_process_of_a_pid_namespace_ends_at_once_too,
-            a_reader_that_goes_ends_it_with_the_next_line;
+            after_its_reader_closed_the_next_line_ends_it;
         Trial::isolated, &[ANOTHER_USER] =>
             it_needs_no_thread;
     ];

@@ -4,7 +4,7 @@ use predicates::str::{contains, is_empty, starts_with};
 use crate::shm_rd;
 
 #[test]
-fn help_names_every_option_and_what_the_exit_statuses_mean() {
+fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_rd().arg("--help").assert().code(0).stderr("");
     for option in [
         "--key <KEY>",
@@ -21,13 +21,13 @@ fn help_names_every_option_and_what_the_exit_statuses_mean() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn the_version_is_that_of_the_package() {
     let version = format!("shm_rd {}\n", env!("CARGO_PKG_VERSION"));
     shm_rd().arg("--version").assert().code(0).stdout(version);
 }
 
 #[test]
-fn wrong_usage_exits_2_and_names_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for (arguments, named) in [
         (&["--key", "0"][..], "IPC_PRIVATE"),
         (&["--key", "0x"], "expected a decimal number"),
@@ -42,7 +42,7 @@ fn wrong_usage_exits_2_and_names_what_is_wrong() {
         (&["--size", "1"], "--size"),
     ] {
         let refused = shm_rd().args(arguments).assert();
-        let says = starts_with("error: ").and(contains(named)).and(contains("--help"));
-        refused.code(2).stdout(is_empty()).stderr(says);
+        let message = starts_with("error: ").and(contains(named)).and(contains("--help"));
+        refused.code(2).stdout(is_empty()).stderr(message);
     }
 }

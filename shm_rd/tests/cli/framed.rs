@@ -21,8 +21,8 @@ fn write(key: Key, message: &[u8]) {
     writer.write(message).unwrap();
 }
 
-/// Leaves the frame as a writer does that is killed before it publishes `generation`.
-fn die_of(key: Key, generation: u64) {
+/// Leaves the frame like a writer that was killed before it published `generation`.
+fn begin_message(key: Key, generation: u64) {
     let attachment = Segment::open(key).unwrap().attach_writable().unwrap();
     attachment.write_at(16, &generation.to_ne_bytes()).unwrap();
 }
@@ -33,7 +33,7 @@ fn answer(key: Key, status: i32) -> Value {
 }
 
 #[test]
-fn a_whole_message_is_printed_as_a_text_is() {
+fn a_whole_message_is_printed_like_a_text() {
     let key = ScratchKey::new();
     write(*key, b"a\0b");
     on(*key).assert().code(0).stdout("a \0 b \nshm read success\n").stderr("");
@@ -41,7 +41,7 @@ fn a_whole_message_is_printed_as_a_text_is() {
 }
 
 #[test]
-fn what_was_read_is_one_object() {
+fn the_json_of_a_read_message_is_one_object() {
     let key = ScratchKey::new();
     write(*key, b"one");
     write(*key, b"three");
@@ -63,10 +63,10 @@ fn what_was_read_is_one_object() {
 }
 
 #[test]
-fn after_a_writer_has_died_the_last_whole_message_is_read_and_that_is_told() {
+fn after_the_death_of_a_writer_the_last_whole_message_is_read_with_a_note() {
     let key = ScratchKey::new();
     write(*key, b"whole");
-    die_of(*key, 2);
+    begin_message(*key, 2);
     on(*key).arg("--raw").assert().code(0).stdout("whole").stderr(
         "note: this is message 1, the last whole one; a writer died while it wrote the next one\n",
     );
@@ -77,18 +77,18 @@ fn after_a_writer_has_died_the_last_whole_message_is_read_and_that_is_told() {
 }
 
 #[test]
-fn a_writer_that_is_at_work_is_not_said_to_have_died() {
+fn a_running_writer_is_not_reported_as_dead() {
     let key = ScratchKey::new();
     write(*key, b"whole");
     let limit = Duration::from_secs(10);
     let _writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap();
-    die_of(*key, 2);
+    begin_message(*key, 2);
     on(*key).arg("--raw").assert().code(0).stdout("whole").stderr("");
     assert_eq!(answer(*key, 0)["writing"], "under_way");
 }
 
 #[test]
-fn without_a_whole_message_it_is_told_why() {
+fn the_error_of_a_missing_message_has_its_cause() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     on(*key)
@@ -98,7 +98,7 @@ fn without_a_whole_message_it_is_told_why() {
         .stderr(starts_with("the segment is empty, and no frame yet\ncause: "));
     let limit = Duration::from_secs(10);
     drop(Writer::open_or_create(*key, 1024, 0o600, limit).unwrap());
-    die_of(*key, 1);
+    begin_message(*key, 1);
     on(*key).assert().code(255).stderr(starts_with(
         "there is no whole message yet\ncause: a writer died while it wrote the first message\n",
     ));
@@ -127,34 +127,34 @@ fn waiting_ends_with_the_first_whole_message() {
     on(*key).args(["--posix", "a"]).assert().code(2).stderr(contains("cannot be used with"));
 }
 
-/// The reader, as `exec "$0" "$@"` in a script.
+/// Runs the reader in a shell, as `exec "$0" "$@"` in `script`.
 fn on_in_shell(key: Key, script: &str, option: &str) -> assert_cmd::Command {
     shell(script, &["--framed", "--key", &key.to_string(), option])
 }
 
 #[test]
-fn a_message_for_which_there_is_no_memory_is_an_error_and_no_abort() {
+fn a_message_that_does_not_fit_into_memory_is_an_error() {
     let key = ScratchKey::new();
     let (size, limit) = (128 << 20, Duration::from_secs(10));
     let mut writer = Writer::open_or_create(*key, size, 0o600, limit).unwrap().0;
     writer.write(&vec![b'x'; 60 << 20]).unwrap();
-    // Everything but what is shared, in KiB.
+    // In KiB; it does not count shared memory.
     let script = "ulimit -d 32768; exec \"$0\" \"$@\"";
-    let told = "the message does not fit into the memory of this process";
+    let message = "the message does not fit into the memory of this process";
     on_in_shell(*key, script, "--raw").assert().code(255).stdout("").stderr(format!(
-        "{told}\ncause: a whole message is a copy of it, here of 62914560 bytes; a limit is met\n\
+        "{message}\ncause: a whole message is a copy of it, here of 62914560 bytes; a limit is met\n\
          hint: raise the limit: ulimit -v, ulimit -d\n"
     ));
     let json = on_in_shell(*key, script, "--json").assert().code(255).stderr("");
     let answer: Value = serde_json::from_slice(&json.get_output().stdout).unwrap();
-    assert_eq!((&answer["ok"], &answer["error"]["message"]), (&json!(false), &json!(told)));
+    assert_eq!((&answer["ok"], &answer["error"]["message"]), (&json!(false), &json!(message)));
 }
 
 #[test]
-fn a_message_was_read_even_where_a_note_about_it_cannot_be_printed() {
+fn a_read_succeeds_even_if_its_note_cannot_be_printed() {
     let key = ScratchKey::new();
     write(*key, b"whole");
-    die_of(*key, 2);
+    begin_message(*key, 2);
     let script = "exec \"$0\" \"$@\" 2>/dev/full";
     on_in_shell(*key, script, "--raw").assert().code(0).stdout("whole");
 }

@@ -5,7 +5,7 @@ use shm_testkit::scratch::ScratchKey;
 use crate::shm_rd;
 
 #[test]
-fn semaphores_and_queues_are_read_as_segments_are() {
+fn semaphores_and_queues_are_read_like_segments() {
     let key = *ScratchKey::new();
     let number = key.to_string();
     for (object, call, ipc_object) in [

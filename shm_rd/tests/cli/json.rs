@@ -4,7 +4,7 @@ use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 use crate::{put, shm_rd};
 
-/// Runs with `--json`; returns the one line of standard output, which is all there is.
+/// Runs with `--json`; checks that it prints one line only, and returns it.
 fn answer(arguments: &[&str], status: i32) -> Value {
     let assert = shm_rd().arg("--json").args(arguments).assert().code(status).stderr("");
     let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
@@ -13,7 +13,7 @@ fn answer(arguments: &[&str], status: i32) -> Value {
 }
 
 #[test]
-fn what_was_read_from_a_segment_is_one_object() {
+fn the_json_of_a_read_segment_is_one_object() {
     let key = ScratchKey::new();
     put(*key, "共享\n\u{1b}\"".as_bytes());
     assert_eq!(

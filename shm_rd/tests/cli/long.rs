@@ -1,4 +1,4 @@
-//! Texts of many pieces.
+//! Texts that are longer than a piece of a transfer.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,7 +20,7 @@ fn put(address: &Address, text: &[u8]) {
 }
 
 #[test]
-fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanism() {
+fn a_long_text_is_printed_whole_with_its_checksum_by_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let text = long_text(2 * MIB + 12_345);
@@ -47,7 +47,7 @@ fn a_long_text_is_printed_whole_in_both_forms_with_its_checksum_in_each_mechanis
 }
 
 #[test]
-fn a_pipe_that_closes_early_ends_it_without_a_word() {
+fn a_pipe_that_closes_early_ends_it_silently() {
     let key = ScratchKey::new();
     put(&(*key).into(), &long_text(2 * MIB));
     let script = "{ \"$0\" \"$@\"; echo $? >&2; } | head -c 100000";
@@ -60,7 +60,7 @@ fn a_pipe_that_closes_early_ends_it_without_a_word() {
 }
 
 #[test]
-fn a_full_output_is_told() {
+fn a_full_output_is_an_error() {
     let key = ScratchKey::new();
     put(&(*key).into(), &long_text(2 * MIB));
     let name = key.to_string();
@@ -74,7 +74,7 @@ fn a_full_output_is_told() {
 }
 
 #[test]
-fn an_object_that_is_shrunk_meanwhile_is_a_shorter_text_and_no_signal() {
+fn an_object_that_shrinks_during_the_read_is_a_shorter_text() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let text = long_text(4 * MIB);
     put(&Address::File(name.location()), &text);
@@ -99,13 +99,13 @@ fn an_object_that_is_shrunk_meanwhile_is_a_shorter_text_and_no_signal() {
 }
 
 #[test]
-fn a_long_text_needs_no_memory_of_its_length() {
+fn a_long_text_needs_little_memory() {
     let key = ScratchKey::new();
     put(&(*key).into(), &vec![b'x'; 64 * MIB]);
     let name = key.to_string();
     for options in [&["--raw"][..], &["--checksum"]] {
         let arguments = [&["--key", &name], options].concat();
-        // Everything but what is shared, in KiB.
+        // In KiB; it does not count shared memory.
         let script = "ulimit -d 32768; exec \"$0\" \"$@\" >/dev/null";
         shell(script, &arguments).assert().code(0).stderr(predicate::str::is_empty());
     }

@@ -1,4 +1,4 @@
-//! `shm_rd` as its users run it, on keys and names of the test's own.
+//! `shm_rd` as a program, with scratch keys and names.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -22,13 +22,13 @@ fn shm_rd() -> Command {
     command
 }
 
-/// Puts a text at an address, without the writing tool.
+/// Writes a text to an address without `shm_wr`.
 fn put(address: impl Into<Address>, text: &[u8]) {
     let (memory, _) = address.into().open_or_create(1024, 0o600).unwrap();
     memory.write_text(text).unwrap();
 }
 
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+/// A shell that runs `script`, with the tool as `$0` and `arguments` as `$@`.
 fn shell(script: &str, arguments: &[&str]) -> Command {
     programs::shell(script, env!("CARGO_BIN_EXE_shm_rd"), arguments)
 }

@@ -1,4 +1,4 @@
-//! What is read from segments, objects and files, and what is said where there is none.
+//! Texts in segments, objects and files, and the errors for missing ones.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use shm_testkit::scratch::{ScratchKey, ScratchName};
 use crate::{put, shm_rd};
 
 #[test]
-fn a_text_is_printed_with_a_space_behind_each_byte() {
+fn a_text_is_printed_with_a_space_after_each_byte() {
     let key = ScratchKey::new();
     put(*key, b"hello_world");
     shm_rd()
@@ -21,7 +21,7 @@ fn a_text_is_printed_with_a_space_behind_each_byte() {
         .code(0)
         .stdout("h e l l o _ w o r l d \nshm read success\n")
         .stderr("");
-    // A reader leaves no trace but the times.
+    // A reader changes only the times.
     let stat = Segment::find(*key).unwrap().stat().unwrap();
     assert_eq!((stat.nattch, stat.dest), (0, false));
 }
@@ -46,7 +46,7 @@ fn raw_prints_the_text_and_nothing_else() {
 }
 
 #[test]
-fn a_pipe_gets_control_characters_and_bytes_that_are_not_utf_8_as_they_are() {
+fn a_pipe_gets_all_bytes_unchanged() {
     let key = ScratchKey::new();
     put(*key, b"\x1b\xff\x07");
     shm_rd()
@@ -57,7 +57,7 @@ fn a_pipe_gets_control_characters_and_bytes_that_are_not_utf_8_as_they_are() {
 }
 
 #[test]
-fn a_segment_that_is_full_without_a_nul_is_read_to_its_end() {
+fn a_full_segment_without_a_nul_is_read_to_its_end() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 5000, 0o600).unwrap();
     segment.attach_writable().unwrap().write_at(0, &[b'x'; 5000]).unwrap();
@@ -66,7 +66,7 @@ fn a_segment_that_is_full_without_a_nul_is_read_to_its_end() {
 }
 
 #[test]
-fn a_segment_that_may_only_be_read_is_read() {
+fn a_read_only_segment_can_be_read() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 10, 0o444).unwrap();
     assert_eq!(segment.stat().unwrap().mode, 0o444);
@@ -74,7 +74,7 @@ fn a_segment_that_may_only_be_read_is_read() {
 }
 
 #[test]
-fn without_a_segment_nothing_is_read_and_the_key_is_named() {
+fn the_error_of_a_missing_segment_names_its_key() {
     let key = ScratchKey::new();
     shm_rd()
         .args(["--key", &key.to_string()])
@@ -101,7 +101,7 @@ fn raw_keeps_standard_output_empty_when_it_fails() {
 }
 
 #[test]
-fn an_object_and_a_file_are_read_like_a_segment() {
+fn objects_and_files_are_read_like_segments() {
     let (name, file) = (ScratchName::new(), tempfile::NamedTempFile::new().unwrap());
     put(name.parse::<shm_core::posix::Name>().unwrap(), b"posix");
     put(file.path().to_owned(), b"file");
@@ -123,7 +123,7 @@ fn a_file_without_a_nul_is_read_to_its_end_and_an_empty_one_is_an_empty_text() {
 }
 
 #[test]
-fn without_an_object_or_a_file_its_path_is_named() {
+fn the_error_of_a_missing_object_or_file_names_its_path() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     for (option, value, call, path) in [

@@ -8,7 +8,7 @@ use shm_testkit::scratch::ScratchKey;
 use crate::{put, shell};
 
 #[test]
-fn a_closed_pipe_is_not_spoken_about() {
+fn a_closed_pipe_ends_it_silently() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     put(*key, b"hello");
     // A pipe that nobody reads.
@@ -22,7 +22,7 @@ fn a_closed_pipe_is_not_spoken_about() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_told() {
+fn output_that_cannot_be_written_is_an_error() {
     let key = ScratchKey::new();
     put(*key, b"hello");
     shell("exec \"$0\" \"$@\" >/dev/full", &["--key", &key.to_string()])
@@ -54,12 +54,12 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
         let script = format!("exec \"$0\" \"$@\" {output}");
         for form in [&[][..], &["--raw"], &["--json"], &["--checksum"], &["--raw", "--checksum"]] {
             let arguments = [&address[..], form].concat();
-            let said = starts_with(format!("standard output failed: {reason}"));
-            shell(&script, &arguments).assert().code(255).stderr(said);
+            let message = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &arguments).assert().code(255).stderr(message);
         }
         for asked in ["--help", "--version"] {
-            let said = starts_with(format!("standard output failed: {reason}"));
-            shell(&script, &[asked]).assert().code(255).stderr(said);
+            let message = starts_with(format!("standard output failed: {reason}"));
+            shell(&script, &[asked]).assert().code(255).stderr(message);
         }
     }
 }

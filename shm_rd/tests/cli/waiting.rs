@@ -7,11 +7,11 @@ use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 use crate::{put, shm_rd};
 
-/// Long enough for a reader to have looked at least once.
+/// Long enough for a reader to look at least once.
 const A_WHILE: Duration = Duration::from_millis(300);
 
 #[test]
-fn waiting_ends_with_the_text_whatever_the_mechanism() {
+fn waiting_ends_with_the_text_in_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let posix: Address = name.parse::<shm_core::posix::Name>().unwrap().into();
@@ -32,7 +32,7 @@ fn waiting_ends_with_the_text_whatever_the_mechanism() {
 }
 
 #[test]
-fn waiting_does_not_end_with_a_segment_that_is_still_empty() {
+fn waiting_goes_on_while_the_segment_is_empty() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
     thread::scope(|scope| {
@@ -47,7 +47,7 @@ fn waiting_does_not_end_with_a_segment_that_is_still_empty() {
 }
 
 #[test]
-fn waiting_for_so_many_seconds_ends_as_without_waiting() {
+fn after_its_time_waiting_ends_like_a_read_without_waiting() {
     let key = ScratchKey::new();
     let start = Instant::now();
     shm_rd()
@@ -72,7 +72,7 @@ fn waiting_zero_seconds_looks_once() {
 }
 
 #[test]
-fn a_text_that_is_there_is_not_waited_for() {
+fn an_existing_text_is_read_without_waiting() {
     let key = ScratchKey::new();
     put(*key, b"x");
     for wait in ["--wait", "--wait=1e300", "--wait=inf"] {
@@ -81,14 +81,14 @@ fn a_text_that_is_there_is_not_waited_for() {
 }
 
 #[test]
-fn what_no_waiting_can_change_is_told_at_once() {
+fn an_error_that_waiting_cannot_change_is_reported_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let refused = shm_rd().arg("--wait").arg("--file").arg(folder.path()).assert();
     refused.code(255).stderr(starts_with("open failed, errno: 22 "));
 }
 
 #[test]
-fn a_segment_that_comes_and_goes_does_not_end_the_waiting() {
+fn waiting_goes_on_while_a_segment_comes_and_goes() {
     let key = ScratchKey::new();
     thread::scope(|scope| {
         let key = *key;

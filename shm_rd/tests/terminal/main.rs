@@ -1,4 +1,4 @@
-//! What `shm_rd` shows on a terminal, which `script` of util-linux provides.
+//! The output of `shm_rd` on a terminal, which `script` of util-linux provides.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use shm_testkit::need::TERMINAL;
 use shm_testkit::scratch::ScratchKey;
 use shm_testkit::{Suite, Trial, trials};
 
-/// What a terminal is sent while `shm_rd` shows `text` on it.
+/// Returns the bytes that a terminal gets when `shm_rd` prints `text`.
 fn shown(text: &[u8], options: &str) -> String {
     let key = ScratchKey::new();
     let (memory, _) = Address::from(*key).open_or_create(1024, 0o600).unwrap();
@@ -26,18 +26,18 @@ fn control_characters_are_escaped_on_a_terminal() {
     );
 }
 
-fn raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole() {
+fn raw_text_is_escaped_on_a_terminal_without_splitting_characters() {
     assert_eq!(shown("\x1b[2J共享\u{9b}\t.".as_bytes(), "--raw"), "\\x1b[2J共享\\xc2\\x9b\t.");
     assert_eq!(shown("cod\u{202e}exe.txt".as_bytes(), "--raw"), "cod\\xe2\\x80\\xaeexe.txt");
     assert_eq!(shown(b"cut \xe5\x85", "--raw"), "cut \\xe5\\x85");
 }
 
-fn json_has_escapes_of_its_own_on_a_terminal() {
+fn json_escapes_control_characters_on_a_terminal() {
     let shown = shown("\x1b[2J\u{9b}\u{202e}共享".as_bytes(), "--json");
     assert!(shown.contains(r#""text":"\u001b[2J\u009b\u202e共享""#), "{shown}");
 }
 
-/// What a terminal is sent by a reader of 2 MiB whose output is a pipe that is read after `seconds`.
+/// Returns the bytes that a terminal gets from a reader of 2 MiB, whose output is a pipe that is read after `seconds`.
 fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
     let key = ScratchKey::new();
     let text = vec![b'x'; 2 << 20];
@@ -49,7 +49,7 @@ fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
     String::from_utf8(assert.get_output().stdout.clone()).unwrap()
 }
 
-fn what_takes_over_a_second_shows_how_far_it_is_and_then_nothing() {
+fn a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it() {
     for options in ["--raw", ""] {
         let shown = shown_beside_a_pipe("1.5", options);
         assert!(shown.starts_with('\r') && shown.contains(" MiB, "), "{shown:?}");
@@ -57,8 +57,8 @@ fn what_takes_over_a_second_shows_how_far_it_is_and_then_nothing() {
     }
 }
 
-/// A terminal that takes nothing for so long that a line about it would be due.
-fn a_text_on_a_slow_terminal_has_no_such_line_in_it() {
+/// The terminal takes nothing for longer than a second.
+fn a_text_on_a_slow_terminal_has_no_progress_line() {
     let key = ScratchKey::new();
     let text = vec![b'x'; 1 << 20];
     let (memory, _) = Address::from(*key).open_or_create(text.len() + 1, 0o600).unwrap();
@@ -76,10 +76,10 @@ fn main() -> ExitCode {
     let trials = trials![
         Trial::here, &[TERMINAL] =>
             control_characters_are_escaped_on_a_terminal,
-            raw_text_is_escaped_on_a_terminal_but_its_letters_are_whole,
-            json_has_escapes_of_its_own_on_a_terminal,
-            what_takes_over_a_second_shows_how_far_it_is_and_then_nothing,
-            a_text_on_a_slow_terminal_has_no_such_line_in_it;
+            raw_text_is_escaped_on_a_terminal_without_splitting_characters,
+            json_escapes_control_characters_on_a_terminal,
+            a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it,
+            a_text_on_a_slow_terminal_has_no_progress_line;
     ];
     Suite::new(trials).run()
 }

@@ -5,12 +5,12 @@ use shm_testkit::scratch::ScratchKey;
 use crate::{shm_wr, text_at};
 
 #[test]
-fn without_an_argument_it_asks_for_one_in_the_words_of_the_original() {
+fn without_an_argument_it_prints_the_message_of_the_original() {
     shm_wr().assert().code(255).stdout("").stderr("place input str, example: ./shm_wr abcd\n");
 }
 
 #[test]
-fn help_names_every_option_and_what_the_exit_statuses_mean() {
+fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_wr().arg("--help").assert().code(0).stderr("");
     for option in [
         "[TEXT]",
@@ -33,13 +33,13 @@ fn help_names_every_option_and_what_the_exit_statuses_mean() {
 }
 
 #[test]
-fn the_version_is_the_packages() {
+fn the_version_is_that_of_the_package() {
     let version = format!("shm_wr {}\n", env!("CARGO_PKG_VERSION"));
     shm_wr().arg("--version").assert().code(0).stdout(version);
 }
 
 #[test]
-fn wrong_usage_exits_2_and_names_what_is_wrong() {
+fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for (arguments, named) in [
         (&["--key", "0", "x"][..], "IPC_PRIVATE"),
         (&["--key", "0x123456789", "x"], "0x123456789"),
@@ -62,8 +62,8 @@ fn wrong_usage_exits_2_and_names_what_is_wrong() {
         (&["-x"], "-x"),
     ] {
         let refused = shm_wr().args(arguments).assert();
-        let says = starts_with("error: ").and(contains(named)).and(contains("--help"));
-        refused.code(2).stdout(is_empty()).stderr(says);
+        let message = starts_with("error: ").and(contains(named)).and(contains("--help"));
+        refused.code(2).stdout(is_empty()).stderr(message);
     }
 }
 
@@ -77,7 +77,7 @@ fn a_key_is_the_same_in_decimal_and_in_hexadecimal() {
 }
 
 #[test]
-fn a_text_that_starts_with_a_dash_goes_behind_two() {
+fn a_text_with_a_leading_dash_follows_two_dashes() {
     let key = ScratchKey::new();
     shm_wr().args(["--key", &key.to_string(), "--", "--json"]).assert().code(0);
     assert_eq!(text_at(*key), b"--json");

@@ -11,13 +11,13 @@ use crate::{shell, shm_wr, text_at};
 
 fn on(path: &Path) -> Command {
     let mut command = shm_wr();
-    // What is refused is refused at once: a FIFO must not keep the tool waiting.
+    // A FIFO must be refused at once; the tool must not wait for its peer.
     command.timeout(Duration::from_secs(20)).arg("--file").arg(path);
     command
 }
 
 #[test]
-fn a_file_is_made_with_its_size_and_exactly_its_mode() {
+fn a_new_file_has_the_given_size_and_mode() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     shell("umask 077; exec \"$0\" \"$@\"", &["--file"])
@@ -32,7 +32,7 @@ fn a_file_is_made_with_its_size_and_exactly_its_mode() {
 }
 
 #[test]
-fn a_smaller_file_grows_and_a_larger_one_keeps_its_size_and_its_rest() {
+fn a_file_grows_to_the_size_and_never_shrinks() {
     let file = tempfile::NamedTempFile::new().unwrap();
     on(file.path()).args(["--size", "10", "abc"]).assert().code(0);
     assert_eq!(fs::read(&file).unwrap(), b"abc\0\0\0\0\0\0\0");
@@ -42,7 +42,7 @@ fn a_smaller_file_grows_and_a_larger_one_keeps_its_size_and_its_rest() {
 }
 
 #[test]
-fn create_new_refuses_a_file_that_is_there() {
+fn create_new_refuses_an_existing_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     on(file.path()).args(["--create-new", "x"]).assert().code(255).stderr(format!(
         "open failed, errno: 17 msg: File exists\n\
@@ -53,8 +53,8 @@ fn create_new_refuses_a_file_that_is_there() {
     assert_eq!(file.path().metadata().unwrap().len(), 0);
 }
 
-/// Whatever is there and no regular file is refused with a reason, and left as it was.
-fn is_refused_and_left(path: &Path, kind: &str) {
+/// Checks that writing and removing fail because `path` is not a regular file.
+fn assert_refused(path: &Path, kind: &str) {
     for arguments in [&["x"][..], &["--remove"]] {
         on(path).args(arguments).assert().code(255).stderr(
             contains(format!("\ncause: {} is {kind}, not a regular file\n", path.display()))
@@ -68,14 +68,14 @@ fn a_fifo_is_refused_without_waiting_for_a_peer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fifo");
     Command::new("mkfifo").arg(&path).assert().success();
-    is_refused_and_left(&path, "a FIFO");
+    assert_refused(&path, "a FIFO");
     assert!(path.metadata().unwrap().file_type().is_fifo());
 }
 
 #[test]
 fn a_directory_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    is_refused_and_left(folder.path(), "a directory");
+    assert_refused(folder.path(), "a directory");
     assert!(folder.path().is_dir());
 }
 
@@ -84,7 +84,7 @@ fn a_socket_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
-    is_refused_and_left(&path, "a socket");
+    assert_refused(&path, "a socket");
     assert!(path.metadata().unwrap().file_type().is_socket());
 }
 
@@ -99,7 +99,7 @@ fn a_device_is_refused() {
 }
 
 #[test]
-fn a_file_whose_directory_is_missing_is_not_said_to_want_writing_first() {
+fn a_missing_directory_has_its_own_cause_and_hint() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/file");
     on(&path).arg("x").assert().code(255).stderr(format!(
@@ -111,7 +111,7 @@ fn a_file_whose_directory_is_missing_is_not_said_to_want_writing_first() {
 }
 
 #[test]
-fn an_error_without_a_cause_of_its_own_still_names_the_file() {
+fn an_error_without_a_specific_cause_names_the_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("below");
     on(&below).arg("x").assert().code(255).stderr(
@@ -121,7 +121,7 @@ fn an_error_without_a_cause_of_its_own_still_names_the_file() {
 }
 
 #[test]
-fn a_link_is_followed_to_its_file_and_removed_without_it() {
+fn a_link_is_followed_for_writing_and_removed_without_its_target() {
     let folder = tempfile::tempdir().unwrap();
     let (file, link) = (folder.path().join("file"), folder.path().join("link"));
     fs::write(&file, "").unwrap();
@@ -130,7 +130,7 @@ fn a_link_is_followed_to_its_file_and_removed_without_it() {
     assert_eq!(text_at(file.clone()), b"x");
     on(&link).arg("--remove").assert().code(0);
     assert!(file.exists() && !link.is_symlink());
-    // A link that leads nowhere is an error, not an endless attempt to make the file.
+    // A dangling link is an error, not an endless attempt to create the file.
     symlink(folder.path().join("nowhere"), &link).unwrap();
     on(&link)
         .arg("x")

@@ -1,4 +1,4 @@
-//! What does not fit is refused with nothing written or made, unless it may be cut.
+//! A text that does not fit is refused, unless it may be cut. Nothing is written or created.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn the_longest_text_that_fits_is_one_byte_shorter_than_the_segment() {
 }
 
 #[test]
-fn a_text_that_does_not_fit_makes_nothing_by_whatever_mechanism() {
+fn a_text_that_does_not_fit_creates_nothing_with_any_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     for address in
@@ -83,20 +83,20 @@ fn zero_bytes_hold_no_text_not_even_an_empty_one() {
 }
 
 #[test]
-fn truncate_cuts_to_what_the_segment_holds() {
+fn truncate_cuts_to_the_size_of_the_segment() {
     let key = ScratchKey::new();
     let mut command = shm_wr();
     command.args(["--key", &key.to_string(), "--size", "4", "--truncate", "abcdef"]);
     command.assert().code(0).stdout("shm write success\n").stderr("");
     assert_eq!(text_at(*key), b"abc");
-    // An existing segment decides by itself how much it holds.
+    // The size of an existing segment counts, not --size.
     let text = "x".repeat(2000);
     shm_wr().args(["--key", &key.to_string(), "--size", "2", "--truncate", &text]).assert().code(0);
     assert_eq!(text_at(*key), b"xxx");
 }
 
 #[test]
-fn an_existing_segment_that_is_larger_than_the_default_is_used_in_full() {
+fn an_existing_larger_segment_is_used_in_full() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 3000, 0o600).unwrap();
     let text = "x".repeat(2999);
@@ -126,7 +126,7 @@ fn standard_input_that_does_not_fit_is_refused_without_reading_all_of_it() {
 }
 
 #[test]
-fn a_nul_in_standard_input_is_refused_and_named_by_its_place() {
+fn a_nul_in_standard_input_is_refused_with_its_position() {
     let key = ScratchKey::new();
     let mut command = shm_wr();
     command.args(["--key", &key.to_string(), "--stdin"]).write_stdin(&b"ab\0cd"[..]);
@@ -148,7 +148,7 @@ fn truncate_cuts_at_a_nul() {
 }
 
 #[test]
-fn of_a_nul_and_too_long_a_text_the_length_is_told_when_it_comes_first() {
+fn a_length_error_comes_before_a_later_nul() {
     let key = ScratchKey::new();
     let mut command = shm_wr();
     command.args(["--key", &key.to_string(), "--size", "3", "--stdin"]);

@@ -34,7 +34,7 @@ fn each_write_is_the_next_whole_message() {
 }
 
 #[test]
-fn what_was_written_is_one_object() {
+fn the_json_of_a_written_message_is_one_object() {
     let key = ScratchKey::new();
     let output = on(*key).args(["--json", "--truncate", &"x".repeat(1000)]).assert().code(0);
     assert_eq!(
@@ -55,7 +55,7 @@ fn what_was_written_is_one_object() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
+fn a_message_that_does_not_fit_is_refused_and_creates_nothing() {
     let key = ScratchKey::new();
     let refused = on(*key).arg("x".repeat(465)).assert().code(255).stdout("shm write failed\n");
     refused.stderr(starts_with(
@@ -70,7 +70,7 @@ fn what_does_not_fit_is_refused_and_nothing_is_made_for_it() {
 }
 
 #[test]
-fn a_segment_that_is_not_framed_is_left_as_it_is() {
+fn a_segment_that_is_not_framed_is_unchanged() {
     let key = ScratchKey::new();
     shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
     on(*key).arg("x").assert().code(255).stderr(
@@ -87,7 +87,7 @@ fn a_segment_that_is_not_framed_is_left_as_it_is() {
 }
 
 #[test]
-fn another_writer_is_waited_for_and_named_where_it_takes_too_long() {
+fn a_writer_that_holds_the_lock_too_long_is_named() {
     let key = ScratchKey::new();
     let limit = std::time::Duration::from_secs(1);
     let writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap().0;
@@ -111,7 +111,7 @@ fn remove_removes_the_segment_and_the_semaphore() {
     on(*key).arg("--remove").assert().code(255).stderr(starts_with("shmget failed, errno: 2 "));
 }
 
-/// The tool as the user that this is, but without the right to use what its mode keeps from him.
+/// Runs the tool as this user, without the capability that overrides modes.
 fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
     let script =
         "test $(id -u) != 0 || set -- setpriv --bounding-set=-ipc_owner \"$@\"; exec \"$@\"";
@@ -121,7 +121,7 @@ fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
 }
 
 #[test]
-fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
+fn a_mode_without_owner_access_is_refused() {
     let key = ScratchKey::new();
     on(*key).args(["--mode", "0444", "x"]).assert().code(255).stderr(
         "mode 0444 is none for a frame\n\
@@ -132,7 +132,7 @@ fn a_mode_with_which_the_owner_has_no_turn_is_refused() {
 }
 
 #[test]
-fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
+fn the_owner_removes_a_frame_without_access_to_its_semaphore() {
     for with_segment in [false, true] {
         let key = ScratchKey::new();
         let name = key.to_string();
@@ -140,7 +140,7 @@ fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
             on(*key).arg("x").assert().code(0);
             IpcObject::Semaphores(*key).remove().unwrap();
         }
-        // As many semaphores as a frame's lock has; they are made, and may not be set.
+        // As many semaphores as the lock of a frame; the tool creates them but may not set them.
         let make = ["--object", "sem", "--key", &name, "--size", "13", "--mode", "0444", ""];
         bound_by_modes(&make).assert().code(255).stderr(contains("errno: 13 "));
         bound_by_modes(&["--framed", "--key", &name, "x"]).assert().code(255);
@@ -151,17 +151,17 @@ fn the_owner_removes_a_frame_whose_semaphore_he_may_not_use() {
 }
 
 #[test]
-fn a_lock_that_another_program_holds_is_not_given_back_for_it() {
+fn semaphores_of_another_program_are_refused_and_untouched() {
     let key = ScratchKey::new();
     IpcObject::Semaphores(*key).write_text(b"", 1, 0o600, false).unwrap();
-    let told = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
-    on(*key).arg("x").assert().code(255).stderr(starts_with(&*told));
-    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    let message = format!("the set of semaphores with key {} is not the lock of a frame\n", *key);
+    on(*key).arg("x").assert().code(255).stderr(starts_with(&*message));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*message));
     shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
     on(*key).arg("x").assert().code(255).stderr(starts_with("the segment is not framed\n"));
-    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*told));
+    on(*key).arg("--remove").assert().code(255).stderr(starts_with(&*message));
     assert_eq!(crate::text_at(*key), b"text");
-    // Whatever was done to it would show as the time of the last operation.
+    // Any operation would set the time of the last operation.
     let table = std::fs::read_to_string("/proc/sysvipc/sem").unwrap();
     let mut rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
     assert_eq!(rows.find(|row| row[0] == key.raw().to_string()).unwrap()[8], "0");

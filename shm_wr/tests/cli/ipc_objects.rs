@@ -5,7 +5,7 @@ use shm_testkit::scratch::ScratchKey;
 
 use crate::shm_wr;
 
-/// What stands for each kind on the command line, and the IPC object that it means.
+/// The arguments for each kind, and the IPC object that they name.
 fn ipc_objects(key: Key) -> [(Vec<String>, IpcObject); 3] {
     let args = |object: &str| ["--object", object, "--key", &key.to_string()].map(str::to_owned);
     [
@@ -16,7 +16,7 @@ fn ipc_objects(key: Key) -> [(Vec<String>, IpcObject); 3] {
 }
 
 #[test]
-fn semaphores_and_queues_are_written_as_segments_are() {
+fn semaphores_and_queues_are_written_like_segments() {
     for (args, ipc_object) in ipc_objects(*ScratchKey::new()) {
         shm_wr().args(&args).arg("hello").assert().code(0).stdout("shm write success\n").stderr("");
         assert_eq!(ipc_object.read_text().unwrap(), b"hello");
@@ -37,7 +37,7 @@ fn semaphores_and_queues_are_written_as_segments_are() {
 }
 
 #[test]
-fn a_text_that_does_not_fit_is_refused_for_them_too() {
+fn a_text_that_does_not_fit_into_an_ipc_object_is_refused() {
     for (args, ipc_object) in ipc_objects(*ScratchKey::new()) {
         let wide = ["--size", "4", "hello"];
         shm_wr().args(&args).args(wide).assert().code(255).stderr(starts_with("the text does not"));
@@ -49,7 +49,7 @@ fn a_text_that_does_not_fit_is_refused_for_them_too() {
 }
 
 #[test]
-fn one_call_writes_to_one_place() {
+fn only_one_address_can_be_given() {
     for args in [&["--object", "sem", "--posix", "a"][..], &["--object", "msg", "--file", "a"]] {
         shm_wr().args(args).arg("x").assert().code(2).stderr(contains("cannot be used with"));
     }

@@ -4,7 +4,7 @@ use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 use crate::shm_wr;
 
-/// Runs with `--json`; returns the one line of standard output, which is all there is.
+/// Runs with `--json`; checks that it prints one line only, and returns it.
 fn answer(arguments: &[&str], status: i32) -> Value {
     let assert = shm_wr().arg("--json").args(arguments).assert().code(status).stderr("");
     let stdout = String::from_utf8(assert.get_output().stdout.clone()).unwrap();
@@ -13,7 +13,7 @@ fn answer(arguments: &[&str], status: i32) -> Value {
 }
 
 #[test]
-fn what_was_written_to_a_segment_is_one_object() {
+fn the_json_of_a_written_segment_is_one_object() {
     let key = ScratchKey::new();
     let answers = ["one", "three"].map(|text| answer(&["--key", &key.to_string(), text], 0));
     let shmid = Segment::find(*key).unwrap().id();
@@ -37,7 +37,7 @@ fn what_was_written_to_a_segment_is_one_object() {
 }
 
 #[test]
-fn what_was_written_elsewhere_has_a_path_and_no_shmid() {
+fn the_json_of_an_object_or_file_has_a_path_and_no_shmid() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let file = file.to_str().unwrap();
@@ -55,7 +55,7 @@ fn what_was_written_elsewhere_has_a_path_and_no_shmid() {
 }
 
 #[test]
-fn what_was_removed_is_told() {
+fn the_json_of_a_removal_has_the_address() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1, 0o600).unwrap();
     assert_eq!(
@@ -102,7 +102,7 @@ fn an_error_without_a_call_has_no_errno() {
 }
 
 #[test]
-fn a_missing_text_is_an_object_too() {
+fn a_missing_text_is_a_json_error_too() {
     let answer = answer(&[], 255);
     assert_eq!(answer["ok"], false);
     assert_eq!(answer["error"]["message"], "place input str, example: ./shm_wr abcd");

@@ -1,4 +1,4 @@
-//! Texts that are longer than what is judged before anything is written.
+//! Texts that are too long to be checked before they are written.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -17,7 +17,7 @@ use crate::{shell, shm_wr, text_at};
 const MIB: usize = 1 << 20;
 const LEFT_EMPTY: &str = "and an empty text is left";
 
-/// What the tool, which reads a FIFO in `folder`, does while `feed` writes to that.
+/// Runs the tool with a FIFO in `folder` as its input, to which `feed` writes.
 fn fed(
     folder: &Path,
     arguments: &[&str],
@@ -35,13 +35,13 @@ fn fed(
 }
 
 #[test]
-fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
+fn a_long_text_is_written_whole_with_its_checksum_by_each_mechanism() {
     let (key, name, folder) = (ScratchKey::new(), ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
     let text = long_text(3 * MIB + 12_345);
     let mut checksum = Checksum::default();
     checksum.update(&text);
-    let said = format!("shm write success\nchecksum {checksum}\n");
+    let message = format!("shm write success\nchecksum {checksum}\n");
     for (option, value, address) in [
         ("--key", key.to_string(), Address::from(*key)),
         ("--posix", name.to_string(), Address::File(name.location())),
@@ -49,13 +49,13 @@ fn a_long_text_arrives_whole_with_its_checksum_in_each_mechanism() {
     ] {
         let mut command = shm_wr();
         command.args([option, &value, "--size", "4M", "--stdin", "--checksum"]);
-        command.write_stdin(text.clone()).assert().code(0).stdout(said.clone()).stderr("");
+        command.write_stdin(text.clone()).assert().code(0).stdout(message.clone()).stderr("");
         assert!(text_at(address) == text, "{option}");
     }
 }
 
 #[test]
-fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
+fn a_too_long_input_file_is_refused_and_nothing_is_written() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let path = folder.path().join("input");
     fs::write(&path, long_text(2 * MIB)).unwrap();
@@ -69,14 +69,14 @@ fn a_file_that_is_too_long_is_refused_with_nothing_made_or_written() {
     shm_wr().args(["--key", &key_text, "--size", "2M", "before"]).assert().code(0);
     shell(&script, &arguments).assert().code(255).stderr(refused());
     assert_eq!(text_at(*key), b"before");
-    // What was read of it before does not count.
+    // Only the rest of the file counts.
     let script = format!("{{ head -c 1 >/dev/null; exec \"$0\" \"$@\"; }} <'{input}'");
     shell(&script, &arguments).assert().code(0);
     assert!(text_at(*key) == long_text(2 * MIB)[1..]);
 }
 
 #[test]
-fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
+fn an_endless_pipe_is_an_error_or_is_cut_with_truncate() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     for (option, value, address) in [
         ("--key", key.to_string(), Address::from(*key)),
@@ -97,7 +97,7 @@ fn an_endless_pipe_is_refused_and_leaves_an_empty_text_or_is_cut() {
 }
 
 #[test]
-fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
+fn a_nul_far_in_the_text_is_an_error_or_ends_it_with_truncate() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     let (whole, place) = (long_text(2 * MIB), MIB + 300_001);
     let mut with_nul = whole.clone();
@@ -121,12 +121,12 @@ fn a_nul_far_behind_is_named_and_leaves_an_empty_text_or_is_where_it_is_cut() {
 }
 
 #[test]
-fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
+fn readers_see_an_empty_text_until_the_write_completes() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let whole = long_text(3 * MIB);
     shm_wr().args(["--key", &key.to_string(), "--size", "4M", "before"]).assert().code(0);
     fed(folder.path(), &["--key", &key.to_string(), "--stdin"], |mut input| {
-        // A pipe holds 64 KiB: the rest has been taken.
+        // A pipe holds 64 KiB, so the tool has read the rest.
         input.write_all(&whole[..2 * MIB]).unwrap();
         assert_eq!(text_at(*key), b"");
         input.write_all(&whole[2 * MIB..]).unwrap();
@@ -136,7 +136,7 @@ fn nobody_sees_a_part_of_a_long_text_while_it_comes() {
 }
 
 #[test]
-fn a_writer_that_is_killed_leaves_an_empty_text_and_no_part() {
+fn a_killed_writer_leaves_an_empty_text() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let kill = "kill -9 $(cat \"$0\")";
     let pid = folder.path().join("fifo.pid");
@@ -149,13 +149,13 @@ fn a_writer_that_is_killed_leaves_an_empty_text_and_no_part() {
 }
 
 #[test]
-fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
+fn an_object_that_shrinks_during_the_write_is_an_error() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let path = name.location().path();
     fed(folder.path(), &["--posix", &name, "--size", "8M", "--stdin"], |mut input| {
         input.write_all(&long_text(2 * MIB)).unwrap();
         File::options().write(true).open(path).unwrap().set_len(MIB as u64).unwrap();
-        // It may have noticed by now and be gone.
+        // The tool may have ended already.
         let _ = input.write_all(&long_text(2 * MIB));
     })
     .code(255)
@@ -165,7 +165,7 @@ fn an_object_that_is_shrunk_meanwhile_is_an_error_and_no_signal() {
 }
 
 #[test]
-fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
+fn a_segment_that_is_removed_during_the_write_is_written_to_its_end() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let arguments = ["--key", &key.to_string(), "--size", "4M", "--stdin"];
     let mut reader = None;
@@ -184,11 +184,11 @@ fn a_segment_that_is_removed_meanwhile_is_written_to_its_end() {
 }
 
 #[test]
-fn a_long_text_needs_no_memory_of_its_length() {
+fn a_long_text_needs_little_memory() {
     let (key, name) = (ScratchKey::new(), ScratchName::new());
     for address in [["--key", &key.to_string()], ["--posix", &name]] {
         let arguments = [&address[..], &["--size", "65M", "--stdin", "--checksum"]].concat();
-        // Everything but what is shared, in KiB.
+        // In KiB; it does not count shared memory.
         let script =
             "head -c 67108864 /dev/zero | tr '\\0' x | (ulimit -d 32768; exec \"$0\" \"$@\")";
         shell(script, &arguments).assert().code(0);

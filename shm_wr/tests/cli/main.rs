@@ -1,4 +1,4 @@
-//! `shm_wr` as its users run it, on keys and names of the test's own.
+//! `shm_wr` as a program, with scratch keys and names.
 #![forbid(unsafe_code)]
 
 mod arguments;
@@ -22,14 +22,14 @@ fn shm_wr() -> Command {
     assert_cmd::cargo::cargo_bin_cmd!("shm_wr")
 }
 
-/// The text at an address, read without the tool.
+/// Reads the text at an address without `shm_rd`.
 fn text_at(address: impl Into<Address>) -> Vec<u8> {
     let mut text = Vec::new();
     address.into().open().unwrap().text().read_to_end(&mut text).unwrap();
     text
 }
 
-/// A shell that runs `script` with the tool as `$0` and `arguments` behind it.
+/// A shell that runs `script`, with the tool as `$0` and `arguments` as `$@`.
 fn shell(script: &str, arguments: &[&str]) -> Command {
     programs::shell(script, env!("CARGO_BIN_EXE_shm_wr"), arguments)
 }

@@ -15,7 +15,7 @@ fn on(name: &ScratchName) -> Command {
 }
 
 #[test]
-fn a_posix_object_has_its_size_its_mode_and_memory_behind_it() {
+fn a_posix_object_has_the_given_size_and_mode_and_allocated_memory() {
     let name = ScratchName::new();
     shell("umask 077; exec \"$0\" \"$@\"", &[])
         .args(["--posix", &name, "--size", "8K", "--mode", "0622", "hello"])
@@ -29,14 +29,14 @@ fn a_posix_object_has_its_size_its_mode_and_memory_behind_it() {
 }
 
 #[test]
-fn the_slash_before_a_name_may_be_left_out() {
+fn the_slash_before_a_name_is_optional() {
     let name = ScratchName::new();
     shm_wr().args(["--posix", name.strip_prefix('/').unwrap(), "x"]).assert().code(0);
     assert_eq!(text_at(name.parse::<shm_core::posix::Name>().unwrap()), b"x");
 }
 
 #[test]
-fn create_new_and_remove_do_the_same_as_on_a_segment() {
+fn create_new_and_remove_work_as_on_a_segment() {
     let name = ScratchName::new();
     on(&name).args(["--create-new", "first"]).assert().code(0);
     on(&name)
@@ -57,7 +57,7 @@ fn create_new_and_remove_do_the_same_as_on_a_segment() {
 }
 
 #[test]
-fn a_fifo_that_somebody_put_there_does_not_keep_the_writer_waiting() {
+fn a_fifo_in_dev_shm_is_refused_at_once() {
     let name = ScratchName::new();
     Command::new("mkfifo").arg(name.location().path()).assert().success();
     on(&name).arg("x").assert().code(255).stderr(
@@ -67,7 +67,7 @@ fn a_fifo_that_somebody_put_there_does_not_keep_the_writer_waiting() {
 }
 
 #[test]
-fn a_link_that_somebody_put_there_is_not_followed() {
+fn a_link_in_dev_shm_is_not_followed() {
     let (name, file) = (ScratchName::new(), tempfile::NamedTempFile::new().unwrap());
     symlink(file.path(), name.location().path()).unwrap();
     on(&name).arg("x").assert().code(255).stderr(

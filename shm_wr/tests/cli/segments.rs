@@ -17,7 +17,7 @@ fn on(key: &ScratchKey) -> Command {
 }
 
 #[test]
-fn a_text_is_written_into_a_segment_of_1024_bytes_that_everybody_may_use() {
+fn a_text_is_written_into_a_new_segment_of_1024_bytes_and_mode_0666() {
     let key = ScratchKey::new();
     on(&key).arg("hello_world").assert().code(0).stdout("shm write success\n").stderr("");
     assert_eq!(text_at(*key), b"hello_world");
@@ -26,7 +26,7 @@ fn a_text_is_written_into_a_segment_of_1024_bytes_that_everybody_may_use() {
 }
 
 #[test]
-fn a_shorter_text_leaves_nothing_readable_of_a_longer_one() {
+fn a_shorter_text_replaces_a_longer_one() {
     let key = ScratchKey::new();
     on(&key).arg("a long text").assert().code(0);
     on(&key).arg("short").assert().code(0);
@@ -53,7 +53,7 @@ fn a_size_may_have_a_suffix_that_multiplies_by_1024() {
 }
 
 #[test]
-fn a_mode_is_taken_as_it_is_whatever_the_umask() {
+fn the_umask_does_not_change_the_mode() {
     let key = ScratchKey::new();
     shell("umask 077; exec \"$0\" \"$@\"", &[])
         .args(["--key", &key.to_string(), "--mode", "0646", "x"])
@@ -73,7 +73,7 @@ fn an_existing_segment_keeps_its_mode_and_its_size() {
 }
 
 #[test]
-fn a_segment_that_is_too_small_for_the_size_is_left_alone() {
+fn a_segment_smaller_than_the_requested_size_is_unchanged() {
     let key = ScratchKey::new();
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     on(&key).arg("x").assert().code(255).stdout("shm write failed\n").stderr(
@@ -88,7 +88,7 @@ fn a_segment_that_is_too_small_for_the_size_is_left_alone() {
 }
 
 #[test]
-fn create_new_refuses_a_key_that_is_taken_and_says_by_whom() {
+fn create_new_refuses_a_taken_key_and_names_its_owner() {
     let key = ScratchKey::new();
     on(&key).args(["--create-new", "--mode", "0604", "first"]).assert().code(0);
     let id = Segment::find(*key).unwrap().id();
@@ -120,7 +120,7 @@ fn remove_removes_a_segment_once() {
 }
 
 #[test]
-fn a_segment_that_is_marked_for_destruction_makes_way_for_a_new_one() {
+fn a_removed_but_attached_segment_does_not_block_its_key() {
     let key = ScratchKey::new();
     let old = RemoveOnDrop(Segment::create_new(*key, 1024, 0o600).unwrap());
     let attachment = old.0.attach().unwrap();
@@ -130,5 +130,5 @@ fn a_segment_that_is_marked_for_destruction_makes_way_for_a_new_one() {
     assert_ne!(Segment::find(*key).unwrap(), old.0);
     let mut first = [1];
     assert_eq!(attachment.read_at(0, &mut first), 1);
-    assert_eq!(first, [0], "the old segment is as it was");
+    assert_eq!(first, [0], "the old segment is unchanged");
 }

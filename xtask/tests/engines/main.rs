@@ -1,7 +1,7 @@
 //! The experiment on real engines, and on engines that lie, hang or refuse.
 //!
 //! The trials of a missing engine are ignored with the reason, or fail if `SHM_REQUIRE_ENGINES`
-//! names it. README.md lists the variables that select trials.
+//! names it. docs/CONTRIBUTING.md lists the variables that select trials.
 #![forbid(unsafe_code)]
 
 mod cluster;

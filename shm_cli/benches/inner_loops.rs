@@ -1,4 +1,4 @@
-//! Measures the loops over bytes and over segments: `cargo bench -p shm_core`.
+//! Measures the loops over bytes and over segments: `cargo bench -p shm_cli`.
 
 use std::hint::black_box;
 use std::io::{Read, Write, sink};

@@ -61,8 +61,8 @@ fn each_call_explains_a_removed_segment() {
 fn a_missing_ipc_object_is_explained() {
     let key = ScratchKey::new();
     for object in [IpcObject::Semaphores(*key), IpcObject::Queue(*key), IpcObject::Mqueue(*key)] {
-        let told = told(object.read_text().unwrap_err());
-        assert!(told.contains(" in this IPC namespace"), "{told}");
+        let message = message(object.read_text().unwrap_err());
+        assert!(message.contains(" in this IPC namespace"), "{message}");
     }
 }
 
@@ -70,9 +70,9 @@ fn a_missing_ipc_object_is_explained() {
 fn a_queue_for_shorter_texts_is_explained() {
     let queue = IpcObject::Mqueue(*ScratchKey::new());
     queue.write_text(b"before", 8, 0o600, false).unwrap();
-    let told = told(queue.write_text(b"123456789", 64, 0o600, false).unwrap_err());
+    let message = message(queue.write_text(b"123456789", 64, 0o600, false).unwrap_err());
     queue.remove().unwrap();
-    assert!(told.contains("\ncause: the message queue that is there was made for shorter texts\n"));
+    assert!(message.contains("\ncause: the message queue that is there was made for shorter texts\n"));
 }
 
 #[test]

@@ -7,13 +7,13 @@ use std::sync::{Arc, LazyLock};
 
 use libtest_mimic::{Arguments, Conclusion};
 
-use crate::trial::{Environment, Prepared, Trial};
+use crate::trial::{Prepared, Trial, Variables};
 use crate::{count, isolation, print_line};
 
 /// The trials of a test program, with their preparation and a last trial.
 pub struct Suite {
     trials: Vec<Trial>,
-    prepare: fn() -> Environment,
+    prepare: fn() -> Variables,
     threads: Option<usize>,
     last: Option<Trial>,
 }
@@ -28,7 +28,7 @@ impl Suite {
     /// Calls `prepare` once, before the first trial that runs. Isolated trials get the environment
     /// variables that it returns.
     #[must_use]
-    pub fn prepared_by(self, prepare: fn() -> Environment) -> Self {
+    pub fn prepared_by(self, prepare: fn() -> Variables) -> Self {
         Self { prepare, ..self }
     }
 

@@ -14,13 +14,13 @@ use crate::need::{NAMESPACES, Need};
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Environment variables that tell trials what was prepared for them.
-pub type Environment = Vec<(&'static str, OsString)>;
+pub type Variables = Vec<(&'static str, OsString)>;
 
 /// The preparation, evaluated before the first trial that runs.
-pub(crate) type Prepared = Arc<LazyLock<Environment, fn() -> Environment>>;
+pub(crate) type Prepared = Arc<LazyLock<Variables, fn() -> Variables>>;
 
 /// The return type of a body: `()` or a result. A body fails by a panic or by an error.
-pub trait Outcome {
+pub trait TrialResult {
     /// Converts the outcome into a result.
     ///
     /// # Errors
@@ -29,13 +29,13 @@ pub trait Outcome {
     fn into_result(self) -> Result<(), Failed>;
 }
 
-impl Outcome for () {
+impl TrialResult for () {
     fn into_result(self) -> Result<(), Failed> {
         Ok(())
     }
 }
 
-impl Outcome for Result<(), Failed> {
+impl TrialResult for Result<(), Failed> {
     fn into_result(self) -> Result<(), Failed> {
         self
     }
@@ -52,7 +52,7 @@ pub struct Trial {
 
 impl Trial {
     /// Creates a trial whose body runs in this process.
-    pub fn here<O: Outcome>(
+    pub fn here<O: TrialResult>(
         name: impl Into<String>,
         needs: &[Need],
         body: impl FnOnce() -> O + Send + 'static,
@@ -69,7 +69,7 @@ impl Trial {
     /// Creates a trial whose body runs in private IPC, mount and PID namespaces, in another process
     /// of this program. It may use the default key, set limits and mount file systems: the kernel
     /// removes everything with the namespaces.
-    pub fn isolated<O: Outcome>(
+    pub fn isolated<O: TrialResult>(
         name: impl Into<String>,
         needs: &[Need],
         body: impl FnOnce() -> O + Send + 'static,

@@ -12,9 +12,9 @@ use serde_json::Value;
 use xtask::commands::bench::experiment::replay;
 use xtask::commands::bench::interleave::interleave;
 use xtask::commands::bench::measurement::{
-    Group, Measurement, Row, Stats, Target, TargetStatus, Unit,
+    BenchGroup, BenchRow, Limit, Measurement, Stats, TargetStatus, Unit,
 };
-use xtask::commands::bench::report::{self, Form};
+use xtask::commands::bench::report::{self, BenchForm};
 use xtask::process::labels::RunId;
 
 fn side(of: &str, values: &[f64], command: &str) -> Measurement {
@@ -23,10 +23,10 @@ fn side(of: &str, values: &[f64], command: &str) -> Measurement {
 }
 
 fn row(
-    (group, name, unit): (Group, &str, Unit),
+    (group, name, unit): (BenchGroup, &str, Unit),
     sides: impl IntoIterator<Item = Measurement>,
-    target: Option<Target>,
-) -> Row {
+    target: Option<Limit>,
+) -> BenchRow {
     let mut sides = sides.into_iter();
     let (ours, baseline) = (sides.next(), sides.next());
     let median = |side: &Option<Measurement>| side.as_ref().map(|it| it.value.median);
@@ -34,16 +34,16 @@ fn row(
     let ratio = ratio.and_then(|ratio| Stats::of(&[ratio]));
     let status = TargetStatus::of(target, ours.as_ref().map(|it| it.value), ratio);
     let (name, skipped) = (name.to_owned(), None);
-    Row { group, name, unit, ours, baseline, ratio, target, status, skipped }
+    BenchRow { group, name, unit, ours, baseline, ratio, target, status, skipped }
 }
 
-fn table() -> Vec<Row> {
-    let process = |name, unit| (Group::Process, name, unit);
+fn table() -> Vec<BenchRow> {
+    let process = |name, unit| (BenchGroup::Process, name, unit);
     let start = [
         side("shm_wr", &[0.000_5, 0.000_42, 0.000_61], "starts 200 shm_wr"),
         side("C floor", &[0.000_4], "starts 200 floor"),
     ];
-    let calls = row(process("system calls", Unit::Count), [], Some(Target::Ours(40.0)));
+    let calls = row(process("system calls", Unit::Count), [], Some(Limit::Ours(40.0)));
     let why = "strace is not installed, or not in PATH".to_owned();
     let round_trip = [
         side("framed", &[0.000_001_154], "exchange framed"),
@@ -55,18 +55,18 @@ fn table() -> Vec<Row> {
     ];
     let instructions = [side("shm_wr", &[1_091_816.0], "valgrind | x")];
     let size = [side("shm_wr", &[1_363_149.0], "stat shm_wr")];
-    let docker = (Group::Experiment, "the whole, on docker", Unit::Seconds);
+    let docker = (BenchGroup::Experiment, "the whole, on docker", Unit::Seconds);
     vec![
-        row(process("a start", Unit::Seconds), start, Some(Target::Ratio(1.1))),
-        Row { skipped: Some(why), ..calls },
+        row(process("a start", Unit::Seconds), start, Some(Limit::Ratio(1.1))),
+        BenchRow { skipped: Some(why), ..calls },
         row(process("instructions", Unit::Count), instructions, None),
-        row(process("size", Unit::Bytes), size, Some(Target::Ours(1_887_436.0))),
-        row((Group::Messages, "a round trip", Unit::Seconds), round_trip, None),
-        row(docker, whole, Some(Target::Ratio(0.8))),
+        row(process("size", Unit::Bytes), size, Some(Limit::Ours(1_887_436.0))),
+        row((BenchGroup::Messages, "a round trip", Unit::Seconds), round_trip, None),
+        row(docker, whole, Some(Limit::Ratio(0.8))),
     ]
 }
 
-fn written(rows: &[Row], form: Form) -> String {
+fn written(rows: &[BenchRow], form: BenchForm) -> String {
     let machine = "a processor, 2 cores, Linux 6.18; load 0.10 before and 1.20 after";
     let mut out = Vec::new();
     report::write(machine, rows, form, &mut out).unwrap();
@@ -75,19 +75,19 @@ fn written(rows: &[Row], form: Form) -> String {
 
 #[test]
 fn the_text_table_matches_the_snapshot() {
-    insta::assert_snapshot!(written(&table(), Form::Text));
+    insta::assert_snapshot!(written(&table(), BenchForm::Text));
 }
 
 #[test]
 fn the_json_table_matches_the_snapshot() {
-    insta::assert_snapshot!(written(&table(), Form::Json));
+    insta::assert_snapshot!(written(&table(), BenchForm::Json));
 }
 
 #[test]
 fn control_characters_in_a_command_are_escaped() {
     let command = "cat '/tmp/\u{1b}[2J'";
-    let rows = [row((Group::Data, "it", Unit::Seconds), [side("it", &[1.0], command)], None)];
-    for form in [Form::Text, Form::Json] {
+    let rows = [row((BenchGroup::Data, "it", Unit::Seconds), [side("it", &[1.0], command)], None)];
+    for form in [BenchForm::Text, BenchForm::Json] {
         assert!(!written(&rows, form).contains('\u{1b}'));
     }
 }
@@ -108,12 +108,12 @@ fn the_distance_to_a_missed_target_is_a_fraction_of_the_target() {
         (status.met, status.missed_by)
     };
     assert_eq!(with(None, 9.0), (None, None));
-    assert_eq!(with(Some(Target::Ours(4.0)), 4.0), (Some(true), None));
-    assert_eq!(with(Some(Target::Ours(4.0)), 5.0), (Some(false), Some(0.25)));
-    assert_eq!(with(Some(Target::Ratio(1.0)), 2.0), (Some(true), None));
-    assert_eq!(with(Some(Target::Ratio(1.0)), 3.0), (Some(false), Some(0.5)));
+    assert_eq!(with(Some(Limit::Ours(4.0)), 4.0), (Some(true), None));
+    assert_eq!(with(Some(Limit::Ours(4.0)), 5.0), (Some(false), Some(0.25)));
+    assert_eq!(with(Some(Limit::Ratio(1.0)), 2.0), (Some(true), None));
+    assert_eq!(with(Some(Limit::Ratio(1.0)), 3.0), (Some(false), Some(0.5)));
     // Without a measurement the target is neither met nor missed.
-    let status = TargetStatus::of(Some(Target::Ours(4.0)), None, None);
+    let status = TargetStatus::of(Some(Limit::Ours(4.0)), None, None);
     assert_eq!((status.met, status.missed_by), (None, None));
 }
 

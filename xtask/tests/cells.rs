@@ -6,7 +6,7 @@ use shm_core::Key;
 use xtask::engine::observation::{Identity, Observation, State};
 use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
 use xtask::judge::evaluate;
-use xtask::judge::results::{CellResult, Outcome, Run, Visibility};
+use xtask::judge::results::{CellOutcome, CellResult, Run, Visibility};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
@@ -57,8 +57,9 @@ fn judged(group: &Group, kind: EngineKind, runs: &[Run]) -> Vec<CellResult> {
 }
 
 /// Returns the cells whose outcome is neither `agrees` nor `refused`.
-fn unexpected(cells: &[CellResult]) -> Vec<(String, Outcome)> {
-    let plain = |cell: &&CellResult| matches!(cell.outcome, Outcome::Agrees | Outcome::Refused);
+fn unexpected(cells: &[CellResult]) -> Vec<(String, CellOutcome)> {
+    let plain =
+        |cell: &&CellResult| matches!(cell.outcome, CellOutcome::Agrees | CellOutcome::Refused);
     let others = cells.iter().filter(|cell| !plain(cell));
     others.map(|cell| (cell.cell.to_string(), cell.outcome)).collect()
 }
@@ -74,7 +75,7 @@ fn a_run_as_predicted_agrees_and_a_refusal_quotes_the_engine() {
     let cells = judged(&group, EngineKind::Docker, &[run]);
     assert_eq!(unexpected(&cells), []);
     let joiner = cells.iter().find(|cell| cell.cell.to_string().ends_with("joiner")).unwrap();
-    assert_eq!((joiner.outcome, joiner.sight()), (Outcome::Refused, Visibility::Refused));
+    assert_eq!((joiner.outcome, joiner.sight()), (CellOutcome::Refused, Visibility::Refused));
     assert_eq!(joiner.reason.as_deref(), Some("non-shareable IPC"));
 }
 
@@ -87,7 +88,7 @@ fn only_the_cell_of_a_reader_that_sees_too_much_differs() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    let differs = ("sysv/private/restart/host".to_owned(), Outcome::Differs);
+    let differs = ("sysv/private/restart/host".to_owned(), CellOutcome::Differs);
     assert_eq!(unexpected(&cells), [differs]);
 }
 
@@ -100,7 +101,7 @@ fn an_error_other_than_enoent_does_not_count_as_isolation() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    let differs = ("sem/private/writer-exits/other".to_owned(), Outcome::Differs);
+    let differs = ("sem/private/writer-exits/other".to_owned(), CellOutcome::Differs);
     assert_eq!(unexpected(&cells), [differs]);
 }
 
@@ -113,8 +114,8 @@ fn all_cells_of_a_mechanism_differ_if_its_positive_control_fails() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    let of_msg = |(cell, outcome): &(String, Outcome)| {
-        cell.starts_with("msg/") && *outcome == Outcome::Differs
+    let of_msg = |(cell, outcome): &(String, CellOutcome)| {
+        cell.starts_with("msg/") && *outcome == CellOutcome::Differs
     };
     let unexpected = unexpected(&cells);
     assert!(unexpected.iter().all(of_msg) && unexpected.len() == 4, "{unexpected:?}");
@@ -133,9 +134,9 @@ fn only_the_cell_of_an_absence_without_a_successful_control_is_unproven() {
             }
         });
         let cells = judged(&group, EngineKind::Docker, &[run]);
-        let unproven = ("sem/private/restart/other".to_owned(), Outcome::Unproven);
+        let unproven = ("sem/private/restart/other".to_owned(), CellOutcome::Unproven);
         assert_eq!(unexpected(&cells), [unproven]);
-        let cell = cells.iter().find(|cell| cell.outcome == Outcome::Unproven).unwrap();
+        let cell = cells.iter().find(|cell| cell.outcome == CellOutcome::Unproven).unwrap();
         assert!(cell.reason.as_deref().unwrap().contains(control), "{:?}", cell.reason);
         assert!(cell.steps.iter().any(|step| step == control));
     }
@@ -149,7 +150,7 @@ fn a_cell_with_an_unknown_namespace_is_unproven() {
             observed.namespace = Some(Identity::Unknown("no /proc".to_owned()));
         }
     });
-    let unproven = ("posix/private/restart/host".to_owned(), Outcome::Unproven);
+    let unproven = ("posix/private/restart/host".to_owned(), CellOutcome::Unproven);
     assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &[run])), [unproven]);
 }
 
@@ -162,7 +163,7 @@ fn an_event_that_did_not_happen_makes_every_later_cell_differ() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Differs));
+    assert!(cells.iter().all(|cell| cell.outcome == CellOutcome::Differs));
 }
 
 #[test]
@@ -172,7 +173,7 @@ fn an_event_that_is_skipped_skips_every_later_cell() {
     let event = run.steps.iter_mut().find(|step| step.planned.step.id == "event-0").unwrap();
     event.verdict = Verdict::Skip("not as this user".to_owned());
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Skipped));
+    assert!(cells.iter().all(|cell| cell.outcome == CellOutcome::Skipped));
     assert_eq!(cells[0].reason.as_deref(), Some("not as this user"));
 }
 
@@ -183,7 +184,7 @@ fn all_cells_of_a_script_that_ended_early_differ() {
     run.steps.truncate(3);
     run.aborted = Some("starting other: the disk is full".to_owned());
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    assert!(cells.iter().all(|cell| cell.outcome == Outcome::Differs));
+    assert!(cells.iter().all(|cell| cell.outcome == CellOutcome::Differs));
     assert!(cells[0].reason.as_deref().unwrap().contains("the disk is full"));
 }
 
@@ -199,8 +200,8 @@ fn a_known_difference_is_a_quirk_on_its_own_engine_only() {
         judged(&group, kind, &[run(&plan(&group, kind.policy()), change)])
     };
     let cell = "posix/shareable/restart/own".to_owned();
-    assert_eq!(unexpected(&old_shm(EngineKind::Podman)), [(cell.clone(), Outcome::Quirk)]);
-    assert_eq!(unexpected(&old_shm(EngineKind::Docker)), [(cell, Outcome::Differs)]);
+    assert_eq!(unexpected(&old_shm(EngineKind::Podman)), [(cell.clone(), CellOutcome::Quirk)]);
+    assert_eq!(unexpected(&old_shm(EngineKind::Docker)), [(cell, CellOutcome::Differs)]);
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn a_known_difference_does_not_cover_another_difference_in_its_cell() {
                 b"shm_open failed, errno: 13 msg: Permission denied\n".to_vec();
         }
     });
-    let differs = ("posix/shareable/restart/own".to_owned(), Outcome::Differs);
+    let differs = ("posix/shareable/restart/own".to_owned(), CellOutcome::Differs);
     assert_eq!(unexpected(&judged(&group, EngineKind::Podman, &[run])), [differs]);
 }
 
@@ -227,7 +228,7 @@ fn a_cell_that_differs_in_some_runs_is_unstable_and_says_in_how_many() {
     });
     let runs = [run(&plan, as_predicted), once, run(&plan, as_predicted)];
     let cells = judged(&group, EngineKind::Docker, &runs);
-    let unstable = ("sysv/private/restart/own".to_owned(), Outcome::Unstable);
+    let unstable = ("sysv/private/restart/own".to_owned(), CellOutcome::Unstable);
     assert_eq!(unexpected(&cells), [unstable]);
     assert_eq!(cells[0].observed, [Visibility::Absent, Visibility::Seen, Visibility::Absent]);
     assert!(cells[0].reason.as_deref().unwrap().ends_with("(1 of 3 runs)"));
@@ -246,7 +247,7 @@ fn a_limit_that_has_no_effect_differs_and_so_does_one_that_is_inherited() {
         "own-sysv" => sees_the_text(observed),
         _ => {}
     });
-    let own = ("sysv/private/shmmax/own".to_owned(), Outcome::Differs);
+    let own = ("sysv/private/shmmax/own".to_owned(), CellOutcome::Differs);
     assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &[unbound])), [own]);
 
     let inherited = run(&plan(&group, Policy::Docker), |step, observed| {
@@ -256,6 +257,6 @@ fn a_limit_that_has_no_effect_differs_and_so_does_one_that_is_inherited() {
         }
     });
     let cells = judged(&group, EngineKind::Docker, &[inherited]);
-    let other = ("sysv/private/shmmax/other".to_owned(), Outcome::Differs);
+    let other = ("sysv/private/shmmax/other".to_owned(), CellOutcome::Differs);
     assert_eq!(unexpected(&cells), [other]);
 }

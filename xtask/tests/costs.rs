@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use shm_testkit::need::{STRACE, VALGRIND};
-use shm_testkit::trial::Environment;
+use shm_testkit::trial::Variables;
 use shm_testkit::{Need, Suite, Trial, trials};
 
 const MOST_BYTES: u64 = 18 * 1024 * 1024 / 10;
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     Suite::new(trials).prepared_by(build).run()
 }
 
-fn build() -> Environment {
+fn build() -> Variables {
     let mut dist = Command::new(env!("CARGO_BIN_EXE_xtask"));
     dist.arg("dist").timeout(Duration::from_mins(20)).assert().success();
     vec![]

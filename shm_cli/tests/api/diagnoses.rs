@@ -72,7 +72,9 @@ fn a_queue_for_shorter_texts_is_explained() {
     queue.write_text(b"before", 8, 0o600, false).unwrap();
     let message = message(queue.write_text(b"123456789", 64, 0o600, false).unwrap_err());
     queue.remove().unwrap();
-    assert!(message.contains("\ncause: the message queue that is there was made for shorter texts\n"));
+    assert!(
+        message.contains("\ncause: the message queue that is there was made for shorter texts\n")
+    );
 }
 
 #[test]

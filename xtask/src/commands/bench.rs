@@ -10,14 +10,14 @@ use std::{fs, thread};
 use anyhow::Result;
 use clap::Args;
 
-use crate::commands::bench::environment::Environment;
-use crate::commands::bench::measurement::Group;
-use crate::commands::bench::report::Form;
+use crate::commands::bench::environment::BenchEnvironment;
+use crate::commands::bench::measurement::BenchGroup;
+use crate::commands::bench::report::BenchForm;
 use crate::engine::kernel_release;
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::report::output;
-use crate::report::progress::Progress;
+use crate::report::progress::ProgressLine;
 
 mod build;
 mod data;
@@ -34,8 +34,8 @@ pub mod report;
 pub struct BenchArgs {
     /// Groups to measure
     #[arg(value_enum, value_name = "GROUP")]
-    #[arg(default_values_t = [Group::Process, Group::Data, Group::Messages, Group::Experiment])]
-    pub groups: Vec<Group>,
+    #[arg(default_values_t = [BenchGroup::Process, BenchGroup::Data, BenchGroup::Messages, BenchGroup::Experiment])]
+    pub groups: Vec<BenchGroup>,
 
     /// Number of measurements of each side, in alternation, after a warm-up; slow rows have fewer.
     /// One pair has no warm-up
@@ -43,8 +43,8 @@ pub struct BenchArgs {
     pub pairs: NonZero<usize>,
 
     /// Form of the table
-    #[arg(long, value_enum, default_value_t = Form::Text)]
-    pub format: Form,
+    #[arg(long, value_enum, default_value_t = BenchForm::Text)]
+    pub format: BenchForm,
 
     /// Write the table to a file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -58,17 +58,17 @@ pub struct BenchArgs {
 /// Fails if a row cannot be measured, with the reason.
 pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
-    let progress = Progress::start("building the tools");
-    let environment = Environment::open(args.pairs.get(), interrupt)?;
+    let progress = ProgressLine::start("building the tools");
+    let environment = BenchEnvironment::open(args.pairs.get(), interrupt)?;
     let (before, mut rows) = (load(), Vec::new());
     for group in &args.groups {
         progress.show(&format!("{group:?}"));
         rows.extend(match group {
-            Group::Process => process::rows(&environment),
-            Group::Data => data::rows(&environment),
-            Group::Messages => messages::rows(&environment),
-            Group::Experiment => experiment::rows(&environment),
-            Group::Build => build::rows(&environment),
+            BenchGroup::Process => process::rows(&environment),
+            BenchGroup::Data => data::rows(&environment),
+            BenchGroup::Messages => messages::rows(&environment),
+            BenchGroup::Experiment => experiment::rows(&environment),
+            BenchGroup::Build => build::rows(&environment),
         }?);
     }
     progress.end();

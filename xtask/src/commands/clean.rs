@@ -10,7 +10,7 @@ use crate::commands::clean::summary::Summary;
 use crate::engine::docker::ENGINE_SETTLES;
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
-use crate::process::ledger::{self, Entry, Found, Past};
+use crate::process::ledger::{self, Entry, Past, StoredLedger};
 use crate::report::output;
 
 mod cluster;
@@ -52,10 +52,10 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
     let (mut past, mut in_use) = (Vec::new(), 0);
     for found in ledger::all()? {
         match found {
-            Found::Past(it) if it.is_local() => past.push(it),
-            Found::Past(it) => summary.fail(it.not_local()),
-            Found::InUse(_) => in_use += 1,
-            Found::Unreadable(error) => summary.fail(error),
+            StoredLedger::Past(it) if it.is_local() => past.push(it),
+            StoredLedger::Past(it) => summary.fail(it.not_local()),
+            StoredLedger::InUse(_) => in_use += 1,
+            StoredLedger::Unreadable(error) => summary.fail(error),
         }
     }
     end_processes(&past, summary);

@@ -8,13 +8,13 @@ use shm_core::Key;
 
 use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
-use crate::engine::discover::{self, Wanted};
+use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
 use crate::engine::{EngineKind, host};
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
 use crate::judge::host_segment::{self, Orphan};
-use crate::judge::run::Event;
+use crate::judge::run::RunEvent;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
@@ -22,7 +22,7 @@ use crate::process::ledger::Ledger;
 use crate::process::message::message;
 use crate::process::name::{self, Name};
 use crate::process::untrusted::json;
-use crate::report::progress::Progress;
+use crate::report::progress::ProgressLine;
 use crate::report::{Format, Report, output};
 use crate::script::{Script, article};
 
@@ -117,8 +117,8 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     }
     args.check()?;
     output::check(args.output.as_deref())?;
-    let progress = Progress::start("looking for an engine");
-    let found = discover::find(&Wanted {
+    let progress = ProgressLine::start("looking for an engine");
+    let found = discover::find(&Query {
         kind: args.engine.kind(),
         runtime: args.runtime.as_ref(),
         cluster: &cluster,
@@ -140,7 +140,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         host_segment::record(&plan.script, &ledger)?;
     }
     progress.count(plan.len());
-    let mut tell = |event: Event<'_>| progress.tell(&event);
+    let mut tell = |event: RunEvent<'_>| progress.tell(&event);
     let execution = execute(&plan, &*engine, interrupt, args.keep, &mut tell);
     let stray = kind
         .is_local()

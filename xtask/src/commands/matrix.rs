@@ -11,7 +11,7 @@ use crate::commands::matrix::jobs::Jobs;
 use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
 use crate::engine::cleanup::CleanUp;
-use crate::engine::discover::{self, Wanted};
+use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
 use crate::engine::{EngineKind, host};
 use crate::judge::exit_code::Exit;
@@ -21,7 +21,7 @@ use crate::process::ledger::Ledger;
 use crate::process::name::{self, Name};
 use crate::process::untrusted::Untrusted;
 use crate::report::matrix::Matrix;
-use crate::report::progress::Progress;
+use crate::report::progress::ProgressLine;
 use crate::report::{Format, output};
 use crate::script::matrix::{Cell, Group, World, groups};
 
@@ -90,11 +90,11 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let text = format!("{:016x}", random_number());
     let groups = selected(groups(world, host::unused_key, &text), args.only.as_deref())?;
     output::check(args.output.as_deref())?;
-    let progress = Progress::start("looking for an engine");
+    let progress = ProgressLine::start("looking for an engine");
     let ledger = Ledger::default();
     let sessions = sessions(args, &ledger, interrupt, &progress)?;
     let shared = match world {
-        World::Containers => Some(jobs::Shared::prepare(&groups, &text, &ledger)?),
+        World::Containers => Some(jobs::SharedState::prepare(&groups, &text, &ledger)?),
         World::Pods => None,
     };
     let jobs = Jobs {
@@ -145,13 +145,13 @@ fn sessions(
     args: &MatrixArgs,
     ledger: &Ledger,
     interrupt: &Interrupt,
-    progress: &Progress,
+    progress: &ProgressLine,
 ) -> Result<Vec<Session>> {
     let cluster = args.cluster.cluster();
     let mut found = Vec::new();
     for engine in &args.engine {
         let (kind, runtime) = (engine.kind(), args.runtime.as_ref());
-        found.push(discover::find(&Wanted {
+        found.push(discover::find(&Query {
             kind,
             runtime,
             cluster: &cluster,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::commands::experiment::ExperimentArgs;
 use crate::commands::session::remote_tools;
 use crate::engine::cleanup::CleanUp;
-use crate::engine::discover::{self, Wanted};
+use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Kubernetes;
 use crate::engine::kubernetes::nodes::Node;
@@ -22,8 +22,8 @@ use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
 use crate::process::name::{Name, Subdomain};
 use crate::process::parallel;
-use crate::report::nodes::{Fleet, NodeResult, Outcome};
-use crate::report::progress::Progress;
+use crate::report::nodes::{Fleet, NodeOutcome, NodeResult};
+use crate::report::progress::ProgressLine;
 use crate::report::{Report, output};
 use crate::script::{Objects, article};
 
@@ -37,9 +37,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let cluster = &args.cluster.cluster();
     output::check(args.output.as_deref())?;
-    let progress = Progress::start("looking for the cluster");
+    let progress = ProgressLine::start("looking for the cluster");
     let kind = Some(EngineKind::Kubernetes);
-    let wanted_engine = Wanted { kind, runtime: None, cluster, base: SCRATCH, interrupt };
+    let wanted_engine = Query { kind, runtime: None, cluster, base: SCRATCH, interrupt };
     let found = discover::find(&wanted_engine)?;
     let nodes = select(cluster.nodes(interrupt)?, &args.nodes.nodes)?;
     let started = Instant::now();
@@ -87,7 +87,7 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     /// Runs on `at_once` nodes in parallel. Returns the results in the nodes' order.
-    fn on_all(&self, nodes: &[Node], at_once: usize, progress: &Progress) -> Vec<NodeResult> {
+    fn on_all(&self, nodes: &[Node], at_once: usize, progress: &ProgressLine) -> Vec<NodeResult> {
         let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |_, node| {
             let started = Instant::now();
             let outcome = self.run_on(node);
@@ -98,16 +98,16 @@ impl Runs<'_> {
         results
     }
 
-    fn run_on(&self, node: &Node) -> Outcome {
+    fn run_on(&self, node: &Node) -> NodeOutcome {
         if let Some(why) = &node.unfit {
-            return Outcome::Skipped(why.to_string());
+            return NodeOutcome::Skipped(why.to_string());
         }
         match self.report(node) {
-            Ok(report) => Outcome::Judged(Box::new(report)),
+            Ok(report) => NodeOutcome::Judged(Box::new(report)),
             Err(error) if is_out_of_capacity(&error) => {
-                Outcome::Skipped(format!("out of capacity: {error:#}"))
+                NodeOutcome::Skipped(format!("out of capacity: {error:#}"))
             }
-            Err(error) => Outcome::Failed(format!("{error:#}")),
+            Err(error) => NodeOutcome::Failed(format!("{error:#}")),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use shm_core::Key;
 
-use crate::engine::discover::{Found, Means};
+use crate::engine::discover::{Detected, Means};
 use crate::engine::dist::Dist;
 use crate::engine::docker::{Docker, client, probe};
 use crate::engine::image::Image;
@@ -44,7 +44,7 @@ impl Session {
     /// Fails if a file of the image cannot be read, if the engine does not report its identity, or
     /// if the requested runtime cannot run the tools.
     pub fn open(
-        found: Found,
+        found: Detected,
         dist: &Dist,
         base: &str,
         ledger: &Ledger,

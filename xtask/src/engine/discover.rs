@@ -14,7 +14,7 @@ use crate::process::untrusted::Untrusted;
 
 /// An engine that can be used.
 #[derive(Debug)]
-pub struct Found {
+pub struct Detected {
     /// The description of the engine for reports.
     pub info: EngineInfo,
     /// How the engine is used.
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The user's choice of an engine.
 #[derive(Debug)]
-pub struct Wanted<'a> {
+pub struct Query<'a> {
     /// The kind; `None` selects the first usable one.
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` for the engine's default.
@@ -74,7 +74,7 @@ struct Version {
 /// # Errors
 ///
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
-pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
+pub fn find(wanted: &Query<'_>) -> Result<Detected, EngineError> {
     let chosen = Untrusted::from("asked for");
     let is_engine = |kind| matches!(kind, EngineKind::Docker | EngineKind::Podman);
     if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
@@ -96,7 +96,7 @@ pub fn find(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
 
 /// Returns the model, which is always usable.
 #[must_use]
-pub fn model() -> Found {
+pub fn model() -> Detected {
     let info = EngineInfo {
         name: EngineKind::Model,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -105,11 +105,11 @@ pub fn model() -> Found {
         kernels: Kernels::Shared,
         chosen: "asked for".into(),
     };
-    Found { info, means: Means::Model }
+    Detected { info, means: Means::Model }
 }
 
 /// Returns docker if its daemon answers, else podman, else plain namespaces.
-fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
+fn automatic(wanted: &Query<'_>) -> Result<Detected, EngineError> {
     let mut passed_over = Vec::new();
     for kind in [EngineKind::Docker, EngineKind::Podman] {
         let chosen = [&passed_over[..], &[format!("{kind} answers")]].concat().join("; ");
@@ -129,9 +129,9 @@ fn automatic(wanted: &Wanted<'_>) -> Result<Found, EngineError> {
 
 fn container_engine(
     kind: EngineKind,
-    wanted: &Wanted<'_>,
+    wanted: &Query<'_>,
     chosen: Untrusted,
-) -> Result<Found, EngineError> {
+) -> Result<Detected, EngineError> {
     let program = if kind == EngineKind::Podman { "podman" } else { "docker" };
     let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
         kind,
@@ -182,7 +182,7 @@ fn container_engine(
         kernels: Kernels::Shared,
         chosen,
     };
-    Ok(Found { info, means: Means::Program(program) })
+    Ok(Detected { info, means: Means::Program(program) })
 }
 
 /// The output of `kubectl version --output json`, as far as it is used.
@@ -198,7 +198,7 @@ struct GitVersion {
     git_version: Untrusted,
 }
 
-fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineError> {
+fn kubernetes(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineError> {
     let kind = EngineKind::Kubernetes;
     let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
         kind,
@@ -248,7 +248,7 @@ fn kubernetes(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         kernels: Kernels::Shared,
         chosen,
     };
-    Ok(Found { info, means: Means::Cluster(cluster.clone()) })
+    Ok(Detected { info, means: Means::Cluster(cluster.clone()) })
 }
 
 /// Returns the kernel's release on the requested node. Fails if the node accepts no pods: pods with
@@ -270,7 +270,7 @@ fn kernel_of_node(
     }
 }
 
-fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineError> {
+fn namespaces(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineError> {
     if wanted.base != SCRATCH {
         return Err(EngineError::Script(format!(
             "--base {} needs an engine with images: use --engine docker or podman, or omit --base",
@@ -317,5 +317,5 @@ fn namespaces(wanted: &Wanted<'_>, chosen: Untrusted) -> Result<Found, EngineErr
         kernels: Kernels::Shared,
         chosen,
     };
-    Ok(Found { info, means: Means::Namespaces { user } })
+    Ok(Detected { info, means: Means::Namespaces { user } })
 }

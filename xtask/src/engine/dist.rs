@@ -27,7 +27,7 @@ pub struct Dist {
 
 /// A line of `cargo build --message-format=json`, as far as it is used.
 #[derive(Deserialize)]
-struct Message {
+struct CargoMessage {
     executable: Option<PathBuf>,
 }
 
@@ -148,7 +148,8 @@ fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Ve
         bail!("`{}` failed: see its messages above", output.command_line());
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let messages = stdout.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    let messages =
+        stdout.lines().filter_map(|line| serde_json::from_str::<CargoMessage>(line).ok());
     Ok(messages.filter_map(|message| message.executable).collect())
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
 use crate::judge::quirk;
-use crate::judge::results::{CellResult, Outcome, Run, Visibility};
+use crate::judge::results::{CellOutcome, CellResult, Run, Visibility};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
 use crate::script::Role;
@@ -39,21 +39,21 @@ pub fn judge(
     let skipped = answers.iter().find(|it| matches!(it.verdict, Verdict::Skip(_)));
     let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.survived()));
     let (outcome, reason) = match (failing.first(), skipped) {
-        (None, Some(skipped)) => (Outcome::Skipped, skipped.verdict.reason()),
+        (None, Some(skipped)) => (CellOutcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
             Some(last) if last.predicted == Visibility::Refused => {
-                (Outcome::Refused, last.message.clone())
+                (CellOutcome::Refused, last.message.clone())
             }
             _ => match answers.iter().find_map(|answer| answer.doubt.clone()) {
-                Some(why) => (Outcome::Unproven, Some(why)),
-                None => (Outcome::Agrees, None),
+                Some(why) => (CellOutcome::Unproven, Some(why)),
+                None => (CellOutcome::Agrees, None),
             },
         },
         (Some(first), _) => {
             let outcome = match known {
-                Some(_) => Outcome::Quirk,
-                None if failing.len() < answers.len() => Outcome::Unstable,
-                None => Outcome::Differs,
+                Some(_) => CellOutcome::Quirk,
+                None if failing.len() < answers.len() => CellOutcome::Unstable,
+                None => CellOutcome::Differs,
             };
             let reason = first.verdict.reason().unwrap_or_default();
             let count = match answers.len() {
@@ -68,7 +68,7 @@ pub fn judge(
         steps: question.steps.iter().chain(controls(question, plan)).cloned().collect(),
         predicted: answers.first().map_or(Visibility::Unknown, |answer| answer.predicted),
         observed: answers.iter().map(|answer| answer.observed).collect(),
-        quirk: known.filter(|_| outcome == Outcome::Quirk),
+        quirk: known.filter(|_| outcome == CellOutcome::Quirk),
         namespace: answers.into_iter().next_back().and_then(|answer| answer.namespace),
         cell,
         outcome,
@@ -84,7 +84,7 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
         steps: question.steps.clone(),
         predicted: Visibility::Unknown,
         observed: vec![],
-        outcome: Outcome::Skipped,
+        outcome: CellOutcome::Skipped,
         reason: Some(why.to_owned()),
         quirk: None,
         namespace: None,

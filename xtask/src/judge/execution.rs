@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::engine::cleanup::CleanUp;
 use crate::engine::{Engine, EngineError};
-use crate::judge::run::{self, Event, RunError};
+use crate::judge::run::{self, RunError, RunEvent};
 use crate::judge::verdict::StepResult;
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
@@ -28,13 +28,13 @@ pub fn execute(
     engine: &dyn Engine,
     interrupt: &Interrupt,
     keep: bool,
-    tell: &mut dyn FnMut(Event<'_>),
+    tell: &mut dyn FnMut(RunEvent<'_>),
 ) -> Execution {
     let clean_up = CleanUp::new(engine, !keep);
     let (mut steps, started) = (Vec::with_capacity(plan.len()), Instant::now());
     let ended = run::run(plan, engine, interrupt, &mut steps, tell);
     let duration = started.elapsed();
-    tell(Event::CleaningUp);
+    tell(RunEvent::CleaningUp);
     let cleaned = clean_up.now();
     Execution { steps, duration, ended, cleaned }
 }

@@ -11,7 +11,7 @@ use crate::process::ledger::{Entry, Ledger, LedgerError, LeftoverManifest};
 use crate::script::{Action, Place, Script, Step};
 
 /// A segment with the key of the script.
-enum Found {
+enum HostSegment {
     /// The run created it.
     Ours(Segment),
     /// Nothing proves that the run created it. Holds a description of the segment and its owner.
@@ -55,7 +55,7 @@ pub fn disturbance(
 ) -> Option<EngineError> {
     let key = script.objects.of(step).key;
     let what = match find(script, key, before) {
-        Some(Found::Others(whose)) => {
+        Some(HostSegment::Others(whose)) => {
             format!("{whose} contains no text that identifies this run")
         }
         _ if reads_another_text(script, step, observed) => {
@@ -84,7 +84,7 @@ pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<
     let found = remove_own(script, steps);
     // `run` has already removed the control's segment.
     let control = find(script, script.objects.host_control, steps);
-    if let (Some(manifest), None | Some(Found::Others(_))) = (manifest(script), control) {
+    if let (Some(manifest), None | Some(HostSegment::Others(_))) = (manifest(script), control) {
         ledger.forget(|entry| *entry == Entry::Memory(manifest.clone()));
     }
     found
@@ -93,7 +93,7 @@ pub fn remove(script: &Script, steps: &[StepResult], ledger: &Ledger) -> Option<
 fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
     let key = script.objects.key;
     Some(match find(script, key, steps)? {
-        Found::Ours(segment) => match segment.remove() {
+        HostSegment::Ours(segment) => match segment.remove() {
             Ok(()) => Orphan::Removed(format!(
                 "a command for a container created a segment with key {key} on the host; it was \
                  removed"
@@ -105,7 +105,7 @@ fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
                 Failure::from(error)
             )),
         },
-        Found::Others(whose) => Orphan::Stays(format!(
+        HostSegment::Others(whose) => Orphan::Stays(format!(
             "{whose} contains no text that identifies this run; it was not removed"
         )),
     })
@@ -114,12 +114,14 @@ fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
 /// Returns the segment with `key`. The run created it if it contains a text with the random word of
 /// the run. Any text of the script is proof only if a step in a container was in this namespace,
 /// because the texts of the article are public.
-fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
+fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<HostSegment> {
     let segment = match Segment::find(key) {
         Ok(segment) => segment,
         Err(error) if error.errno() == Some(Errno::ENOENT) => return None,
         // A segment of this run would be readable.
-        Err(error) => return Some(Found::Others(format!("a segment with key {key} ({error})"))),
+        Err(error) => {
+            return Some(HostSegment::Others(format!("a segment with key {key} ({error})")));
+        }
     };
     let text = Address::from(key).open().ok().and_then(|memory| memory.text_start().ok());
     let is = |it: &str| text.as_deref() == Some(it.as_bytes());
@@ -128,7 +130,7 @@ fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
         _ => None,
     });
     if controls.into_iter().any(is) || (script.texts().any(is) && was_on_the_host(steps)) {
-        return Some(Found::Ours(segment));
+        return Some(HostSegment::Ours(segment));
     }
     let whose = segment.stat().map_or_else(
         |error| format!("of an unknown user ({error})"),
@@ -139,7 +141,10 @@ fn find(script: &Script, key: Key, steps: &[StepResult]) -> Option<Found> {
             )
         },
     );
-    Some(Found::Others(format!("segment {} on this host {whose} with key {key}", segment.id())))
+    Some(HostSegment::Others(format!(
+        "segment {} on this host {whose} with key {key}",
+        segment.id()
+    )))
 }
 
 /// Returns whether a step in a container was in the IPC namespace of this program.

@@ -58,8 +58,8 @@ pub struct CellResult {
     /// The observation of each run.
     pub observed: Vec<Visibility>,
     /// The comparison of the two.
-    pub outcome: Outcome,
-    /// The reason, unless the outcome is [`Outcome::Agrees`].
+    pub outcome: CellOutcome,
+    /// The reason, unless the outcome is [`CellOutcome::Agrees`].
     pub reason: Option<String>,
     /// The quirk that explains the difference.
     pub quirk: Option<&'static Quirk>,
@@ -70,7 +70,7 @@ pub struct CellResult {
 /// The comparison of a cell with its prediction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum CellOutcome {
     /// As predicted.
     Agrees,
     /// The engine refused the observer's container, as predicted.
@@ -87,7 +87,7 @@ pub enum Outcome {
     Skipped,
 }
 
-impl Outcome {
+impl CellOutcome {
     /// All outcomes, from best to worst.
     pub const ALL: [Self; 7] = [
         Self::Agrees,
@@ -184,7 +184,7 @@ impl Grid {
 
     /// Returns the number of cells with an outcome.
     #[must_use]
-    pub fn count(&self, outcome: Outcome) -> usize {
+    pub fn count(&self, outcome: CellOutcome) -> usize {
         self.cells.iter().filter(|cell| cell.outcome == outcome).count()
     }
 

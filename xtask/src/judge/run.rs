@@ -15,7 +15,7 @@ use crate::script::{Action, Objects, Place};
 
 /// A progress event of a run.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum RunEvent<'a> {
     /// A step starts.
     Started(&'a PlannedStep),
     /// A step has ended and has a verdict.
@@ -62,7 +62,7 @@ pub fn run(
     engine: &dyn Engine,
     interrupt: &Interrupt,
     results: &mut Vec<StepResult>,
-    tell: &mut dyn FnMut(Event<'_>),
+    tell: &mut dyn FnMut(RunEvent<'_>),
 ) -> Result<(), RunError> {
     let host = IpcNamespace::current().ok().filter(|_| engine.is_on_this_host());
     let is_host = engine.is_on_this_host() && engine.info().name.is_real();
@@ -70,7 +70,7 @@ pub fn run(
     let mut judge = Judge::new(plan.script.objects.key, host);
     for stage in &plan.stages {
         for planned in stage {
-            tell(Event::Started(planned));
+            tell(RunEvent::Started(planned));
         }
         let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
             engine.execute_step(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
@@ -93,7 +93,7 @@ pub fn run(
                 return Err(RunError::at(planned, engine, cause));
             }
             let result = StepResult { planned: planned.clone(), observed, verdict };
-            tell(Event::Finished(&result));
+            tell(RunEvent::Finished(&result));
             results.push(result);
         }
         if let Some(signal) = interrupt.name() {

@@ -12,7 +12,7 @@ use crate::process::labels::RunId;
 
 pub use self::engine_kind::EngineKind;
 pub use self::entry::{ClusterAt, EngineAt, Entry, LeftoverManifest};
-pub use self::store::{Found, LedgerError, Past, all, folder, parse};
+pub use self::store::{LedgerError, Past, StoredLedger, all, folder, parse};
 
 mod engine_kind;
 mod entry;

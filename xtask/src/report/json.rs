@@ -12,21 +12,21 @@ use crate::process::untrusted::{Untrusted, json};
 use crate::script::{Container, Place};
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct DocumentJson<'a> {
     schema_version: u32,
     engine: &'a EngineInfo,
     script: &'a str,
     base: &'a Untrusted,
     key: String,
     duration_ms: u128,
-    steps: Vec<Step<'a>>,
-    conclusions: Vec<Conclusion<'a>>,
+    steps: Vec<StepJson<'a>>,
+    conclusions: Vec<ConclusionJson<'a>>,
     verdict: &'static str,
 }
 
 /// A step with its prediction and its observation.
 #[derive(Serialize)]
-pub(super) struct Step<'a> {
+pub(super) struct StepJson<'a> {
     id: &'a str,
     section: &'static str,
     place: Place,
@@ -34,16 +34,16 @@ pub(super) struct Step<'a> {
     control_of: Option<&'a str>,
     command: &'a [String],
     #[serde(flatten)]
-    observed: Option<Outcome<'a>>,
+    observed: Option<OutcomeJson<'a>>,
     duration_ms: Option<u128>,
-    predicted: Outcome<'a>,
+    predicted: OutcomeJson<'a>,
     verdict: &'static str,
     reason: Option<String>,
 }
 
 /// A prediction or an observation. Bytes that are not UTF-8 become U+FFFD.
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct OutcomeJson<'a> {
     stdout: String,
     stderr: String,
     exit_code: Option<i32>,
@@ -55,7 +55,7 @@ struct Outcome<'a> {
 }
 
 #[derive(Serialize)]
-struct Conclusion<'a> {
+struct ConclusionJson<'a> {
     id: &'static str,
     statement: &'static str,
     evidence: Vec<&'a str>,
@@ -63,31 +63,31 @@ struct Conclusion<'a> {
     observed: Option<bool>,
     verdict: &'static str,
     reason: Option<String>,
-    namespaces: Vec<Namespaces<'a>>,
+    namespaces: Vec<NamespacesJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Namespaces<'a> {
+struct NamespacesJson<'a> {
     place: Place,
     ipc_namespaces: &'a [Identity],
 }
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let document = Document {
+    let document = DocumentJson {
         schema_version: 1,
         engine: &report.engine,
         script: &report.script,
         base: &report.base,
         key: report.key.to_string(),
         duration_ms: report.duration.as_millis(),
-        steps: report.steps.iter().map(Step::new).collect(),
+        steps: report.steps.iter().map(StepJson::new).collect(),
         conclusions: report.conclusions.iter().map(conclusion).collect(),
         verdict: report.word(),
     };
     json::write_pretty(out, &document)
 }
 
-impl<'a> Step<'a> {
+impl<'a> StepJson<'a> {
     pub(super) fn new(result: &'a StepResult) -> Self {
         let observed = result.observed.as_ref();
         Self {
@@ -105,8 +105,8 @@ impl<'a> Step<'a> {
     }
 }
 
-fn outcome(observation: &Observation) -> Outcome<'_> {
-    Outcome {
+fn outcome(observation: &Observation) -> OutcomeJson<'_> {
+    OutcomeJson {
         stdout: String::from_utf8_lossy(&observation.output.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&observation.output.stderr).into_owned(),
         exit_code: observation.output.exit_code,
@@ -116,9 +116,9 @@ fn outcome(observation: &Observation) -> Outcome<'_> {
     }
 }
 
-fn conclusion(result: &ConclusionResult) -> Conclusion<'_> {
+fn conclusion(result: &ConclusionResult) -> ConclusionJson<'_> {
     let namespaces = result.namespaces.iter();
-    Conclusion {
+    ConclusionJson {
         id: result.conclusion.id,
         statement: result.conclusion.statement,
         evidence: result
@@ -132,7 +132,7 @@ fn conclusion(result: &ConclusionResult) -> Conclusion<'_> {
         verdict: result.verdict.word(),
         reason: result.verdict.reason(),
         namespaces: namespaces
-            .map(|(place, identities)| Namespaces { place: *place, ipc_namespaces: identities })
+            .map(|(place, identities)| NamespacesJson { place: *place, ipc_namespaces: identities })
             .collect(),
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Format;
-use crate::judge::results::{CellResult, Grid, Outcome, Visibility};
+use crate::judge::results::{CellOutcome, CellResult, Grid, Visibility};
 use crate::process::untrusted::Untrusted;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
@@ -59,14 +59,14 @@ fn columns(sharing: &str) -> [Observer; 4] {
 }
 
 /// Returns what an observer sees of each mechanism, and the worst outcome.
-fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
+fn square(row: &[CellResult], observer: Observer) -> (String, Option<CellOutcome>) {
     let cells: Vec<_> = row.iter().filter(|cell| cell.cell.observer == observer).collect();
     let outcome = cells
         .iter()
         .map(|cell| cell.outcome)
-        .max_by_key(|outcome| Outcome::ALL.iter().position(|it| it == outcome));
+        .max_by_key(|outcome| CellOutcome::ALL.iter().position(|it| it == outcome));
     let all = |outcome| !cells.is_empty() && cells.iter().all(|cell| cell.outcome == outcome);
-    let text = if all(Outcome::Skipped) {
+    let text = if all(CellOutcome::Skipped) {
         SKIPPED.to_owned()
     } else if !cells.is_empty() && cells.iter().all(|cell| cell.sight() == Visibility::Refused) {
         "refused".to_owned()
@@ -77,7 +77,7 @@ fn square(row: &[CellResult], observer: Observer) -> (String, Option<Outcome>) {
 }
 
 fn letter(cell: &CellResult) -> &'static str {
-    if cell.outcome == Outcome::Skipped {
+    if cell.outcome == CellOutcome::Skipped {
         return ".";
     }
     match (cell.sight(), cell.cell.mechanism) {
@@ -95,10 +95,10 @@ fn letter(cell: &CellResult) -> &'static str {
 }
 
 /// Returns the sign of an outcome, for output without colour.
-fn mark(outcome: Option<Outcome>) -> &'static str {
+fn mark(outcome: Option<CellOutcome>) -> &'static str {
     match outcome {
         Some(outcome) if outcome.is_bad() => " !",
-        Some(Outcome::Quirk) => " ~",
+        Some(CellOutcome::Quirk) => " ~",
         _ => "",
     }
 }
@@ -107,7 +107,8 @@ fn mark(outcome: Option<Outcome>) -> &'static str {
 fn skipped_mode(rows: &[&[CellResult]]) -> Option<Untrusted> {
     let mut cells = rows.iter().flat_map(|row| *row);
     let first = cells.next()?;
-    let same = |cell: &CellResult| cell.outcome == Outcome::Skipped && cell.reason == first.reason;
+    let same =
+        |cell: &CellResult| cell.outcome == CellOutcome::Skipped && cell.reason == first.reason;
     (same(first) && cells.all(same)).then_some(first.reason.as_deref()?.into())
 }
 
@@ -138,19 +139,19 @@ const SKIPPED: &str = "skipped";
 /// Returns the numbers of cells by outcome, in words.
 fn summary(grid: &Grid) -> String {
     let cells = grid.cells.len();
-    let counts: Vec<_> = Outcome::ALL
+    let counts: Vec<_> = CellOutcome::ALL
         .into_iter()
         .map(|outcome| (outcome, grid.count(outcome)))
         .filter(|(_, count)| *count > 0)
         .map(|(outcome, count)| match outcome {
-            Outcome::Agrees => format!("{count} as predicted"),
-            Outcome::Refused => format!("{count} refused as predicted"),
-            Outcome::Quirk if count == 1 => "1 known difference".to_owned(),
-            Outcome::Quirk => format!("{count} known differences"),
-            Outcome::Skipped => format!("{count} skipped"),
-            Outcome::Unstable => format!("{count} unstable"),
-            Outcome::Unproven => format!("{count} unproven"),
-            Outcome::Differs => format!("{count} not as predicted"),
+            CellOutcome::Agrees => format!("{count} as predicted"),
+            CellOutcome::Refused => format!("{count} refused as predicted"),
+            CellOutcome::Quirk if count == 1 => "1 known difference".to_owned(),
+            CellOutcome::Quirk => format!("{count} known differences"),
+            CellOutcome::Skipped => format!("{count} skipped"),
+            CellOutcome::Unstable => format!("{count} unstable"),
+            CellOutcome::Unproven => format!("{count} unproven"),
+            CellOutcome::Differs => format!("{count} not as predicted"),
         })
         .collect();
     let cells = if cells == 1 { "1 cell".to_owned() } else { format!("{cells} cells") };
@@ -161,7 +162,7 @@ fn summary(grid: &Grid) -> String {
 fn remarks(grid: &Grid) -> Vec<(Vec<&CellResult>, Untrusted)> {
     let mut remarks: Vec<(Vec<&CellResult>, Untrusted)> = Vec::new();
     for cell in &grid.cells {
-        let Some(reason) = cell.reason.as_deref().filter(|_| cell.outcome != Outcome::Refused)
+        let Some(reason) = cell.reason.as_deref().filter(|_| cell.outcome != CellOutcome::Refused)
         else {
             continue;
         };

@@ -36,12 +36,12 @@ pub struct NodeResult {
     /// The duration.
     pub duration: Duration,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: NodeOutcome,
 }
 
 /// The outcome of a run on a node.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum NodeOutcome {
     /// The run was completed.
     Judged(Box<Report>),
     /// The node accepts no pods. Holds the reason.
@@ -54,16 +54,16 @@ impl NodeResult {
     /// Returns the name of the verdict.
     fn word(&self) -> &'static str {
         match &self.outcome {
-            Outcome::Judged(report) if report.passed() => "pass",
-            Outcome::Judged(_) => "fail",
-            Outcome::Skipped(_) => "skip",
-            Outcome::Failed(_) => "error",
+            NodeOutcome::Judged(report) if report.passed() => "pass",
+            NodeOutcome::Judged(_) => "fail",
+            NodeOutcome::Skipped(_) => "skip",
+            NodeOutcome::Failed(_) => "error",
         }
     }
 
     fn conclusions(&self) -> &[ConclusionResult] {
         match &self.outcome {
-            Outcome::Judged(report) => &report.conclusions,
+            NodeOutcome::Judged(report) => &report.conclusions,
             _ => &[],
         }
     }
@@ -71,8 +71,8 @@ impl NodeResult {
     /// Returns the results of the conclusions, or the reason why there are none, as one line.
     fn finding(&self) -> Untrusted {
         let finding = match &self.outcome {
-            Outcome::Skipped(why) | Outcome::Failed(why) => why.replace('\n', " "),
-            Outcome::Judged(_) => {
+            NodeOutcome::Skipped(why) | NodeOutcome::Failed(why) => why.replace('\n', " "),
+            NodeOutcome::Judged(_) => {
                 let findings = self.conclusions().iter().map(|it| match &it.verdict {
                     Verdict::Pass if it.observed == Some(true) => it.conclusion.id.to_owned(),
                     Verdict::Pass => format!("not {}", it.conclusion.id),
@@ -195,10 +195,10 @@ impl Fleet {
         suite.set_time(self.duration);
         for result in &self.nodes {
             let mut status = match &result.outcome {
-                Outcome::Judged(report) if report.passed() => TestCaseStatus::success(),
-                Outcome::Judged(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
-                Outcome::Skipped(_) => TestCaseStatus::skipped(),
-                Outcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
+                NodeOutcome::Judged(report) if report.passed() => TestCaseStatus::success(),
+                NodeOutcome::Judged(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+                NodeOutcome::Skipped(_) => TestCaseStatus::skipped(),
+                NodeOutcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
             };
             if result.word() != "pass" {
                 status.set_message(result.finding().to_string());
@@ -295,8 +295,8 @@ impl<'a> NodeRow<'a> {
             duration_ms: result.duration.as_millis(),
             verdict: result.word(),
             reason: match &result.outcome {
-                Outcome::Judged(_) => None,
-                Outcome::Skipped(why) | Outcome::Failed(why) => Some(why),
+                NodeOutcome::Judged(_) => None,
+                NodeOutcome::Skipped(why) | NodeOutcome::Failed(why) => Some(why),
             },
             conclusions: result.conclusions().iter().map(conclusion).collect(),
         }

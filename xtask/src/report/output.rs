@@ -45,9 +45,9 @@ pub fn write(
 ) -> Result<()> {
     let written = match output {
         Some(path) => match target(path).with_context(|| place(path))? {
-            Target::Replace { file, path } => replace(file, path, report),
-            Target::Overwrite(file) => overwrite(file, report),
-            Target::Stdout(file) => write_plain(file, report),
+            OutputTarget::Replace { file, path } => replace(file, path, report),
+            OutputTarget::Overwrite(file) => overwrite(file, report),
+            OutputTarget::Stdout(file) => write_plain(file, report),
         },
         None => report(&mut anstream::AutoStream::auto(io::stdout())),
     };
@@ -97,7 +97,7 @@ fn write_plain(
 }
 
 /// The destination of a report.
-enum Target<'a> {
+enum OutputTarget<'a> {
     /// A new file, which replaces the one at `path` when it is complete.
     Replace { file: NamedTempFile, path: &'a Path },
     /// A file to overwrite in place, a pipe, a terminal or `/dev/null`.
@@ -107,23 +107,23 @@ enum Target<'a> {
 }
 
 /// Opens the destination of a report without changing its content.
-fn target(path: &Path) -> Result<Target<'_>> {
+fn target(path: &Path) -> Result<OutputTarget<'_>> {
     if ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|it| path == Path::new(it)) {
         // A new open by path would lose the file offset and the append mode of `>>`.
-        return Ok(Target::Stdout(io::stdout().as_fd().try_clone_to_owned()?.into()));
+        return Ok(OutputTarget::Stdout(io::stdout().as_fd().try_clone_to_owned()?.into()));
     }
     // The open must not wait for the reader of a FIFO, or acquire a controlling terminal.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let flags = i32::try_from(flags.bits())?;
     match OpenOptions::new().write(true).custom_flags(flags).open(path) {
         Ok(file) if file.metadata()?.is_file() => existing(file, path),
-        Ok(file) => stream(file).map(Target::Overwrite),
+        Ok(file) => stream(file).map(OutputTarget::Overwrite),
         Err(error) => match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::NOENT) if path.is_symlink() => bail!(LINK),
             Some(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR) if !has_folder(path) => bail!(FOLDER),
             Some(Errno::NOENT) => {
                 let file = new_file(path)?;
-                Ok(Target::Replace { file, path })
+                Ok(OutputTarget::Replace { file, path })
             }
             Some(Errno::NXIO) => bail!("it is a FIFO without a reader, or a socket; {NEXT}"),
             _ => Err(error.into()),
@@ -148,22 +148,24 @@ fn new_file(path: &Path) -> io::Result<NamedTempFile> {
     Builder::new().permissions(Permissions::from_mode(0o666)).tempfile_in(folder(path))
 }
 
-fn existing(file: File, path: &Path) -> Result<Target<'_>> {
+fn existing(file: File, path: &Path) -> Result<OutputTarget<'_>> {
     let metadata = file.metadata()?;
     // A replacement would change the owner, separate hard links, or replace a link.
     let alone = metadata.uid() == geteuid().as_raw() && metadata.nlink() == 1;
     if !alone || path.is_symlink() {
-        return Ok(Target::Overwrite(file));
+        return Ok(OutputTarget::Overwrite(file));
     }
     match new_file(path) {
-        Ok(new) if new.as_file().metadata()?.gid() != metadata.gid() => Ok(Target::Overwrite(file)),
+        Ok(new) if new.as_file().metadata()?.gid() != metadata.gid() => {
+            Ok(OutputTarget::Overwrite(file))
+        }
         Ok(new) => {
             new.as_file().set_permissions(metadata.permissions())?;
-            Ok(Target::Replace { file: new, path })
+            Ok(OutputTarget::Replace { file: new, path })
         }
         // This user can write to the file, but not to its folder.
         Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem) => {
-            Ok(Target::Overwrite(file))
+            Ok(OutputTarget::Overwrite(file))
         }
         Err(error) => Err(error.into()),
     }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use shm_core::text::escape_line;
 
-use crate::judge::run::{Event, describe};
+use crate::judge::run::{RunEvent, describe};
 
 /// The progress line.
 #[derive(Debug)]
-pub struct Progress {
+pub struct ProgressLine {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Starts the line with a message.
     #[must_use]
     pub fn start(message: &'static str) -> Self {
@@ -47,11 +47,11 @@ impl Progress {
     }
 
     /// Shows a progress event.
-    pub fn tell(&self, event: &Event<'_>) {
+    pub fn tell(&self, event: &RunEvent<'_>) {
         match event {
-            Event::Started(planned) => self.show(&describe(planned)),
-            Event::Finished(_) => self.bar.inc(1),
-            Event::CleaningUp => self.say("cleaning up"),
+            RunEvent::Started(planned) => self.show(&describe(planned)),
+            RunEvent::Finished(_) => self.bar.inc(1),
+            RunEvent::CleaningUp => self.say("cleaning up"),
         }
     }
 

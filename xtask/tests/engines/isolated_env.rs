@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use shm_testkit::programs::which;
-use shm_testkit::trial::Outcome;
+use shm_testkit::trial::TrialResult;
 use shm_testkit::{Failed, Trial, isolation};
 use xtask::engine::dist::{Dist, TOOLS};
 
@@ -40,7 +40,7 @@ pub(crate) fn aside() -> PathBuf {
 }
 
 /// Creates a trial that runs in an isolated environment, in another process of this program.
-pub(crate) fn trial<O: Outcome + 'static>(
+pub(crate) fn trial<O: TrialResult + 'static>(
     engine: &'static Engine,
     name: &'static str,
     body: fn(&Engine) -> O,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use serde_json::Value;
 use shm_testkit::programs::which;
-use shm_testkit::trial::Outcome;
+use shm_testkit::trial::TrialResult;
 use shm_testkit::{Effort, Failed, Need, Trial};
 
 use crate::{isolated_env, ledgers};
@@ -36,7 +36,7 @@ pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
 
 impl Engine {
     /// Creates a trial on this engine.
-    pub(crate) fn trial<O: Outcome>(
+    pub(crate) fn trial<O: TrialResult>(
         &'static self,
         name: &str,
         body: impl FnOnce(&'static Self) -> O + Send + 'static,

@@ -37,7 +37,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use shm_testkit::trial::Environment;
+use shm_testkit::trial::Variables;
 use shm_testkit::{Failed, Suite, Trial};
 use signal_hook::consts::SIGINT;
 
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 /// Builds the tools once, so that each run finds them up to date.
-fn build() -> Environment {
+fn build() -> Variables {
     machine::xtask().arg("dist").assert().success();
     vec![]
 }

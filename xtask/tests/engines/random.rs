@@ -11,7 +11,7 @@ use shm_core::{Address, IpcObject, Key, Target};
 use shm_testkit::{Effort, Failed, Trial, count};
 use xtask::commands::session::Session;
 use xtask::engine::EngineKind;
-use xtask::engine::discover::{self, Wanted};
+use xtask::engine::discover::{self, Query};
 use xtask::engine::dist::Dist;
 use xtask::engine::image::SCRATCH;
 use xtask::engine::kubernetes::Cluster;
@@ -116,7 +116,7 @@ fn open_session(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
         _ => EngineKind::Namespaces,
     };
     let interrupt = Interrupt::default();
-    let wanted = Wanted {
+    let wanted = Query {
         kind: Some(kind),
         runtime: None,
         cluster: &Cluster::default(),

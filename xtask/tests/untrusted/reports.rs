@@ -10,7 +10,7 @@ use xtask::engine::kubernetes::nodes::Node;
 use xtask::engine::observation::{Identity, Observation};
 use xtask::engine::{EngineInfo, EngineKind, Rules, discover};
 use xtask::judge::evaluate;
-use xtask::judge::results::{Grid, Outcome, Run, ScriptRun};
+use xtask::judge::results::{CellOutcome, Grid, Run, ScriptRun};
 use xtask::judge::verdict::{Difference, Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
@@ -141,9 +141,9 @@ fn a_report_of_nodes_escapes_untrusted_text() {
         unfit: Some(HOSTILE.into()),
     };
     let outcomes = [
-        nodes::Outcome::Skipped(HOSTILE.to_owned()),
-        nodes::Outcome::Failed(HOSTILE.to_owned()),
-        nodes::Outcome::Judged(Box::new(report())),
+        nodes::NodeOutcome::Skipped(HOSTILE.to_owned()),
+        nodes::NodeOutcome::Failed(HOSTILE.to_owned()),
+        nodes::NodeOutcome::Judged(Box::new(report())),
     ];
     let row = |outcome| NodeResult { node: node("a"), duration: Duration::ZERO, outcome };
     let nodes = outcomes.into_iter().map(row).collect();
@@ -165,7 +165,7 @@ fn a_report_of_a_matrix_escapes_untrusted_text() {
         cell.reason = Some(HOSTILE.to_owned());
     }
     let skipped = cells.iter_mut().filter(|cell| cell.cell.sharing != "container").take(1);
-    skipped.for_each(|cell| cell.outcome = Outcome::Skipped);
+    skipped.for_each(|cell| cell.outcome = CellOutcome::Skipped);
     let scripts = vec![ScriptRun { name: group.script.name, runs }];
     let grid = Grid { engine, duration: Duration::ZERO, scripts, cells, gone: vec![] };
     let matrix = Matrix { grids: vec![grid] };

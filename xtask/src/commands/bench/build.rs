@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 
-use crate::commands::bench::environment::{Environment, Side};
-use crate::commands::bench::measurement::{Group, Row, Target, Unit};
+use crate::commands::bench::environment::{BenchEnvironment, Side};
+use crate::commands::bench::measurement::{BenchGroup, BenchRow, Limit, Unit};
 use crate::process::invocation::{Invocation, Output};
 
 /// Builds a copy of the sources, so that the checkout does not change.
-pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let (root, copy) = (environment.dist.context().display(), environment.file("checkout"));
     let prepare = format!(
         "rm -rf {copy} && mkdir {copy} && cd {copy} && \
@@ -20,8 +20,8 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         let command = Invocation::new("sh", ["-c", &dist]);
         let value = |it: &Output| Some(it.duration.as_secs_f64());
         let ours = Side { of: "cargo xtask dist", command, value };
-        let name = (Group::Build, name.to_owned(), Unit::Seconds);
-        environment.row(name, None, max_pairs, Some(Target::Ours(limit)), &[ours])
+        let name = (BenchGroup::Build, name.to_owned(), Unit::Seconds);
+        environment.row(name, None, max_pairs, Some(Limit::Ours(limit)), &[ours])
     };
     Ok(vec![
         row("the tools alone, cold", "rm -rf target/static", 1, 40.0)?,

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use tempfile::NamedTempFile;
 
-use crate::commands::bench::environment::{Environment, Side, printed_time, private};
-use crate::commands::bench::measurement::{Group, Row, Target, Unit};
+use crate::commands::bench::environment::{BenchEnvironment, Side, printed_time, private};
+use crate::commands::bench::measurement::{BenchGroup, BenchRow, Limit, Unit};
 use crate::process::invocation::Invocation;
 
 /// A tmpfs, so that the measurement includes no disk.
@@ -12,12 +12,12 @@ const MEMORY: &str = "/dev/shm";
 /// More than the cache of a processor holds.
 const MIB: usize = 256;
 /// The limit for nine tenths of the baseline's speed.
-const MAX_TIME: Option<Target> = Some(Target::Ratio(1.0 / 0.9));
+const MAX_TIME: Option<Limit> = Some(Limit::Ratio(1.0 / 0.9));
 /// The limit for 1 GB of text per second.
-const MAX_SPACED: Option<Target> = Some(Target::Ours(0.268));
+const MAX_SPACED: Option<Limit> = Some(Limit::Ours(0.268));
 
 /// Both sides write to pages that are already allocated, except in the row of a new segment.
-pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let (input, output) = (NamedTempFile::new_in(MEMORY)?, NamedTempFile::new_in(MEMORY)?);
     let [input, output] = [&input, &output].map(|file| file.path().display().to_string());
     let shell = |script: &str| Invocation::new("sh", ["-c", script]);
@@ -44,7 +44,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let floor = || other("C read(2)", format!("exec {floor_read} 3 {length} {input}"));
     let mut rows = Vec::new();
     let mut row = |name: &str, ours, other, target| {
-        let name = (Group::Data, format!("{name}, {MIB} MiB"), Unit::Seconds);
+        let name = (BenchGroup::Data, format!("{name}, {MIB} MiB"), Unit::Seconds);
         let sides = [ours, other];
         rows.push(environment.row(name, skipped.clone(), usize::MAX, target, &sides)?);
         anyhow::Ok(())

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::commands::bench::interleave::interleave;
-use crate::commands::bench::measurement::{Group, Measurement, Row, Target, TargetStatus, Unit};
+use crate::commands::bench::measurement::{
+    BenchGroup, BenchRow, Limit, Measurement, TargetStatus, Unit,
+};
 use crate::engine::EngineKind;
 use crate::engine::dist::Dist;
 use crate::engine::docker::client;
@@ -35,7 +37,7 @@ pub(super) struct Side {
     pub(super) value: fn(&Output) -> Option<f64>,
 }
 
-pub(super) struct Environment<'a> {
+pub(super) struct BenchEnvironment<'a> {
     pub(super) interrupt: &'a Interrupt,
     /// The checkout that is measured, with its tools.
     pub(super) dist: Dist,
@@ -49,7 +51,7 @@ pub(super) struct Environment<'a> {
     folder: PathBuf,
 }
 
-impl<'a> Environment<'a> {
+impl<'a> BenchEnvironment<'a> {
     /// Builds the tools, and compiles the programs if gcc is installed.
     pub(super) fn open(pairs: usize, interrupt: &'a Interrupt) -> Result<Self> {
         let dist = Dist::current(interrupt)?;
@@ -113,12 +115,12 @@ impl<'a> Environment<'a> {
     /// Measures the sides `max_pairs` times at most, unless the row is skipped.
     pub(super) fn row(
         &self,
-        (group, name, unit): (Group, String, Unit),
+        (group, name, unit): (BenchGroup, String, Unit),
         skipped: Option<String>,
         max_pairs: usize,
-        target: Option<Target>,
+        target: Option<Limit>,
         sides: &[Side],
-    ) -> Result<Row> {
+    ) -> Result<BenchRow> {
         let count = if skipped.is_some() { 0 } else { sides.len() };
         let pairs = self.pairs.min(max_pairs);
         let measured = interleave(pairs, count, |side| {
@@ -136,11 +138,11 @@ impl<'a> Environment<'a> {
             Measurement { of: side.of.to_owned(), value, command }
         });
         let (ours, baseline) = (measured.next(), measured.next());
-        Ok(Row { group, name, unit, ours, baseline, ratio, target, status, skipped })
+        Ok(BenchRow { group, name, unit, ours, baseline, ratio, target, status, skipped })
     }
 }
 
-impl Drop for Environment<'_> {
+impl Drop for BenchEnvironment<'_> {
     fn drop(&mut self) {
         if let Some(at) = &self.docker {
             let remover = Remover { at, interrupt: self.interrupt.for_cleaning() };

@@ -7,13 +7,13 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::commands::bench::environment::{Environment, Side};
-use crate::commands::bench::measurement::{Group, Row, Target, Unit};
+use crate::commands::bench::environment::{BenchEnvironment, Side};
+use crate::commands::bench::measurement::{BenchGroup, BenchRow, Limit, Unit};
 use crate::engine::host;
 use crate::process::invocation::{Invocation, Output, command_line};
 use crate::process::labels::{RUN_LABEL, RunId};
 
-pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let xtask = env::current_exe().context("cannot find the executable file of this program")?;
     let (xtask, key) = (xtask.to_string_lossy(), host::unused_key().to_string());
     let (report, script) = (environment.file("experiment.json"), environment.file("experiment.sh"));
@@ -28,8 +28,8 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     let side = |of, command, value| Side { of, command, value };
     let mut rows = Vec::new();
     let mut row = |name: &str, needs: &[&str], max_pairs, ratio, sides: [Side; 2]| {
-        let name = (Group::Experiment, name.to_owned(), Unit::Seconds);
-        let (missing, target) = (environment.missing(needs), Some(Target::Ratio(ratio)));
+        let name = (BenchGroup::Experiment, name.to_owned(), Unit::Seconds);
+        let (missing, target) = (environment.missing(needs), Some(Limit::Ratio(ratio)));
         rows.push(environment.row(name, missing, max_pairs, target, &sides)?);
         anyhow::Ok(())
     };

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// A group of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum Group {
+pub enum BenchGroup {
     /// Cost of one start of a tool
     Process,
     /// Speed of bulk data
@@ -70,7 +70,7 @@ pub struct Measurement {
 /// An upper limit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Target {
+pub enum Limit {
     /// The limit of our median.
     Ours(f64),
     /// The limit of the median of the ratios.
@@ -89,10 +89,10 @@ pub struct TargetStatus {
 impl TargetStatus {
     /// Compares our values or the ratios with a target.
     #[must_use]
-    pub fn of(target: Option<Target>, ours: Option<Stats>, ratio: Option<Stats>) -> Self {
+    pub fn of(target: Option<Limit>, ours: Option<Stats>, ratio: Option<Stats>) -> Self {
         let over = match target {
-            Some(Target::Ours(limit)) => ours.map(|it| it.median / limit - 1.0),
-            Some(Target::Ratio(limit)) => ratio.map(|it| it.median / limit - 1.0),
+            Some(Limit::Ours(limit)) => ours.map(|it| it.median / limit - 1.0),
+            Some(Limit::Ratio(limit)) => ratio.map(|it| it.median / limit - 1.0),
             None => None,
         };
         Self { met: over.map(|over| over <= 0.0), missed_by: over.filter(|over| *over > 0.0) }
@@ -101,9 +101,9 @@ impl TargetStatus {
 
 /// A row of the table.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct BenchRow {
     /// Its group.
-    pub group: Group,
+    pub group: BenchGroup,
     /// The name of the quantity.
     pub name: String,
     /// The unit of the quantity.
@@ -115,7 +115,7 @@ pub struct Row {
     /// The ratio of our value to the baseline's, over all pairs.
     pub ratio: Option<Stats>,
     /// The limit.
-    pub target: Option<Target>,
+    pub target: Option<Limit>,
     /// Whether the target is met.
     #[serde(flatten)]
     pub status: TargetStatus,

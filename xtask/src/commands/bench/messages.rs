@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::commands::bench::environment::{Environment, Side};
-use crate::commands::bench::measurement::{Group, Row, Target, Unit};
+use crate::commands::bench::environment::{BenchEnvironment, Side};
+use crate::commands::bench::measurement::{BenchGroup, BenchRow, Limit, Unit};
 use crate::engine::docker::run_options::HARDENED;
 use crate::engine::image::{Image, SCRATCH};
 use crate::process::invocation::{Invocation, Output};
@@ -19,8 +19,8 @@ type Transport = [&'static str; 4];
 
 const SOCKET: &str = "/dev/shm/exchange";
 const FRAMED: Transport = ["framed", "framed", "spin", "20231125"];
-const OTHERS: [(Transport, Option<Target>); 4] = [
-    (["Unix socket, spinning", "unix", "spin", SOCKET], Some(Target::Ratio(0.2))),
+const OTHERS: [(Transport, Option<Limit>); 4] = [
+    (["Unix socket, spinning", "unix", "spin", SOCKET], Some(Limit::Ratio(0.2))),
     (["Unix socket", "unix", "block", SOCKET], None),
     (["pipes", "pipe", "block", SOCKET], None),
     (["TCP, loopback", "tcp", "block", ""], None),
@@ -28,7 +28,7 @@ const OTHERS: [(Transport, Option<Target>); 4] = [
 
 /// Measures with the example `exchange`, which prints the median of many round trips. It starts its
 /// second process itself, unless that runs in another container.
-pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let program = environment.dist.example("shm_frame", "exchange", environment.interrupt)?;
     let (program, run) = (program.display(), &environment.run);
     let image = Image::new(&environment.dist, SCRATCH)?;
@@ -64,7 +64,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         for (other, target) in OTHERS {
             // The two containers share no network.
             if (place, other[1]) != (TWO_CONTAINERS, "tcp") {
-                let name = (Group::Messages, format!("{place}, 64 bytes"), Unit::Seconds);
+                let name = (BenchGroup::Messages, format!("{place}, 64 bytes"), Unit::Seconds);
                 let sides = [side(place, FRAMED), side(place, other)];
                 rows.push(environment.row(name, environment.missing(needs), 9, target, &sides)?);
             }

@@ -2,16 +2,16 @@
 
 use anyhow::Result;
 
-use crate::commands::bench::environment::{Environment, Side, printed_time, private};
-use crate::commands::bench::measurement::{Group, Row, Target, Unit};
+use crate::commands::bench::environment::{BenchEnvironment, Side, printed_time, private};
+use crate::commands::bench::measurement::{BenchGroup, BenchRow, Limit, Unit};
 use crate::engine::dist::TOOLS;
 use crate::process::invocation::{Invocation, Output};
 
-const MAX_SYSTEM_CALLS: Option<Target> = Some(Target::Ours(60.0));
-const MAX_START: Option<Target> = Some(Target::Ratio(1.1));
-const MAX_BYTES: Option<Target> = Some(Target::Ours(1.8 * 1024.0 * 1024.0));
+const MAX_SYSTEM_CALLS: Option<Limit> = Some(Limit::Ours(60.0));
+const MAX_START: Option<Limit> = Some(Limit::Ratio(1.1));
+const MAX_BYTES: Option<Limit> = Some(Limit::Ours(1.8 * 1024.0 * 1024.0));
 
-pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
+pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let [writer, reader] = ["shm_wr", "shm_rd"].map(|tool| environment.dist.tool(tool));
     let write = format!("{writer} hello_world >/dev/null && ");
     let floor = environment.file("floor");
@@ -23,7 +23,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
         [("shm_wr", "", &writer, " hello_world"), ("shm_rd", &write, &reader, "")]
     {
         let mut row = |name: &str, unit, needs, counter: &str, value, target| {
-            let name = (Group::Process, format!("{tool}: {name}"), unit);
+            let name = (BenchGroup::Process, format!("{tool}: {name}"), unit);
             let missing = environment.missing(&["unshare", "gcc", needs]);
             // Counts do not vary.
             let max_pairs = if unit == Unit::Count { 1 } else { usize::MAX };
@@ -40,7 +40,7 @@ pub(super) fn rows(environment: &Environment<'_>) -> Result<Vec<Row>> {
     }
     for tool in TOOLS {
         let command = Invocation::new("stat", ["--format", "%s", &environment.dist.tool(tool)]);
-        let name = (Group::Process, format!("{tool}: size"), Unit::Bytes);
+        let name = (BenchGroup::Process, format!("{tool}: size"), Unit::Bytes);
         let side = Side { of: tool, command, value: |it| it.text().parse().ok() };
         rows.push(environment.row(name, None, 1, MAX_BYTES, &[side])?);
     }

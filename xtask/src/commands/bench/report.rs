@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::commands::bench::measurement::{Measurement, Row, Stats, Target, Unit};
+use crate::commands::bench::measurement::{BenchRow, Limit, Measurement, Stats, Unit};
 use crate::process::untrusted::Guard;
 use crate::process::untrusted::json::write_pretty;
 
 /// The forms of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Form {
+pub enum BenchForm {
     /// For people
     Text,
     /// For programs
@@ -20,10 +20,10 @@ pub enum Form {
 
 /// The JSON table. Times are in seconds, sizes in bytes.
 #[derive(Serialize)]
-struct Document<'a> {
+struct BenchDocument<'a> {
     schema_version: u32,
     machine: &'a str,
-    rows: &'a [Row],
+    rows: &'a [BenchRow],
 }
 
 /// Writes the table of the rows.
@@ -31,17 +31,24 @@ struct Document<'a> {
 /// # Errors
 ///
 /// Returns the errors of the writer.
-pub fn write(machine: &str, rows: &[Row], form: Form, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    machine: &str,
+    rows: &[BenchRow],
+    form: BenchForm,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     // Commands contain paths, which are untrusted.
     let mut guard = Guard::new(out);
     match form {
-        Form::Text => write_text(machine, rows, &mut guard),
-        Form::Json => write_pretty(&mut guard, &Document { schema_version: 1, machine, rows }),
+        BenchForm::Text => write_text(machine, rows, &mut guard),
+        BenchForm::Json => {
+            write_pretty(&mut guard, &BenchDocument { schema_version: 1, machine, rows })
+        }
     }?;
     guard.finish()
 }
 
-fn write_text(machine: &str, rows: &[Row], out: &mut dyn Write) -> io::Result<()> {
+fn write_text(machine: &str, rows: &[BenchRow], out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "Measurements\n{machine}")?;
     for group in rows.chunk_by(|a, b| a.group == b.group) {
         let value = group[0].group.to_possible_value();
@@ -67,15 +74,15 @@ fn write_text(machine: &str, rows: &[Row], out: &mut dyn Write) -> io::Result<()
     writeln!(out, "\n{rows} rows: {met} targets met, {missed} missed; {skipped} skipped")
 }
 
-fn write_row(row: &Row, out: &mut dyn Write) -> io::Result<()> {
+fn write_row(row: &BenchRow, out: &mut dyn Write) -> io::Result<()> {
     let ours = row.ours.as_ref().map(|it| number(row.unit, it.value.median)).unwrap_or_default();
     let describe = |it: &Measurement| format!("{} {}", it.of, number(row.unit, it.value.median));
     let baseline = row.baseline.as_ref().map(describe).unwrap_or_default();
     let format_ratio = |it| if it < 0.1 { format!("{it:.3}") } else { format!("{it:.2}") };
     let ratio = row.ratio.map(|it| format_ratio(it.median)).unwrap_or_default();
     let target = match row.target {
-        Some(Target::Ours(limit)) => format!("≤ {}", number(row.unit, limit)),
-        Some(Target::Ratio(limit)) => format!("ratio ≤ {}", format_ratio(limit)),
+        Some(Limit::Ours(limit)) => format!("≤ {}", number(row.unit, limit)),
+        Some(Limit::Ratio(limit)) => format!("ratio ≤ {}", format_ratio(limit)),
         None => String::new(),
     };
     let status = match (row.status.met, row.status.missed_by, &row.skipped) {

@@ -10,7 +10,7 @@ use crate::commands::clean::summary::Summary;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};
-use crate::process::ledger::{self, Entry, Found};
+use crate::process::ledger::{self, Entry, StoredLedger};
 use crate::process::name::{Id, Label, Name};
 use crate::process::untrusted::Untrusted;
 use crate::process::volume;
@@ -32,9 +32,9 @@ pub(super) fn report(interrupt: &Interrupt, summary: &mut Summary) {
 /// Returns the entries of this user's ledgers. Call it after a listing: entries precede resources.
 fn ledger_entries() -> Vec<Entry> {
     let entries = |found| match found {
-        Found::InUse(entries) => entries,
-        Found::Past(past) => past.entries().to_vec(),
-        Found::Unreadable(_) => vec![],
+        StoredLedger::InUse(entries) => entries,
+        StoredLedger::Past(past) => past.entries().to_vec(),
+        StoredLedger::Unreadable(_) => vec![],
     };
     ledger::all().unwrap_or_default().into_iter().flat_map(entries).collect()
 }

@@ -15,14 +15,14 @@ use crate::engine::{Engine, host};
 use crate::judge::evaluate;
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::quirk::{QUIRKS, Quirk};
-use crate::judge::results::{CellResult, Grid, Outcome, Run, ScriptRun};
+use crate::judge::results::{CellOutcome, CellResult, Grid, Run, ScriptRun};
 use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{Entry, Ledger, LeftoverManifest};
 use crate::process::parallel;
 use crate::process::untrusted::Untrusted;
 use crate::process::volume::Volume;
-use crate::report::progress::Progress;
+use crate::report::progress::ProgressLine;
 use crate::script::matrix::{Group, Question, TOO_MUCH_MEMORY};
 use crate::script::{Action, Objects};
 
@@ -39,14 +39,14 @@ pub(super) struct Jobs<'a> {
 }
 
 /// What the scripts of a matrix use on the host and may leave there.
-pub(super) struct Shared<'a> {
+pub(super) struct SharedState<'a> {
     /// The folder that all containers share.
     pub(super) volume: Volume,
     left: LeftoverManifest,
     ledger: &'a Ledger,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> SharedState<'a> {
     /// Makes the folder with its files, and records what the scripts may leave on the host.
     pub(super) fn prepare(groups: &[Group], text: &str, ledger: &'a Ledger) -> Result<Self> {
         let next_step = "next step: set TMPDIR to a folder with 100 MB of free space";
@@ -66,7 +66,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-impl Drop for Shared<'_> {
+impl Drop for SharedState<'_> {
     fn drop(&mut self) {
         let objects = |key: &i32| Key::new(*key).map(Objects::from);
         let mut left = self.left.keys.iter().filter_map(objects);
@@ -87,7 +87,7 @@ pub(super) fn leftover_manifest<'a>(
 
 impl Jobs<'_> {
     /// Runs all scripts on one engine and judges their cells.
-    pub(super) fn run_on(&self, session: &Session, progress: &Progress) -> Result<Grid> {
+    pub(super) fn run_on(&self, session: &Session, progress: &ProgressLine) -> Result<Grid> {
         let started = Instant::now();
         let mut scripts = Vec::new();
         let mut cells = Vec::new();
@@ -107,7 +107,7 @@ impl Jobs<'_> {
     fn all(
         &self,
         session: &Session,
-        progress: &Progress,
+        progress: &ProgressLine,
     ) -> Result<Vec<(ScriptRun, Vec<CellResult>)>> {
         let groups = self.groups.iter().enumerate();
         let (alone, beside): (Vec<_>, Vec<_>) =
@@ -182,7 +182,8 @@ impl Jobs<'_> {
 /// Returns whether cells that the quirk applies to were run, and none of them showed it.
 fn is_absent(quirk: &Quirk, cells: &[CellResult]) -> bool {
     let was_run = |cell: &&CellResult| {
-        (quirk.applies)(&cell.cell) && !matches!(cell.outcome, Outcome::Skipped | Outcome::Refused)
+        (quirk.applies)(&cell.cell)
+            && !matches!(cell.outcome, CellOutcome::Skipped | CellOutcome::Refused)
     };
     let mut cells = cells.iter().filter(was_run).peekable();
     cells.peek().is_some() && cells.all(|cell| cell.quirk.is_none())

@@ -55,7 +55,7 @@ pub(super) const FOREIGN_KERNEL: &str = "the containers run on another kernel th
 
 /// The output of `shm_ls --json`, as far as it is used here.
 #[derive(Debug, Deserialize)]
-pub(super) struct Report {
+pub(super) struct InspectReport {
     pub(super) boot_id: Option<String>,
     ipc_namespace: Option<ReportedNamespace>,
 }
@@ -110,8 +110,10 @@ impl Inspected {
 
 /// Returns the namespace that `shm_ls --json` printed in a container.
 pub(super) fn reported(printed: &[u8]) -> Identity {
-    match serde_json::from_slice::<Report>(printed) {
-        Ok(Report { boot_id: Some(theirs), .. }) if boot_id().is_some_and(|it| it != theirs) => {
+    match serde_json::from_slice::<InspectReport>(printed) {
+        Ok(InspectReport { boot_id: Some(theirs), .. })
+            if boot_id().is_some_and(|it| it != theirs) =>
+        {
             Identity::Foreign(FOREIGN_KERNEL.to_owned())
         }
         _ => reported_anywhere(printed).map_or_else(Identity::Unknown, Identity::Kernel),
@@ -121,7 +123,7 @@ pub(super) fn reported(printed: &[u8]) -> Identity {
 /// Returns the namespace that `shm_ls --json` printed in a container, maybe on another machine. The
 /// error is the reason why the output identifies no namespace.
 pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Result<IpcNamespace, String> {
-    let report: Report =
+    let report: InspectReport =
         serde_json::from_slice(printed).map_err(|_| "shm_ls printed no report there".to_owned())?;
     report.ipc_namespace.and_then(ReportedNamespace::identity).ok_or_else(|| {
         "the container's process belongs to another user, and this kernel, older than 6.18, gives \

@@ -1,7 +1,7 @@
 //! A probe for the kernel of a runtime: the host's, or one for each container.
 
 use super::client::{client, failed};
-use super::inspect::Report;
+use super::inspect::InspectReport;
 use super::remove::Remover;
 use crate::engine::docker::run_options::{HARDENED, runtime};
 use crate::engine::image::Image;
@@ -48,7 +48,7 @@ fn boot_id(
         let what = format!("{} cannot run a container", info.title());
         return Err(failed(what, output).into());
     }
-    let report: Report = serde_json::from_slice(&output.stdout).map_err(|_| {
+    let report: InspectReport = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.stderr_tail();
         EngineError::Unexpected { command: output.command_line(), answer }
     })?;

@@ -70,7 +70,7 @@ struct PodSecurity {
     run_as_user: u32,
     seccomp_profile: SeccompProfile,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    sysctls: Vec<Sysctl>,
+    sysctls: Vec<SysctlSetting>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,7 +80,7 @@ struct SeccompProfile {
 }
 
 #[derive(Debug, Serialize)]
-struct Sysctl {
+struct SysctlSetting {
     name: &'static str,
     value: String,
 }
@@ -92,14 +92,14 @@ struct ContainerSpec {
     image: String,
     image_pull_policy: &'static str,
     command: Vec<&'static str>,
-    resources: Resources,
+    resources: ContainerResources,
     security_context: ContainerSecurity,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     volume_mounts: Vec<Value>,
 }
 
 #[derive(Debug, Serialize)]
-struct Resources {
+struct ContainerResources {
     requests: Amounts,
     limits: Amounts,
 }
@@ -175,7 +175,7 @@ pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSp
     };
     let sysctls = match workload.setting {
         Some(Setting::Sysctl(sysctl, value)) => {
-            vec![Sysctl { name: sysctl.name(), value: value.to_string() }]
+            vec![SysctlSetting { name: sysctl.name(), value: value.to_string() }]
         }
         _ => vec![],
     };
@@ -229,7 +229,7 @@ fn container(member: &Member, controller: Controller, image: &str) -> ContainerS
         image: image.to_owned(),
         image_pull_policy: "IfNotPresent",
         command: command(controller),
-        resources: Resources {
+        resources: ContainerResources {
             requests: Amounts { cpu: "10m", memory: "16Mi".to_owned() },
             limits: Amounts { cpu: "200m", memory },
         },

@@ -26,14 +26,14 @@ pub struct Node {
 
 #[derive(Deserialize)]
 struct Item {
-    metadata: Metadata,
+    metadata: NodeMetadata,
     #[serde(default)]
     spec: Spec,
-    status: Status,
+    status: NodeStatus,
 }
 
 #[derive(Deserialize)]
-struct Metadata {
+struct NodeMetadata {
     name: Name<Subdomain>,
 }
 
@@ -45,14 +45,14 @@ struct Spec {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct NodeStatus {
     #[serde(default)]
-    conditions: Vec<Condition>,
+    conditions: Vec<NodeCondition>,
     node_info: Info,
 }
 
 #[derive(Deserialize)]
-struct Condition {
+struct NodeCondition {
     #[serde(rename = "type")]
     kind: Untrusted,
     status: Untrusted,

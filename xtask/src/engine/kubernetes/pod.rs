@@ -14,16 +14,16 @@ use crate::process::untrusted::Untrusted;
 /// A pod: the parts that are used here, and the whole specification that the cluster stores.
 #[derive(Debug, Deserialize)]
 pub(super) struct Pod {
-    pub(super) metadata: Metadata,
+    pub(super) metadata: PodMetadata,
     pub(super) spec: Value,
     #[serde(default)]
-    status: Status,
+    status: PodStatus,
 }
 
 /// The metadata of a pod.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Metadata {
+pub(super) struct PodMetadata {
     pub(super) name: Name<Subdomain>,
     pub(super) uid: Untrusted,
     #[serde(default)]
@@ -35,18 +35,18 @@ pub(super) struct Metadata {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Status {
+struct PodStatus {
     phase: Untrusted,
     reason: Option<Untrusted>,
     message: Option<Untrusted>,
-    conditions: Vec<Condition>,
+    conditions: Vec<PodCondition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
     ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Condition {
+struct PodCondition {
     #[serde(rename = "type")]
     kind: Untrusted,
     status: Untrusted,
@@ -160,7 +160,7 @@ impl Pod {
                 return Some(PodFailure { kind, reason, message });
             }
         }
-        let Status { phase, reason, message, .. } = &self.status;
+        let PodStatus { phase, reason, message, .. } = &self.status;
         let reason = reason.clone().unwrap_or_else(|| "Failed".into());
         let kind = classify_reason(&reason).unwrap_or(FailureKind::Other);
         (*phase == "Failed").then(|| PodFailure { kind, reason, message: message.clone() })
@@ -178,7 +178,7 @@ impl Pod {
     }
 
     fn statuses(&self) -> impl Iterator<Item = &ContainerStatus> {
-        let Status { init_container_statuses, container_statuses, .. } = &self.status;
+        let PodStatus { init_container_statuses, container_statuses, .. } = &self.status;
         let first = init_container_statuses.iter().chain(container_statuses);
         first.chain(&self.status.ephemeral_container_statuses)
     }

@@ -48,13 +48,13 @@ impl Present {
 }
 
 #[derive(Deserialize)]
-struct Object {
+struct ListedObject {
     kind: String,
-    metadata: Metadata,
+    metadata: ListedMetadata,
 }
 
 #[derive(Deserialize)]
-struct Metadata {
+struct ListedMetadata {
     name: Name<Subdomain>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
@@ -81,7 +81,7 @@ impl<'a> Removal<'a> {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let mut present = Present::default();
         if self.named.iter().any(|(kind, _)| !matches!(*kind, "pod" | "namespace")) {
-            for it in self.client.list::<Object>(CONTROLLERS, &selector)? {
+            for it in self.client.list::<ListedObject>(CONTROLLERS, &selector)? {
                 let (kind, name) = (it.kind.to_lowercase(), &it.metadata.name);
                 if self.carries(&it.metadata.labels) && self.named.contains(&(&kind, name)) {
                     present.controllers.push(format!("{kind}/{name}"));
@@ -105,7 +105,7 @@ impl<'a> Removal<'a> {
                 return Err(failed(what, got).into());
             }
             if !got.text().is_empty() {
-                let it: Object = parse(&got)?;
+                let it: ListedObject = parse(&got)?;
                 let ours = self.carries(&it.metadata.labels) && *it.metadata.name == **name;
                 present.namespace = ours.then_some(it.metadata.name);
             }

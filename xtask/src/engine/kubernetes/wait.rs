@@ -22,7 +22,7 @@ const UNSCHEDULABLE: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Event {
+struct PodEvent {
     #[serde(rename = "type")]
     kind: Untrusted,
     #[serde(default)]
@@ -83,8 +83,8 @@ impl Kubernetes {
 
     /// Returns the message of the last warning event for `object` or its pods.
     fn last_warning(&self, object: &str, patience: Duration) -> Result<String, EngineError> {
-        let events: Vec<Event> = self.client.list("events", "")?;
-        let of_it = |event: &&Event| {
+        let events: Vec<PodEvent> = self.client.list("events", "")?;
+        let of_it = |event: &&PodEvent| {
             event.kind == "Warning" && event.involved_object.name.starts_with(object)
         };
         let last = events.iter().rfind(of_it).map(|event| event.message.to_string());

@@ -77,13 +77,13 @@ struct Header {
     version: u32,
     pid: u32,
     /// The place of the run. A ledger written by hand may omit it.
-    #[serde(default = "Place::current")]
-    place: Place,
+    #[serde(default = "HostId::current")]
+    place: HostId,
 }
 
 impl Header {
     fn current() -> Self {
-        Self { version: VERSION, pid: std::process::id(), place: Place::current() }
+        Self { version: VERSION, pid: std::process::id(), place: HostId::current() }
     }
 
     /// Parses the header of a ledger, which is its first line.
@@ -94,14 +94,14 @@ impl Header {
 
 /// The machine and the namespaces that processes, folders and shared memory belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Place {
+struct HostId {
     /// The id of the machine, see `machine-id(5)`.
     machine: String,
     pid_namespace: u64,
     ipc_namespace: u64,
 }
 
-impl Place {
+impl HostId {
     fn current() -> Self {
         let namespace =
             |name| fs::metadata(format!("/proc/self/ns/{name}")).map_or(0, |it| it.ino());
@@ -191,7 +191,7 @@ pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError>
 
 /// A ledger that was found.
 #[derive(Debug)]
-pub enum Found {
+pub enum StoredLedger {
     /// Its run is active, or another clean has locked it.
     InUse(Vec<Entry>),
     /// Its run has ended.
@@ -205,7 +205,7 @@ pub enum Found {
 pub struct Past {
     path: PathBuf,
     entries: Vec<Entry>,
-    place: Place,
+    place: HostId,
     /// Holds the lock.
     file: File,
 }
@@ -231,7 +231,7 @@ impl Past {
         let needs_place = |it: &Entry| {
             matches!(it, Entry::Process { .. } | Entry::Folder { .. } | Entry::Memory(_))
         };
-        self.place == Place::current() || !self.entries.iter().any(needs_place)
+        self.place == HostId::current() || !self.entries.iter().any(needs_place)
     }
 
     /// Returns the message for a ledger of another place, which is not touched.
@@ -270,7 +270,7 @@ impl Past {
 /// # Errors
 ///
 /// Fails if the folder cannot be read, or if others can write to it.
-pub fn all() -> Result<Vec<Found>, LedgerError> {
+pub fn all() -> Result<Vec<StoredLedger>, LedgerError> {
     let folder = folder()?;
     let io = |source| LedgerError::Io { path: folder.clone(), source };
     match fs::symlink_metadata(&folder) {
@@ -281,14 +281,14 @@ pub fn all() -> Result<Vec<Found>, LedgerError> {
     for entry in fs::read_dir(&folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
         if path.to_string_lossy().ends_with(SUFFIX) {
-            found.extend(read(&path).unwrap_or_else(|error| Some(Found::Unreadable(error))));
+            found.extend(read(&path).unwrap_or_else(|error| Some(StoredLedger::Unreadable(error))));
         }
     }
     Ok(found)
 }
 
 /// Reads one ledger. Returns `None` if it no longer exists.
-fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
+fn read(path: &Path) -> Result<Option<StoredLedger>, LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -324,11 +324,11 @@ fn read(path: &Path) -> Result<Option<Found>, LedgerError> {
     let mut bytes = Vec::new();
     (&file).take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
     let entries = parse(&bytes).map_err(unreadable)?;
-    let place = Header::first(&bytes).map_or_else(|_| Place::current(), |it| it.place);
+    let place = Header::first(&bytes).map_or_else(|_| HostId::current(), |it| it.place);
     Ok(Some(if is_past {
-        Found::Past(Past { path: path.to_owned(), entries, place, file })
+        StoredLedger::Past(Past { path: path.to_owned(), entries, place, file })
     } else {
-        Found::InUse(entries)
+        StoredLedger::InUse(entries)
     }))
 }
 

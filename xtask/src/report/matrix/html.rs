@@ -10,7 +10,7 @@ use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, json, letter, mark, remarks, skipped_mode,
     square, summary,
 };
-use crate::judge::results::{CellResult, Grid, Outcome, Visibility};
+use crate::judge::results::{CellOutcome, CellResult, Grid, Visibility};
 use crate::report::page::page;
 use crate::script::Mechanism;
 use crate::script::matrix::Observer;
@@ -85,7 +85,7 @@ fn filters(matrix: &Matrix) -> Markup {
         form #filters hidden {
             (group("mechanism", &Mechanism::ALL.map(Mechanism::word)))
             (group("mode", &modes(matrix)))
-            (group("verdict", &Outcome::ALL.map(Outcome::word)))
+            (group("verdict", &CellOutcome::ALL.map(CellOutcome::word)))
         }
     }
 }
@@ -169,7 +169,7 @@ fn square_of(
 fn class(cell: &CellResult) -> &'static str {
     match (cell.outcome, cell.sight()) {
         (outcome, _) if outcome.is_bad() => "bad",
-        (Outcome::Quirk, _) => "known",
+        (CellOutcome::Quirk, _) => "known",
         (_, Visibility::Seen) => "good",
         (_, Visibility::Limited) => "limit",
         _ => "none",

@@ -7,13 +7,13 @@ use serde::Serialize;
 use super::Matrix;
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
-use crate::judge::results::{self, CellResult, Grid, Outcome, ScriptRun, Visibility};
+use crate::judge::results::{self, CellOutcome, CellResult, Grid, ScriptRun, Visibility};
 use crate::process::untrusted::json::write_pretty;
-use crate::report::json::Step;
+use crate::report::json::StepJson;
 use crate::script::matrix::Cell;
 
 #[derive(Serialize)]
-pub(super) struct Document<'a> {
+pub(super) struct MatrixDocumentJson<'a> {
     schema_version: u32,
     script: &'static str,
     engines: Vec<OnEngine<'a>>,
@@ -24,42 +24,42 @@ pub(super) struct Document<'a> {
 struct OnEngine<'a> {
     engine: &'a EngineInfo,
     duration_ms: u128,
-    cells: Vec<Row<'a>>,
-    scripts: Vec<Script<'a>>,
-    quirks_gone: Vec<Quirk>,
+    cells: Vec<RowJson<'a>>,
+    scripts: Vec<ScriptJson<'a>>,
+    quirks_gone: Vec<QuirkJson>,
     verdict: &'static str,
 }
 
 #[derive(Serialize)]
-struct Row<'a> {
+struct RowJson<'a> {
     #[serde(flatten)]
     cell: &'a Cell,
     predicted: Visibility,
     observed: &'a [Visibility],
     ipc_namespace: &'a Option<Identity>,
-    verdict: Outcome,
-    quirk: Option<Quirk>,
+    verdict: CellOutcome,
+    quirk: Option<QuirkJson>,
     reason: Option<&'a str>,
     script: &'a str,
     steps: &'a [String],
 }
 
 #[derive(Serialize)]
-struct Quirk {
+struct QuirkJson {
     id: &'static str,
     citation: &'static str,
     racy: bool,
 }
 
 #[derive(Serialize)]
-struct Script<'a> {
+struct ScriptJson<'a> {
     name: &'a str,
-    runs: Vec<Run<'a>>,
+    runs: Vec<RunJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct Run<'a> {
-    steps: Vec<Step<'a>>,
+struct RunJson<'a> {
+    steps: Vec<StepJson<'a>>,
     aborted: Option<&'a str>,
 }
 
@@ -67,8 +67,8 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     write_pretty(out, &document(matrix))
 }
 
-pub(super) fn document(matrix: &Matrix) -> Document<'_> {
-    Document {
+pub(super) fn document(matrix: &Matrix) -> MatrixDocumentJson<'_> {
+    MatrixDocumentJson {
         schema_version: 1,
         script: "matrix",
         engines: matrix.grids.iter().map(on_engine).collect(),
@@ -87,8 +87,8 @@ fn on_engine(grid: &Grid) -> OnEngine<'_> {
     }
 }
 
-fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> Row<'a> {
-    Row {
+fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> RowJson<'a> {
+    RowJson {
         cell: &cell.cell,
         predicted: cell.predicted,
         observed: &cell.observed,
@@ -101,16 +101,19 @@ fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> Row<'a> {
     }
 }
 
-fn quirk(quirk: &crate::judge::quirk::Quirk) -> Quirk {
-    Quirk { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
+fn quirk(quirk: &crate::judge::quirk::Quirk) -> QuirkJson {
+    QuirkJson { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
 }
 
-fn script(script: &ScriptRun) -> Script<'_> {
-    Script { name: &script.name, runs: script.runs.iter().map(run).collect() }
+fn script(script: &ScriptRun) -> ScriptJson<'_> {
+    ScriptJson { name: &script.name, runs: script.runs.iter().map(run).collect() }
 }
 
-fn run(run: &results::Run) -> Run<'_> {
-    Run { steps: run.steps.iter().map(Step::new).collect(), aborted: run.aborted.as_deref() }
+fn run(run: &results::Run) -> RunJson<'_> {
+    RunJson {
+        steps: run.steps.iter().map(StepJson::new).collect(),
+        aborted: run.aborted.as_deref(),
+    }
 }
 
 fn verdict(passed: bool) -> &'static str {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 
 use super::Matrix;
-use crate::judge::results::{CellResult, Grid, Outcome};
+use crate::judge::results::{CellOutcome, CellResult, Grid};
 use crate::judge::verdict::StepResult;
 use crate::process::untrusted::Untrusted;
 use crate::report::junit::{serialize, suite, transcript};
@@ -30,9 +30,11 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
 
 fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     let mut status = match cell.outcome {
-        Outcome::Agrees | Outcome::Refused | Outcome::Quirk => TestCaseStatus::success(),
-        Outcome::Skipped => TestCaseStatus::skipped(),
-        Outcome::Differs | Outcome::Unstable | Outcome::Unproven => {
+        CellOutcome::Agrees | CellOutcome::Refused | CellOutcome::Quirk => {
+            TestCaseStatus::success()
+        }
+        CellOutcome::Skipped => TestCaseStatus::skipped(),
+        CellOutcome::Differs | CellOutcome::Unstable | CellOutcome::Unproven => {
             TestCaseStatus::non_success(NonSuccessKind::Failure)
         }
     };

@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, mark, remarks, skipped_mode, square, summary,
 };
-use crate::judge::results::{CellResult, Grid, Outcome};
+use crate::judge::results::{CellOutcome, CellResult, Grid};
 use crate::script::matrix::Observer;
 
 const BOLD: Style = Style::new().bold();
@@ -74,8 +74,8 @@ fn write_row(row: &[CellResult], out: &mut dyn Write) -> io::Result<()> {
         let (text, outcome) = square(row, observer);
         let style = match outcome {
             Some(outcome) if outcome.is_bad() => RED,
-            Some(Outcome::Quirk) => YELLOW,
-            Some(Outcome::Skipped) => FAINT,
+            Some(CellOutcome::Quirk) => YELLOW,
+            Some(CellOutcome::Skipped) => FAINT,
             _ => Style::new(),
         };
         let text = format!("{text}{}", mark(outcome));

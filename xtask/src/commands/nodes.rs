@@ -22,7 +22,7 @@ use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
 use crate::process::name::{Name, Subdomain};
 use crate::process::parallel;
-use crate::report::nodes::{Fleet, NodeOutcome, NodeResult};
+use crate::report::nodes::{NodeOutcome, NodeResult, NodesReport};
 use crate::report::progress::ProgressLine;
 use crate::report::{Report, output};
 use crate::script::{Objects, article};
@@ -59,11 +59,11 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
         cleaned.context("interrupted")?;
         bail!("interrupted by {signal}; cargo xtask clean removes what may be left");
     }
-    let fleet = Fleet { engine: found.info, duration: started.elapsed(), nodes: results };
-    output::write(args.output.as_deref(), |out| fleet.write(args.format, out))?;
+    let report = NodesReport { engine: found.info, duration: started.elapsed(), nodes: results };
+    output::write(args.output.as_deref(), |out| report.write(args.format, out))?;
     // Report an error of the cleanup after the results.
     cleaned?;
-    Ok(fleet.exit())
+    Ok(report.exit())
 }
 
 /// Returns the nodes with the wanted names; `all` selects every node.

@@ -20,7 +20,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         case.set_classname(format!("{}.{title}", report.script));
         if let Some(observed) = &result.observed {
             case.set_time(observed.output.duration);
-            case.set_system_out(transcript(observed));
+            case.set_system_out(printed_output(observed));
         }
         suite.add_test_case(case);
     }
@@ -59,7 +59,7 @@ pub(super) fn serialize(report: &quick_junit::Report, out: &mut dyn Write) -> io
 }
 
 /// Returns a command with its output.
-pub(super) fn transcript(observed: &Observation) -> String {
+pub(super) fn printed_output(observed: &Observation) -> String {
     let command = match &observed.output.command[..] {
         [] => String::new(),
         command => format!("$ {}\n", Untrusted::from(command_line(command))),

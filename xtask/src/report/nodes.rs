@@ -19,7 +19,7 @@ use crate::report::{ConclusionResult, Format, Report, junit, time};
 
 /// The runs on all nodes.
 #[derive(Debug)]
-pub struct Fleet {
+pub struct NodesReport {
     /// The cluster.
     pub engine: EngineInfo,
     /// The time from the start of the first run to the end of the last one.
@@ -87,7 +87,7 @@ impl NodeResult {
     }
 }
 
-impl Fleet {
+impl NodesReport {
     /// Returns the exit status. A difference has priority over a node without a result.
     #[must_use]
     pub fn exit(&self) -> Exit {

@@ -9,7 +9,7 @@ use super::Matrix;
 use crate::judge::results::{CellOutcome, CellResult, Grid};
 use crate::judge::verdict::StepResult;
 use crate::process::untrusted::Untrusted;
-use crate::report::junit::{serialize, suite, transcript};
+use crate::report::junit::{printed_output, serialize, suite};
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     let mut document = quick_junit::Report::new("matrix");
@@ -47,7 +47,7 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     case.set_classname(format!("matrix.{title}.{mode}.{event}"));
     let steps: Vec<_> = steps(grid, cell).collect();
     case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.output.duration)).sum());
-    let printed = steps.iter().filter_map(|it| it.observed.as_ref()).map(transcript);
+    let printed = steps.iter().filter_map(|it| it.observed.as_ref()).map(printed_output);
     case.set_system_out(printed.collect::<String>());
     case
 }

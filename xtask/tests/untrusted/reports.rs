@@ -15,7 +15,7 @@ use xtask::judge::verdict::{Difference, Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
 use xtask::report::matrix::Matrix;
-use xtask::report::nodes::{self, Fleet, NodeResult};
+use xtask::report::nodes::{self, NodesReport, NodeResult};
 use xtask::report::{Format, Report};
 use xtask::script::article;
 use xtask::script::matrix::{World, groups};
@@ -147,7 +147,7 @@ fn a_report_of_nodes_escapes_untrusted_text() {
     ];
     let row = |outcome| NodeResult { node: node("a"), duration: Duration::ZERO, outcome };
     let nodes = outcomes.into_iter().map(row).collect();
-    let fleet = Fleet { engine: engine(), duration: Duration::ZERO, nodes };
+    let fleet = NodesReport { engine: engine(), duration: Duration::ZERO, nodes };
     check(&|format, out| fleet.write(format, out));
 }
 

@@ -98,9 +98,9 @@ impl Attachment {
         length
     }
 
-    /// Returns the position of the first NUL in `range`, or `None`. Ignores positions past the end of
-    /// the segment, and makes no copy. The next read sees all bytes that were written before the bytes
-    /// that this search has seen.
+    /// Returns the position of the first NUL in `range`, or `None`. Ignores positions past the end
+    /// of the segment, and makes no copy. The next read sees all bytes that were written before the
+    /// bytes that this search has seen.
     #[must_use]
     pub fn find_nul(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.size);
@@ -239,8 +239,8 @@ impl WritableAttachment {
         Ok(())
     }
 
-    /// Reads from a descriptor into the bytes of `range`, `read(2)`; with `at`, from this offset of a
-    /// file, `pread(2)`. Returns the number of bytes, 0 at the end of the input.
+    /// Reads from a descriptor into the bytes of `range`, `read(2)`; with `at`, from this offset of
+    /// a file, `pread(2)`. Returns the number of bytes, 0 at the end of the input.
     ///
     /// # Errors
     ///

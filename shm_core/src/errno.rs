@@ -77,7 +77,7 @@ impl Errno {
         self.0
     }
 
-    /// Returns the symbolic name, such as `ENOENT`, or `None` if this crate does not know the number.
+    /// Returns the symbolic name, such as `ENOENT`, or `None` for an unknown number.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.entry().map(|(name, _)| name)

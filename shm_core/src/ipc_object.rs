@@ -111,7 +111,7 @@ impl IpcObject {
             }
             Self::Queue(key) => {
                 if text.len() > sys::LONGEST_MESSAGE {
-                    // With the default kernel.msgmax, msgsnd fails too, but after the old text is gone.
+                    // With the default kernel.msgmax, msgsnd fails too, but then the old text is lost.
                     return Err(self.error("msgsnd", Errno::EINVAL));
                 }
                 let (id, origin) = self.queue(key, mode, create_new)?;

@@ -111,7 +111,7 @@ impl IpcObject {
             }
             Self::Queue(key) => {
                 if text.len() > sys::LONGEST_MESSAGE {
-                    // With the default kernel.msgmax, msgsnd fails too, but then the old text is lost.
+                    // By default (kernel.msgmax), msgsnd fails too, but the old text is gone then.
                     return Err(self.error("msgsnd", Errno::EINVAL));
                 }
                 let (id, origin) = self.queue(key, mode, create_new)?;

@@ -1,15 +1,15 @@
 //! Attached segments.
 //!
-//! Other processes, other threads and other attachments of this process can write to a segment at
-//! any time. The code never makes a `&[u8]` of a segment. Its bytes are accessed in two ways:
+//! Other processes, threads and attachments can write to a segment at any time. No code makes a
+//! `&[u8]` of a segment. Its bytes are accessed in two ways:
 //!
 //! - By this process, through atomics of one size. The mapping is an array of aligned words, and
-//!   every access is a relaxed access to whole words. A race can mix old and new bytes; it has no
-//!   other effect. Races between atomics that differ in size or overlap only in part are undefined
-//!   behaviour in Rust (`std::sync::atomic`, "Memory model for atomic accesses"). They cannot occur
-//!   here: every attachment starts at a page, so all attachments divide a segment into the same
-//!   words. A write to a part of a word keeps the other bytes by compare and exchange. A word moves
-//!   eight bytes in the time of one, so only the memory limits the speed.
+//!   every access is a relaxed access to whole words. A race can only mix old and new bytes. Races
+//!   between atomics that differ in size or overlap in part are undefined behaviour in Rust
+//!   (`std::sync::atomic`, "Memory model for atomic accesses"). They cannot occur here: every
+//!   attachment starts at a page, so all attachments divide a segment into the same words. A write
+//!   to a part of a word keeps the other bytes by compare and exchange. A word moves eight bytes in
+//!   the time of one, so only the memory limits the speed.
 //! - By the kernel, for `read(2)` and `write(2)`. The kernel acts like another process.
 //!
 //! A write is ordered after the writes before it, and a read before the reads after it. A reader
@@ -72,10 +72,8 @@ impl Attachment {
         self.size
     }
 
-    /// Copies bytes from `offset` on into `buffer`, up to the end of the segment or of the buffer.
-    /// Returns the number of bytes.
-    ///
-    /// If another process writes at the same time, the copy can mix its old and new bytes.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number. If
+    /// another process writes at the same time, the copy can mix its old and new bytes.
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> usize {
         let length = buffer.len().min(self.size.saturating_sub(offset));
         if length == 0 {
@@ -98,9 +96,8 @@ impl Attachment {
         length
     }
 
-    /// Returns the position of the first NUL in `range`, or `None`. Ignores positions past the end
-    /// of the segment, and makes no copy. The next read sees all bytes that were written before the
-    /// bytes that this search has seen.
+    /// Returns the position of the first NUL in `range`, or `None`. The end of the segment limits
+    /// `range`. The next read sees all bytes that were written before those searched here.
     #[must_use]
     pub fn find_nul(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.size);
@@ -125,7 +122,7 @@ impl Attachment {
     ///
     /// # Errors
     ///
-    /// The errors of `write(2)`; `EFAULT` if the kernel has no page for a part of the segment.
+    /// Those of `write(2)`; `EFAULT` if the kernel has no page for a part of the segment.
     pub fn write_to(&self, range: Range<usize>, target: BorrowedFd) -> Result<usize, Errno> {
         let (address, length) = self.part(range);
         // SAFETY: `part` lies inside the mapping, which outlives the call. The kernel only reads
@@ -244,8 +241,7 @@ impl WritableAttachment {
     ///
     /// # Errors
     ///
-    /// The errors of `read(2)` and `pread(2)`; `EFAULT` if the kernel has no page for a part of the
-    /// segment.
+    /// Those of `read(2)` and `pread(2)`; `EFAULT` if the kernel has no page for a part of it.
     pub fn read_from(
         &self,
         source: BorrowedFd,

@@ -31,7 +31,7 @@ impl Descriptor<'_> {
     ///
     /// # Errors
     ///
-    /// The errors of `lseek(2)`; `EOVERFLOW` for an offset that is too large.
+    /// Those of `lseek(2)`; `EOVERFLOW` for an offset that is too large.
     pub fn seek(self, place: u64) -> io::Result<()> {
         sys::seek(self.0, place).map_err(Errno::into)
     }
@@ -41,7 +41,7 @@ impl Descriptor<'_> {
     ///
     /// # Errors
     ///
-    /// The errors of `read(2)` and `pread(2)`.
+    /// Those of `read(2)` and `pread(2)`.
     pub fn read_from(self, at: Option<u64>, buffer: &mut [u8]) -> Result<usize, Errno> {
         sys::read_bytes(self.0, at, buffer)
     }

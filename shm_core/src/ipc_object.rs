@@ -35,7 +35,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// The errors of [`Address::remove`] and [`IpcObject::remove`].
+    /// Those of [`Address::remove`] and [`IpcObject::remove`].
     pub fn remove(&self) -> Result<()> {
         match self {
             Self::Memory(address) => address.remove(),

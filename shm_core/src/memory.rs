@@ -77,7 +77,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The errors of [`Segment::open`] and [`Segment::attach`], or of [`Object::open`].
+    /// Those of [`Segment::open`] and [`Segment::attach`], or of [`Object::open`].
     pub fn open(&self) -> crate::Result<Memory> {
         match self {
             Self::SysV(key) => {
@@ -93,7 +93,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The errors of [`Segment::open_writable`] and [`Segment::attach_writable`], or of
+    /// Those of [`Segment::open_writable`] and [`Segment::attach_writable`], or of
     /// [`Object::open_writable`].
     pub fn open_writable(&self, size: usize) -> crate::Result<WritableMemory> {
         match self {
@@ -106,8 +106,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The errors of [`Segment::create_new`] and [`Segment::attach_writable`], or of
-    /// [`Object::create_new`].
+    /// Those of [`Segment::create_new`], [`Segment::attach_writable`] or [`Object::create_new`].
     pub fn create_new(&self, size: usize, mode: u32) -> crate::Result<WritableMemory> {
         match self {
             Self::SysV(key) => WritableMemory::attach(Segment::create_new(*key, size, mode)?),
@@ -121,7 +120,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The errors of [`Segment::open_or_create`] and [`Segment::attach_writable`], or of
+    /// Those of [`Segment::open_or_create`], [`Segment::attach_writable`] or
     /// [`Object::open_or_create`].
     pub fn open_or_create(
         &self,
@@ -144,7 +143,7 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// The errors of [`Segment::find`] and [`Segment::remove`], or of [`Location::remove`].
+    /// Those of [`Segment::find`] and [`Segment::remove`], or of [`Location::remove`].
     pub fn remove(&self) -> crate::Result<()> {
         match self {
             Self::SysV(key) => Segment::find(*key)?.remove(),
@@ -173,7 +172,7 @@ impl<A: AsRef<Attachment>> Shared<A> {
     ///
     /// # Errors
     ///
-    /// The errors of [`Object::size`].
+    /// Those of [`Object::size`].
     pub fn size(&self) -> crate::Result<u64> {
         match self {
             Self::SysV(_, attachment) => Ok(attachment.as_ref().size() as u64),
@@ -192,12 +191,11 @@ impl<A: AsRef<Attachment>> Shared<A> {
 }
 
 impl Memory {
-    /// Copies bytes from `offset` on into `buffer`, up to the end of the memory or of the buffer.
-    /// Returns the number of bytes.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number.
     ///
     /// # Errors
     ///
-    /// The errors of [`Object::read_at`].
+    /// Those of [`Object::read_at`].
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> crate::Result<usize> {
         match self {
             Self::SysV(_, attachment) => {
@@ -213,8 +211,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// The errors of `pipe(2)` and [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault) for a
-    /// missing page.
+    /// Those of `pipe(2)` and [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault).
     pub fn text_start(&self) -> io::Result<Vec<u8>> {
         const MAX_LENGTH: usize = 4096;
         let mut bytes = vec![0; MAX_LENGTH];
@@ -251,7 +248,7 @@ impl WritableMemory {
     ///
     /// # Errors
     ///
-    /// The errors of [`Object::grow`].
+    /// Those of [`Object::grow`].
     pub fn grow(&self, size: usize) -> crate::Result<()> {
         match self {
             Self::SysV(..) => Ok(()),
@@ -264,7 +261,7 @@ impl WritableMemory {
     /// # Errors
     ///
     /// [`Error::OutOfBounds`](crate::Error::OutOfBounds) if they do not fit; then nothing is
-    /// written. The errors of [`Object::write_at`].
+    /// written. Those of [`Object::write_at`].
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> crate::Result<()> {
         match self {
             Self::SysV(_, attachment) => {
@@ -279,7 +276,7 @@ impl WritableMemory {
     ///
     /// # Errors
     ///
-    /// The errors of [`write_at`](Self::write_at).
+    /// Those of [`write_at`](Self::write_at).
     pub fn write_text(&self, bytes: &[u8]) -> crate::Result<()> {
         let terminated = [bytes, &[0]].concat();
         let (first, rest) = terminated.split_at(1);

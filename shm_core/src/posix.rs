@@ -216,8 +216,7 @@ impl Object {
                     object.grow(size)?;
                     return Ok((object, Origin::Opened));
                 }
-                // Another process removed it between the two calls. A dangling link also gives
-                // ENOENT, but at every retry.
+                // Removed between the two calls. For a dangling link, a retry would not help.
                 Err(Error::File { errno: Errno::ENOENT, path, .. }) if !path.is_symlink() => {}
                 Err(error) => return Err(error),
             }
@@ -294,8 +293,7 @@ impl Object {
         self.file.metadata().map_err(|error| self.error("fstat", Errno::from_io(&error)))
     }
 
-    /// Copies bytes from `offset` on into `buffer`, up to the end of the object or of the buffer.
-    /// Returns the number of bytes. `pread(2)`.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number. `pread(2)`.
     ///
     /// # Errors
     ///

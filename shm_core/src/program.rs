@@ -4,11 +4,10 @@ use crate::sys::{self, FinalOutput};
 
 pub use crate::sys::before_main;
 
-/// Sets the signal actions of a tool. `main` calls it first.
-///
-/// SIGPIPE gets its default action, which the standard library has replaced: a closed pipe ends the
-/// program without a message, as it ends a C program. If [`before_main`] found SIGPIPE ignored, it
-/// stays ignored. SIGXFSZ is ignored, so a write past `RLIMIT_FSIZE` is an error.
+/// Sets the signal actions of a tool; `main` calls it first. SIGPIPE gets its default action, which
+/// the standard library has replaced: a closed pipe ends the program without a message, like a C
+/// program. If [`before_main`] found SIGPIPE ignored, it stays ignored. SIGXFSZ is ignored, so a
+/// write past `RLIMIT_FSIZE` is an error.
 pub fn set_signals() {
     sys::restore_broken_pipe_signal();
     sys::ignore_file_size_signal();

@@ -12,8 +12,7 @@ const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 pub struct StopSignals(());
 
 impl StopSignals {
-    /// Blocks the signals in the calling thread and in the threads that it starts afterwards.
-    /// `pthread_sigmask(3)`.
+    /// Blocks them in this thread and in threads that it starts later. `pthread_sigmask(3)`.
     #[must_use]
     pub fn hold() -> Self {
         sys::block_signals(&SIGNALS);

@@ -72,8 +72,7 @@ fn escape_where(bytes: &[u8], escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Returns whether `character` is invisible or reorders the characters around it. [`escape_line`]
-/// escapes exactly these characters.
+/// Returns whether `character` is invisible or reorders its neighbours: [`escape_line`] escapes it.
 #[must_use]
 pub fn is_unseen(character: char) -> bool {
     match character {

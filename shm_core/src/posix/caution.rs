@@ -67,8 +67,7 @@ pub(super) fn is_regular(metadata: io::Result<Metadata>) -> Result<(), Errno> {
 /// The target of a path.
 struct Resolved<'a> {
     path: Cow<'a, Path>,
-    /// Whether the path is a link in `/proc`. It leads to an open file, so only the kernel can
-    /// follow it.
+    /// Whether it is a link in `/proc` to an open file, which only the kernel can follow.
     proc_link: bool,
 }
 
@@ -113,8 +112,7 @@ fn virtual_name(file: &File) -> Option<&'static str> {
     VIRTUAL.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }
 
-/// Returns the name of the file system of a path, or `None` if it is not virtual. Opens the path
-/// only with `O_PATH`.
+/// Returns the name of a path's file system, or `None` if it is not virtual. Opens with `O_PATH`.
 #[must_use]
 pub fn file_system_of(path: &Path) -> Option<&'static str> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;

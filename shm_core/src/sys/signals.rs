@@ -30,8 +30,7 @@ fn set_of(signals: &[i32]) -> libc::sigset_t {
 /// Blocks signals for [`wait_for_signal`], so they do not end this process. `pthread_sigmask(3)`.
 pub(crate) fn block_signals(signals: &[i32]) {
     let set = set_of(signals);
-    // SAFETY: the set is live, and null means that the old set is not returned. The call fails only
-    // for an unknown first argument.
+    // SAFETY: the set is live, and null requests no old set. SIG_BLOCK is valid, so it cannot fail.
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
 }
 
@@ -72,14 +71,12 @@ pub(crate) fn end_on_bus_error(output: FinalOutput) {
     unsafe { libc::sigaction(libc::SIGBUS, &raw const action, ptr::null_mut()) };
 }
 
-/// Handles SIGBUS. It can interrupt a load or a store anywhere in the program, so it does only what
-/// `signal-safety(7)` allows: it takes no lock, allocates no memory, and does not return to the
-/// access.
+/// Handles SIGBUS. It can interrupt any load or store, so it does only what `signal-safety(7)`
+/// allows: it takes no lock, allocates no memory, and does not return to the access.
 extern "C" fn on_bus_error(signal: i32, info: *mut libc::siginfo_t, _context: *mut libc::c_void) {
     // SAFETY: with SA_SIGINFO, the kernel passes a structure that is live while the handler runs.
     let code = unsafe { (*info).si_code };
-    // SAFETY: the pointer is null, or from Box::into_raw and never freed. The store with Release
-    // makes the value visible to this load with Acquire.
+    // SAFETY: the pointer is null, or of Box::into_raw and never freed. Release pairs with Acquire.
     let output = unsafe { FINAL_OUTPUT.load(Ordering::Acquire).as_ref() };
     // A signal from a process has a code of at most 0.
     let Some(output) = output.filter(|_| code > 0) else {

@@ -40,8 +40,7 @@ pub(crate) fn restore_broken_pipe_signal() {
 
 /// Opens each of the descriptors 0, 1 and 2 that is closed. Otherwise, the next opened file would
 /// become standard output, and messages would be written into it. Reads and writes still fail with
-/// EBADF: standard input becomes the write end of a pipe, the others the read end. This needs no
-/// `/dev`.
+/// EBADF: standard input becomes the write end of a pipe, the others the read end. Needs no `/dev`.
 fn open_standard_descriptors() {
     let mut descriptors = [0, 1, 2].map(|fd| libc::pollfd { fd, events: 0, revents: 0 });
     // SAFETY: the array is live and has three elements. No events are requested, so poll only sets

@@ -1,22 +1,22 @@
-//! Mapped segments.
+//! Attached segments.
 //!
-//! Other processes may write to a segment at any moment, and so may other threads and other
-//! attachments of this one. No `&[u8]` of it is ever formed. Two things touch its bytes:
+//! Other processes, threads and attachments can write to a segment at any time. No code makes a
+//! `&[u8]` of a segment. Its bytes are accessed in two ways:
 //!
-//! - This process, through atomics of one size: the mapping is a row of aligned words, and each
-//!   access, of whatever bytes, is a relaxed one of whole words. Racing accesses mix old and new
-//!   bytes and do nothing worse. Races of atomics that differ in size, or that overlap in part,
-//!   are undefined in Rust (`std::sync::atomic`, "Memory model for atomic accesses"): there are
-//!   none, for every attachment starts at a page, so that all divide a segment into the same
-//!   words. The bytes beside those that are written in a word stay what they are at that instant,
-//!   by compare and exchange. A word moves eight bytes in the time of one: memory is the limit.
-//! - The kernel, for `read(2)` and `write(2)`, as if it were another process.
+//! - By this process, through atomics of one size. The mapping is an array of aligned words, and
+//!   every access is a relaxed access to whole words. A race can only mix old and new bytes. Races
+//!   between atomics that differ in size or overlap in part are undefined behaviour in Rust
+//!   (`std::sync::atomic`, "Memory model for atomic accesses"). They cannot occur here: every
+//!   attachment starts at a page, so all attachments divide a segment into the same words. A write
+//!   to a part of a word keeps the other bytes by compare and exchange. A word moves eight bytes in
+//!   the time of one, so only the memory limits the speed.
+//! - By the kernel, for `read(2)` and `write(2)`. The kernel acts like another process.
 //!
-//! What is written is ordered behind what was written before it, and what is read before what is
-//! read after it: whoever sees the byte that is written last sees those before it.
+//! A write is ordered after the writes before it, and a read before the reads after it. A reader
+//! that sees the byte that was written last also sees the bytes that were written before it.
 //!
-//! [`Words`] and [`WritableWords`] give protocols of several words access to the same words.
-#![expect(unsafe_code, reason = "views of the mapping; each block argues for itself")]
+//! [`Words`] and [`WritableWords`] give access to the same words, for protocols of several words.
+#![expect(unsafe_code, reason = "access to the mapping; each block has a SAFETY comment")]
 
 use std::ops::{Deref, Range};
 use std::os::fd::BorrowedFd;
@@ -28,10 +28,10 @@ pub use crate::sys::Advice;
 use crate::{Errno, Error, Result, Segment};
 
 const WORD: usize = size_of::<u64>();
-/// How many words are searched for a NUL at once.
+/// The number of words that are searched for a NUL at once.
 const BLOCK: usize = 8;
 
-/// A segment mapped for reading; detached when dropped.
+/// A segment that is attached for reading. Dropping it detaches the segment.
 #[derive(Debug)]
 pub struct Attachment {
     segment: Segment,
@@ -39,42 +39,41 @@ pub struct Attachment {
     size: usize,
 }
 
-// SAFETY: an attachment belongs to the whole process, not to the thread that made it: any thread
-// may detach it. It is accessed through atomics and by the kernel alone.
+// SAFETY: an attachment belongs to the whole process, not to the thread that made it, so any thread
+// may detach it. Only atomics and the kernel access the mapping.
 unsafe impl Send for Attachment {}
-// SAFETY: its methods take `&self` and access the mapping through atomics or have the kernel do it.
+// SAFETY: the methods take `&self`. Only atomics and the kernel access the mapping.
 unsafe impl Sync for Attachment {}
 
 impl Attachment {
-    /// Maps a segment with the flags of `shmat(2)`. The length comes from the kernel, after the
-    /// segment was mapped: from then on its id cannot mean another segment.
+    /// Attaches a segment with the flags of `shmat(2)`. Asks the kernel for the size after it has
+    /// attached the segment: from then on, no other segment can get the id.
     pub(crate) fn new(segment: Segment, flags: i32) -> Result<Self> {
         let id = segment.id();
         let write = flags & libc::SHM_RDONLY == 0;
         let address =
             sys::shmat(id.0, flags).map_err(|errno| Error::Attach { id, write, errno })?;
-        // Owned from here on, so that an error below detaches it.
+        // From here on, dropping the attachment on an error detaches the segment.
         let mut attachment = Self { segment, address, size: 0 };
-        // A segment fits the address space: it has just been mapped.
+        // The size fits into a usize, because the segment is mapped.
         attachment.size = usize::try_from(segment.stat()?.size).unwrap_or(usize::MAX);
         Ok(attachment)
     }
 
-    /// The segment.
+    /// Returns the segment.
     #[must_use]
     pub fn segment(&self) -> Segment {
         self.segment
     }
 
-    /// The segment's size in bytes, as the kernel gives it; never 0.
+    /// Returns the size of the segment in bytes. It is never 0.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
-    ///
-    /// Another process that writes meanwhile can leave a mix of its old and new bytes there.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number. If
+    /// another process writes at the same time, the copy can mix its old and new bytes.
     pub fn read_at(&self, offset: usize, buffer: &mut [u8]) -> usize {
         let length = buffer.len().min(self.size.saturating_sub(offset));
         if length == 0 {
@@ -97,8 +96,8 @@ impl Attachment {
         length
     }
 
-    /// Where the first NUL in `range` is, looked for in place; what lies outside has none. What was
-    /// written before a byte that is found not to be one is there for what is read next.
+    /// Returns the position of the first NUL in `range`, or `None`. The end of the segment limits
+    /// `range`. The next read sees all bytes that were written before those searched here.
     #[must_use]
     pub fn find_nul(&self, range: Range<usize>) -> Option<usize> {
         let end = range.end.min(self.size);
@@ -119,66 +118,67 @@ impl Attachment {
         found
     }
 
-    /// Has the kernel write the bytes of `range` to a descriptor, `write(2)`; returns how many.
+    /// Writes the bytes of `range` to a descriptor. Returns the number of bytes. `write(2)`.
     ///
     /// # Errors
     ///
-    /// Those of `write(2)`; `EFAULT` where the kernel has no page for a part of the segment.
+    /// Those of `write(2)`; `EFAULT` if the kernel has no page for a part of the segment.
     pub fn write_to(&self, range: Range<usize>, target: BorrowedFd) -> Result<usize, Errno> {
         let (address, length) = self.part(range);
-        // SAFETY: `part` lies inside the mapping, which outlives the call. The kernel only reads it,
-        // which races with nobody that this process knows as more than a mix of bytes.
+        // SAFETY: `part` lies inside the mapping, which outlives the call. The kernel only reads
+        // it. A race with a writer can only mix old and new bytes.
         unsafe { sys::write(target, address, length) }
     }
 
-    /// Has the kernel enter the pages of `range` into the page tables ahead, many at a time instead of
-    /// by a fault for each, or take them out before the end, when one thread does it for all. What it
-    /// does not do now happens when a page is touched, or at the end.
+    /// Advises the kernel on the pages of `range`. It can map many pages at once, instead of one at
+    /// each page fault. It can unmap pages early, because the detach unmaps all of them in one
+    /// thread. Advice that fails has no effect. `madvise(2)`.
     pub fn advise(&self, range: Range<usize>, advice: Advice) {
         let (address, length) = self.part(range);
         if length > 0 {
-            // SAFETY: `part` lies inside the mapping, which outlives the call and is a segment's.
+            // SAFETY: `part` lies inside the mapping, which outlives the call. A segment is shared.
             unsafe { sys::advise(address, length, advice) };
         }
     }
 
-    /// The part of `range` that is mapped.
+    /// Returns the address and the length of the mapped part of `range`.
     fn part(&self, range: Range<usize>) -> (NonNull<u8>, usize) {
         let start = range.start.min(self.size);
         let length = range.end.min(self.size).saturating_sub(start);
-        // SAFETY: start <= size: the result is in the mapping, or one past its end.
+        // SAFETY: start <= size, so the result is in the mapping or one past its end.
         (unsafe { self.address.add(start) }, length)
     }
 
-    /// The whole mapping, the rest of its last word included.
+    /// Returns the whole mapping as words. The last word can extend past the end of the segment.
     fn words(&self) -> &[ReadOnlyWord] {
         let count = self.size.div_ceil(WORD);
         let words = NonNull::slice_from_raw_parts(self.address.cast(), count);
-        // SAFETY: the address is a page's and so aligned. `size` bytes from there on, and the rest
-        // of the last page, are mapped, as one allocation of the kernel's, until drop, which the
-        // borrow of self precedes: System V segments never shrink, and removal spares mappings. A
-        // ReadOnlyWord is an AtomicU64 in memory: any bit pattern is valid, and it allows for changes
-        // behind the reference. It has relaxed loads alone, which read-only memory allows up to the
-        // width of a pointer (std::sync::atomic, "Atomic accesses to read-only memory").
+        // SAFETY: the address is the start of a page, so it is aligned. From there on, `size` bytes
+        // and the rest of the last page are mapped, as one allocation of the kernel. The mapping
+        // lasts until drop, after the borrow of self: System V segments never shrink, and a removal
+        // unmaps nothing. A ReadOnlyWord is an AtomicU64 in memory: every bit pattern is valid, and
+        // the value may change behind the reference. It has only relaxed loads. Read-only memory
+        // allows these up to the width of a pointer (std::sync::atomic, "Atomic accesses to
+        // read-only memory").
         unsafe { words.as_ref() }
     }
 }
 
-/// A word that may lie in memory which is mapped for reading alone.
+/// A word in memory that can be mapped as read-only.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct ReadOnlyWord(AtomicU64);
 
 impl ReadOnlyWord {
-    /// A relaxed load, the only atomic access that read-only memory is certain to allow.
+    /// Loads the word, relaxed. Rust guarantees no other atomic access to read-only memory.
     #[must_use]
     pub fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Whether any byte of the words is 0. `(word - ONES) & !word` has the high bit of each byte that is 0. In a
-/// word with such a byte it may have the high bit of others too, in a word without one it has none.
+/// Returns whether a byte of the words is 0. `(word - ONES) & !word` sets the high bit of each byte
+/// that is 0. It can set the high bit of other bytes too, but only if a byte of the word is 0.
 fn has_nul(words: &[ReadOnlyWord; BLOCK]) -> bool {
     const ONES: u64 = u64::MAX / 255;
     let words = words.iter().map(ReadOnlyWord::load);
@@ -188,13 +188,13 @@ fn has_nul(words: &[ReadOnlyWord; BLOCK]) -> bool {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // SAFETY: the address came from shmat and this is its only owner; no pointer into the
-        // mapping leaves a method.
+        // SAFETY: the address came from shmat, and self is its only owner. Each reference to the
+        // mapping borrows self and so has ended.
         unsafe { sys::shmdt(self.address) };
     }
 }
 
-/// A segment mapped for reading and writing; detached when dropped.
+/// A segment that is attached for reading and writing. Dropping it detaches the segment.
 #[derive(Debug)]
 pub struct WritableAttachment(Attachment);
 
@@ -207,7 +207,7 @@ impl WritableAttachment {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`], with nothing written, where they do not all fit.
+    /// [`Error::OutOfBounds`] if they do not all fit; then nothing is written.
     pub fn write_at(&self, offset: usize, bytes: &[u8]) -> Result<()> {
         if offset.checked_add(bytes.len()).is_none_or(|end| end > self.size) {
             return Err(Error::OutOfBounds {
@@ -236,12 +236,12 @@ impl WritableAttachment {
         Ok(())
     }
 
-    /// Has the kernel read from a descriptor, or from a place of its file, into the bytes of `range`,
-    /// `read(2)` or `pread(2)`; returns how many came, 0 at the end of the input.
+    /// Reads from a descriptor into the bytes of `range`, `read(2)`; with `at`, from this offset of
+    /// a file, `pread(2)`. Returns the number of bytes, 0 at the end of the input.
     ///
     /// # Errors
     ///
-    /// Those of `read(2)`; `EFAULT` where the kernel has no page for a part of the segment.
+    /// Those of `read(2)` and `pread(2)`; `EFAULT` if the kernel has no page for a part of it.
     pub fn read_from(
         &self,
         source: BorrowedFd,
@@ -249,22 +249,22 @@ impl WritableAttachment {
         range: Range<usize>,
     ) -> Result<usize, Errno> {
         let (address, length) = self.part(range);
-        // SAFETY: `part` lies inside the mapping, which outlives the call, and it was made by shmat
-        // without SHM_RDONLY. Nothing but atomics refers to it: the kernel changes it as any other
-        // process may.
+        // SAFETY: `part` lies inside the mapping, which outlives the call and which shmat made
+        // without SHM_RDONLY. Only references to atomics cover it, so the kernel may change it as
+        // any other process may.
         unsafe { sys::read(source, at, address, length) }
     }
 
-    /// The whole mapping, as words that may be stored to.
+    /// Returns the whole mapping as writable words.
     fn words(&self) -> &[AtomicU64] {
         let words: *const [ReadOnlyWord] = self.0.words();
-        // SAFETY: the words are borrowed as long as self, and a ReadOnlyWord is an AtomicU64 in memory.
-        // They may be stored to: a WritableAttachment is made only by shmat without SHM_RDONLY.
+        // SAFETY: the words are borrowed as long as self. A ReadOnlyWord is an AtomicU64 in memory.
+        // The memory is writable: only shmat without SHM_RDONLY makes a WritableAttachment.
         unsafe { &*(words as *const [AtomicU64]) }
     }
 }
 
-/// Stores some bytes of a word. The others stay what they are, whoever stores to them meanwhile.
+/// Stores some bytes of a word. Does not change the others, even if they are stored to meanwhile.
 fn store_part(word: &AtomicU64, skipped: usize, bytes: &[u8]) {
     let mut old = word.load(Ordering::Relaxed);
     loop {
@@ -278,12 +278,12 @@ fn store_part(word: &AtomicU64, skipped: usize, bytes: &[u8]) {
     }
 }
 
-/// A segment mapped for reading, seen as words; bytes at its end that make no whole word are left out.
+/// A segment that is attached for reading, as words. The end is left out if it is not a whole word.
 #[derive(Debug)]
 pub struct Words(Attachment);
 
 impl Attachment {
-    /// Gives up the view by bytes for the one by words.
+    /// Converts the attachment into one that gives access to its words.
     #[must_use]
     pub fn into_words(self) -> Words {
         Words(self)
@@ -298,12 +298,12 @@ impl Deref for Words {
     }
 }
 
-/// A segment mapped for reading and writing, seen as words, as [`Words`] are.
+/// A segment that is attached for reading and writing, as words. See [`Words`].
 #[derive(Debug)]
 pub struct WritableWords(WritableAttachment);
 
 impl WritableAttachment {
-    /// Gives up the view by bytes for the one by words.
+    /// Converts the attachment into one that gives access to its words.
     #[must_use]
     pub fn into_words(self) -> WritableWords {
         WritableWords(self)
@@ -350,7 +350,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_nul_is_found_and_nothing_else(
+        fn only_a_nul_is_found(
             bytes in vec(prop_oneof![1 => Just(0), 60 => 1..=u8::MAX, 60 => Just(0x80)], BLOCK * WORD),
         ) {
             let words = bytes.as_chunks().0;

@@ -1,4 +1,4 @@
-//! Standard input and output as they are: a call a piece, nothing kept in a buffer.
+//! Standard input and output without a buffer: each read or write is one system call.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
@@ -7,20 +7,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::{Errno, sys};
 
-/// An open descriptor that is read and written without a buffer of its own, `read(2)` and
-/// `write(2)`.
+/// An open descriptor, read and written without a buffer: `read(2)` and `write(2)`.
 #[derive(Clone, Copy, Debug)]
 pub struct Descriptor<'a>(pub BorrowedFd<'a>);
 
 impl Descriptor<'_> {
-    /// How many bytes a regular file has from where it is read next; `None` for what is no regular
-    /// file, which does not tell.
+    /// Returns the number of bytes from the current offset of a regular file to its end; `None` for
+    /// anything else, whose size is unknown.
     #[must_use]
     pub fn remaining(self) -> Option<u64> {
         self.extent().map(|extent| extent.end.saturating_sub(extent.start))
     }
 
-    /// Returns where a regular file is read next, and where it ends; `None` for anything else.
+    /// Returns the current offset of a regular file and its end; `None` for anything else.
     #[must_use]
     pub fn extent(self) -> Option<Range<u64>> {
         let mut file = File::from(self.0.try_clone_to_owned().ok()?);
@@ -28,17 +27,17 @@ impl Descriptor<'_> {
         Some(file.stream_position().ok()?..metadata.len())
     }
 
-    /// Sets where a file is read next. `lseek(2)`.
+    /// Sets the offset of a file from its start. `lseek(2)`.
     ///
     /// # Errors
     ///
-    /// Those of `lseek(2)`.
+    /// Those of `lseek(2)`; `EOVERFLOW` for an offset that is too large.
     pub fn seek(self, place: u64) -> io::Result<()> {
         sys::seek(self.0, place).map_err(Errno::into)
     }
 
-    /// Reads into `buffer`, `read(2)`; from the offset `at` of a file, `pread(2)`. Returns the number of
-    /// bytes, 0 at the end of the input.
+    /// Reads into `buffer`, `read(2)`; with `at`, from this offset of a file, `pread(2)`. Returns
+    /// the number of bytes, 0 at the end of the input.
     ///
     /// # Errors
     ///

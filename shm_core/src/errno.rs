@@ -1,4 +1,4 @@
-//! Error numbers, with names and messages that do not depend on the C library.
+//! Error numbers, with names and messages that are the same with every C library.
 
 use std::fmt;
 use std::io;
@@ -7,9 +7,8 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Errno(i32);
 
-/// The numbers that the calls of this crate return, their names, and glibc's messages for them.
-/// musl words some of them differently; programs that print "errno: N msg: ..." must not change
-/// their words with the library that they were linked to.
+/// Defines the error numbers that the calls of this crate return, with glibc's messages. Some
+/// messages of musl differ; the output "errno: N msg: ..." must not depend on the C library.
 macro_rules! errnos {
     ($($name:ident $message:literal,)*) => {
         impl Errno {
@@ -66,31 +65,31 @@ errnos! {
 }
 
 impl Errno {
-    /// Wraps a number as the kernel returned it.
+    /// Makes an `Errno` from a number that the kernel returned.
     #[must_use]
     pub const fn from_raw(number: i32) -> Self {
         Self(number)
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn raw(self) -> i32 {
         self.0
     }
 
-    /// The symbolic name, such as `ENOENT`; `None` for a number that no call of this crate returns.
+    /// Returns the symbolic name, such as `ENOENT`, or `None` for an unknown number.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.entry().map(|(name, _)| name)
     }
 
-    /// The number behind an I/O error; `EIO` for the few that did not come from the kernel.
+    /// Returns the error number of an I/O error, or `EIO` if it does not come from the kernel.
     #[must_use]
     pub fn from_io(error: &io::Error) -> Self {
         error.raw_os_error().map_or(Self::EIO, Self)
     }
 
-    /// The calling thread's `errno`.
+    /// Returns the calling thread's `errno`.
     pub(crate) fn last() -> Self {
         Self::from_io(&io::Error::last_os_error())
     }
@@ -116,7 +115,7 @@ mod tests {
     use super::Errno;
 
     #[test]
-    fn messages_are_those_of_glibc() {
+    fn messages_equal_the_messages_of_glibc() {
         assert_eq!(Errno::ENOENT.to_string(), "No such file or directory");
         assert_eq!(Errno::ENOMEM.to_string(), "Cannot allocate memory");
         assert_eq!(Errno::from_raw(4095).to_string(), "Unknown error 4095");

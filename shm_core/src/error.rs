@@ -1,4 +1,4 @@
-//! One error type: a variant for each call, with the call's arguments.
+//! The error type of this crate: each variant contains the arguments of the failed call.
 
 use std::path::PathBuf;
 
@@ -6,24 +6,24 @@ use crate::stat::SegmentId;
 use crate::text::escape_line;
 use crate::{Errno, IpcObject, Key};
 
-/// The result of this crate's calls.
+/// The result of the functions of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A call that failed, with what it was given and the [`Errno`] that came back.
+/// A failed call, with its arguments and the [`Errno`] that it returned.
 ///
-/// `Display` is the form `CALL failed, errno: N msg: MESSAGE`.
+/// `Display` prints the errors of calls as `CALL failed, errno: N msg: MESSAGE`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// `shmget(2)`.
     #[error("shmget failed, errno: {} msg: {errno}", errno.raw())]
     Get {
-        /// The key that was looked up.
+        /// The key of the segment.
         key: Key,
-        /// The size in bytes that was asked for; 0 takes what there is.
+        /// The requested size in bytes; 0 accepts every size.
         size: usize,
-        /// Whether the segment was to be made.
+        /// Whether the call was to create the segment.
         create: bool,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
     /// `shmat(2)`.
@@ -31,9 +31,9 @@ pub enum Error {
     Attach {
         /// The segment.
         id: SegmentId,
-        /// Whether it was to be written.
+        /// Whether the call was to attach the segment for writing.
         write: bool,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
     /// `shmctl(2)` on a segment.
@@ -43,7 +43,7 @@ pub enum Error {
         id: SegmentId,
         /// The command, such as `IPC_RMID`.
         command: &'static str,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
     /// `shmctl(2)` about the whole namespace.
@@ -51,7 +51,7 @@ pub enum Error {
     Info {
         /// The command, such as `IPC_INFO`.
         command: &'static str,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
     /// A call on a POSIX object or a file: `shm_open(3)`, `open(2)`, `posix_fallocate(3)`, ...
@@ -59,55 +59,55 @@ pub enum Error {
     File {
         /// The call's name.
         call: &'static str,
-        /// The path; that of a POSIX object is below `/dev/shm`.
+        /// The path. A POSIX object has its path in `/dev/shm`.
         path: PathBuf,
-        /// The size in bytes, where the call takes one; else 0.
+        /// The size in bytes; 0 if the call takes no size.
         size: u64,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
     /// A call on semaphores or on a message queue: `semget(2)`, `msgget(2)`, `mq_open(3)`, ...
     #[error("{call} failed, errno: {} msg: {errno}", errno.raw())]
     IpcObject {
-        /// What it was made on.
+        /// The set of semaphores or the queue.
         ipc_object: IpcObject,
         /// The call's name.
         call: &'static str,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
-    /// A process's IPC namespace could not be looked at.
+    /// Opening or inspecting the IPC namespace of a process.
     #[error("open of {} failed, errno: {} msg: {errno}", escape_line(path.as_os_str().as_encoded_bytes()), errno.raw())]
     Namespace {
-        /// The file below `/proc`.
+        /// The file in `/proc`.
         path: PathBuf,
-        /// What came back.
+        /// The error number.
         errno: Errno,
     },
-    /// A page of a segment that the kernel cannot provide to a system call: EFAULT. `SHM_NORESERVE`
-    /// lets a process create a segment of huge pages where there are none.
+    /// A system call accessed a page of a segment that the kernel cannot provide: `EFAULT`.
+    /// `SHM_NORESERVE` lets a process create a segment of huge pages when no huge page is free.
     #[error("a page of segment {id} is not available")]
     Fault {
         /// The segment.
         id: SegmentId,
     },
-    /// A name that no POSIX object can have.
-    #[error("{0:?} is not a name for a POSIX object: one path component, up to 254 bytes")]
+    /// An invalid name for a POSIX object.
+    #[error("invalid POSIX object name {0:?}: give one path component of at most 254 bytes")]
     Name(String),
-    /// A range that does not lie inside the memory.
-    #[error("bytes {offset}..{} lie outside the {size} bytes that are shared", offset.saturating_add(*length))]
+    /// A range of bytes that is not completely inside the memory or the object.
+    #[error("bytes {offset}..{} lie outside the {size} available bytes", offset.saturating_add(*length))]
     OutOfBounds {
-        /// Where the range starts.
+        /// The start of the range.
         offset: u64,
-        /// How many bytes it has.
+        /// The length of the range in bytes.
         length: u64,
-        /// How many bytes there are.
+        /// The size of the memory or the object in bytes.
         size: u64,
     },
 }
 
 impl Error {
-    /// The name of the call that failed; `None` where no call was made.
+    /// Returns the name of the failed call, or `None` if the error names no call.
     #[must_use]
     pub fn call(&self) -> Option<&'static str> {
         match self {
@@ -120,7 +120,7 @@ impl Error {
         }
     }
 
-    /// What the kernel returned; `None` where no call was made.
+    /// Returns the error number, or `None` if no call failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {

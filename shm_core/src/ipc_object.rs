@@ -1,5 +1,5 @@
-//! The other objects of an IPC namespace, as far as they can carry a text: they live and die with
-//! it as a segment does, and show the same about who shares it.
+//! The other objects of an IPC namespace that can hold a text. Like segments, they end with the
+//! namespace and show who shares it.
 
 use std::ffi::CString;
 use std::fs::Permissions;
@@ -9,33 +9,33 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::{Address, Errno, Error, Key, Origin, Result, SemaphoreSet, sys};
 
-/// What carries a text without being memory.
+/// An object of an IPC namespace that holds a text but is not memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IpcObject {
-    /// A set of System V semaphores, by its key: the value of each is a byte, 0 ends the text.
+    /// A System V semaphore set, by its key. Each semaphore's value is a byte; 0 ends the text.
     Semaphores(Key),
-    /// A System V message queue, by its key: the text is its first message.
+    /// A System V message queue, by its key. Its first message is the text.
     Queue(Key),
-    /// A POSIX message queue, by a name made from the key, `/shm_0x...`: the text is its only message.
+    /// A POSIX message queue, named after the key: `/shm_0x...`. Its only message is the text.
     Mqueue(Key),
 }
 
-/// What a text is written to and read from.
+/// The place where a text is written and read.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(untagged)]
 pub enum Target {
     /// Shared memory.
     Memory(Address),
-    /// What carries a text without being memory.
+    /// Semaphores or a message queue.
     IpcObject(IpcObject),
 }
 
 impl Target {
-    /// Removes it.
+    /// Removes the memory or the object.
     ///
     /// # Errors
     ///
-    /// Those of [`Address::remove`] or [`IpcObject::remove`].
+    /// Those of [`Address::remove`] and [`IpcObject::remove`].
     pub fn remove(&self) -> Result<()> {
         match self {
             Self::Memory(address) => address.remove(),
@@ -45,7 +45,7 @@ impl Target {
 }
 
 impl Serialize for IpcObject {
-    /// `{"mechanism":"sem","key":"0x..."}`.
+    /// Serializes as `{"mechanism":"sem","key":"0x..."}`.
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("IpcObject", 2)?;
         fields.serialize_field("mechanism", self.mechanism())?;
@@ -55,7 +55,7 @@ impl Serialize for IpcObject {
 }
 
 impl IpcObject {
-    /// The mechanism's name: `sem`, `msg` or `mqueue`.
+    /// Returns the name of the mechanism: `sem`, `msg` or `mqueue`.
     #[must_use]
     pub fn mechanism(self) -> &'static str {
         match self {
@@ -65,14 +65,14 @@ impl IpcObject {
         }
     }
 
-    /// The IPC object of a [mechanism](Self::mechanism), if that is the name of one.
+    /// Returns the object with this [mechanism](Self::mechanism), or `None` for an unknown name.
     #[must_use]
     pub fn named(mechanism: &str, key: Key) -> Option<Self> {
         let all = [Self::Semaphores(key), Self::Queue(key), Self::Mqueue(key)];
         all.into_iter().find(|ipc_object| ipc_object.mechanism() == mechanism)
     }
 
-    /// What it is found by.
+    /// Returns the key.
     #[must_use]
     pub fn key(self) -> Key {
         match self {
@@ -80,16 +80,16 @@ impl IpcObject {
         }
     }
 
-    /// Puts a text of fewer than `size` bytes into it, in place of the one that was there. Where it
-    /// is not there it is made, for texts of that size and with the permission bits `mode`; with
-    /// `create_new` it must not be there.
+    /// Writes a text of fewer than `size` bytes to the object and replaces the old text. If the
+    /// object does not exist, creates it for texts of that size with the permission bits `mode`.
+    /// With `create_new`, the object must not exist. Returns whether the call created it.
     ///
     /// # Errors
     ///
-    /// [`Error::IpcObject`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` where a limit
-    /// is met; `EINVAL` where `size` is more than a limit allows; `EMSGSIZE` where a POSIX queue that
-    /// is there takes shorter texts only. [`Error::OutOfBounds`] where the text does not fit into
-    /// `size`, or into the semaphores that are there.
+    /// [`Error::IpcObject`]: `EEXIST` with `create_new`; `EACCES`; `ENOSPC` or `EMFILE` if a limit
+    /// is reached; `EINVAL` if `size` is larger than a limit; `EMSGSIZE` if an existing POSIX queue
+    /// only accepts shorter texts. [`Error::OutOfBounds`] if the text does not fit into `size`
+    /// bytes or into the existing semaphores.
     pub fn write_text(
         self,
         text: &[u8],
@@ -103,15 +103,15 @@ impl IpcObject {
         }
         match self {
             Self::Semaphores(key) => {
-                let make = || SemaphoreSet::create_new(key, size, mode);
-                let find = || SemaphoreSet::open_writable(key, 0);
-                let (set, origin) = make_or_find(create_new, make, find)?;
+                let create = || SemaphoreSet::create_new(key, size, mode);
+                let open = || SemaphoreSet::open_writable(key, 0);
+                let (set, origin) = create_or_open(create_new, create, open)?;
                 set_values(set, text)?;
                 Ok(origin)
             }
             Self::Queue(key) => {
                 if text.len() > sys::LONGEST_MESSAGE {
-                    // As the kernel would answer, but before what is there is taken out.
+                    // By default (kernel.msgmax), msgsnd fails too, but the old text is gone then.
                     return Err(self.error("msgsnd", Errno::EINVAL));
                 }
                 let (id, origin) = self.queue(key, mode, create_new)?;
@@ -123,7 +123,7 @@ impl IpcObject {
                 let (queue, origin) = self.mqueue(key, size, mode, create_new)?;
                 let room = sys::mq_message_size(&queue);
                 if text.len() > room.map_err(|errno| self.error("mq_getattr", errno))? {
-                    // Likewise: one that was there may have been made for shorter texts.
+                    // As above: the existing queue may accept only shorter texts.
                     return Err(self.error("mq_send", Errno::EMSGSIZE));
                 }
                 while self.received(sys::mq_receive(&queue), Errno::EAGAIN)?.is_some() {}
@@ -133,15 +133,15 @@ impl IpcObject {
         }
     }
 
-    /// The text in it, which stays there. It is empty where nothing was put in.
+    /// Returns the text, which stays in the object. It is empty if no text was written.
     ///
-    /// A POSIX message queue cannot be looked into: its message is taken out and sent again, and
-    /// somebody who looks in between finds none. The same goes for System V on a kernel without
+    /// Reading a POSIX message queue removes the message, so this sends it again. In between,
+    /// another reader finds an empty queue. System V queues behave the same on a kernel without
     /// `MSG_COPY` (`CONFIG_CHECKPOINT_RESTORE`).
     ///
     /// # Errors
     ///
-    /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EACCES`.
+    /// [`Error::IpcObject`]: `ENOENT` if the object does not exist, `EACCES`.
     pub fn read_text(self) -> Result<Vec<u8>> {
         match self {
             Self::Semaphores(key) => values(SemaphoreSet::open(key, 0)?),
@@ -161,11 +161,11 @@ impl IpcObject {
         }
     }
 
-    /// Removes it.
+    /// Removes the object.
     ///
     /// # Errors
     ///
-    /// [`Error::IpcObject`]: `ENOENT` where it is not there, `EPERM` or `EACCES` for whoever may not.
+    /// [`Error::IpcObject`]: `ENOENT` if it does not exist, `EPERM` or `EACCES` without permission.
     pub fn remove(self) -> Result<()> {
         match self {
             Self::Semaphores(key) => SemaphoreSet::find(key, 0)?.remove(),
@@ -182,8 +182,8 @@ impl IpcObject {
     fn queue(self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
         let get =
             |flags| sys::msgget(key.raw(), flags).map_err(|errno| self.error("msgget", errno));
-        let make = || get(CREATE_NEW | (mode & 0o777).cast_signed());
-        make_or_find(create_new, make, || get(READ_WRITE))
+        let create = || get(CREATE_NEW | (mode & 0o777).cast_signed());
+        create_or_open(create_new, create, || get(READ_WRITE))
     }
 
     fn mqueue(
@@ -197,10 +197,10 @@ impl IpcObject {
         let name = name(key);
         let open =
             |create| sys::mq_open(&name, create).map_err(|errno| self.error("mq_open", errno));
-        let make = || open(Some((mode & 0o777, size)));
-        let (queue, origin) = make_or_find(create_new, make, || open(None))?;
+        let create = || open(Some((mode & 0o777, size)));
+        let (queue, origin) = create_or_open(create_new, create, || open(None))?;
         if origin == Origin::Created {
-            // The umask applies to mq_open alone.
+            // mq_open applies the umask; fchmod does not.
             queue
                 .set_permissions(Permissions::from_mode(mode & 0o777))
                 .map_err(|error| self.error("fchmod", Errno::from_io(&error)))?;
@@ -222,7 +222,7 @@ impl IpcObject {
         Ok(text.unwrap_or_default())
     }
 
-    /// A message, or none where the queue is `empty`.
+    /// Returns a received message, or `None` for the errno that means that the queue is empty.
     fn received(self, answer: Result<Vec<u8>, Errno>, empty: Errno) -> Result<Option<Vec<u8>>> {
         match answer {
             Ok(text) => Ok(Some(text)),
@@ -237,20 +237,20 @@ impl IpcObject {
     }
 }
 
-/// Makes an object, or finds it unless it must be new.
-fn make_or_find<T>(
+/// Creates an object; opens an existing one, unless `create_new` is set.
+fn create_or_open<T>(
     create_new: bool,
-    make: impl Fn() -> Result<T>,
-    find: impl Fn() -> Result<T>,
+    create: impl Fn() -> Result<T>,
+    open: impl Fn() -> Result<T>,
 ) -> Result<(T, Origin)> {
     loop {
-        match make() {
+        match create() {
             Ok(new) => return Ok((new, Origin::Created)),
             Err(error) if error.errno() == Some(Errno::EEXIST) && !create_new => {}
             Err(error) => return Err(error),
         }
-        match find() {
-            Ok(found) => return Ok((found, Origin::Opened)),
+        match open() {
+            Ok(existing) => return Ok((existing, Origin::Opened)),
             // Another process removed it between the two calls.
             Err(error) if error.errno() == Some(Errno::ENOENT) => {}
             Err(error) => return Err(error),
@@ -258,7 +258,7 @@ fn make_or_find<T>(
     }
 }
 
-/// Sets the values from the last to the first: a text that is too long changes none.
+/// Sets the values from the last to the first, so a text that is too long changes no value.
 fn set_values(set: SemaphoreSet, text: &[u8]) -> Result<()> {
     let bytes: Vec<_> = (0..=u16::MAX).zip(text.iter().chain(&[0])).collect();
     for (number, byte) in bytes.into_iter().rev() {
@@ -280,7 +280,7 @@ fn values(set: SemaphoreSet) -> Result<Vec<u8>> {
     for number in 0.. {
         match set.value(number) {
             Ok(0) => break,
-            // Not a byte: another program uses the set as semaphores.
+            // The value is not a byte: another program uses the set as semaphores.
             Ok(value) => text.push(u8::try_from(value).unwrap_or(b'?')),
             // The end of the set.
             Err(error) if error.errno() == Some(Errno::EINVAL) && number > 0 => break,
@@ -290,9 +290,9 @@ fn values(set: SemaphoreSet) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The name of the POSIX message queue that belongs to a key.
+/// Returns the name of the POSIX message queue for a key.
 fn name(key: Key) -> CString {
-    // A key is printed in hexadecimal: there is no NUL in it.
+    // A key is printed in hexadecimal, so it contains no NUL.
     CString::new(format!("/shm_{key}")).unwrap_or_default()
 }
 

@@ -1,12 +1,12 @@
-//! System V and POSIX shared memory, semaphores and message queues of Linux.
+//! System V and POSIX shared memory, semaphores and message queues on Linux.
 //!
 //! The crate wraps `shmget(2)`, `shmat(2)`, `shmdt(2)`, `shmctl(2)`, `shm_open(3)` and the calls on
 //! semaphores and message queues. It lists the segments of an IPC namespace and identifies the
-//! namespace. Errors carry the call, its arguments and the errno. It is the only crate of the
-//! workspace with `unsafe` code, and there only in the private module `sys` and in [`attachment`].
+//! namespace. An error contains the call, its arguments and the errno. Only this crate of the
+//! workspace has `unsafe` code: in the private module `sys` and in [`attachment`].
 //!
-//! No method gives out shared memory as `&[u8]`, because other processes can write to it at any
-//! time. Bytes are copied in and out through atomics.
+//! No method returns shared memory as `&[u8]`, because other processes can write to it at any time.
+//! Bytes are copied in and out through atomics.
 //!
 //! ```
 //! use std::io::Read;
@@ -17,7 +17,7 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let key: Key = "0x5ca1ab1e".parse()?;
 //! let (memory, _created) = Address::from(key).open_or_create(1024, 0o600)?;
-//! // Segments outlive their processes, unless told otherwise.
+//! // Without this guard, the segment outlives the process.
 //! let _guard = RemoveOnDrop(Segment::find(key)?);
 //! memory.write_text(b"hello")?;
 //!
@@ -30,8 +30,8 @@
 
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
-    "shm_core supports 64-bit targets alone: words of 64 bits must be loaded from read-only memory in one \
-     piece, and sizes in the kernel's structures have 64 bits"
+    "shm_core supports only 64-bit targets: it loads 64-bit words from read-only memory in one \
+     access, and the sizes in the kernel's structures have 64 bits"
 );
 
 pub mod attachment;

@@ -1,28 +1,28 @@
-//! The limits of the calling process's IPC namespace, and what is used of them.
+//! The limits and the usage of the calling process's IPC namespace.
 
 use serde::Serialize;
 
 use crate::sys;
 use crate::{Error, Result};
 
-/// The System V limits of this IPC namespace: each namespace has its own, and a new one starts
-/// with the kernel's defaults, not with its parent's values. `shmctl(IPC_INFO)`.
+/// The System V limits of this IPC namespace. Each namespace has separate limits. A new namespace
+/// starts with the kernel's defaults, not with its parent's values. `shmctl(IPC_INFO)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Limits {
-    /// `kernel.shmmni`: how many segments there may be.
+    /// `kernel.shmmni`: the maximum number of segments.
     pub max_segments: u64,
-    /// `kernel.shmmax`: the largest size of one segment, in bytes.
+    /// `kernel.shmmax`: the maximum size of a segment in bytes.
     pub max_segment_bytes: u64,
-    /// `kernel.shmall`: how many pages all segments together may have.
+    /// `kernel.shmall`: the maximum number of pages of all segments together.
     pub max_total_pages: u64,
-    /// The smallest size of a segment, in bytes.
+    /// The minimum size of a segment in bytes.
     pub min_segment_bytes: u64,
-    /// The size of a page, in bytes.
+    /// The size of a page in bytes.
     pub page_bytes: u64,
 }
 
 impl Limits {
-    /// Asks the kernel.
+    /// Returns the limits.
     ///
     /// # Errors
     ///
@@ -39,24 +39,24 @@ impl Limits {
     }
 }
 
-/// What this IPC namespace has in use. `shmctl(SHM_INFO)`.
+/// The usage of this IPC namespace. `shmctl(SHM_INFO)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// How many segments there are.
+    /// The number of segments.
     pub segments: u64,
-    /// How many pages they have, touched or not.
+    /// The number of their pages, including those without memory.
     pub total_pages: u64,
-    /// How many of those are in memory.
+    /// The number of pages in memory.
     pub resident_pages: u64,
-    /// How many of those are swapped out.
+    /// The number of pages in swap.
     pub swapped_pages: u64,
-    /// The highest index that is in use, as far as the kernel tells.
+    /// The highest index in use, as reported by the kernel.
     #[serde(skip)]
     pub(crate) highest_index: i32,
 }
 
 impl Usage {
-    /// Asks the kernel.
+    /// Returns the usage.
     ///
     /// # Errors
     ///
@@ -73,8 +73,8 @@ impl Usage {
         })
     }
 
-    /// Where a walk with `SHM_STAT` ends: at the highest index, which is in use too. gVisor does not
-    /// tell it, but has as many segments as the last shmid says, removed ones included.
+    /// Returns the last index for `SHM_STAT`. gVisor does not report the highest index. As the
+    /// number of segments it reports the last shmid, and its indexes are shmids.
     pub(crate) fn last_index(&self) -> i32 {
         i32::try_from(self.segments).map_or(self.highest_index, |it| it.max(self.highest_index))
     }

@@ -1,4 +1,4 @@
-//! The three mechanisms behind one interface: a System V segment, a POSIX object, a file.
+//! One interface to the three mechanisms: System V segments, POSIX objects and files.
 
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -10,22 +10,22 @@ use crate::posix::{Location, Name, Object};
 use crate::text::Text;
 use crate::{Attachment, Key, Segment, WritableAttachment};
 
-/// Whether a call found what it opened or made it.
+/// Whether a call opened or created memory or an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// It was there before.
+    /// It existed before the call.
     Opened,
-    /// This call made it.
+    /// The call created it.
     Created,
 }
 
-/// What shared memory is found by.
+/// The address of shared memory: a key, a name or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A System V segment, by its key.
     SysV(Key),
-    /// A POSIX object or a file, by its name.
+    /// A POSIX object, by its name, or a file, by its path.
     File(Location),
 }
 
@@ -48,7 +48,7 @@ impl From<PathBuf> for Address {
 }
 
 impl Serialize for Address {
-    /// `{"mechanism":"sysv","key":"0x..."}`, or the mechanism and the `path` of the file behind it.
+    /// Serializes as `{"mechanism":"sysv","key":"0x..."}`, or with the `path` in place of the key.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Address", 2)?;
         fields.serialize_field("mechanism", self.mechanism())?;
@@ -63,7 +63,7 @@ impl Serialize for Address {
 }
 
 impl Address {
-    /// The mechanism's name: `sysv`, `posix` or `file`.
+    /// Returns the name of the mechanism: `sysv`, `posix` or `file`.
     #[must_use]
     pub fn mechanism(&self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Address {
         }
     }
 
-    /// Opens what is there, for reading alone.
+    /// Opens existing memory for reading.
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl Address {
         }
     }
 
-    /// Opens what is there, for reading and writing. A System V segment has at least `size`
-    /// bytes; a file may have fewer, and [grow](WritableMemory::grow).
+    /// Opens existing memory for reading and writing. A System V segment must have at least `size`
+    /// bytes. A smaller file or POSIX object can [grow](WritableMemory::grow).
     ///
     /// # Errors
     ///
@@ -102,11 +102,11 @@ impl Address {
         }
     }
 
-    /// Makes it, with `size` bytes and the permission bits `mode`; it must not be there yet.
+    /// Creates memory of `size` bytes with the permission bits `mode`. It must not exist yet.
     ///
     /// # Errors
     ///
-    /// Those of [`Segment::create_new`] or [`Object::create_new`].
+    /// Those of [`Segment::create_new`], [`Segment::attach_writable`] or [`Object::create_new`].
     pub fn create_new(&self, size: usize, mode: u32) -> crate::Result<WritableMemory> {
         match self {
             Self::SysV(key) => WritableMemory::attach(Segment::create_new(*key, size, mode)?),
@@ -116,11 +116,12 @@ impl Address {
         }
     }
 
-    /// Opens it for writing, or makes it, and says which.
+    /// Opens existing memory for writing, or creates it. Returns which of the two it did.
     ///
     /// # Errors
     ///
-    /// Those of [`Segment::open_or_create`] or [`Object::open_or_create`].
+    /// Those of [`Segment::open_or_create`], [`Segment::attach_writable`] or
+    /// [`Object::open_or_create`].
     pub fn open_or_create(
         &self,
         size: usize,
@@ -138,7 +139,7 @@ impl Address {
         }
     }
 
-    /// Removes it; whoever has it attached or open keeps it until then.
+    /// Removes the memory. Existing attachments and open files stay valid.
     ///
     /// # Errors
     ///
@@ -151,7 +152,7 @@ impl Address {
     }
 }
 
-/// Shared memory that is open: a segment with its attachment `A`, or an object.
+/// Open shared memory: a segment with its attachment `A`, or a file.
 #[derive(Debug)]
 pub enum Shared<A> {
     /// A System V segment.
@@ -160,14 +161,14 @@ pub enum Shared<A> {
     File(Object),
 }
 
-/// Shared memory that is open for reading.
+/// Shared memory, open for reading.
 pub type Memory = Shared<Attachment>;
 
-/// Shared memory that is open for writing.
+/// Shared memory, open for reading and writing.
 pub type WritableMemory = Shared<WritableAttachment>;
 
 impl<A: AsRef<Attachment>> Shared<A> {
-    /// The size in bytes at this moment.
+    /// Returns the current size in bytes.
     ///
     /// # Errors
     ///
@@ -179,7 +180,7 @@ impl<A: AsRef<Attachment>> Shared<A> {
         }
     }
 
-    /// The System V segment, if it is one.
+    /// Returns the System V segment, or `None` for another mechanism.
     #[must_use]
     pub fn segment(&self) -> Option<Segment> {
         match self {
@@ -190,7 +191,7 @@ impl<A: AsRef<Attachment>> Shared<A> {
 }
 
 impl Memory {
-    /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number.
     ///
     /// # Errors
     ///
@@ -205,20 +206,20 @@ impl Memory {
         }
     }
 
-    /// The start of the text, at most 4096 bytes. The kernel copies it, so a missing page of a segment is an
-    /// error and no SIGBUS. That is for segments that anybody may have made.
+    /// Returns the start of the text, at most 4096 bytes. The kernel makes the copy, so a missing
+    /// page of a segment is an error and does not raise SIGBUS. Use it for untrusted segments.
     ///
     /// # Errors
     ///
-    /// Those of [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault) for a missing page.
+    /// Those of `pipe(2)` and [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault).
     pub fn text_start(&self) -> io::Result<Vec<u8>> {
-        const MOST: usize = 4096;
-        let mut bytes = vec![0; MOST];
+        const MAX_LENGTH: usize = 4096;
+        let mut bytes = vec![0; MAX_LENGTH];
         let copied = match self {
             Self::SysV(segment, attachment) => {
-                // A pipe takes as much without blocking, `pipe(7)`.
+                // The write does not block: a pipe has room for so many bytes, `pipe(7)`.
                 let (mut reader, writer) = io::pipe()?;
-                let range = 0..attachment.size().min(MOST);
+                let range = 0..attachment.size().min(MAX_LENGTH);
                 let fault = |_| io::Error::other(crate::Error::Fault { id: segment.id() });
                 let written = attachment.write_to(range, writer.as_fd()).map_err(fault)?;
                 reader.read_exact(&mut bytes[..written])?;
@@ -231,7 +232,7 @@ impl Memory {
         Ok(bytes)
     }
 
-    /// The text in it: its bytes up to the first NUL or its end.
+    /// Returns a reader of the text: the bytes up to the first NUL or the end of the memory.
     #[must_use]
     pub fn text(&self) -> Text<'_> {
         Text::new(self)
@@ -243,7 +244,7 @@ impl WritableMemory {
         Ok(Self::SysV(segment, segment.attach_writable()?))
     }
 
-    /// Makes a file that is smaller have `size` bytes. A System V segment never changes its size.
+    /// Grows a smaller file to `size` bytes. A System V segment never changes its size.
     ///
     /// # Errors
     ///
@@ -259,8 +260,8 @@ impl WritableMemory {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`](crate::Error::OutOfBounds), with nothing written, where they do not
-    /// fit; those of [`Object::write_at`].
+    /// [`Error::OutOfBounds`](crate::Error::OutOfBounds) if they do not fit; then nothing is
+    /// written. Those of [`Object::write_at`].
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> crate::Result<()> {
         match self {
             Self::SysV(_, attachment) => {
@@ -270,8 +271,8 @@ impl WritableMemory {
         }
     }
 
-    /// Copies `bytes` and a terminating NUL to the start; the first byte is written last, so that
-    /// whoever waits for a text to appear finds the whole.
+    /// Copies `bytes` and a terminating NUL to the start of the memory. Writes the first byte last:
+    /// a reader that waits for a text finds the complete text.
     ///
     /// # Errors
     ///

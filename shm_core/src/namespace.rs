@@ -1,4 +1,4 @@
-//! Which IPC namespace a process is in.
+//! The identity of the IPC namespace of a process.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,15 +11,15 @@ use serde::Serialize;
 use crate::sys;
 use crate::{Errno, Error, Result};
 
-/// The inode of the namespace that a kernel starts with, `PROC_IPC_INIT_INO`.
+/// The inode of the initial IPC namespace of a kernel, `PROC_IPC_INIT_INO`.
 const INITIAL_INODE: u64 = 0xEFFF_FFFF;
 
-/// An IPC namespace's identity.
+/// The identity of an IPC namespace.
 ///
-/// The inode of `/proc/PID/ns/ipc` alone is none: the kernel gives it out again as soon as a
-/// namespace is gone, so that a restarted container often shows the same one. Linux 6.18 has a
-/// 64-bit id that is never used twice. On older kernels this value holds the namespace's file open,
-/// which keeps its inode from being given out for as long as the value lives.
+/// The inode of `/proc/PID/ns/ipc` does not identify a namespace: the kernel reuses the inode of a
+/// removed namespace, so a restarted container often shows the same one. Linux 6.18 has 64-bit ids
+/// that are never reused. On older kernels, this value keeps the file of the namespace open, so the
+/// kernel cannot reuse the inode as long as the value exists.
 #[derive(Clone, Debug, Serialize)]
 pub struct IpcNamespace {
     inode: u64,
@@ -29,27 +29,27 @@ pub struct IpcNamespace {
 }
 
 impl IpcNamespace {
-    /// The calling process's.
+    /// Returns the namespace of the calling process.
     ///
     /// # Errors
     ///
-    /// [`Error::Namespace`] where `/proc` is not mounted.
+    /// [`Error::Namespace`] if `/proc` is not mounted.
     pub fn current() -> Result<Self> {
         Self::open(Path::new("/proc/self/ns/ipc").to_owned())
     }
 
-    /// Another process's, by its id in this process's pid namespace.
+    /// Returns the namespace of another process, by its id in this process's pid namespace.
     ///
     /// # Errors
     ///
-    /// [`Error::Namespace`]: `ENOENT` where there is no such process, `EACCES` where it is
-    /// somebody else's.
+    /// [`Error::Namespace`]: `ENOENT` if no such process exists, `EACCES` without permission to
+    /// inspect it.
     pub fn of_process(pid: u32) -> Result<Self> {
         Self::open(PathBuf::from(format!("/proc/{pid}/ns/ipc")))
     }
 
-    /// One that a process elsewhere reported of itself. Only with a 64-bit id: nothing holds it, so
-    /// its inode alone would say nothing.
+    /// Returns a namespace that a process elsewhere reported. The 64-bit id is required: no file is
+    /// held open, so the kernel can reuse the inode.
     #[must_use]
     pub fn reported(inode: u64, id: u64) -> Self {
         Self { inode, id: Some(id), _held: None }
@@ -64,28 +64,28 @@ impl IpcNamespace {
         Ok(Self { inode, id, _held: held })
     }
 
-    /// The inode that `ls -l /proc/PID/ns` shows; not an identity by itself.
+    /// Returns the inode that `ls -l /proc/PID/ns` shows. The kernel reuses inodes.
     #[must_use]
     pub fn inode(&self) -> u64 {
         self.inode
     }
 
-    /// The kernel's 64-bit id, since Linux 6.18.
+    /// Returns the kernel's 64-bit id, or `None` before Linux 6.18.
     #[must_use]
     pub fn id(&self) -> Option<u64> {
         self.id
     }
 
-    /// Whether it is the one that the kernel started with: the host's, seen from a host.
+    /// Returns whether it is the initial namespace of the kernel: on a host, the host's namespace.
     #[must_use]
     pub fn is_initial(&self) -> bool {
         self.inode == INITIAL_INODE
     }
 }
 
-/// The id of the running kernel's boot, `/proc/sys/kernel/random/boot_id`: containers that share
-/// the kernel show the same, those on another machine or with a kernel of their own do not.
-/// `None` where `/proc` is not mounted.
+/// Returns the id of the kernel's boot, `/proc/sys/kernel/random/boot_id`, or `None` if `/proc` is
+/// not mounted. Containers on one kernel show the same id. Containers on another machine, or with a
+/// separate kernel, show another id.
 #[must_use]
 pub fn boot_id() -> Option<String> {
     let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -96,7 +96,7 @@ impl PartialEq for IpcNamespace {
     fn eq(&self, other: &Self) -> bool {
         match (self.id, other.id) {
             (Some(one), Some(two)) => one == two,
-            // Both files are held open, so equal inodes are the same namespace.
+            // A namespace without an id is held open, so the kernel does not reuse its inode.
             _ => self.inode == other.inode,
         }
     }
@@ -119,7 +119,7 @@ mod tests {
     use super::IpcNamespace;
 
     #[test]
-    fn a_process_is_in_its_own_namespace() {
+    fn both_functions_find_the_namespace_of_this_process() {
         let current = IpcNamespace::current().unwrap();
         assert_eq!(current, IpcNamespace::of_process(std::process::id()).unwrap());
         let link = std::fs::read_link("/proc/self/ns/ipc").unwrap();

@@ -1,9 +1,9 @@
-//! POSIX shared memory objects, and plain files as the third way to share.
+//! POSIX shared memory objects, and regular files as shared memory.
 //!
-//! A POSIX object is a file on the tmpfs at `/dev/shm`: it follows that mount, not the IPC
-//! namespace. Bytes are copied with `pread(2)` and `pwrite(2)`, which reach the very pages that
-//! others have mapped; an object that somebody shrinks meanwhile is then a short read, where
-//! touching a mapping would kill this process with SIGBUS.
+//! A POSIX object is a file on the tmpfs at `/dev/shm`: it belongs to this mount, not to the IPC
+//! namespace. `pread(2)` and `pwrite(2)` copy its bytes; they access the same pages as the mappings
+//! of other processes. If another process shrinks the object meanwhile, the read is short, whereas
+//! an access to a mapping would end this process with SIGBUS.
 
 use std::ffi::CString;
 use std::fmt;
@@ -19,16 +19,16 @@ use crate::{Errno, Error, Origin, Result, sys};
 
 pub mod caution;
 
-/// Where the C library keeps POSIX objects.
+/// The directory in which the C library keeps POSIX objects.
 pub const DIRECTORY: &str = "/dev/shm";
 
-/// The name of a POSIX object: one path component, with or without the slash before it.
+/// The name of a POSIX object: one path component, parsed with or without a slash before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(CString);
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It is made from a &str alone.
+        // The name was made from a &str, so no character is replaced.
         f.pad(&self.0.to_string_lossy())
     }
 }
@@ -48,7 +48,7 @@ impl FromStr for Name {
     }
 }
 
-/// What an [`Object`] is found by.
+/// The name or the path of an [`Object`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// A POSIX object.
@@ -58,7 +58,7 @@ pub enum Location {
 }
 
 impl Location {
-    /// The file behind it.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         match self {
@@ -67,7 +67,7 @@ impl Location {
         }
     }
 
-    /// Creates a file. Nothing may have its name yet, not even a link.
+    /// Creates a file. The path must not exist, not even as a link.
     fn create(&self, mode: u32) -> Result<File> {
         let answer = match self {
             Self::Posix(name) => {
@@ -110,18 +110,18 @@ impl Location {
         Error::File { call, path: self.path(), size: 0, errno }
     }
 
-    /// Removes the name; whoever has the object open keeps it. `shm_unlink(3)`, `unlink(2)`.
+    /// Removes the name. Existing mappings and open files stay valid. `shm_unlink(3)`, `unlink(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOENT` where there is none, `EACCES` or `EPERM` for whoever may not;
-    /// `EINVAL` for what is neither a regular file nor a link.
+    /// [`Error::File`]: `ENOENT` if the name does not exist; `EACCES` or `EPERM` without
+    /// permission; `EINVAL` if it is neither a regular file nor a link.
     pub fn remove(&self) -> Result<()> {
         let call = match self {
             Self::Posix(_) => "shm_unlink",
             Self::File(_) => "unlink",
         };
-        // Nobody shares memory through a device or a FIFO: to remove one could only be a mistake.
+        // A device or a FIFO is not shared memory, so its removal would be a mistake.
         let kind = fs::symlink_metadata(self.path()).map(|metadata| metadata.file_type());
         if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_symlink()) {
             return Err(self.error(call, Errno::EINVAL));
@@ -142,30 +142,30 @@ pub struct Object {
 }
 
 impl Object {
-    /// Opens what is there, for reading.
+    /// Opens an existing object for reading.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for anything but a regular file, and for files on
-    /// `/proc`, `/sys` and other virtual file systems; `EACCES` for a link of another user in a sticky,
-    /// world-writable directory, whatever `fs.protected_symlinks` says.
+    /// [`Error::File`]: `ENOENT`, `EACCES`, ...; `EINVAL` for anything but a regular file, and for
+    /// files on `/proc`, `/sys` and other virtual file systems; `EACCES` for a link of another user
+    /// in a sticky, world-writable directory, even if `fs.protected_symlinks` is 0.
     pub fn open(location: &Location) -> Result<Self> {
         Self::open_regular(location, false)
     }
 
-    /// Opens what is there, for reading and writing.
+    /// Opens an existing object for reading and writing.
     ///
     /// # Errors
     ///
-    /// As for [`open`](Self::open); `EACCES` also for a [file](Location::File) of another user in such a
-    /// directory, whatever `fs.protected_regular` says.
+    /// As for [`open`](Self::open); `EACCES` also for a [file](Location::File) of another user in
+    /// such a directory, even if `fs.protected_regular` is 0.
     pub fn open_writable(location: &Location) -> Result<Self> {
         Self::open_regular(location, true)
     }
 
     fn open_regular(location: &Location, write: bool) -> Result<Self> {
         let object = Self { file: location.open(write)?, path: location.path() };
-        // A device or a FIFO would do something else with our bytes than share them.
+        // Checks the opened file, because the path can have changed since the check before.
         if object.metadata()?.is_file() {
             Ok(object)
         } else {
@@ -173,13 +173,13 @@ impl Object {
         }
     }
 
-    /// Makes an object of `size` zero bytes with exactly the permission bits `mode`, whatever the
-    /// umask, and with memory behind every byte.
+    /// Creates an object of `size` zero bytes with the permission bits `mode`. The umask does not
+    /// apply. Allocates all its memory.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `EEXIST`, `EACCES`, or `ENOSPC` where the file system is too small; then
-    /// no object is left.
+    /// [`Error::File`]: `EEXIST`; `EACCES`; `ENOSPC` if the file system has too little space, and
+    /// then no object is left.
     pub fn create_new(location: &Location, size: u64, mode: u32) -> Result<Self> {
         let mode = mode & 0o777;
         let object = Self { file: location.create(mode)?, path: location.path() };
@@ -190,7 +190,7 @@ impl Object {
             .and_then(|()| object.grow(size));
         if let Err(error) = prepared {
             if object.is_at(&location.path()) {
-                // What matters is why it could not be made, not that it could not be removed.
+                // The caller needs the first error, not that of the removal.
                 let _ = location.remove();
             }
             return Err(error);
@@ -198,12 +198,12 @@ impl Object {
         Ok(object)
     }
 
-    /// [`open_writable`](Self::open_writable) and [`grow`](Self::grow), or
-    /// [`create_new`](Self::create_new) where there is none, and says which.
+    /// Opens and [grows](Self::grow) an existing object, or creates one. Returns which of the two.
     ///
     /// # Errors
     ///
-    /// As for those three.
+    /// As for [`open_writable`](Self::open_writable), [`grow`](Self::grow) and
+    /// [`create_new`](Self::create_new).
     pub fn open_or_create(location: &Location, size: u64, mode: u32) -> Result<(Self, Origin)> {
         loop {
             match Self::create_new(location, size, mode) {
@@ -216,26 +216,26 @@ impl Object {
                     object.grow(size)?;
                     return Ok((object, Origin::Opened));
                 }
-                // Removed between the two calls; a dangling link, though, stays as it is.
+                // Removed between the two calls. For a dangling link, a retry would not help.
                 Err(Error::File { errno: Errno::ENOENT, path, .. }) if !path.is_symlink() => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Makes an object that is smaller have `size` bytes, the new ones zero; nothing ever shrinks.
+    /// Grows a smaller object to `size` bytes. The new bytes are 0. Never shrinks an object.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `ENOSPC` where the file system is too small, `EFBIG` where a limit is met; then
-    /// its size is unchanged, and the space that the call took is free again.
+    /// [`Error::File`]: `ENOSPC` if the file system has too little space, `EFBIG` if a limit is
+    /// reached. Then the size is unchanged, and the space that the call allocated is free again.
     pub fn grow(&self, size: u64) -> Result<()> {
         let old = self.size()?;
         if old >= size {
             return Ok(());
         }
-        // `ftruncate(2)` past the space of a tmpfs succeeds, and the first write there would kill
-        // the process that does it.
+        // `ftruncate(2)` succeeds even if the tmpfs has too little space. The first write to a
+        // mapping would then end the writer with SIGBUS.
         self.fits(old, size).and_then(|()| self.allocate(old, size)).map_err(|errno| Error::File {
             call: "posix_fallocate",
             path: self.path.clone(),
@@ -244,7 +244,7 @@ impl Object {
         })
     }
 
-    /// Fails as the kernel would, but without filling the file system first.
+    /// Fails like `posix_fallocate(3)`, which would first fill the file system.
     fn fits(&self, old: u64, size: u64) -> Result<(), Errno> {
         if i64::try_from(size).is_err() {
             return Err(Errno::EFBIG);
@@ -258,8 +258,8 @@ impl Object {
 
     fn allocate(&self, old: u64, size: u64) -> Result<(), Errno> {
         sys::allocate(&self.file, old..size).inspect_err(|_| {
-            // Most file systems keep the blocks that they allocated before they failed. An object that
-            // has the whole size by now was grown by another process.
+            // Most file systems keep the blocks that they allocated before the failure. If the
+            // object has the full size now, another process has grown it.
             if self.size().is_ok_and(|now| now < size) {
                 // The caller needs the first error, not this one.
                 let _ = self.file.set_len(old);
@@ -267,24 +267,24 @@ impl Object {
         })
     }
 
-    /// Whether the path still names this object.
+    /// Returns whether the path still names this object.
     fn is_at(&self, path: &Path) -> bool {
         let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
         let (own, named) = (self.metadata(), fs::symlink_metadata(path));
         own.is_ok_and(|own| named.is_ok_and(|named| identity(named) == identity(own)))
     }
 
-    /// The path of the file behind the object.
+    /// Returns the path of the object's file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The size in bytes at this moment.
+    /// Returns the current size in bytes. `fstat(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where the kernel does not say.
+    /// [`Error::File`] if `fstat(2)` fails.
     pub fn size(&self) -> Result<u64> {
         Ok(self.metadata()?.len())
     }
@@ -293,11 +293,11 @@ impl Object {
         self.file.metadata().map_err(|error| self.error("fstat", Errno::from_io(&error)))
     }
 
-    /// Copies bytes from `offset` on into `buffer`, as many as there are; returns how many.
+    /// Copies the available bytes from `offset` on into `buffer`; returns their number. `pread(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::File`] where reading fails.
+    /// [`Error::File`] if reading fails.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize> {
         loop {
             match self.file.read_at(buffer, offset) {
@@ -309,12 +309,12 @@ impl Object {
         }
     }
 
-    /// Copies `bytes` into the object from `offset` on.
+    /// Copies `bytes` into the object from `offset` on. `pwrite(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`], with nothing written, where they do not all fit; [`Error::File`]
-    /// where writing fails.
+    /// [`Error::OutOfBounds`] if they do not all fit; then nothing is written. [`Error::File`] if
+    /// writing fails.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
         let (length, size) = (bytes.len() as u64, self.size()?);
         if offset.checked_add(length).is_none_or(|end| end > size) {

@@ -7,66 +7,66 @@ use crate::{Errno, Error, Key, Origin, Result, Stat};
 
 /// A segment of this process's IPC namespace, by its shmid.
 ///
-/// A handle is a number: copying it costs nothing and dropping it does nothing, for outliving the
-/// processes that use it is what a segment is for. See [`RemoveOnDrop`] for one that shall not.
+/// A handle is a number: copying it costs nothing, and dropping it does not remove the segment. Use
+/// [`RemoveOnDrop`] for a segment that must not outlive its process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     id: SegmentId,
 }
 
-/// Read and write, for whichever class of user the caller is in.
+/// Read and write permission, in each class: the kernel checks the class of the caller.
 const READ_WRITE: i32 = 0o666;
-/// Read, for whichever class of user the caller is in.
+/// Read permission, in each class: the kernel checks the class of the caller.
 const READ: i32 = 0o444;
 
 impl Segment {
-    /// Finds the segment that `key` names and asks for the right to read it. `shmget(2)`.
+    /// Finds the segment that `key` names, for reading. `shmget(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Get`]: `ENOENT` where no segment has the key, `EACCES` where its mode forbids it.
+    /// [`Error::Get`]: `ENOENT` if no segment has the key, `EACCES` if its mode forbids reading.
     pub fn open(key: Key) -> Result<Self> {
         get(key, 0, READ)
     }
 
-    /// Finds the segment that `key` names and asks for the right to read and write at least
-    /// `size` bytes of it; 0 takes whatever size it has. `shmget(2)`.
+    /// Finds the segment with at least `size` bytes that `key` names, for reading and writing. A
+    /// `size` of 0 accepts every segment. `shmget(2)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Get`], as for [`open`](Self::open); `EINVAL` where it has fewer bytes.
+    /// [`Error::Get`], as for [`open`](Self::open); `EINVAL` if it has fewer bytes.
     pub fn open_writable(key: Key, size: usize) -> Result<Self> {
         get(key, size, READ_WRITE)
     }
 
-    /// Finds the segment that `key` names, whatever its mode: enough for [`stat`](Self::stat) by
-    /// somebody who may read it and for [`remove`](Self::remove) by its owner.
+    /// Like [`open`](Self::open), whatever the mode of the segment: enough for [`stat`](Self::stat)
+    /// by a user with read permission, and for [`remove`](Self::remove) by the owner.
     ///
     /// # Errors
     ///
-    /// [`Error::Get`]: `ENOENT` where no segment has the key.
+    /// [`Error::Get`]: `ENOENT` if no segment has the key.
     pub fn find(key: Key) -> Result<Self> {
         get(key, 0, 0)
     }
 
-    /// Makes a segment of `size` zero bytes with the nine permission bits `mode`; the umask does
+    /// Creates a segment of `size` zero bytes with the nine permission bits `mode`. The umask does
     /// not apply. `shmget(2)` with `IPC_CREAT | IPC_EXCL`.
     ///
     /// # Errors
     ///
-    /// [`Error::Get`]: `EEXIST` where the key is taken; `EINVAL`, `ENOSPC` or `ENOMEM` where a
-    /// limit is met.
+    /// [`Error::Get`]: `EEXIST` if the key is taken; `EINVAL`, `ENOSPC` or `ENOMEM` if a limit is
+    /// reached.
     pub fn create_new(key: Key, size: usize, mode: u32) -> Result<Self> {
         let mode = (mode & 0o777).cast_signed();
         get(key, size, libc::IPC_CREAT | libc::IPC_EXCL | mode)
     }
 
-    /// [`create_new`](Self::create_new), or [`open_writable`](Self::open_writable) where the key
-    /// is taken, and says which: of many callers at once exactly one is told [`Origin::Created`].
+    /// Creates a segment, or opens the existing one if the key is taken. Returns which of the two
+    /// it did: if several callers race, exactly one of them gets [`Origin::Created`].
     ///
     /// # Errors
     ///
-    /// [`Error::Get`], as for those two.
+    /// As for [`create_new`](Self::create_new) and [`open_writable`](Self::open_writable).
     pub fn open_or_create(key: Key, size: usize, mode: u32) -> Result<(Self, Origin)> {
         loop {
             match Self::create_new(key, size, mode) {
@@ -76,77 +76,76 @@ impl Segment {
             }
             match Self::open_writable(key, size) {
                 Ok(segment) => return Ok((segment, Origin::Opened)),
-                // Removed between the two calls: there is a segment to be made again.
+                // Another process removed it between the two calls.
                 Err(Error::Get { errno: Errno::ENOENT, .. }) => {}
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// The segment with a shmid that was found elsewhere, such as in a listing.
+    /// Returns the segment with a known shmid, such as one from a listing.
     #[must_use]
     pub const fn from_id(id: SegmentId) -> Self {
         Self { id }
     }
 
-    /// The shmid.
+    /// Returns the shmid.
     #[must_use]
     pub const fn id(self) -> SegmentId {
         self.id
     }
 
-    /// What the kernel knows of it. `shmctl(IPC_STAT)`.
+    /// Returns the kernel's information about the segment. `shmctl(IPC_STAT)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Control`]: `EINVAL` or `EIDRM` where it is gone, `EACCES` without the right to
-    /// read it.
+    /// [`Error::Control`]: `EINVAL` or `EIDRM` if it is gone, `EACCES` without read permission.
     pub fn stat(self) -> Result<Stat> {
         sys::shm_stat(self.id.0)
             .map(|ds| Stat::from_kernel(self.id.0, &ds))
             .map_err(|errno| self.control_error("IPC_STAT", errno))
     }
 
-    /// Marks it for destruction: its key is free at once, its memory at the last detach.
-    /// `shmctl(IPC_RMID)`.
+    /// Marks the segment for destruction. The kernel frees its key now, and its memory at the last
+    /// detach. `shmctl(IPC_RMID)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Control`]: `EPERM` for whoever is neither its owner, its creator nor privileged;
-    /// `EINVAL` or `EIDRM` where it is gone.
+    /// [`Error::Control`]: `EPERM` unless the user is its owner, its creator or privileged;
+    /// `EINVAL` or `EIDRM` if it is gone.
     pub fn remove(self) -> Result<()> {
         self.control("IPC_RMID", Control::Remove)
     }
 
-    /// Keeps its pages from being swapped out. `shmctl(SHM_LOCK)`.
+    /// Prevents the kernel from swapping out the segment. `shmctl(SHM_LOCK)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Control`]: `EPERM` or `ENOMEM` where `RLIMIT_MEMLOCK` does not allow it.
+    /// [`Error::Control`]: `EPERM` or `ENOMEM` if `RLIMIT_MEMLOCK` does not allow it.
     pub fn lock(self) -> Result<()> {
         self.control("SHM_LOCK", Control::Lock)
     }
 
-    /// Takes [`lock`](Self::lock) back. `shmctl(SHM_UNLOCK)`.
+    /// Undoes [`lock`](Self::lock). `shmctl(SHM_UNLOCK)`.
     ///
     /// # Errors
     ///
-    /// [`Error::Control`]: `EPERM` for whoever may not.
+    /// [`Error::Control`]: `EPERM` without permission.
     pub fn unlock(self) -> Result<()> {
         self.control("SHM_UNLOCK", Control::Unlock)
     }
 
-    /// Maps it for reading. `shmat(2)` with `SHM_RDONLY`.
+    /// Attaches the segment for reading. `shmat(2)` with `SHM_RDONLY`.
     ///
     /// # Errors
     ///
-    /// [`Error::Attach`]: `EACCES`, `EINVAL` or `EIDRM`, `ENOMEM`; [`Error::Control`] where its
-    /// size cannot be had.
+    /// [`Error::Attach`]: `EACCES`, `EINVAL` or `EIDRM`, `ENOMEM`; [`Error::Control`] if
+    /// [`stat`](Self::stat) fails, which returns the size.
     pub fn attach(self) -> Result<Attachment> {
         Attachment::new(self, libc::SHM_RDONLY)
     }
 
-    /// Maps it for reading and writing. `shmat(2)`.
+    /// Attaches the segment for reading and writing. `shmat(2)`.
     ///
     /// # Errors
     ///
@@ -170,13 +169,13 @@ fn get(key: Key, size: usize, flags: i32) -> Result<Segment> {
         .map_err(|errno| Error::Get { key, size, create: flags & libc::IPC_CREAT != 0, errno })
 }
 
-/// Removes a segment when it goes out of scope, for segments that belong to one process after all.
+/// Removes a segment on drop, for a segment that must not outlive its process.
 #[derive(Debug)]
 pub struct RemoveOnDrop(pub Segment);
 
 impl Drop for RemoveOnDrop {
     fn drop(&mut self) {
-        // Already gone is what was wanted; anything else cannot be told from here.
+        // The segment may be gone already. Drop cannot report other errors.
         let _ = self.0.remove();
     }
 }

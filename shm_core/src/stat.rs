@@ -1,4 +1,4 @@
-//! What the kernel knows of one segment.
+//! The kernel's information about a segment.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::sys::{SHM_DEST, SHM_LOCKED};
 
-/// The number of a segment within its namespace, a shmid. The kernel uses the numbers again.
+/// The number of a segment in its namespace, a shmid. The kernel reuses these numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct SegmentId(pub i32);
@@ -17,7 +17,7 @@ impl fmt::Display for SegmentId {
     }
 }
 
-/// A segment's `struct shmid_ds`, or its line of `/proc/sysvipc/shm`.
+/// The `struct shmid_ds` of a segment, or its line in `/proc/sysvipc/shm`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Stat {
     /// The key, as `key_t`; 0 for a private segment and for one that is marked for destruction.
@@ -36,23 +36,23 @@ pub struct Stat {
     /// The nine permission bits.
     #[serde(serialize_with = "octal")]
     pub mode: u32,
-    /// Removed, and gone with its last detach.
+    /// Whether it is marked for destruction at its last detach.
     pub dest: bool,
-    /// Its pages are not swapped out.
+    /// Whether it is locked: its pages are not swapped out.
     pub locked: bool,
     /// The size in bytes.
     pub size: u64,
-    /// How many times it is attached at the moment.
+    /// The current number of attachments.
     pub nattch: u64,
-    /// The creator's process id; 0 from another pid namespace.
+    /// The creator's process id; 0 if it is in another pid namespace.
     pub cpid: u32,
-    /// The process id of the last attach or detach; 0 for none, and from another pid namespace.
+    /// The process id of the last attach or detach; 0 for none or for another pid namespace.
     pub lpid: u32,
-    /// Time of the last attach, in seconds since the epoch; 0 for never.
+    /// The time of the last attach, in seconds since the epoch; 0 for never.
     pub atime: i64,
-    /// Time of the last detach, in seconds since the epoch; 0 for never.
+    /// The time of the last detach, in seconds since the epoch; 0 for never.
     pub dtime: i64,
-    /// Time of the creation or of the last change, in seconds since the epoch.
+    /// The time of the creation or of the last change, in seconds since the epoch.
     pub ctime: i64,
 }
 
@@ -67,7 +67,7 @@ fn hexadecimal<S: serde::Serializer>(key: &i32, serializer: S) -> Result<S::Ok, 
 }
 
 impl Stat {
-    /// Puts the kernel's mode word into its three fields.
+    /// Sets `mode`, `dest` and `locked` from the kernel's mode word.
     pub(crate) fn set_mode(&mut self, word: u32) {
         self.mode = word & 0o777;
         self.dest = word & SHM_DEST != 0;
@@ -97,7 +97,6 @@ impl Stat {
             dtime: ds.shm_dtime,
             ctime: ds.shm_ctime,
         };
-        // The width of `mode` differs between C libraries and architectures.
         #[allow(clippy::useless_conversion, reason = "u16 on some targets, u32 on others")]
         stat.set_mode(u32::from(ds.shm_perm.mode));
         stat

@@ -1,4 +1,4 @@
-//! The signals that ask a program to stop, waited for without a thread and without a descriptor.
+//! Waiting for the signals that ask a program to stop, without a thread or a descriptor.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use crate::{Errno, sys};
 
 const SIGNALS: [i32; 3] = [libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
 
-/// SIGTERM, SIGINT and SIGHUP, held back until [`wait`](Self::wait) takes them. A process with id 1, which
-/// would not get them otherwise, gets them too.
+/// SIGTERM, SIGINT and SIGHUP, blocked until [`wait`](Self::wait) accepts them. A process with id 1
+/// receives them too; without this, the kernel would discard them.
 #[derive(Debug)]
 pub struct StopSignals(());
 
 impl StopSignals {
-    /// Holds them back from the calling thread, and from those that it starts afterwards.
+    /// Blocks them in this thread and in threads that it starts later. `pthread_sigmask(3)`.
     #[must_use]
     pub fn hold() -> Self {
         sys::block_signals(&SIGNALS);
         Self(())
     }
 
-    /// Waits for one of them, `limit` at most; returns whether one has come.
+    /// Waits for one of the signals, at most `limit`. Returns whether one came. `sigtimedwait(2)`.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> bool {
         loop {
             match sys::wait_for_signal(&SIGNALS, limit) {
                 Ok(_) => return true,
-                // Another signal was handled, or the process was stopped and goes on.
+                // The process handled another signal, or was stopped and continued.
                 Err(Errno::EINTR) => {}
                 Err(_) => return false,
             }

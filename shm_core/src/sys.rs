@@ -1,8 +1,8 @@
-//! The system calls, one function each, and the constants and structures that libc lacks.
+//! One function for each system call, and the constants and structures that libc lacks.
 //!
-//! Every function here is safe to call with any arguments, except those that are `unsafe` and say
-//! what they ask for. Nothing is interpreted: errors are the bare [`Errno`].
-#![expect(unsafe_code, reason = "system calls; each block argues for itself")]
+//! Every function that is not `unsafe` is safe to call with any arguments; the others document what
+//! they require. The functions do not interpret errors: they return the [`Errno`].
+#![expect(unsafe_code, reason = "system calls; each block has a SAFETY comment")]
 
 use std::fs::File;
 use std::mem::MaybeUninit;
@@ -23,9 +23,9 @@ pub(crate) use signals::*;
 pub use start::before_main;
 pub(crate) use start::restore_broken_pipe_signal;
 
-/// `shm_perm.mode`: removed, and gone with its last detach (`linux/shm.h`).
+/// `shm_perm.mode`: the segment is marked for destruction at its last detach (`linux/shm.h`).
 pub(crate) const SHM_DEST: u32 = 0o1000;
-/// `shm_perm.mode`: its pages are not swapped out (`linux/shm.h`).
+/// `shm_perm.mode`: the pages of the segment are not swapped out (`linux/shm.h`).
 pub(crate) const SHM_LOCKED: u32 = 0o2000;
 
 const SHM_STAT: i32 = 13;
@@ -57,7 +57,7 @@ pub(crate) struct ShmInfo {
     swap_successes: libc::c_ulong,
 }
 
-// The kernel writes as many bytes as its own structures have; ours must not be shorter.
+// The kernel writes as many bytes as its structures have, so these must not be shorter.
 const _: () = assert!(size_of::<ShmInfo64>() == 9 * size_of::<libc::c_ulong>());
 const _: () = assert!(size_of::<ShmInfo>() == 6 * size_of::<libc::c_ulong>());
 
@@ -67,19 +67,19 @@ fn check(result: libc::c_int) -> Result<libc::c_int, Errno> {
 
 /// `shmget(2)`.
 pub(crate) fn shmget(key: i32, size: usize, flags: i32) -> Result<i32, Errno> {
-    // SAFETY: shmget takes three integers and touches no memory of this process.
+    // SAFETY: shmget takes three integers and accesses no memory of this process.
     check(unsafe { libc::shmget(key, size, flags) })
 }
 
 /// `shmat(2)` at an address that the kernel chooses.
 pub(crate) fn shmat(id: i32, flags: i32) -> Result<NonNull<u8>, Errno> {
-    // SAFETY: with a null address and without SHM_REMAP the kernel picks an unused range, so the
-    // call cannot replace a mapping that something else relies on.
+    // SAFETY: with a null address and without SHM_REMAP, the kernel chooses an unused range. So the
+    // call cannot replace an existing mapping.
     let address = unsafe { libc::shmat(id, ptr::null(), flags & !libc::SHM_REMAP) };
     if address.addr() == usize::MAX {
         return Err(Errno::last());
     }
-    // The kernel maps nothing at address 0 unless asked to (mmap_min_addr).
+    // The kernel does not choose address 0 for a mapping (mmap_min_addr).
     NonNull::new(address.cast()).ok_or(Errno::EFAULT)
 }
 
@@ -90,35 +90,35 @@ pub(crate) fn shmat(id: i32, flags: i32) -> Result<NonNull<u8>, Errno> {
 /// `address` came from [`shmat`], has not been detached since, and nothing accesses the mapping
 /// during or after the call.
 pub(crate) unsafe fn shmdt(address: NonNull<u8>) {
-    // SAFETY: the caller vouches that the mapping is a live attachment which nobody uses any more.
+    // SAFETY: the caller guarantees a live attachment that nothing accesses any more.
     let result = unsafe { libc::shmdt(address.as_ptr().cast()) };
-    debug_assert_eq!(result, 0, "shmdt fails only for an address that is not an attachment");
+    debug_assert_eq!(result, 0, "shmdt failed: the address is not an attachment");
 }
 
-/// `shmctl(2)` with a command that fills a `T` from an id or an index; returns the call's value too.
+/// `shmctl(2)` with a command that fills a `T` for an id or index. Also returns the call's value.
 ///
 /// # Safety
 ///
 /// `T` is a plain structure of integers, at least as large as what `command` writes.
 unsafe fn shmctl_fill<T>(id: i32, command: i32) -> Result<(i32, T), Errno> {
     let mut buffer = MaybeUninit::<T>::zeroed();
-    // SAFETY: the buffer is live and, as the caller vouches, large enough for what the kernel writes.
+    // SAFETY: the buffer is live. The caller guarantees that it has room for the bytes written.
     let value = check(unsafe { libc::shmctl(id, command, buffer.as_mut_ptr().cast()) })?;
-    // SAFETY: it was zeroed and then filled; every bit pattern is valid for integers.
+    // SAFETY: the buffer was zeroed and then filled; every bit pattern is valid for integers.
     Ok((value, unsafe { buffer.assume_init() }))
 }
 
 /// `shmctl(IPC_STAT)`.
 pub(crate) fn shm_stat(id: i32) -> Result<libc::shmid_ds, Errno> {
-    // SAFETY: IPC_STAT fills a shmid_ds, a structure of integers that libc declares in full.
+    // SAFETY: IPC_STAT fills a shmid_ds, a structure of integers, which libc declares completely.
     unsafe { shmctl_fill(id, libc::IPC_STAT) }.map(|(_, stat)| stat)
 }
 
-/// `shmctl(SHM_STAT_ANY)`, or `SHM_STAT` before Linux 4.17: the segment at an index, and its id.
+/// `shmctl(SHM_STAT_ANY)`, or `SHM_STAT` before Linux 4.17: the id and the segment at an index.
 pub(crate) fn shm_stat_index(index: i32) -> Result<(i32, libc::shmid_ds), Errno> {
     // SAFETY: as for IPC_STAT.
     match unsafe { shmctl_fill(index, SHM_STAT_ANY) } {
-        // An old kernel does not know the command; an empty index is EINVAL from both.
+        // An old kernel does not have the command. Both commands return EINVAL for an empty index.
         // SAFETY: as for IPC_STAT.
         Err(Errno::EINVAL) => unsafe { shmctl_fill(index, SHM_STAT) },
         answer => answer,
@@ -127,23 +127,23 @@ pub(crate) fn shm_stat_index(index: i32) -> Result<(i32, libc::shmid_ds), Errno>
 
 /// `shmctl(IPC_INFO)`.
 pub(crate) fn ipc_info() -> Result<ShmInfo64, Errno> {
-    // SAFETY: IPC_INFO fills a shminfo64; the size of ours is asserted above.
+    // SAFETY: IPC_INFO fills a shminfo64; the size of ShmInfo64 is asserted above.
     unsafe { shmctl_fill(0, libc::IPC_INFO) }.map(|(_, info)| info)
 }
 
 /// `shmctl(SHM_INFO)`, and the highest index in use.
 pub(crate) fn shm_info() -> Result<(i32, ShmInfo), Errno> {
-    // SAFETY: SHM_INFO fills a shm_info; the size of ours is asserted above.
+    // SAFETY: SHM_INFO fills a shm_info; the size of ShmInfo is asserted above.
     unsafe { shmctl_fill(0, SHM_INFO) }
 }
 
-/// `read(2)` into memory that others may access meanwhile; `pread(2)` where it is said at which place
-/// of a file.
+/// `read(2)` into memory that other threads and processes can access meanwhile; with `at`,
+/// `pread(2)` from this offset.
 ///
 /// # Safety
 ///
-/// `length` bytes from `address` on are mapped for writing throughout the call, and no reference
-/// but one to atomics covers them.
+/// `length` bytes from `address` on are mapped for writing throughout the call. Only references to
+/// atomics cover them.
 pub(crate) unsafe fn read(
     source: BorrowedFd,
     at: Option<u64>,
@@ -152,16 +152,16 @@ pub(crate) unsafe fn read(
 ) -> Result<usize, Errno> {
     let (source, address) = (source.as_raw_fd(), address.as_ptr().cast());
     let count = match at.map(libc::off_t::try_from) {
-        // SAFETY: the caller vouches for the memory; the descriptor is open while it is borrowed.
+        // SAFETY: the caller guarantees the memory; the descriptor is open while it is borrowed.
         None => unsafe { libc::read(source, address, length) },
         // SAFETY: as for read.
-        Some(Ok(place)) => unsafe { libc::pread(source, address, length, place) },
+        Some(Ok(offset)) => unsafe { libc::pread(source, address, length, offset) },
         Some(Err(_)) => return Err(Errno::EOVERFLOW),
     };
     usize::try_from(count).map_err(|_| Errno::last())
 }
 
-/// `write(2)` out of memory that others may access meanwhile.
+/// `write(2)` from memory that other threads and processes can access meanwhile.
 ///
 /// # Safety
 ///
@@ -171,7 +171,7 @@ pub(crate) unsafe fn write(
     address: NonNull<u8>,
     length: usize,
 ) -> Result<usize, Errno> {
-    // SAFETY: the caller vouches for the memory; the descriptor is open while it is borrowed.
+    // SAFETY: the caller guarantees the memory; the descriptor is open while it is borrowed.
     let count = unsafe { libc::write(target.as_raw_fd(), address.as_ptr().cast(), length) };
     usize::try_from(count).map_err(|_| Errno::last())
 }
@@ -182,51 +182,51 @@ pub(crate) fn read_bytes(
     at: Option<u64>,
     buffer: &mut [u8],
 ) -> Result<usize, Errno> {
-    // SAFETY: the buffer is live and writable, and nobody else's while it is borrowed.
+    // SAFETY: the buffer is live and writable. Nothing else accesses it while it is borrowed.
     unsafe { read(source, at, NonNull::from(&mut *buffer).cast(), buffer.len()) }
 }
 
-/// `write(2)` out of a buffer.
+/// `write(2)` from a buffer.
 pub(crate) fn write_bytes(target: BorrowedFd, bytes: &[u8]) -> Result<usize, Errno> {
     // SAFETY: the bytes are live while they are borrowed, and the kernel only reads them.
     unsafe { write(target, NonNull::from(bytes).cast(), bytes.len()) }
 }
 
-/// `lseek(2)` to a place from the start.
-pub(crate) fn seek(file: BorrowedFd, place: u64) -> Result<(), Errno> {
-    let place = libc::off_t::try_from(place).map_err(|_| Errno::EOVERFLOW)?;
+/// `lseek(2)` to an offset from the start.
+pub(crate) fn seek(file: BorrowedFd, offset: u64) -> Result<(), Errno> {
+    let offset = libc::off_t::try_from(offset).map_err(|_| Errno::EOVERFLOW)?;
     // SAFETY: lseek takes plain numbers; the descriptor is open while it is borrowed.
-    let moved = unsafe { libc::lseek(file.as_raw_fd(), place, libc::SEEK_SET) };
+    let moved = unsafe { libc::lseek(file.as_raw_fd(), offset, libc::SEEK_SET) };
     if moved == -1 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// What is about to happen to the pages of a mapping, `madvise(2)`.
+/// Advice about the pages of a mapping, `madvise(2)`.
 #[derive(Clone, Copy, Debug)]
 pub enum Advice {
-    /// They are read, since Linux 5.14.
+    /// Map the pages for reading now. Since Linux 5.14.
     PopulateForReading = libc::MADV_POPULATE_READ as isize,
-    /// They are written, since Linux 5.14.
+    /// Map the pages for writing now. Since Linux 5.14.
     PopulateForWriting = libc::MADV_POPULATE_WRITE as isize,
-    /// All of them are written: huge ones are better, where the machine allows them for shared memory
-    /// (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`).
+    /// Use huge pages, because all pages will be written. Requires that the machine allows them for
+    /// shared memory (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`).
     HugePages = libc::MADV_HUGEPAGE as isize,
-    /// Nothing for now. The bytes of a segment stay.
+    /// Unmap the pages until the next access. The bytes of a segment stay.
     Release = libc::MADV_DONTNEED as isize,
 }
 
-/// `madvise(2)` for the pages of a range. Whether it was followed is not told.
+/// `madvise(2)` for the pages of a range. Does not report failures.
 ///
 /// # Safety
 ///
-/// `length` bytes from `address` on are mapped throughout the call, and shared: releasing private
-/// pages would lose what is in them.
+/// `length` bytes from `address` on are mapped throughout the call. The mapping is shared:
+/// releasing private pages would lose their bytes.
 pub(crate) unsafe fn advise(address: NonNull<u8>, length: usize, advice: Advice) {
-    // The start of a page; every mapping has whole ones.
+    // madvise requires the start of a page. A mapping consists of whole pages.
     let before = address.addr().get() % usize::try_from(page_size()).unwrap_or(4096);
     let start = address.as_ptr().wrapping_sub(before);
-    // SAFETY: no such advice changes a byte of shared memory or unmaps it: pages that are made are the
-    // ones that a first access would make, and those that are released come back with the next one.
-    // The caller vouches for the range.
+    // SAFETY: the caller guarantees the range. No advice of this type changes a byte of shared
+    // memory or ends its mapping: a populated page is the page that a first access would allocate,
+    // and a released page is mapped again at its next access.
     unsafe { libc::madvise(start.cast(), length + before, advice as libc::c_int) };
 }
 
@@ -245,29 +245,29 @@ pub(crate) fn shm_control(id: i32, command: Control) -> Result<(), Errno> {
         Control::Lock => libc::SHM_LOCK,
         Control::Unlock => libc::SHM_UNLOCK,
     };
-    // SAFETY: these three commands ignore the buffer. Removing a segment leaves mappings of it
-    // intact until they are detached, in this process too.
+    // SAFETY: these three commands ignore the buffer. After the removal of a segment, its mappings
+    // stay intact until they are detached, in this process too.
     check(unsafe { libc::shmctl(id, command, ptr::null_mut()) }).map(drop)
 }
 
-/// `ioctl(NS_GET_ID)`: the id of the namespace behind a descriptor, never used twice.
+/// `ioctl(NS_GET_ID)`: the id of an open namespace. The kernel never reuses it.
 pub(crate) fn namespace_id(namespace: &File) -> Result<u64, Errno> {
     let mut id = 0_u64;
-    // SAFETY: NS_GET_ID writes one u64 through the pointer, which is live; a kernel or a file
-    // that does not know the request writes nothing and fails.
+    // SAFETY: NS_GET_ID writes one u64 through the pointer, which is live. A kernel or a file that
+    // does not support the request writes nothing and fails.
     check(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_ID as _, &raw mut id) })?;
     Ok(id)
 }
 
-/// The size of a page in bytes.
+/// Returns the size of a page in bytes. `sysconf(3)`.
 pub(crate) fn page_size() -> u64 {
-    // SAFETY: sysconf takes an integer and touches no memory of ours.
+    // SAFETY: sysconf takes an integer and accesses no memory of the caller.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u64::try_from(size).unwrap_or(4096)
 }
 
-/// The effective user id.
+/// Returns the effective user id. `geteuid(2)`.
 pub(crate) fn effective_uid() -> u32 {
-    // SAFETY: geteuid takes nothing and always succeeds.
+    // SAFETY: geteuid takes no arguments and always succeeds.
     unsafe { libc::geteuid() }
 }

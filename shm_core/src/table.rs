@@ -1,4 +1,4 @@
-//! The segments of this namespace as a list, and the table that `ipcs -m` prints of them.
+//! The list of the segments of this namespace, and the table of `ipcs -m`.
 
 use std::fmt;
 use std::fs;
@@ -9,10 +9,11 @@ use crate::{Errno, Error, Result, Stat, Usage};
 
 const PROC: &str = "/proc/sysvipc/shm";
 
-/// Every segment of the calling process's IPC namespace, those too that it may not read.
+/// Returns all segments of the calling process's IPC namespace, including those that it may not
+/// read.
 ///
-/// Read from `/proc/sysvipc/shm`; where that is missing or not understood (no `/proc`, gVisor), by
-/// a walk with `shmctl(SHM_STAT_ANY)`.
+/// Reads `/proc/sysvipc/shm`. If it is missing or cannot be parsed (no `/proc`, gVisor), asks for
+/// each index with `shmctl(SHM_STAT_ANY)`.
 ///
 /// # Errors
 ///
@@ -24,17 +25,17 @@ pub fn list() -> Result<Vec<Stat>> {
     }
 }
 
-/// The list by `shmctl(2)` alone.
+/// Returns the list, only with `shmctl(2)`.
 fn walk() -> Result<Vec<Stat>> {
     let usage = Usage::current()?;
     let mut stats = Vec::new();
     for index in 0..=usage.last_index() {
         match sys::shm_stat_index(index) {
-            // The low bits of a shmid are its index, so 0 cannot be that of another: gVisor takes
-            // the shmid itself for the index, and answers 0.
+            // The low bits of a shmid are its index, so Linux returns 0 only for index 0. In gVisor
+            // the index is the shmid, and the call returns 0.
             Ok((0, ds)) => stats.push(Stat::from_kernel(index, &ds)),
             Ok((shmid, ds)) => stats.push(Stat::from_kernel(shmid, &ds)),
-            // Nothing at that index, or nothing any more.
+            // No segment has this index, or it was removed.
             Err(Errno::EINVAL | Errno::EIDRM) => {}
             Err(errno) => return Err(Error::Info { command: "SHM_STAT", errno }),
         }
@@ -42,12 +43,12 @@ fn walk() -> Result<Vec<Stat>> {
     Ok(stats)
 }
 
-/// Reads the text of `/proc/sysvipc/shm`: a heading, then a line a segment. `None` where a line is
-/// not understood.
+/// Parses `/proc/sysvipc/shm`: a heading, then one line for each segment. Returns `None` if a line
+/// is invalid.
 #[must_use]
 pub fn parse_proc(text: &str) -> Option<Vec<Stat>> {
     let mut lines = text.lines();
-    // An empty file is no list without segments: something else was put in its place.
+    // A file without the heading is not the kernel's: something else is mounted there.
     lines.next().filter(|heading| heading.trim_start().starts_with("key"))?;
     lines.map(parse_proc_line).collect()
 }
@@ -80,35 +81,35 @@ fn parse_proc_line(line: &str) -> Option<Stat> {
     Some(stat)
 }
 
-/// A line of the table of `ipcs -m`.
+/// A row of the table of `ipcs -m`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// The key, as `key_t`.
     pub key: i32,
     /// The shmid.
     pub shmid: i32,
-    /// The owner's name, or user id where it has none.
+    /// The owner's name, or the user id if it has no name.
     pub owner: String,
     /// The nine permission bits.
     pub perms: u32,
     /// The size in bytes.
     pub bytes: u64,
-    /// How many times it is attached.
+    /// The number of attachments.
     pub nattch: u64,
-    /// Removed, and gone with its last detach.
+    /// Whether it is marked for destruction at its last detach.
     pub dest: bool,
-    /// Its pages are not swapped out.
+    /// Whether it is locked: its pages are not swapped out.
     pub locked: bool,
 }
 
 impl Row {
-    /// The row for a segment, with its owner's name if it has one.
+    /// Makes the row of a segment, with its owner's name or user id.
     #[must_use]
     pub fn new(stat: &Stat, owner: Option<&str>) -> Self {
         Self {
             key: stat.key,
             shmid: stat.shmid.0,
-            // ipcs cuts names to its column.
+            // ipcs truncates names to the width of the column.
             owner: owner
                 .map_or_else(|| stat.uid.to_string(), |name| name.chars().take(10).collect()),
             perms: stat.mode,
@@ -169,8 +170,7 @@ impl fmt::Display for Table {
 }
 
 impl Table {
-    /// Reads what `ipcs -m` or `shm_ls` printed, in whatever spacing; `None` where that is not
-    /// such a table.
+    /// Parses the output of `ipcs -m` or `shm_ls`, with any spacing. Returns `None` for other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut lines = text.lines().filter(|line| !line.trim().is_empty());
@@ -190,7 +190,7 @@ mod tests {
     use crate::{Key, Segment};
 
     #[test]
-    fn a_line_of_the_kernel_becomes_a_row_of_ipcs() {
+    fn a_line_of_proc_becomes_a_row_of_ipcs() {
         let text = "       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      ctime                   rss                  swap\n  20231125      32769  3666                  1024    11    12      1     0     0     0     0 1700000000          0 1700000000                  4096                     0\n";
         let stats = parse_proc(text).unwrap();
         let table = Table(stats.iter().map(|stat| Row::new(stat, Some("root"))).collect());
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_table_is_not_taken_for_an_empty_one() {
+    fn other_text_is_not_parsed_as_an_empty_table() {
         for text in ["", "ipcs: not found", "------ Shared Memory Segments --------\n", "a\nkey\n"]
         {
             assert_eq!(Table::parse(text), None, "{text:?}");
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ways_to_list_find_a_segment() {
+    fn both_lists_contain_a_segment() {
         let key = Key::new(0x7a00_0000 | std::process::id().cast_signed()).unwrap();
         let guard = RemoveOnDrop(Segment::create_new(key, 100, 0o640).unwrap());
         for stats in [list().unwrap(), walk().unwrap()] {
@@ -223,7 +223,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_printed_table_reads_back(
+        fn a_printed_table_can_be_parsed(
             rows in prop::collection::vec(
                 (any::<i32>(), 0..i32::MAX, "[a-z][a-z0-9_-]{0,9}", 0_u32..0o1000, any::<u64>(),
                  any::<u64>(), any::<bool>(), any::<bool>()),

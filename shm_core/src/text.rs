@@ -1,10 +1,10 @@
-//! Text in shared memory, and text that is safe on a terminal.
+//! Text in shared memory, and escaped text that is safe on a terminal.
 
 use std::io::{self, Read};
 
 use crate::Memory;
 
-/// Reads the text of a [`Memory`] with a buffer's worth of memory, however long it is.
+/// Reads the text of a [`Memory`] piece by piece: a long text needs no more memory than the buffer.
 #[derive(Debug)]
 pub struct Text<'a> {
     memory: &'a Memory,
@@ -23,7 +23,7 @@ impl Read for Text<'_> {
         if self.ended || buffer.is_empty() {
             return Ok(0);
         }
-        // The NUL is looked for in our copy, which nobody changes under us.
+        // Searches for the NUL in the copy, which other processes cannot change.
         let copied = self.memory.read_at(self.offset, buffer).map_err(io::Error::other)?;
         let length = memchr::memchr(0, &buffer[..copied]).unwrap_or(copied);
         self.ended = length < copied || copied == 0;
@@ -32,19 +32,19 @@ impl Read for Text<'_> {
     }
 }
 
-/// Returns `bytes` as text that is safe on a terminal and in a report, and hides nothing.
+/// Returns `bytes` as text that is safe on a terminal and in a report, without hidden characters.
 ///
-/// Newlines and tabs stay. All other control characters, invisible characters, and bytes that are not
-/// UTF-8 become `\xNN`, a byte each. Invisible are bidirectional controls, separators of lines and
-/// paragraphs, zero-width and other default-ignorable characters, and noncharacters. XML 1.0 forbids
-/// U+FFFE and U+FFFF.
+/// Newlines and tabs stay. Each byte of other control characters, of invisible characters and of
+/// invalid UTF-8 becomes `\xNN`. Invisible characters are bidirectional controls, separators of
+/// lines and paragraphs, zero-width and other default-ignorable characters, and noncharacters,
+/// of which XML 1.0 forbids U+FFFE and U+FFFF.
 #[must_use]
 pub fn escape(bytes: &[u8]) -> String {
     escape_where(bytes, |character| !matches!(character, '\n' | '\t') && is_unseen(character))
 }
 
-/// Like [`escape`], but in one line: newlines and tabs are escaped too. For a name or a path in a
-/// message, which could imitate another line of it otherwise.
+/// Like [`escape`], but in one line: escapes newlines and tabs too. Use it for a name or a path in
+/// a message, which could otherwise imitate another line of the message.
 #[must_use]
 pub fn escape_line(bytes: &[u8]) -> String {
     escape_where(bytes, is_unseen)
@@ -72,24 +72,24 @@ fn escape_where(bytes: &[u8], escaped: impl Fn(char) -> bool) -> String {
     out
 }
 
-/// Whether `character` is invisible, or reorders the characters around it: [`escape_line`] replaces it.
+/// Returns whether `character` is invisible or reorders its neighbours: [`escape_line`] escapes it.
 #[must_use]
 pub fn is_unseen(character: char) -> bool {
     match character {
-        // Printable ASCII first: nearly every character is.
+        // Printable ASCII first, because it is the most frequent.
         ' '..='~' => false,
         _ => character.is_control() || is_noncharacter(character) || is_invisible(character),
     }
 }
 
-/// The code points that Unicode reserves for internal use, such as U+FFFE and U+FFFF.
+/// Returns whether Unicode reserves the code point for internal use, such as U+FFFE and U+FFFF.
 fn is_noncharacter(character: char) -> bool {
     let code = u32::from(character);
     code & 0xfffe == 0xfffe || matches!(code, 0xfdd0..=0xfdef)
 }
 
-/// Unicode's property `Default_Ignorable_Code_Point`, the other format characters without a glyph,
-/// and the separators of lines and paragraphs.
+/// Returns whether a character has Unicode's property `Default_Ignorable_Code_Point`, is another
+/// format character without a glyph, or separates lines or paragraphs.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{70f}' | '\u{115f}'..='\u{1160}'

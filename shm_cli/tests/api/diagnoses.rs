@@ -92,7 +92,7 @@ fn an_object_larger_than_a_file_can_be_is_explained() {
 fn an_error_without_a_call_has_no_diagnosis() {
     let error = Error::OutOfBounds { offset: 1, length: 2, size: 2 };
     assert_eq!(Diagnosis::of(&error), None);
-    assert_eq!(message(error), "bytes 1..3 lie outside the 2 bytes that are shared");
+    assert_eq!(message(error), "bytes 1..3 lie outside the 2 available bytes");
     assert_eq!(
         "0".parse::<Key>().map_err(|error| error.to_string()).unwrap_err().lines().count(),
         1

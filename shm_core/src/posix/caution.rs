@@ -1,9 +1,9 @@
-//! Opening existing files at paths that other users may control.
+//! Opening existing files at paths that other users can control.
 //!
-//! The rules are the kernel's own `fs.protected_symlinks` and `fs.protected_regular`
-//! (`Documentation/admin-guide/sysctl/fs.rst`), applied also where those are switched off: in a sticky,
-//! world-writable directory such as `/tmp`, a link or a file of another user can be a trap for a
-//! process with more rights.
+//! The rules are those of the kernel's `fs.protected_symlinks` and `fs.protected_regular`
+//! (`Documentation/admin-guide/sysctl/fs.rst`). This module applies them even if they are disabled:
+//! in a sticky, world-writable directory such as `/tmp`, a link or a file of another user can be a
+//! trap for a process with more privileges.
 
 use std::borrow::Cow;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 
 use crate::{Errno, sys};
 
-/// Opening neither waits for the peer of a FIFO nor takes a controlling terminal.
+/// Flags for opening: do not wait for the peer of a FIFO, do not take a controlling terminal.
 pub(super) const FLAGS: i32 = libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// How many links are followed, as in the kernel.
-const MOST_LINKS: u32 = 40;
+/// The maximum number of links that are followed, as in the kernel.
+const MAX_LINKS: u32 = 40;
 const STICKY_AND_WRITABLE_BY_ALL: u32 = libc::S_ISVTX | libc::S_IWOTH;
 
-/// The virtual file systems: the kernel generates their files. By `f_type`, with their names.
+/// The virtual file systems, whose files the kernel generates: `f_type` and name.
 const VIRTUAL: [(u32, &str); 11] = [
     (0x0000_9fa0, PROC),
     (0x6265_6572, "sysfs"),
@@ -41,10 +41,10 @@ const PROC: &str = "proc";
 ///
 /// Fails with `EINVAL` for anything else, and with `EACCES` for a [trap](Trap).
 pub(super) fn open(path: &Path, write: bool) -> Result<File, Errno> {
-    let Place { path, by_the_kernel } = follow(path)?;
+    let Resolved { path, proc_link } = resolve(path)?;
     // Opening a device can have side effects.
     is_regular(fs::metadata(&path))?;
-    let no_link = if by_the_kernel { 0 } else { libc::O_NOFOLLOW };
+    let no_link = if proc_link { 0 } else { libc::O_NOFOLLOW };
     let mut options = OpenOptions::new();
     options.read(true).write(write).custom_flags(FLAGS | no_link);
     let file = options.open(&path).map_err(|error| Errno::from_io(&error))?;
@@ -52,36 +52,36 @@ pub(super) fn open(path: &Path, write: bool) -> Result<File, Errno> {
         return Err(Errno::EINVAL);
     }
     let metadata = file.metadata().map_err(|error| Errno::from_io(&error))?;
-    if write && !by_the_kernel && is_somebody_elses(&metadata, &path) {
+    if write && !proc_link && has_untrusted_owner(&metadata, &path) {
         return Err(Errno::EACCES);
     }
     Ok(file)
 }
 
-/// Refuses anything but a regular file.
+/// Fails with `EINVAL` for anything but a regular file.
 pub(super) fn is_regular(metadata: io::Result<Metadata>) -> Result<(), Errno> {
     let metadata = metadata.map_err(|error| Errno::from_io(&error))?;
     if metadata.is_file() { Ok(()) } else { Err(Errno::EINVAL) }
 }
 
 /// The target of a path.
-struct Place<'a> {
+struct Resolved<'a> {
     path: Cow<'a, Path>,
-    /// Whether it is a link of `/proc`, which only the kernel can follow: it leads to an open file.
-    by_the_kernel: bool,
+    /// Whether it is a link in `/proc` to an open file, which only the kernel can follow.
+    proc_link: bool,
 }
 
-fn follow(path: &Path) -> Result<Place<'_>, Errno> {
+fn resolve(path: &Path) -> Result<Resolved<'_>, Errno> {
     let mut path = Cow::Borrowed(path);
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let metadata = fs::symlink_metadata(&path).map_err(|error| Errno::from_io(&error))?;
         if !metadata.is_symlink() {
-            return Ok(Place { path, by_the_kernel: false });
+            return Ok(Resolved { path, proc_link: false });
         }
         if file_system_of(folder_of(&path)) == Some(PROC) {
-            return Ok(Place { path, by_the_kernel: true });
+            return Ok(Resolved { path, proc_link: true });
         }
-        if is_somebody_elses(&metadata, &path) {
+        if has_untrusted_owner(&metadata, &path) {
             return Err(Errno::EACCES);
         }
         let target = fs::read_link(&path).map_err(|error| Errno::from_io(&error))?;
@@ -90,9 +90,9 @@ fn follow(path: &Path) -> Result<Place<'_>, Errno> {
     Err(Errno::ELOOP)
 }
 
-/// Whether it belongs neither to this user nor to the directory's owner, in a sticky, world-writable
-/// directory.
-fn is_somebody_elses(metadata: &Metadata, path: &Path) -> bool {
+/// Returns whether the directory of `path` is sticky and world-writable, and the owner of `path` is
+/// neither this user nor the owner of the directory.
+fn has_untrusted_owner(metadata: &Metadata, path: &Path) -> bool {
     fs::metadata(folder_of(path)).is_ok_and(|folder| {
         folder.mode() & STICKY_AND_WRITABLE_BY_ALL == STICKY_AND_WRITABLE_BY_ALL
             && metadata.uid() != sys::effective_uid()
@@ -100,56 +100,56 @@ fn is_somebody_elses(metadata: &Metadata, path: &Path) -> bool {
     })
 }
 
-/// The directory of a path's last component.
+/// Returns the directory that contains the last component of a path.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The name of the file system of an open file, if it is virtual.
+/// Returns the name of the file system of an open file, or `None` if it is not virtual.
 fn virtual_name(file: &File) -> Option<&'static str> {
     let kind = sys::file_system(file.as_fd()).ok()?;
     VIRTUAL.iter().find(|(magic, _)| *magic == kind).map(|(_, name)| *name)
 }
 
-/// The name of the file system of a path, if it is virtual. Opens the path with `O_PATH` alone.
+/// Returns the name of a path's file system, or `None` if it is not virtual. Opens with `O_PATH`.
 #[must_use]
 pub fn file_system_of(path: &Path) -> Option<&'static str> {
     let file = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
     virtual_name(&file)
 }
 
-/// A reason for `EACCES` besides the permission bits.
+/// A reason for `EACCES` other than the permission bits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trap {
     /// A link of another user.
     Link {
         /// The link.
         path: PathBuf,
-        /// Its target.
+        /// The target of the link.
         target: PathBuf,
-        /// Its user id.
+        /// The user id of its owner.
         owner: u32,
     },
     /// A file of another user.
     File {
-        /// Its user id.
+        /// The user id of its owner.
         owner: u32,
     },
 }
 
-/// Finds the trap at a path.
+/// Returns the first trap on a path, or `None`. Follows links.
 #[must_use]
 pub fn trap(path: &Path) -> Option<Trap> {
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let metadata = fs::symlink_metadata(&path).ok()?;
-        let (caught, owner) = (is_somebody_elses(&metadata, &path), metadata.uid());
+        let (untrusted, owner) = (has_untrusted_owner(&metadata, &path), metadata.uid());
         if !metadata.is_symlink() {
-            return caught.then_some(Trap::File { owner });
+            return untrusted.then_some(Trap::File { owner });
         }
         let target = fs::read_link(&path).ok()?;
-        if caught {
+        if untrusted {
             return Some(Trap::Link { path, target, owner });
         }
         path = folder_of(&path).join(target);

@@ -1,4 +1,4 @@
-//! The calls on POSIX objects, files and their file systems.
+//! The calls for POSIX objects, files and their file systems.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -11,23 +11,23 @@ use crate::Errno;
 
 /// `shm_open(3)`.
 pub(crate) fn shm_open(name: &CStr, flags: i32, mode: libc::mode_t) -> Result<File, Errno> {
-    // SAFETY: `name` ends with a NUL and lives through the call.
+    // SAFETY: `name` ends with a NUL and is live.
     let fd = check(unsafe { libc::shm_open(name.as_ptr(), flags, mode) })?;
-    // SAFETY: the call just returned this descriptor, so nobody else owns it.
+    // SAFETY: the call just returned this descriptor, so nothing else owns it.
     Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// `shm_unlink(3)`.
 pub(crate) fn shm_unlink(name: &CStr) -> Result<(), Errno> {
-    // SAFETY: `name` ends with a NUL and lives through the call.
+    // SAFETY: `name` ends with a NUL and is live.
     check(unsafe { libc::shm_unlink(name.as_ptr()) }).map(drop)
 }
 
-/// `posix_fallocate(3)`: the bytes of `range` have memory behind them.
+/// `posix_fallocate(3)`: allocates space for the bytes of `range`.
 pub(crate) fn allocate(file: &File, range: Range<u64>) -> Result<(), Errno> {
     let length = range.end.saturating_sub(range.start);
     let (start, length) = (offset(range.start)?, offset(length)?);
-    // SAFETY: the descriptor is open for as long as `file` is borrowed; the rest are integers.
+    // SAFETY: the descriptor is open while `file` is borrowed. The other arguments are integers.
     match unsafe { libc::posix_fallocate(file.as_raw_fd(), start, length) } {
         0 => Ok(()),
         number => Err(Errno::from_raw(number)),
@@ -38,7 +38,7 @@ fn offset(number: u64) -> Result<libc::off_t, Errno> {
     libc::off_t::try_from(number).map_err(|_| Errno::EFBIG)
 }
 
-/// The free space of a file system for this user.
+/// The free space in a file system for this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     /// The free space in bytes.
@@ -47,29 +47,29 @@ pub struct Room {
     pub block: u64,
 }
 
-/// Returns the free space of the file system of an open file, `fstatvfs(3)`; `None` if it is unlimited
-/// or unknown.
+/// Returns the free space in the file system of an open file, or `None` if it is unlimited or
+/// unknown. `fstatvfs(3)`.
 #[must_use]
 pub fn room(file: BorrowedFd) -> Option<Room> {
     let mut buffer = MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statvfs.
     check(unsafe { libc::fstatvfs(file.as_raw_fd(), buffer.as_mut_ptr()) }).ok()?;
-    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    // SAFETY: the buffer was zeroed and then filled; it contains only integers.
     let stat = unsafe { buffer.assume_init() };
     if stat.f_blocks == 0 || stat.f_frsize == 0 {
         return None;
     }
-    // Some blocks are kept for root alone.
+    // Some blocks are reserved for root.
     let blocks = if effective_uid() == 0 { stat.f_bfree } else { stat.f_bavail };
     Some(Room { free: blocks.saturating_mul(stat.f_frsize), block: stat.f_frsize })
 }
 
-/// The kind of the file system that has an open file: `f_type` of `fstatfs(2)`, which is 32 bits wide.
+/// Returns the type of an open file's file system: the 32 bits of `f_type` of `fstatfs(2)`.
 pub(crate) fn file_system(file: BorrowedFd) -> Result<u32, Errno> {
     let mut buffer = MaybeUninit::<libc::statfs>::zeroed();
     // SAFETY: the descriptor is open while it is borrowed, the buffer is a live statfs.
     check(unsafe { libc::fstatfs(file.as_raw_fd(), buffer.as_mut_ptr()) })?;
-    // SAFETY: it was zeroed and then filled; it holds integers alone.
+    // SAFETY: the buffer was zeroed and then filled; it contains only integers.
     let stat = unsafe { buffer.assume_init() };
     #[expect(
         clippy::cast_possible_truncation,

@@ -1,7 +1,7 @@
-//! Shows what shared memory an IPC namespace holds, once or as it changes.
+//! Lists the shared memory of an IPC namespace, once or after each change.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! This is also a library, so that completions and manual pages come from the program's command
+//! line.
 #![forbid(unsafe_code)]
 
 pub mod args;

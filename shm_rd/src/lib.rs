@@ -1,7 +1,7 @@
-//! The reader of the pair: gets a text out of shared memory.
+//! The reader: reads a text from shared memory.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! This is also a library, so that completions and manual pages come from the program's command
+//! line.
 #![forbid(unsafe_code)]
 
 pub mod args;

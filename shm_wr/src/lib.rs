@@ -1,7 +1,7 @@
-//! The writer of the pair: puts a text into shared memory.
+//! The writer: writes a text to shared memory.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! This is also a library, so that completions and manual pages come from the program's command
+//! line.
 #![forbid(unsafe_code)]
 
 pub mod args;

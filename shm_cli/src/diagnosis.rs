@@ -26,8 +26,8 @@ impl Diagnosis {
         Self { cause: cause.into(), hint: hint.into() }
     }
 
-    /// Returns the cause of an error, or `None` if the errno says everything. A change by another
-    /// process after the failed call can make the cause wrong.
+    /// Returns the cause of an error, or `None` if there is nothing to add to its message. A change by
+    /// another process after the failed call can make the cause wrong.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         match error {

@@ -1,4 +1,4 @@
-//! Lists the shared memory of an IPC namespace, once or after each change.
+//! Lists the System V segments of an IPC namespace, or logs their changes.
 //!
 //! This is also a library, so that completions and manual pages come from the program's command
 //! line.

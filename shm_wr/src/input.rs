@@ -56,7 +56,7 @@ pub(crate) fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8
     })
 }
 
-// `left` says what a text leaves in the memory that was refused after the write began.
+// `left` is what a failure after the start of the write leaves in the memory, or empty.
 
 pub(crate) fn has_nul(position: u64, left: &str) -> Failure {
     Failure::new(

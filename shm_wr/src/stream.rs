@@ -11,7 +11,7 @@ use crate::input;
 /// The number of bytes of a text that are read before anything is created or written.
 pub(crate) const HEAD: u64 = 1 << 20;
 
-/// What a text leaves in the memory that is refused after the write began.
+/// What a failure after the start of the write leaves in the memory.
 const LEFT_EMPTY: &str = "; the write had already begun, and an empty text is left";
 
 /// Writes the text that consists of `head`, which is not empty and has no NUL, and the bytes of

@@ -34,11 +34,11 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
     }
     match errno {
         Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
-            format!("there is no {DIRECTORY}"),
+            format!("{DIRECTORY} does not exist"),
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
         ),
         Errno::ENOENT if !posix && !folder_of(path).is_dir() => Diagnosis::new(
-            format!("there is no directory for {}", shown(path)),
+            format!("the directory of {} does not exist", shown(path)),
             "create the directory, or mount the volume that contains it",
         ),
         Errno::ENOENT if path.is_symlink() => Diagnosis::new(
@@ -73,7 +73,7 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
                 "the path has {} bytes; the kernel allows 4095, and 255 for each component",
                 path.as_os_str().len()
             ),
-            "shorten the component, or give a relative path from a closer directory (cd)",
+            "use shorter names, or give a relative path from a closer directory (cd)",
         ),
         // The message of the call does not name the file.
         _ => Diagnosis::new(format!("{} cannot be used: {errno}", shown(path)), CHOOSE_A_FILE),

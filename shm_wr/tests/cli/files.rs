@@ -104,7 +104,7 @@ fn a_missing_directory_has_its_own_cause_and_hint() {
     let path = folder.path().join("missing/file");
     on(&path).arg("x").assert().code(255).stderr(format!(
         "open failed, errno: 2 msg: No such file or directory\n\
-         cause: there is no directory for {}\n\
+         cause: the directory of {} does not exist\n\
          hint: create the directory, or mount the volume that contains it\n",
         path.display()
     ));

@@ -39,7 +39,7 @@ fn enoent_of_shm_open_says_that_dev_shm_is_missing() {
         tells(
             command,
             "shm_open failed, errno: 2 msg: No such file or directory",
-            "there is no /dev/shm",
+            "/dev/shm does not exist",
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
         );
     }

@@ -26,8 +26,8 @@ impl Diagnosis {
         Self { cause: cause.into(), hint: hint.into() }
     }
 
-    /// Returns the cause of an error, or `None` if there is nothing to add to its message. A change by
-    /// another process after the failed call can make the cause wrong.
+    /// Returns the cause of an error, or `None` if there is nothing to add to its message. The cause
+    /// can be wrong if another process changed something after the failed call.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         match error {
@@ -266,7 +266,7 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
             }
             Some(diagnosis)
         }
-        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         Errno::ENOMEM => Some(Diagnosis::new(
             format!("the address space has no room for {}", describe(Some(segment))),
             "raise the limit of the address space: ulimit -v",
@@ -287,7 +287,7 @@ fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
             "run this as the segment's owner or as root",
         )),
         Errno::EACCES => Some(denied(Some(Segment::from_id(id)))),
-        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         _ => None,
     }
 }
@@ -299,7 +299,7 @@ fn denied(segment: Option<Segment>) -> Diagnosis {
     )
 }
 
-fn gone(id: SegmentId) -> Diagnosis {
+fn removed(id: SegmentId) -> Diagnosis {
     Diagnosis::new(
         format!("segment {id} was removed, or belongs to another IPC namespace"),
         "list the segments (shm_ls), then try again",

@@ -13,8 +13,7 @@ pub struct Spaced<W> {
 }
 
 impl<W: Write> Spaced<W> {
-    /// Wraps a writer. With `escape`, bytes other than printable ASCII, newline and tab become
-    /// `\xNN`.
+    /// Wraps a writer. With `escape`, all but printable ASCII, newline and tab becomes `\xNN`.
     pub fn new(inner: W, escape: bool) -> Self {
         Self { inner, escape, out: Vec::new() }
     }

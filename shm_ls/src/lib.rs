@@ -1,7 +1,6 @@
 //! Lists the System V segments of an IPC namespace, or logs their changes.
 //!
-//! This is also a library, so that completions and manual pages come from the program's command
-//! line.
+//! As a library it gives its command line to the generator of completions and manual pages.
 #![forbid(unsafe_code)]
 
 pub mod args;

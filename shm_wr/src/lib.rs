@@ -1,7 +1,6 @@
 //! The writer: writes a text to shared memory.
 //!
-//! This is also a library, so that completions and manual pages come from the program's command
-//! line.
+//! As a library it gives its command line to the generator of completions and manual pages.
 #![forbid(unsafe_code)]
 
 pub mod args;

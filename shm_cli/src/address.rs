@@ -6,10 +6,10 @@ use clap::Args;
 use shm_core::posix::Name;
 use shm_core::{Address, IpcObject, Key, Target};
 
-/// Where a text is written to or read from. Its arguments are in the group `address`, except `--key`.
+/// The memory or object that a tool uses. All arguments except `--key` are in the group `address`.
 #[derive(Debug, Args)]
 pub struct AddressArgs {
-    /// Key of the System V segment, or of the --object, decimal or 0x hexadecimal [default: 20231125]
+    /// Key of the System V segment or the --object, decimal or 0x hexadecimal [default: 20231125]
     #[arg(long, value_name = "KEY", conflicts_with_all = ["posix", "file"], allow_hyphen_values = true)]
     key: Option<Key>,
 
@@ -21,20 +21,20 @@ pub struct AddressArgs {
     #[arg(long, value_name = "PATH", group = "address")]
     file: Option<PathBuf>,
 
-    /// Use another IPC object instead of a System V segment: semaphores, one for each byte, or a
-    /// System V or POSIX message queue
+    /// Use another IPC object instead of a System V segment: sem (one semaphore for each byte), msg
+    /// (a System V message queue) or mqueue (a POSIX message queue)
     #[arg(long, value_name = "OBJECT", group = "address", value_parser = ["sem", "msg", "mqueue"])]
     object: Option<String>,
 }
 
 impl AddressArgs {
-    /// Returns the key, or the default.
+    /// Returns the key, or the default key.
     #[must_use]
     pub fn key(&self) -> Key {
         self.key.unwrap_or_default()
     }
 
-    /// Returns what the arguments name.
+    /// Returns the memory or the object that the arguments name.
     #[must_use]
     pub fn target(&self) -> Target {
         let ipc_object = self.object.as_deref().and_then(|name| IpcObject::named(name, self.key()));

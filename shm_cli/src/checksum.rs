@@ -1,12 +1,11 @@
-//! The checksum of a text, to compare what was written with what was read.
+//! The checksum of a text, which shows that the reader got what the writer wrote.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 use xxhash_rust::xxh3::Xxh3Default;
 
-/// The 64-bit XXH3 of the bytes so far, which `xxhsum -H3` prints too. It detects accidents, not
-/// attacks.
+/// The 64-bit XXH3 of the bytes so far, as `xxhsum -H3` prints it. Detects accidents, not attacks.
 ///
 /// `Display` and `Serialize` print `xxh3:` and 16 hexadecimal digits.
 #[derive(Default)]

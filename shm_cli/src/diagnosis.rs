@@ -1,4 +1,4 @@
-//! The causes behind ambiguous errnos, found by asking the kernel again.
+//! The causes of ambiguous errnos. More system calls find them after the failure.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,10 +12,10 @@ use shm_core::stat::SegmentId;
 use shm_core::{Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table};
 use shm_frame::FrameError;
 
-/// What most likely made a call fail, and what to do about it.
+/// The most likely cause of a failed call, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// What is the case, as the kernel tells it now.
+    /// The cause, from the state of the system after the call.
     pub cause: String,
     /// The next step.
     pub hint: String,
@@ -26,8 +26,8 @@ impl Diagnosis {
         Self { cause: cause.into(), hint: hint.into() }
     }
 
-    /// Looks for the cause of an error. The answer is only as good as the moment: others may have
-    /// changed things since the call failed. `None` where nothing can be added to the errno.
+    /// Returns the cause of an error, or `None` if there is nothing to add to its message. The cause
+    /// can be wrong if another process changed something after the failed call.
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         match error {
@@ -41,8 +41,8 @@ impl Diagnosis {
             Error::Namespace { errno, .. } => {
                 Some(descriptors_used_up(*errno).unwrap_or_else(|| {
                     Self::new(
-                        "/proc is not mounted here, or the process is gone or somebody else's",
-                        "mount /proc, or run this as the process's user",
+                        "/proc is not mounted, or the process has ended or belongs to another user",
+                        "mount /proc, or run this as the user of the process",
                     )
                 }))
             }
@@ -50,38 +50,38 @@ impl Diagnosis {
         }
     }
 
-    /// Returns the cause of an unusable frame and the next step. `key` is that of the segment.
+    /// Returns the cause of a frame's error and the next step. `key` is the key of the segment.
     #[must_use]
     pub fn of_frame(key: Key, error: &FrameError) -> Self {
         frames::diagnosis(key, error)
     }
 }
 
-/// The diagnosis of an access that the kernel answered with `answer`.
-pub(crate) fn missing_page(answer: &str) -> Diagnosis {
+/// Returns the diagnosis of an access to a segment that failed with an errno or a signal.
+pub(crate) fn missing_page(failure: &str) -> Diagnosis {
     Diagnosis::new(
-        format!("an access to its memory failed with {answer}: the kernel has no page for it"),
-        "if the segment uses huge pages, provide some (sysctl vm.nr_hugepages), or create it without \
-         SHM_HUGETLB",
+        format!("an access to the segment failed with {failure}: the kernel has no page for it"),
+        "if the segment uses huge pages, reserve some (sysctl vm.nr_hugepages), or create it \
+         without SHM_HUGETLB",
     )
 }
 
-/// The cause where no more files can be opened.
+/// Returns the diagnosis if `errno` means that no more files can be opened.
 fn descriptors_used_up(errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::EMFILE => Some(Diagnosis::new(
             "this process has reached its limit of open files, RLIMIT_NOFILE",
-            "raise the limit (ulimit -n, docker run --ulimit nofile=64)",
+            "raise the limit: ulimit -n NUMBER, docker run --ulimit nofile=NUMBER",
         )),
         Errno::ENFILE => Some(Diagnosis::new(
             "the system has reached its limit of open files, fs.file-max",
-            "close some, or raise the limit: sysctl fs.file-max",
+            "end programs that have many open files, or raise the limit: sysctl fs.file-max",
         )),
         _ => None,
     }
 }
 
-/// Whether this process has reached its limit of open files now.
+/// Returns whether this process cannot open one more file.
 fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
@@ -90,7 +90,7 @@ fn get(key: Key, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::ENOENT => Some(no_such_key(key)),
         Errno::EEXIST => Some(Diagnosis::new(
-            format!("key {key} is taken by {}", describe(Segment::find(key).ok())),
+            format!("key {key} is in use by {}", describe(Segment::find(key).ok())),
             "leave out --create-new to write to it, or choose another --key",
         )),
         Errno::EACCES => Some(denied(Segment::find(key).ok())),
@@ -108,66 +108,70 @@ fn no_such_key(key: Key) -> Diagnosis {
     }
     let stats = table::list().unwrap_or_default();
     match stats.len() {
-        0 => cause.push_str("; it holds no segments at all"),
-        1 => cause.push_str("; it holds 1 other segment"),
-        count => _ = write!(cause, "; it holds {count} other segments"),
+        0 => cause.push_str("; it has no segments"),
+        1 => cause.push_str("; it has 1 other segment"),
+        count => _ = write!(cause, "; it has {count} other segments"),
     }
-    let doomed = stats.iter().filter(|stat| stat.dest).count();
-    if doomed > 0 {
-        let _ = write!(cause, ", {doomed} marked for destruction, whose keys no longer find them");
+    let marked = stats.iter().filter(|stat| stat.dest).count();
+    if marked > 0 {
+        let _ = write!(cause, ", {marked} marked for destruction, which shmget no longer finds");
     }
     Diagnosis::new(cause, WRITE_FIRST)
 }
 
 fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
-    let what = match ipc_object {
-        IpcObject::Semaphores(key) => format!("set of semaphores has key {key}"),
-        IpcObject::Queue(key) => format!("message queue has key {key}"),
-        IpcObject::Mqueue(key) => format!("POSIX message queue belongs to key {key}"),
+    let object = match ipc_object {
+        IpcObject::Semaphores(key) => format!("set of semaphores with key {key}"),
+        IpcObject::Queue(key) => format!("message queue with key {key}"),
+        IpcObject::Mqueue(key) => format!("POSIX message queue for key {key}"),
     };
-    let limits = match ipc_object {
-        IpcObject::Semaphores(_) => "kernel.sem",
-        IpcObject::Queue(_) => "kernel.msgmax, kernel.msgmni or kernel.msgmnb",
-        IpcObject::Mqueue(_) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
+    // For `EINVAL` the limit of a size, for the other errnos those of a number.
+    let limits = match (ipc_object, errno) {
+        (IpcObject::Semaphores(_), _) => "kernel.sem",
+        (IpcObject::Queue(_), Errno::EINVAL) => "kernel.msgmax or 8192 bytes",
+        (IpcObject::Queue(_), _) => "kernel.msgmni or kernel.msgmnb",
+        (IpcObject::Mqueue(_), Errno::EINVAL) => "fs.mqueue.msgsize_max",
+        (IpcObject::Mqueue(_), _) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
+    let uid = geteuid().as_raw();
     match errno {
-        // A limit on queues gives the same errno.
+        // RLIMIT_MSGQUEUE causes the same errno.
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
         Errno::ENFILE => descriptors_used_up(errno),
         Errno::ENOENT => {
             let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
             Some(Diagnosis::new(
-                format!("no {what} in this IPC namespace{}", namespace.unwrap_or_default()),
+                format!("no {object} in this IPC namespace{}", namespace.unwrap_or_default()),
                 WRITE_FIRST,
             ))
         }
         Errno::EEXIST => Some(Diagnosis::new(
-            format!("a {what} already"),
-            "leave out --create-new to write to it, or choose another one",
+            format!("a {object} already exists"),
+            "leave out --create-new to write to it, or choose another --key",
         )),
         Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
-            format!("a {what}, but its mode or its owner does not let this user do that"),
+            format!("user {uid} may not do this to the {object}: its mode or owner forbids it"),
             "run this as its owner",
         )),
         Errno::ENOSPC | Errno::EMFILE | Errno::EAGAIN => Some(Diagnosis::new(
-            format!("a limit of this namespace or user is met: {limits}"),
-            format!("remove what is not used (ipcrm, /dev/mqueue), or raise {limits}"),
+            format!("this namespace or user has reached a limit: {limits}"),
+            format!("remove unused objects (ipcrm, /dev/mqueue), or raise {limits}"),
         )),
         Errno::EINVAL => Some(Diagnosis::new(
-            format!("the text, or its --size, is more than {limits} allows"),
+            format!("the text or its --size exceeds {limits}"),
             "give a shorter text or a smaller --size",
         )),
         Errno::EMSGSIZE => Some(Diagnosis::new(
-            "the message queue that is there was made for shorter texts",
-            "give a shorter text, or remove it first (--remove)",
+            "the existing message queue was created for shorter texts",
+            "give a shorter text, or remove the queue first (--remove)",
         )),
         _ => absent_or_filtered(errno),
     }
 }
 
-/// What to do where there is nothing to read.
-const WRITE_FIRST: &str = "write it first (shm_wr TEXT), or run this where it was written: docker \
-                           exec in the same container, or --ipc=container:NAME";
+/// The next step if there is nothing to read.
+const WRITE_FIRST: &str = "write a text first (shm_wr TEXT), or run this in the IPC namespace of \
+                           the writer: docker exec NAME, or docker run --ipc=container:NAME";
 
 fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
     if let Ok(stat) = Segment::find(key).and_then(Segment::stat)
@@ -175,8 +179,8 @@ fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
         && stat.size < size as u64
     {
         return Some(Diagnosis::new(
-            format!("the segment has {} bytes, fewer than the {size} asked for", stat.size),
-            format!("give --size {}, or remove it first (--remove)", stat.size),
+            format!("the segment has {} bytes, fewer than the requested {size}", stat.size),
+            format!("give --size {}, or remove the segment first (--remove)", stat.size),
         ));
     }
     if size == 0 {
@@ -184,7 +188,7 @@ fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
     }
     if size as u64 > i64::MAX as u64 {
         return Some(Diagnosis::new(
-            format!("{size} bytes are more than the kernel has addresses for"),
+            format!("{size} bytes exceed the largest size that the kernel supports"),
             "give a smaller --size",
         ));
     }
@@ -192,31 +196,31 @@ fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
     (size as u64 > limits.max_segment_bytes).then(|| {
         Diagnosis::new(
             format!(
-                "{size} bytes are more than this namespace's kernel.shmmax, {} bytes",
+                "{size} bytes exceed kernel.shmmax of this namespace, {} bytes",
                 limits.max_segment_bytes
             ),
-            "give a smaller --size, or raise it for the container: --sysctl kernel.shmmax=BYTES",
+            "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
         )
     })
 }
 
 fn limits_met(size: usize) -> Diagnosis {
     let (Ok(limits), Ok(usage)) = (Limits::current(), Usage::current()) else {
-        return Diagnosis::new("the namespace's limits are met", "see shm_ls --limits");
+        return Diagnosis::new("this namespace has reached a limit", "see shm_ls --limits");
     };
     if usage.segments >= limits.max_segments {
         return Diagnosis::new(
-            format!("all {} segments of kernel.shmmni are in use", limits.max_segments),
-            "remove some (ipcrm), or raise it: --sysctl kernel.shmmni=NUMBER",
+            format!("all {} segments that kernel.shmmni allows are in use", limits.max_segments),
+            "remove some (ipcrm), or raise the limit: docker run --sysctl kernel.shmmni=NUMBER",
         );
     }
     let pages = (size as u64).div_ceil(limits.page_bytes);
     Diagnosis::new(
         format!(
-            "{pages} more pages on top of {} exceed kernel.shmall, {} pages",
+            "{pages} new pages and {} existing pages exceed kernel.shmall, {} pages",
             usage.total_pages, limits.max_total_pages
         ),
-        "remove some segments (ipcrm), or raise it: --sysctl kernel.shmall=PAGES",
+        "remove some segments (ipcrm), or raise the limit: docker run --sysctl kernel.shmall=PAGES",
     )
 }
 
@@ -224,15 +228,15 @@ fn out_of_memory(size: usize) -> Diagnosis {
     let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
     Diagnosis::new(
         format!(
-            "the kernel does not grant {size} bytes: vm.overcommit_memory is {}, or the memory \
-             cgroup's limit is met",
+            "the kernel refuses to allocate {size} bytes: vm.overcommit_memory is {}, or the \
+             memory cgroup has reached its limit",
             overcommit.trim()
         ),
         "give a smaller --size, or raise the container's --memory",
     )
 }
 
-/// For errnos that say that System V IPC as a whole is not to be had.
+/// Returns the diagnosis if `errno` means that System V IPC is unavailable.
 fn absent_or_filtered(errno: Errno) -> Option<Diagnosis> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let filtered = status
@@ -240,8 +244,9 @@ fn absent_or_filtered(errno: Errno) -> Option<Diagnosis> {
         .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"));
     match errno {
         Errno::EPERM | Errno::ENOSYS if filtered => Some(Diagnosis::new(
-            "a seccomp filter is in force and may refuse System V IPC",
-            "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl",
+            "a seccomp filter is active and may refuse System V IPC",
+            "try --security-opt seccomp=unconfined; if that helps, allow the refused calls in the \
+             profile, such as shmget, shmat, shmdt and shmctl",
         )),
         Errno::ENOSYS => Some(Diagnosis::new(
             "this kernel has no System V IPC (CONFIG_SYSVIPC)",
@@ -261,10 +266,10 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
             }
             Some(diagnosis)
         }
-        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         Errno::ENOMEM => Some(Diagnosis::new(
-            format!("no room in the address space for {}", describe(Some(segment))),
-            "raise the limit on it: ulimit -v",
+            format!("the address space has no room for {}", describe(Some(segment))),
+            "raise the limit of the address space: ulimit -v",
         )),
         _ => absent_or_filtered(errno),
     }
@@ -274,15 +279,15 @@ fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::EPERM => Some(Diagnosis::new(
             format!(
-                "user {} is neither owner nor creator of {}, and has no CAP_SYS_ADMIN in the \
-                 namespace's user namespace",
+                "user {} is neither owner nor creator of {}, and has no CAP_SYS_ADMIN in the user \
+                 namespace that owns the IPC namespace",
                 geteuid().as_raw(),
                 describe(Some(Segment::from_id(id))),
             ),
             "run this as the segment's owner or as root",
         )),
         Errno::EACCES => Some(denied(Some(Segment::from_id(id)))),
-        Errno::EINVAL | Errno::EIDRM => Some(gone(id)),
+        Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         _ => None,
     }
 }
@@ -290,18 +295,18 @@ fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
 fn denied(segment: Option<Segment>) -> Diagnosis {
     Diagnosis::new(
         format!("user {} may not access {}", geteuid().as_raw(), describe(segment)),
-        "run this as its owner, or have the writer give --mode 0666",
+        "run this as its owner, or create it with --mode 0666",
     )
 }
 
-fn gone(id: SegmentId) -> Diagnosis {
+fn removed(id: SegmentId) -> Diagnosis {
     Diagnosis::new(
-        format!("segment {id} was removed meanwhile, or belongs to another IPC namespace"),
-        "try again; shm_ls shows what is there",
+        format!("segment {id} was removed, or belongs to another IPC namespace"),
+        "list the segments (shm_ls), then try again",
     )
 }
 
-/// A segment in words, from the listing, which shows also what may not be read.
+/// Describes a segment. Uses the listing, which includes segments that this user may not read.
 fn describe(segment: Option<Segment>) -> String {
     let find =
         |segment: Segment| table::list().ok()?.into_iter().find(|stat| stat.shmid == segment.id());
@@ -309,6 +314,6 @@ fn describe(segment: Option<Segment>) -> String {
         Some(Stat { shmid, uid, mode, size, .. }) => {
             format!("segment {shmid} of user {uid}, mode {mode:04o}, {size} bytes")
         }
-        None => "a segment that is gone by now".to_owned(),
+        None => "a segment that no longer exists".to_owned(),
     }
 }

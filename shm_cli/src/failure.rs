@@ -1,4 +1,4 @@
-//! The report of an error.
+//! The report of a failure.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use shm_core::{Errno, Error, Key};
 use crate::Diagnosis;
 use crate::diagnosis::missing_page;
 
-/// The report of an error: what failed, the cause, and the next step. `Display` prints lines.
+/// What failed, the cause, and the next step. `Display` prints a line for each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     message: String,
@@ -19,7 +19,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Reports a failure that is not an [`Error`].
+    /// Creates the report of a failure that is not an [`Error`].
     pub fn new(
         message: impl Into<String>,
         cause: impl Into<String>,
@@ -29,14 +29,14 @@ impl Failure {
         Self { message: message.into(), call: None, errno: None, diagnosis }
     }
 
-    /// Reports that the kernel has no page for an access to the segment that `key` names.
+    /// Creates the report of a SIGBUS: the kernel has no page for an access to the segment.
     #[must_use]
     pub fn missing_page(key: Key) -> Self {
         let Diagnosis { cause, hint } = missing_page("SIGBUS");
         Self::new(format!("a page of the segment with key {key} is not available"), cause, hint)
     }
 
-    /// Adds what the failure leaves behind to the message.
+    /// Appends the consequences of the failure to the message.
     #[must_use]
     pub fn leaving(mut self, what: &str) -> Self {
         self.message += what;

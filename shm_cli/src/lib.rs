@@ -1,5 +1,5 @@
-//! What the command line tools share, and a library should not have: the arguments for an address, the
-//! causes of errors and what to do about them, forms of output, and the transfer of long texts.
+//! The common code of the command line tools: the arguments for an address, the causes of errors
+//! with the next steps, forms of output, and the transfer of long texts.
 #![forbid(unsafe_code)]
 
 pub mod address;

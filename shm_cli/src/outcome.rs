@@ -20,7 +20,7 @@ struct Outcome<'a, T> {
 ///
 /// # Errors
 ///
-/// Those of the output.
+/// The errors of the output.
 pub fn print_outcome<T: Serialize>(
     result: Result<&T, &Failure>,
     output: &mut impl Write,
@@ -34,7 +34,7 @@ pub fn print_outcome<T: Serialize>(
 ///
 /// # Errors
 ///
-/// Those of the output.
+/// The errors of the output.
 pub fn print_json(value: &impl Serialize, output: &mut impl Write) -> io::Result<()> {
     serde_json::to_writer(EscapedJson(&mut *output), value)?;
     writeln!(output)

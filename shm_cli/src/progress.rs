@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
-/// A shorter transfer shows no progress.
+/// The time after which a transfer shows its progress.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Shows how many bytes were transferred, on standard error if that is a terminal, after one second.
-/// Do not use it for text that goes to a terminal itself.
+/// Shows how many bytes were transferred, after one second, if standard error is a terminal. Do not
+/// use it for text that also goes to a terminal.
 #[derive(Debug)]
 pub struct Progress {
     total: Option<u64>,
@@ -17,7 +17,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts the clock. `total` is in bytes, if it is known.
+    /// Starts the clock. `total` is the number of bytes, if it is known.
     #[must_use]
     pub fn new(total: Option<u64>) -> Self {
         Self { total, started: Instant::now(), bar: None }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use shm_core::text::{escape, is_unseen};
 
-/// Writes each byte with a space behind it, the form that the article's reader prints.
+/// Writes a space after each byte, like the article's reader.
 #[derive(Debug)]
 pub struct Spaced<W> {
     inner: W,
@@ -13,8 +13,7 @@ pub struct Spaced<W> {
 }
 
 impl<W: Write> Spaced<W> {
-    /// Wraps a writer. With `escape`, bytes that a terminal could obey, and those that make no
-    /// character by themselves, become `\xNN`.
+    /// Wraps a writer. With `escape`, all but printable ASCII, newline and tab becomes `\xNN`.
     pub fn new(inner: W, escape: bool) -> Self {
         Self { inner, escape, out: Vec::new() }
     }
@@ -32,7 +31,7 @@ impl<W: Write> Write for Spaced<W> {
                 }
             }
         } else {
-            // Many bytes at once, which a growing vector's checks would prevent.
+            // Without capacity checks for each byte, the compiler vectorizes the loop.
             self.out.resize(bytes.len() * 2, b' ');
             for (pair, byte) in self.out.as_chunks_mut().0.iter_mut().zip(bytes) {
                 *pair = [*byte, b' '];
@@ -47,12 +46,11 @@ impl<W: Write> Write for Spaced<W> {
     }
 }
 
-/// Writes characters as they are, except that control characters other than newline and tab, and
-/// bytes that are not UTF-8, become `\xNN`: what is shown on a terminal must not drive it.
+/// Writes text that is safe on a terminal: what [`escape`] replaces becomes `\xNN`.
 #[derive(Debug)]
 pub struct Escaped<W> {
     inner: W,
-    /// The start of a character whose rest has not come yet, at most three bytes.
+    /// The bytes of an incomplete last character, at most three.
     pending: Vec<u8>,
 }
 
@@ -62,11 +60,11 @@ impl<W: Write> Escaped<W> {
         Self { inner, pending: Vec::new() }
     }
 
-    /// Writes what was held back in the hope of a character's rest.
+    /// Writes the bytes of an incomplete last character.
     ///
     /// # Errors
     ///
-    /// Those of the writer.
+    /// The errors of the writer.
     pub fn finish(mut self) -> io::Result<()> {
         let rest = std::mem::take(&mut self.pending);
         self.inner.write_all(escape(&rest).as_bytes())
@@ -88,8 +86,8 @@ impl<W: Write> Write for Escaped<W> {
     }
 }
 
-/// Writes JSON that is safe on a terminal: the characters that [`escape`] replaces become `\uNNNN`, an
-/// equivalent JSON. For a serializer, which writes whole characters.
+/// Writes JSON that is safe on a terminal: control and invisible characters become `\uNNNN`, which
+/// means the same. For a serializer, which writes complete characters.
 #[derive(Debug)]
 pub struct EscapedJson<W>(pub W);
 
@@ -116,14 +114,14 @@ impl<W: Write> Write for EscapedJson<W> {
     }
 }
 
-/// How many bytes at the end begin a character without finishing it.
+/// Returns the number of bytes of an incomplete character at the end.
 fn incomplete_tail(bytes: &[u8]) -> usize {
     let last = bytes.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
     let unfinished = std::str::from_utf8(last).is_err_and(|error| error.error_len().is_none());
     if unfinished { last.len() } else { 0 }
 }
 
-/// `bytes` in the reader's form, as [`Spaced`] writes it.
+/// Returns `bytes` in the form that [`Spaced`] writes without escapes.
 #[must_use]
 pub fn spaced(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|byte| [*byte, b' ']).collect()

@@ -1,16 +1,16 @@
-//! Much data between a descriptor and shared memory, at the speed of memory and with a few buffers,
-//! however much it is.
+//! The transfer of long texts between a descriptor and shared memory, with a few buffers.
 //!
-//! Into a System V segment, and out of it, the kernel copies straight: `read(2)` into the
-//! attachment, `write(2)` out of it. A POSIX object or a file is read and written through a buffer,
-//! `pread(2)` and `pwrite(2)`, that stays in the processor's cache. Every byte has to be looked at,
-//! for a NUL, and the kernel's ways around this process (`splice(2)`, `sendfile(2)`,
-//! `copy_file_range(2)`) would make that a second pass over memory; a mapping of it would be looked
-//! at in place, but whoever shrinks the file would then end this process with SIGBUS.
+//! The kernel copies directly into a System V segment and out of it: `read(2)` into the attachment,
+//! `write(2)` out of it. A POSIX object or a file is read and written with `pread(2)` and
+//! `pwrite(2)` through a buffer that stays in the processor's cache. This process must search every
+//! byte for a NUL. With `splice(2)`, `sendfile(2)` or `copy_file_range(2)` the search would be a
+//! second pass over memory. A mapping of the file would need no second pass, but a process that
+//! shrinks the file would end this process with SIGBUS.
 //!
-//! Several threads read a regular file into a segment at once, which takes 1.7 times as long with one. A thread looks
-//! for the end of a text while another writes it out, which takes 1.3 times as long with one. Everything else is moved
-//! by one thread, because more gained nothing that could be measured.
+//! Several threads read a regular file into a segment; one thread takes 1.7 times as long. One
+//! thread searches for the end of a text while another writes the text; one thread for both takes
+//! 1.3 times as long. One thread makes all other transfers, because more threads had no measurable
+//! gain.
 
 mod side_by_side;
 mod sink;
@@ -31,30 +31,31 @@ use crate::progress::Progress;
 use sink::Sink;
 use source::Source;
 
-/// How many bytes are moved at once, and how many pages are made ahead of what may be the end.
+/// The number of bytes that are moved at once. Also how far pages are allocated beyond a possible
+/// end.
 const BLOCK: usize = 256 * 1024;
 
-/// How far a text got into shared memory.
+/// The end of a text in shared memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Filled {
-    /// Where its last byte is, plus one.
+    /// The offset after its last byte.
     pub end: u64,
-    /// What ended it there.
+    /// Why the text ends there.
     pub stop: EndReason,
 }
 
-/// What ends a text.
+/// Why a text ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// The input ended.
     Input,
-    /// The input has a NUL there.
+    /// The input has a NUL at this place.
     Nul,
-    /// The room ended, and the input did not.
+    /// The room is full, and the input has more bytes.
     Room,
 }
 
-/// What failed on the way.
+/// Which side of a transfer failed.
 #[derive(Debug)]
 pub enum TransferError {
     /// The descriptor.
@@ -63,20 +64,22 @@ pub enum TransferError {
     Memory(Error),
 }
 
-/// Moves what a descriptor has into `room`, bytes of the memory, up to its end or a NUL, which is
-/// left out. What comes behind that in the memory, as far as the room goes, is not said.
+/// Copies the input of a descriptor into `room`, a range of the memory, until the input ends, has a
+/// NUL, or fills the room. The NUL is not part of the text. The bytes of the room after the text
+/// are unspecified.
 ///
-/// A regular file is read from where it would be read next, and is read next behind what was moved;
-/// meanwhile nobody else should read it through the same open file. Anything else is read to its end, to
-/// the end of the block of 256 KiB that has a NUL, or a byte more than there is room for: it is waited for.
+/// A regular file is read from its current offset. Afterwards the offset is at the end of the text.
+/// During the call nothing else should read through the same open file description. The call waits
+/// for any other input, and reads it until its end, until the end of the block of 256 KiB that
+/// contains a NUL, or until one byte more than the room.
 ///
-/// If a checksum of a regular file is wanted, the bytes in a segment stay mapped until they are summed. The checksum is
-/// of the bytes that the segment holds at that time.
+/// For a checksum of a regular file, the pages of a segment stay mapped until the checksum is
+/// complete. The checksum covers the bytes that the segment has at that time.
 ///
 /// # Errors
 ///
-/// [`TransferError`], with a part of the input moved; with nothing moved where the room ends behind the
-/// memory, or before it starts.
+/// [`TransferError`]. A part of the input may have been copied; nothing if the room is not inside
+/// the memory.
 pub fn fill(
     memory: &WritableMemory,
     room: Range<u64>,
@@ -90,7 +93,7 @@ pub fn fill(
         return Err(TransferError::Memory(Error::OutOfBounds { offset, length, size }));
     }
     let source = Source::new(source, room.start);
-    let expected = source.length().map_or(length, |there_is| there_is.min(length));
+    let expected = source.length().map_or(length, |available| available.min(length));
     let segment = match memory {
         WritableMemory::SysV(_, attachment) if source.is_file() => Some(attachment),
         _ => None,
@@ -113,19 +116,19 @@ pub fn fill(
     Ok(filled)
 }
 
-/// What is moved, and where to.
+/// One call of [`fill`].
 struct Task<'a> {
     memory: &'a WritableMemory,
     source: &'a Source<'a>,
     room: Range<u64>,
-    /// Where the input is expected to end, at the latest.
+    /// The latest expected end of the input, as an offset in the memory.
     expected_end: u64,
-    /// Whether a checksum is made of it afterwards: a fault for each page would take longer than that.
+    /// Whether the text is read again for a checksum. Its pages stay mapped, to avoid page faults.
     is_read_again: bool,
 }
 
 impl Task<'_> {
-    /// Moves one block after another. Returns where the text ended; `None` if it fills the room.
+    /// Copies block after block. Returns the end of the text, or `None` if it fills the room.
     fn fill_in_order(
         &self,
         mut checksum: Option<&mut Checksum>,
@@ -145,7 +148,7 @@ impl Task<'_> {
         Ok(None)
     }
 
-    /// Moves one piece of the room. The text ended in it if its end is before that of the piece.
+    /// Copies one piece. The text ends in it if the returned end is before the end of the piece.
     fn move_piece(
         &self,
         sink: &mut Sink,
@@ -154,7 +157,7 @@ impl Task<'_> {
     ) -> Result<Filled, TransferError> {
         sink.prepare(&(piece.start..piece.end.min(self.expected_end)));
         let (fd, at) = self.source.place(piece.start);
-        let length = sink.read(fd, at, piece).map_err(|errno| self.interruption(errno))?;
+        let length = sink.read(fd, at, piece).map_err(|errno| self.read_error(errno))?;
         let read = piece.start..piece.start + length;
         sink.store(&read).map_err(TransferError::Memory)?;
         let end = sink.text_end(&read, checksum);
@@ -164,7 +167,7 @@ impl Task<'_> {
         Ok(Filled { end, stop: if end < read.end { EndReason::Nul } else { EndReason::Input } })
     }
 
-    /// Adds what was moved to a checksum, which needs an order that the threads do not keep.
+    /// Adds the text to a checksum, in order: the threads copied its pieces in any order.
     fn sum(&self, text: Range<u64>, checksum: &mut Checksum) {
         let sink = Sink::of(self.memory);
         for start in text.clone().step_by(BLOCK) {
@@ -174,8 +177,8 @@ impl Task<'_> {
         }
     }
 
-    /// Whether the memory or the descriptor made a read fail.
-    fn interruption(&self, errno: Errno) -> TransferError {
+    /// Returns the error of a read: EFAULT is an error of the segment.
+    fn read_error(&self, errno: Errno) -> TransferError {
         match self.memory.segment() {
             Some(segment) if errno == Errno::EFAULT => {
                 TransferError::Memory(Error::Fault { id: segment.id() })
@@ -185,19 +188,20 @@ impl Task<'_> {
     }
 }
 
-/// Has the kernel write the text of a segment to a descriptor, straight out of the attachment;
-/// returns its length. Where somebody writes to the segment meanwhile it may have a NUL in it.
+/// Writes the text of a segment to a descriptor and returns its length. The kernel copies directly
+/// from the attachment. If another process writes to the segment during the call, the output can
+/// contain a NUL.
 ///
 /// # Errors
 ///
-/// Those of `write(2)`, with a part of the text written; an error that wraps
-/// [`Error::Fault`] where a page of the segment is missing.
+/// The errors of `write(2)`, after a part of the text was written; an error that wraps
+/// [`Error::Fault`] if the kernel has no page for a part of the segment.
 pub fn drain(
     attachment: &Attachment,
     target: BorrowedFd,
     progress: &mut Progress,
 ) -> io::Result<u64> {
-    // The first byte is written last, and what was written before it is there for whoever has seen it.
+    // A writer stores the first byte last. A reader that sees it also sees the bytes stored before.
     let mut first_byte = [0];
     attachment.read_at(0, &mut first_byte);
     if first_byte == [0] {
@@ -209,13 +213,13 @@ pub fn drain(
     if end < first.end || end == attachment.size() {
         return Ok(end as u64);
     }
-    // A long text: its end is looked for by a thread of its own, one block ahead of what is written.
+    // For a long text another thread searches for the end, one block ahead of the output.
     thread::scope(|scope| {
         let (found, blocks) = mpsc::sync_channel(1);
-        let look =
+        let search =
             move || texts(attachment, first.end).try_for_each(|block| found.send(block).ok());
         let blocks: Box<dyn Iterator<Item = Range<usize>>> =
-            match thread::Builder::new().spawn_scoped(scope, look) {
+            match thread::Builder::new().spawn_scoped(scope, search) {
                 Ok(_) => Box::new(blocks.into_iter()),
                 Err(_) => Box::new(texts(attachment, end)),
             };
@@ -226,7 +230,7 @@ pub fn drain(
     })
 }
 
-/// The text of one block after another from `start` on, up to its NUL.
+/// Returns the blocks of the text from `start` on, up to its NUL.
 fn texts(attachment: &Attachment, start: usize) -> impl Iterator<Item = Range<usize>> {
     let blocks = (start..attachment.size()).step_by(BLOCK);
     let blocks = blocks.map(|start| start..attachment.size().min(start + BLOCK));
@@ -234,7 +238,8 @@ fn texts(attachment: &Attachment, start: usize) -> impl Iterator<Item = Range<us
         if *ended {
             return None;
         }
-        // To look at a page that was never written makes it: the next ones are made only for a text that goes on.
+        // Reading a page that was never written allocates it. So the next pages are allocated only
+        // if the text goes on.
         let end = if let Some(nul) = attachment.find_nul(block.start..block.start + 1) {
             nul
         } else {
@@ -246,12 +251,12 @@ fn texts(attachment: &Attachment, start: usize) -> impl Iterator<Item = Range<us
     })
 }
 
-/// Where the text of a block ends.
+/// Returns the end of the text in a block.
 fn text_end(attachment: &Attachment, block: &Range<usize>) -> usize {
     attachment.find_nul(block.clone()).unwrap_or(block.end)
 }
 
-/// Writes a piece of the text, and says where it ends.
+/// Writes a piece of the text, and returns the end of the piece.
 fn write_piece(
     attachment: &Attachment,
     piece: Range<usize>,

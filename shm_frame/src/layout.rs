@@ -1,24 +1,24 @@
-//! Where what lies in a framed segment, in words of 64 bits.
+//! The layout of a framed segment, in words of 64 bits.
 //!
 //! ```text
-//! word  0       MARK: "SHMFRM" and the version, put there last of all when the frame is made
-//! word  1       PUBLISHED: the generation of the message that readers are given; 0: none yet
-//! word  2       BEGUN: the generation of the message that was last begun to be written
-//! words 3..8    unused: the header has a cache line of its own
-//! words 8..     slot 0, with the even generations, then slot 1, with the odd ones; each:
+//! word  0       MARK: "SHMFRM" and the version, stored last when the frame is created
+//! word  1       PUBLISHED: the generation of the message that readers get; 0: none yet
+//! word  2       BEGUN: the generation of the last message that a writer began
+//! words 3..8    unused, so that the header fills a cache line
+//! words 8..     slot 0, for even generations, then slot 1, for odd ones; each has
 //!               LENGTH in bytes, CHECKSUM: the 64-bit XXH3 of the bytes with the generation as
 //!               the seed, then the bytes
 //! ```
 //!
-//! The places of the slots follow from the segment's size, which the kernel tells. Nothing that
-//! another process may have written decides where is read or written.
+//! The segment's size, which the kernel returns, determines the places of the slots. The contents
+//! of the segment, which other processes can change, never decide which words are read or written.
 
 use std::ops::Range;
 
-/// The version of the layout, which is in the mark. Version 1 had a CRC-32 as its checksum.
+/// The version of the layout, a part of the mark. The checksum of version 1 was a CRC-32.
 pub(super) const VERSION: u16 = 2;
 
-/// "SHMFRM" in memory, followed by the version, where the lowest byte of a word comes first.
+/// On little-endian machines, "SHMFRM" in memory, followed by the version.
 pub(super) const MARK: u64 = u64::from_le_bytes(*b"SHMFRM\0\0") | (VERSION as u64) << VERSION_SHIFT;
 pub(super) const VERSION_SHIFT: u32 = 48;
 
@@ -26,28 +26,28 @@ pub(super) const PUBLISHED: usize = 1;
 pub(super) const BEGUN: usize = 2;
 pub(super) const HEADER: usize = 8;
 
-/// Words of a slot before its bytes.
+/// The offsets in a slot, in words.
 pub(super) const LENGTH: usize = 0;
 pub(super) const CHECKSUM: usize = 1;
 pub(super) const BYTES: usize = 2;
 
 pub(super) const WORD: usize = size_of::<u64>();
 
-/// How many words a slot has, of a segment of so many; 0 where there is no room for two that hold
-/// anything.
+/// Returns the number of words of a slot in a segment of `words` words; 0 if two slots with space
+/// for a message do not fit.
 pub(super) fn slot_words(words: usize) -> usize {
     let slot = words.saturating_sub(HEADER) / 2;
     if slot > BYTES { slot } else { 0 }
 }
 
-/// The words of the slot that a generation has.
+/// Returns the words of the slot for a generation.
 pub(super) fn slot(words: usize, generation: u64) -> Range<usize> {
     let size = slot_words(words);
     let start = HEADER + if generation.is_multiple_of(2) { 0 } else { size };
     start..start + size
 }
 
-/// How many bytes a message may have, in a segment of so many words.
+/// Returns the largest size of a message in bytes in a segment of `words` words.
 pub(super) fn capacity(words: usize) -> usize {
     slot_words(words).saturating_sub(BYTES) * WORD
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::{HEADER, MARK, capacity, slot, slot_words};
 
     #[test]
-    fn the_mark_can_be_read_by_people_and_tells_the_byte_order() {
+    fn the_mark_is_readable_and_shows_the_byte_order() {
         assert_eq!(MARK.to_le_bytes(), *b"SHMFRM\x02\0");
         assert_ne!(MARK, MARK.swap_bytes());
     }
@@ -72,7 +72,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn slots_lie_behind_the_header_and_beside_each_other(words in 0..usize::MAX, generation: u64) {
+        fn slots_are_after_the_header_and_do_not_overlap(words in 0..usize::MAX, generation: u64) {
             let (one, other) = (slot(words, generation), slot(words, generation ^ 1));
             let (first, second) = if one.start < other.start { (one, other) } else { (other, one) };
             if slot_words(words) > 0 {

@@ -1,29 +1,33 @@
-//! How a message gets in and out, on words that may be real or a model's.
+//! How a message is written and read. The words are real or those of a model.
 //!
-//! The writer who has the turn announces the next generation in BEGUN, fills its slot, which is not
-//! the published one, and publishes it. A reader takes PUBLISHED, copies that generation's slot, and
-//! looks at BEGUN: the slot is written again only for the generation after the next, so as long as
-//! that has not begun the copy is whole. Readers store nothing.
+//! The writer that holds the lock announces the next generation in BEGUN. It fills the slot of that
+//! generation, which is not the published slot. Then it publishes the generation. A reader loads
+//! PUBLISHED, copies the slot of that generation, and loads BEGUN. The slot is written again only
+//! for the generation after the next one, so the copy is whole as long as that one has not begun.
+//! Readers store nothing.
 //!
 //! # Why the orderings suffice
 //!
-//! *A reader sees at least what was published with the generation that it took.* The writer stores
-//! PUBLISHED with Release behind the message. The reader's load of it is relaxed, since only relaxed
-//! loads are certain to work on read-only memory, with an Acquire fence behind: the store synchronizes
-//! with the fence, and the message happens before the reader's loads of it.
+//! *A reader sees at least what was published with the generation that it loaded.* The writer
+//! stores PUBLISHED with Release after the message. The reader's load of PUBLISHED is relaxed,
+//! because only relaxed loads are certain to work on read-only memory. An Acquire fence follows the
+//! load. The store synchronizes with the fence, so the message happens before the reader's loads of
+//! it.
 //!
-//! *A reader that sees any word of a later message sees that it has begun.* This is the seqlock's
-//! problem: the loads of the message are relaxed, and nothing would keep the load of BEGUN behind
-//! them from being done before them; nor the writer's store to BEGUN from being seen after its relaxed
-//! stores to the slot. So there are two fences: Release between the writer's store to BEGUN and its
-//! stores to the slot, Acquire between the reader's loads of the slot and its load of BEGUN. Where one
-//! of those loads has the value of one of those stores, the fences synchronize, so that the store to
-//! BEGUN happens before the load of it, which then gives that generation or a later one.
+//! *A reader that sees any word of a later message sees that this message has begun.* This is the
+//! problem of the seqlock. The loads of the message are relaxed, so without a fence the load of
+//! BEGUN could take effect before them. The stores to the slot are relaxed too, so without a fence
+//! a reader could see them before the store to BEGUN. So there are two fences: Release between the
+//! writer's store to BEGUN and its stores to the slot, Acquire between the reader's loads of the
+//! slot and its load of BEGUN. If one of these loads returns the value of one of these stores, the
+//! fences synchronize. Then the store to BEGUN happens before the load of BEGUN, which returns that
+//! generation or a later one.
 //!
-//! *Generations only grow*, for they are stored by whoever has the turn, and the semaphore orders
-//! them: a writer sees all that the one before it did, alive or killed, as the kernel takes the same
-//! lock when it takes back a dead process's operations. A writer that follows a killed one begins the
-//! same generation again, in the same slot, which nobody was given.
+//! *Generations only grow.* Only the holder of the lock stores them, and the semaphore orders the
+//! holders. A writer sees all stores of the writer before it, even of a killed one, because the
+//! kernel takes the same internal lock when it undoes the operations of a dead process. A writer
+//! that follows a killed one begins the same generation again, in the same slot, which no reader
+//! was given.
 
 #[cfg(all(test, loom))]
 mod model;
@@ -37,13 +41,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::WriteState;
 use crate::layout::{self, BEGUN, BYTES, CHECKSUM, LENGTH, PUBLISHED, WORD};
 
-/// A word that can be loaded, with relaxed ordering, and the fence that goes with it.
+/// A word with a relaxed load, and the fence for it.
 pub(super) trait Load {
     fn load(&self) -> u64;
     fn fence(ordering: Ordering);
 }
 
-/// A word that can be stored to as well.
+/// A word that also has a store.
 pub(super) trait Store: Load {
     fn store(&self, value: u64, ordering: Ordering);
 }
@@ -74,23 +78,23 @@ impl Store for AtomicU64 {
     }
 }
 
-/// Why an attempt to read gave no message.
+/// Why an attempt to read failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TryReadError {
     /// Nothing was published yet.
     Empty,
-    /// Writers were faster: the slot may have changed while it was copied.
+    /// Writers were faster: the slot may have changed during the copy.
     Overtaken,
-    /// The copy is of one generation, but is longer than a slot.
+    /// The copy is from one generation, but its length is more than a slot has.
     TooLong(u64),
-    /// There is no memory for the copy, of so many bytes.
+    /// There is no memory for a copy of this many bytes.
     OutOfMemory(u64),
-    /// The copy is of one generation, but is not what a writer of frames put there.
+    /// The copy is from one generation, but no writer of frames wrote it.
     Checksum,
 }
 
-/// Copies the published message into `buffer` and returns its generation. Without one the buffer holds
-/// anything.
+/// Copies the published message into `buffer` and returns its generation. After an error the
+/// contents of `buffer` are unspecified.
 pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, TryReadError> {
     let published = words[PUBLISHED].load();
     W::fence(Acquire);
@@ -102,7 +106,7 @@ pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, Tr
     let checksum = slot[CHECKSUM].load();
     let bytes = &slot[BYTES..];
     let capacity = bytes.len() * WORD;
-    // Of what is too long nothing is looked at.
+    // A message that is too long is not copied.
     let kept = usize::try_from(length).ok().filter(|kept| *kept <= capacity).unwrap_or(0);
     let rounded = kept.next_multiple_of(WORD);
     let room = buffer.try_reserve_exact(rounded.saturating_sub(buffer.len()));
@@ -116,7 +120,7 @@ pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, Tr
 
     W::fence(Acquire);
     let begun = words[BEGUN].load();
-    // The same generation, or the next one, which is written into the other slot.
+    // A message of this generation or the next one; the next one is written to the other slot.
     if begun.wrapping_sub(published) > 1 {
         return Err(TryReadError::Overtaken);
     }
@@ -132,16 +136,17 @@ pub(super) fn read<W: Load>(words: &[W], buffer: &mut Vec<u8>) -> Result<u64, Tr
     Ok(published)
 }
 
-/// Announces the next generation; `None` where there is none, which no writer of frames gets to.
+/// Announces the next generation and returns it. Returns `None` after the last generation, which no
+/// writer of frames reaches.
 pub(super) fn begin<W: Store>(words: &[W]) -> Option<u64> {
-    // The turn orders this behind all that the writer before did.
+    // The lock orders this load after all stores of the writer before.
     let next = words[PUBLISHED].load().checked_add(1)?;
     words[BEGUN].store(next, Relaxed);
     W::fence(Release);
     Some(next)
 }
 
-/// Puts a message of at most the capacity into the slot of the generation that was begun.
+/// Stores a message, at most as long as the capacity, in the slot of the generation that was begun.
 pub(super) fn fill<W: Store>(words: &[W], generation: u64, message: &[u8]) {
     let slot = &words[layout::slot(words.len(), generation)];
     slot[LENGTH].store(message.len() as u64, Relaxed);
@@ -157,18 +162,18 @@ pub(super) fn fill<W: Store>(words: &[W], generation: u64, message: &[u8]) {
     }
 }
 
-/// Gives the generation that was filled to the readers.
+/// Publishes the generation that was filled.
 pub(super) fn publish<W: Store>(words: &[W], generation: u64) {
     words[PUBLISHED].store(generation, Release);
 }
 
-/// The generation that is published; 0 where none is.
+/// Returns the published generation; 0 before the first message.
 pub(super) fn published<W: Load>(words: &[W]) -> u64 {
     words[PUBLISHED].load()
 }
 
-/// Whether the message after that of `generation` is being written, where `is_taken` finds out whether
-/// somebody has the turn.
+/// Returns whether the message after that of `generation` is being written. `is_taken` returns
+/// whether a process holds the lock.
 pub(super) fn writing<W: Load>(
     words: &[W],
     generation: u64,
@@ -179,10 +184,11 @@ pub(super) fn writing<W: Load>(
     if published != generation || begun == published {
         return WriteState::Idle;
     }
-    // Neither number ever gets smaller. Where they are the same before and after a moment in which
-    // nobody has the turn, they are so in that moment: begun, not published, and nobody there to do
-    // it. Whoever had the turn before has done all that it ever will, and we see that: finding the turn
-    // free comes after its being given back.
+    // Neither number ever decreases. If both are the same before and after a moment at which no
+    // process holds the lock, they have these values at that moment: a message was begun, it is not
+    // published, and no writer is left to publish it. The last holder of the lock will store
+    // nothing more. This process sees all its stores, because the lock was released before it was
+    // found free.
     match is_taken() {
         None => WriteState::Unknown,
         Some(false) if generations() == (published, begun) => WriteState::Died,
@@ -190,7 +196,7 @@ pub(super) fn writing<W: Load>(
     }
 }
 
-/// A second guard, against what the protocol cannot see: memory that somebody else wrote to.
+/// Returns the checksum of a message. It detects stores by programs that do not use the protocol.
 fn checksum(generation: u64, message: &[u8]) -> u64 {
     xxh3_64_with_seed(message, generation)
 }

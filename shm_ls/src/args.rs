@@ -7,19 +7,19 @@ use clap::Parser;
 #[command(
     name = "shm_ls",
     version,
-    after_help = "Exit status: 0 listed, or asked to stop watching; 1 failed, with the reason on \
-                  standard error; 2 wrong usage."
+    after_help = "Exit status: 0 listed, or --watch got a signal to stop; 1 failed, with the \
+                  reason on standard error or in the JSON; 2 wrong usage."
 )]
 pub struct Args {
-    /// Print the namespace's limits instead, as `ipcs -m -l` does
+    /// Print the limits of the namespace instead, as `ipcs -m -l` does
     #[arg(long)]
     pub limits: bool,
 
-    /// Print a line for each segment that appears, changes or goes, until SIGTERM
+    /// Print a line for each segment that appears, changes or disappears, until SIGTERM
     #[arg(long, conflicts_with = "limits")]
     pub watch: bool,
 
-    /// Print JSON: one object, or one a line with --watch; errors too
+    /// Print JSON, also for errors: one object, or with --watch one object per line
     #[arg(long)]
     pub json: bool,
 }

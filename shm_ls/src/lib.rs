@@ -1,7 +1,6 @@
-//! Shows what shared memory an IPC namespace holds, once or as it changes.
+//! Lists the System V segments of an IPC namespace, or logs their changes.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! As a library it gives its command line to the generator of completions and manual pages.
 #![forbid(unsafe_code)]
 
 pub mod args;

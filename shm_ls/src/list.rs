@@ -1,4 +1,4 @@
-//! The listing, once.
+//! The listing of all segments, printed once.
 
 use std::io::{self, Write};
 
@@ -12,13 +12,13 @@ use shm_core::{IpcNamespace, Limits, Stat, Usage};
 use crate::args::Args;
 use crate::owner::Owners;
 
-/// The exit status where there is no listing, or it could not be printed.
+/// The exit status if the listing could not be read or printed.
 pub const FAILED: u8 = 1;
 
-/// Why there is no listing.
+/// Why the listing failed.
 #[derive(Debug)]
 pub enum ListError {
-    /// The kernel did not give it.
+    /// The kernel did not return it.
     Memory(Failure),
     /// It could not be printed.
     Output(io::Error),
@@ -36,7 +36,7 @@ impl From<io::Error> for ListError {
     }
 }
 
-/// What `--json` prints.
+/// The object that `--json` prints.
 #[derive(Serialize)]
 struct Listing {
     boot_id: Option<String>,
@@ -53,7 +53,7 @@ struct Listing {
 ///
 /// # Errors
 ///
-/// Where the kernel does not give them or the output does not take them.
+/// Fails if the kernel does not return them or the output fails.
 pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ListError> {
     if args.json {
         let (segments, limits, usage) = if args.limits {
@@ -74,10 +74,10 @@ pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ListError> {
     Ok(stdout.flush()?)
 }
 
-/// The lines of `ipcs -m -l`.
+/// Prints the lines of `ipcs -m -l`.
 fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
     let page_kib = limits.page_bytes / 1024;
-    // ipcs prints the largest whole number of pages where the product does not fit.
+    // If the product overflows, ipcs prints the largest whole number of pages.
     let total_kib = limits
         .max_total_pages
         .checked_mul(page_kib)
@@ -89,17 +89,17 @@ fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
     writeln!(stdout, "min seg size (bytes) = {}\n", limits.min_segment_bytes)
 }
 
-/// Reports what went wrong, if anything did, and returns the exit status.
+/// Reports the error, if there is one, and returns the exit status.
 pub fn exit_status(
     done: Result<(), ListError>,
     json: bool,
     mut stdout: impl Write,
     mut stderr: impl Write,
 ) -> u8 {
-    let Err(interruption) = done else { return 0 };
-    // With both outputs gone there is nobody left to tell.
-    let _ = match interruption {
-        ListError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
+    let Err(error) = done else { return 0 };
+    // If this output fails too, there is no way to report it.
+    let _ = match error {
+        ListError::Output(error) => writeln!(stderr, "cannot write to standard output: {error}"),
         ListError::Memory(error) if json => print_outcome(Err::<&(), _>(&error), &mut stdout),
         ListError::Memory(error) => writeln!(stderr, "{error}"),
     };

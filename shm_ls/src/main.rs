@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     let stdout = io::stdout();
-    // Not the standard library's, which reports success where the descriptor is closed.
+    // The standard library's writer reports success if the descriptor is closed.
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
         if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };

@@ -7,13 +7,13 @@ use shm_core::text::escape_line;
 
 /// The names in `/etc/passwd`, by user id.
 ///
-/// The C library would also ask LDAP and the like, through plug-ins that a static program cannot
-/// load; users from there are shown by number.
+/// The C library also asks sources such as LDAP, through plug-ins that a static program cannot
+/// load. Users from these sources have no name here.
 #[derive(Debug, Default)]
 pub struct Owners(HashMap<u32, String>);
 
 impl Owners {
-    /// Reads `/etc/passwd`; an image without one has no names.
+    /// Reads `/etc/passwd`. In an image without that file there are no names.
     #[must_use]
     pub fn load() -> Self {
         Self::parse(&fs::read("/etc/passwd").unwrap_or_default())
@@ -26,7 +26,7 @@ impl Owners {
             let mut fields = line.split(':');
             if let (Some(name), Some(uid)) = (fields.next(), fields.nth(1))
                 && let Ok(uid) = uid.parse()
-                // An image brings its own file: what could drive a terminal is no name.
+                // The file comes from an image, so a name may contain control characters.
                 && !name.is_empty()
                 && !name.contains(char::is_whitespace)
                 && escape_line(name.as_bytes()) == name
@@ -38,7 +38,7 @@ impl Owners {
         Self(owners)
     }
 
-    /// A user's name.
+    /// Returns the name of a user.
     #[must_use]
     pub fn name(&self, uid: u32) -> Option<&str> {
         self.0.get(&uid).map(String::as_str)
@@ -50,7 +50,7 @@ mod tests {
     use super::Owners;
 
     #[test]
-    fn what_would_drive_a_terminal_or_break_a_column_is_no_name() {
+    fn names_with_control_characters_or_spaces_are_ignored() {
         let owners = Owners::parse(
             b"\x1b[2Jx:x:1:1::/:\n\xc2\x9b2J:x:2:2::/:\na b:x:3:3::/:\n:x:4:4::/:\n\
             \xe2\x80\xaetoor:x:5:5::/:\n",
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_name_of_a_user_id_counts_and_broken_lines_do_not() {
+    fn the_first_name_of_a_user_id_is_used_and_malformed_lines_are_ignored() {
         let owners = Owners::parse(b"root:x:0:0::/:/bin/sh\ntoor:x:0:0::/:\nbroken\n:x\nz:x:y:\n");
         assert_eq!(owners.name(0), Some("root"));
         assert_eq!(owners.name(1), None);

@@ -1,8 +1,8 @@
-//! The listing, as it changes.
+//! The changes of the listing.
 //!
-//! Also what a container runs that has nothing to do: it costs next to nothing, ends at once on
-//! SIGTERM (which a process with id 1 would otherwise ignore), and its log tells what happened in
-//! the namespace.
+//! Containers that must only stay alive run this too: it uses almost no processor time, ends at
+//! once on SIGTERM (which the kernel ignores for a process with id 1 that has no handler), and its
+//! log shows the changes in the namespace.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,10 +17,11 @@ use shm_core::{IpcNamespace, Stat, table};
 
 use crate::list::ListError;
 
-/// The kernel tells nobody when a segment appears, so it is asked: a read of some 50 microseconds.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The polling interval. The kernel does not report new segments; a poll takes about 50
+/// microseconds.
+const INTERVAL: Duration = Duration::from_millis(250);
 
-/// What can happen to a segment between two looks.
+/// The change of a segment between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum Event {
@@ -29,7 +30,7 @@ enum Event {
     Gone,
 }
 
-/// A line of the log.
+/// One line of the log.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 struct Line {
     event: Event,
@@ -64,7 +65,7 @@ struct Started {
 ///
 /// # Errors
 ///
-/// Where the kernel does not give the listing or the output does not take the lines.
+/// Fails if the kernel does not return the listing or the output fails.
 pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ListError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
@@ -87,7 +88,7 @@ pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ListError> {
         }
         stdout.flush()?;
         before = now;
-        if signals.wait(LOOK_EVERY) {
+        if signals.wait(INTERVAL) {
             return Ok(());
         }
     }

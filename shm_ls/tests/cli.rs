@@ -26,7 +26,7 @@ fn answer(arguments: &[&str]) -> Value {
 #[test]
 fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_ls().arg("--help").assert().code(0).stderr("");
-    for option in ["--limits", "--watch", "--json", "Exit status: 0 listed, or asked to stop"] {
+    for option in ["--limits", "--watch", "--json", "Exit status: 0 listed, or --watch got"] {
         help = help.stdout(contains(option));
     }
 }
@@ -93,7 +93,7 @@ fn output_that_cannot_be_written_is_an_error() {
         for option in ["", "--limits", "--json", "--watch", "--watch --json", "--help"] {
             let script = format!("exec \"$0\" $1 {output}");
             let mut shell = shell(&script, env!("CARGO_BIN_EXE_shm_ls"), &[option]);
-            shell.assert().code(1).stderr(format!("standard output failed: {reason}\n"));
+            shell.assert().code(1).stderr(format!("cannot write to standard output: {reason}\n"));
         }
     }
 }

@@ -8,24 +8,25 @@ use shm_cli::AddressArgs;
 #[command(
     name = "shm_rd",
     version,
-    after_help = "Exit status: 0 read; 255 not read, with the reason on standard error; \
-                  2 wrong usage.\nA terminal is shown control characters as \\xNN."
+    after_help = "Exit status: 0 read; 255 not read, with the reason on standard error or in the \
+                  JSON; 2 wrong usage.\nOn a terminal, control characters are shown as \\xNN."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
-    /// What to read from
+    /// Where to read
     #[command(flatten)]
     pub address: AddressArgs,
 
-    /// Read a whole message, as the writer's --framed left it; say so where a writer died of the next one
+    /// Read the last whole message of a writer with --framed; print a note if a writer died while
+    /// it wrote the next one
     #[arg(long, conflicts_with = "address")]
     pub framed: bool,
 
-    /// Print the text alone: no space behind each byte, no newline, no message
+    /// Print only the text: no space after each byte, no newline, no message
     #[arg(long)]
     pub raw: bool,
 
-    /// Wait until there is a text; with =SECONDS no longer than that
+    /// Wait until there is a text; with =SECONDS, at most that long
     #[arg(
         long,
         value_name = "SECONDS",
@@ -36,11 +37,11 @@ pub struct Args {
     )]
     pub wait: Option<f64>,
 
-    /// Print the text's XXH3 checksum too, as `shm_wr --checksum` does; with --raw on standard error
+    /// Also print the XXH3 checksum of the text, as `shm_wr --checksum` does; with --raw, on stderr
     #[arg(long)]
     pub checksum: bool,
 
-    /// Print one JSON object, for results and errors both
+    /// Print one JSON object, for a result or an error
     #[arg(long, conflicts_with = "raw")]
     pub json: bool,
 }

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::output::{JsonText, ReadError, print_checksum, print_text};
 use crate::wait::wait;
 
-/// What was read, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Serialize)]
 struct ReadMessage {
     address: Address,
@@ -49,7 +49,7 @@ pub(crate) fn read(
         if let Some(checksum) = &mut checksum {
             checksum.update(&text);
         }
-        let was_read = ReadMessage {
+        let result = ReadMessage {
             address: key.into(),
             shmid: reader.segment().id(),
             capacity: reader.capacity(),
@@ -60,19 +60,19 @@ pub(crate) fn read(
             checksum,
             ipc_namespace: IpcNamespace::current().ok(),
         };
-        return Ok(print_outcome(Ok(&was_read), stdout)?);
+        return Ok(print_outcome(Ok(&result), stdout)?);
     }
     print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
     print_checksum(args, checksum, stdout, stderr)?;
-    let told = match writing {
+    let state = match writing {
         WriteState::Idle | WriteState::UnderWay => return Ok(()),
         WriteState::Died => "a writer died while it wrote the next one",
         WriteState::Unknown => {
-            "the next one was begun, by nobody can tell whom: the semaphore is gone, \
-                             or may not be read"
+            "a writer began the next one; this process cannot find out whether that writer still \
+             runs, because it cannot read the semaphore"
         }
     };
-    // The message was delivered, whether or not this can be told.
-    let _ = writeln!(stderr, "note: this is message {generation}, the last whole one; {told}");
+    // The message was printed, so a failure of the note is not an error.
+    let _ = writeln!(stderr, "note: this is message {generation}, the last whole message; {state}");
     Ok(())
 }

@@ -1,7 +1,6 @@
-//! The reader of the pair: gets a text out of shared memory.
+//! The reader: reads a text from shared memory.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! As a library it gives its command line to the generator of completions and manual pages.
 #![forbid(unsafe_code)]
 
 pub mod args;

@@ -1,4 +1,4 @@
-//! What `shm_rd` prints.
+//! The output of `shm_rd`.
 
 use std::io::{self, Read, Write};
 
@@ -10,11 +10,11 @@ use shm_core::Error;
 
 use crate::args::Args;
 
-/// How much is read and written at once, in bytes: what stays in the processor's cache.
+/// The number of bytes that are read and written at once. They stay in the processor's cache.
 pub(crate) const PIECE: usize = 64 * 1024;
 const FIRST_PIECE: usize = 4096;
 
-/// A string where the text is UTF-8, else an array of its bytes.
+/// A string if the text is UTF-8, otherwise an array of its bytes.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(crate) enum JsonText {
@@ -28,14 +28,15 @@ impl From<Vec<u8>> for JsonText {
     }
 }
 
-/// Why the text did not get from the memory to the output.
+/// The side that failed: the memory or the output.
 pub(crate) enum ReadError {
     Memory(Failure),
     Output(io::Error),
 }
 
 impl From<io::Error> for ReadError {
-    /// A reader of shared memory wraps the crate's error; what is left comes from the output.
+    /// Unwraps an error of `shm_core`, which comes from the memory. Any other error is the
+    /// output's.
     fn from(error: io::Error) -> Self {
         match error.downcast::<Error>() {
             Ok(error) => Self::Memory(error.into()),
@@ -44,7 +45,7 @@ impl From<io::Error> for ReadError {
     }
 }
 
-/// Prints the checksum behind the text, if one was asked for.
+/// Prints the checksum after the text, if there is one.
 pub(crate) fn print_checksum(
     args: &Args,
     checksum: Option<Checksum>,
@@ -52,7 +53,7 @@ pub(crate) fn print_checksum(
     stderr: &mut impl Write,
 ) -> Result<(), ReadError> {
     match checksum {
-        // There standard output is the text alone, and it is there before it is vouched for.
+        // Standard output has only the text. It must be complete before its checksum is printed.
         Some(checksum) if args.raw => {
             stdout.flush()?;
             let _ = writeln!(stderr, "checksum {checksum}");
@@ -89,10 +90,11 @@ fn copy(
     text: &mut impl Read,
     output: &mut impl Write,
     checksum: &mut Option<Checksum>,
-    tell: bool,
+    show_progress: bool,
 ) -> io::Result<()> {
-    let mut progress = tell.then(|| Progress::new(None));
-    // Most texts are short, and a large buffer takes more instructions than the rest of the program.
+    let mut progress = show_progress.then(|| Progress::new(None));
+    // Most texts are short, and a large buffer costs more instructions than the rest of the
+    // program.
     let mut buffer = vec![0; FIRST_PIECE];
     let mut done = 0;
     loop {

@@ -1,4 +1,4 @@
-//! A text read out of memory, semaphores or a queue.
+//! Reads a text from memory, semaphores or a queue.
 
 use std::io::{self, BufWriter, Read, Write};
 
@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::output::{JsonText, ReadError, print_checksum, print_text};
 use crate::wait::wait;
 
-/// What was read, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Serialize)]
 struct ReadText {
     address: Target,
@@ -41,7 +41,7 @@ pub(crate) fn read(
                 return Ok(print_outcome(Ok(&describe(address, &memory, checksum)?), stdout)?);
             }
             match &memory {
-                // Nobody but the kernel has to see the bytes that are printed.
+                // Nothing changes or checks the bytes, so the kernel can copy them directly.
                 Memory::SysV(_, attachment) if args.raw && !terminal && !args.checksum => {
                     let mut progress = Progress::new(None);
                     transfer::drain(attachment, stdout.get_ref().0, &mut progress)?;
@@ -62,7 +62,7 @@ pub(crate) fn read(
     print_checksum(args, checksum, stdout, stderr)
 }
 
-/// Opens the memory, once it is there and has a text in it if `--wait` says so.
+/// Opens the memory. With `--wait`, waits until it exists and has a text.
 fn open(args: &Args, address: &Address) -> Result<Memory, Error> {
     wait(args, || address.open(), is_empty)
 }
@@ -82,7 +82,7 @@ fn describe(
     memory.text().read_to_end(&mut bytes).map_err(|error| match error.kind() {
         io::ErrorKind::OutOfMemory => ReadError::Memory(Failure::new(
             "the text does not fit into the memory of this process",
-            "--json takes as much memory as the text has bytes, and a limit is met",
+            "--json needs as much memory as the text has bytes, and a limit is too low",
             "print it with --raw, or raise the limit: ulimit -v, ulimit -d",
         )),
         _ => error.into(),

@@ -10,11 +10,11 @@ use crate::args::Args;
 use crate::output::{PIECE, ReadError};
 use crate::{framed, read};
 
-/// The status that a C program's `return -1` becomes.
+/// The exit status after a failure, the same as that of a C program which returns -1.
 pub const FAILED: u8 = 255;
 
-/// Does what `args` ask for, reports it on `stdout`, which may be a terminal, and `stderr`, and
-/// returns the exit status.
+/// Executes `args`, reports the result on `stdout` and `stderr`, and returns the exit status.
+/// `terminal` says whether `stdout` is a terminal.
 pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Write) -> u8 {
     let mut buffered = BufWriter::with_capacity(PIECE, stdout);
     let done = if args.framed {
@@ -25,14 +25,15 @@ pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Wri
     match done {
         Ok(()) => 0,
         Err(error) => {
-            // If standard error fails too there is no way to report it.
+            // If standard error fails too, there is no way to report it.
             let _ = report(args, error, &mut buffered, &mut stderr);
             FAILED
         }
     }
 }
 
-/// Prepares the report of a missing page: an access to it ends the process. `main` calls it.
+/// Prepares the report of a missing page. An access to such a page ends the process. `main` calls
+/// this.
 pub fn prepare_for_fault(args: &Args) {
     let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
@@ -49,7 +50,7 @@ fn report(
     stderr: &mut impl Write,
 ) -> io::Result<()> {
     match error {
-        ReadError::Output(error) => writeln!(stderr, "standard output failed: {error}"),
+        ReadError::Output(error) => writeln!(stderr, "cannot write to standard output: {error}"),
         ReadError::Memory(failure) if args.json => print_outcome(Err::<&(), _>(&failure), stdout),
         ReadError::Memory(failure) => {
             writeln!(stderr, "{failure}")?;

@@ -8,12 +8,12 @@ use shm_frame::FrameError;
 
 use crate::args::Args;
 
-/// The interval of the polls. The kernel does not notify of new shared memory.
+/// The polling interval. The kernel does not report new shared memory.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// An error that `--wait` may wait out.
+/// An error that may mean that there is nothing to read yet.
 pub(crate) trait Absence {
-    /// Whether there is nothing to open, or it was removed before it was attached.
+    /// Returns whether there is nothing to read yet, or it was removed before it was attached.
     fn is_absence(&self) -> bool;
 }
 
@@ -37,14 +37,14 @@ impl Absence for shm_frame::Error {
     }
 }
 
-/// Returns what `get` returns; with `--wait`, as soon as that exists and is not empty.
+/// Returns the result of `get`. With `--wait`, retries until it exists and is not empty.
 pub(crate) fn wait<T, E: Absence>(
     args: &Args,
     get: impl Fn() -> Result<T, E>,
     is_empty: impl Fn(&T) -> Result<bool, E>,
 ) -> Result<T, E> {
     let Some(seconds) = args.wait else { return get() };
-    // A limit that no clock can hold is no limit.
+    // A limit that does not fit into a clock's range means no limit.
     let limit = Duration::try_from_secs_f64(seconds).ok();
     let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
     loop {

@@ -15,53 +15,55 @@ pub(crate) const DEFAULT_MODE: u32 = 0o666;
 #[command(
     name = "shm_wr",
     version,
-    after_help = "Exit status: 0 written; 255 not written, with the reason on standard error; \
-                  2 wrong usage.\nA text that starts with a dash goes behind --."
+    after_help = "Exit status: 0 written; 255 not written, with the reason on standard error or in \
+                  the JSON; 2 wrong usage.\nPut -- before a text that starts with a dash."
 )]
-#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the command line")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
     /// Text to write; any bytes
     pub text: Option<OsString>,
 
-    /// What to write to
+    /// Where to write
     #[command(flatten)]
     pub address: AddressArgs,
 
-    /// Size in bytes to make it with; K, M and G multiply by 1024 [default: 1024]
+    /// Size in bytes of a new segment, object or file; an existing segment must have at least this
+    /// size, an existing file grows to it; K, M and G multiply by 1024 [default: 1024]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub size: Option<usize>,
 
-    /// Permission bits to make it with, in octal; the umask does not apply [default: 0666]
+    /// Permission bits of a new segment, object or file, in octal; the umask does not apply
+    /// [default: 0666]
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     pub mode: Option<u32>,
 
-    /// Fail if it is there already
+    /// Fail if the segment, object or file exists already
     #[arg(long)]
     pub create_new: bool,
 
-    /// Cut a text that does not fit, or that has a NUL in it, instead of refusing it
+    /// Cut a text that does not fit, or that contains a NUL, instead of failing
     #[arg(long)]
     pub truncate: bool,
 
-    /// Take the text from standard input. One of over 1 MiB is written as it comes: who begins
-    /// to read sees an empty text until it is whole, and after it was refused
+    /// Read the text from standard input. A text of more than 1 MiB is written while it is read:
+    /// readers see an empty text until the write completes, and after it fails
     #[arg(long, conflicts_with = "text")]
     pub stdin: bool,
 
-    /// Write a whole message: readers with --framed get it or the one before, never a mix; writers
-    /// take turns through a semaphore with the same key
+    /// Write a whole message: readers with --framed get this message or the one before, never a
+    /// mix; writers wait for each other at a semaphore with the same key
     #[arg(long, conflicts_with = "address")]
     pub framed: bool,
 
-    /// Remove it instead of writing; with --framed the semaphore too
+    /// Remove the segment, object or file instead of writing; with --framed, also the semaphores
     #[arg(long, conflicts_with_all = ["text", "stdin", "size", "mode", "create_new", "truncate"])]
     pub remove: bool,
 
-    /// Print the text's XXH3 checksum, as `shm_rd --checksum` does
+    /// Also print the XXH3 checksum of the text, as `shm_rd --checksum` does
     #[arg(long, conflicts_with = "remove")]
     pub checksum: bool,
 
-    /// Print one JSON object, for results and errors both
+    /// Print one JSON object, for a result or an error
     #[arg(long)]
     pub json: bool,
 }

@@ -14,9 +14,9 @@ use crate::input::{checksum, text};
 use crate::report::success;
 
 /// The longest wait for the write lock.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was written, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Serialize)]
 pub(crate) struct WrittenMessage {
     address: Address,
@@ -41,8 +41,8 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Fa
     let key = args.address.key();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
-    // An existing segment decides how much fits. The text is read before the lock is taken: other
-    // writers must not wait for a user who types.
+    // The size of an existing segment decides what fits. The text is read before the lock is taken,
+    // so that other writers do not wait for a user who types.
     let existing = if args.create_new { None } else { Segment::find(key).ok() };
     let bytes = existing.and_then(|segment| segment.stat().ok()).map_or(size, |stat| {
         let existing = usize::try_from(stat.size).unwrap_or(usize::MAX);
@@ -58,9 +58,9 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Fa
         return Err(does_not_fit(bytes, capacity));
     }
     let (mut writer, origin) = if args.create_new {
-        (Writer::create_new(key, size, mode, PATIENCE)?, Origin::Created)
+        (Writer::create_new(key, size, mode, LOCK_TIMEOUT)?, Origin::Created)
     } else {
-        Writer::open_or_create(key, size, mode, PATIENCE)?
+        Writer::open_or_create(key, size, mode, LOCK_TIMEOUT)?
     };
     let generation = writer.write(&text).map_err(|error| match error {
         // The segment was replaced after the check above.
@@ -83,8 +83,8 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Fa
 fn does_not_fit(size: usize, capacity: usize) -> Failure {
     Failure::new(
         "the text does not fit",
-        format!("a frame in {size} bytes holds a message of {capacity} bytes, twice"),
-        "give --truncate to cut it, or a larger --size (an existing segment is removed first with \
-         --remove --framed)",
+        format!("a frame of {size} bytes has two slots of {capacity} bytes for messages"),
+        "give --truncate to cut it, or a larger --size (first remove an existing segment: --remove \
+         --framed)",
     )
 }

@@ -1,4 +1,4 @@
-//! The text that is to be written, and what it is refused for.
+//! The text to write, and the reasons to refuse it.
 
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +10,7 @@ use crate::args::Args;
 
 pub(crate) const NO_TEXT: &str = "place input str, example: ./shm_wr abcd";
 
-/// The checksum, where one is asked for, of what is known of a text.
+/// Returns the checksum of a text or of its start, if the user wants one.
 pub(crate) fn checksum(args: &Args, text: &[u8]) -> Option<Checksum> {
     args.checksum.then(|| {
         let mut checksum = Checksum::default();
@@ -19,7 +19,7 @@ pub(crate) fn checksum(args: &Args, text: &[u8]) -> Option<Checksum> {
     })
 }
 
-/// The text that was given; of standard input its first bytes, at most `limit`.
+/// Returns the text of the command line, or at most the first `limit` bytes of standard input.
 pub(crate) fn text(args: &Args, stdin: Descriptor, limit: u64) -> Result<Vec<u8>, Failure> {
     if let Some(text) = &args.text {
         return Ok(text.as_bytes().to_vec());
@@ -32,7 +32,8 @@ pub(crate) fn text(args: &Args, stdin: Descriptor, limit: u64) -> Result<Vec<u8>
     Ok(text)
 }
 
-/// A text that a reader will see whole, and whether it had to be cut for that.
+/// Returns the text that fits into `capacity` bytes, and whether it was cut. Fails for a capacity
+/// of 0 and, without `cut`, if the text does not fit or contains a NUL.
 pub(crate) fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8>, bool), Failure> {
     let room = usize::try_from(capacity.saturating_sub(1)).unwrap_or(usize::MAX);
     let nul = text.iter().position(|byte| *byte == 0);
@@ -40,7 +41,7 @@ pub(crate) fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8
     if capacity == 0 {
         return Err(Failure::new(
             "the text does not fit",
-            "0 bytes do not even hold the NUL that ends a text",
+            "0 bytes have no room for the NUL that ends a text",
             "give a larger --size",
         ));
     }
@@ -55,13 +56,13 @@ pub(crate) fn fit(mut text: Vec<u8>, capacity: u64, cut: bool) -> Result<(Vec<u8
     })
 }
 
-// What a text is refused for, with what it left, if that is not what was there before.
+// `left` is what a failure after the start of the write leaves in the memory, or empty.
 
 pub(crate) fn has_nul(position: u64, left: &str) -> Failure {
     Failure::new(
         format!("the text has a NUL at byte {position}"),
-        format!("a text ends at its first NUL: readers would not see what comes behind it{left}"),
-        "leave the NUL out, or give --truncate to write what comes before it",
+        format!("a text ends at its first NUL: readers would not see the bytes after it{left}"),
+        "remove the NUL, or give --truncate to write only the bytes before it",
     )
 }
 
@@ -69,16 +70,16 @@ pub(crate) fn does_not_fit(capacity: u64, left: &str) -> Failure {
     let room = capacity.saturating_sub(1);
     Failure::new(
         "the text does not fit",
-        format!("{capacity} bytes hold a text of {room} bytes and the NUL that ends it{left}"),
-        "give --truncate to cut it, or a larger --size (an existing segment is removed first \
-         with --remove)",
+        format!("{capacity} bytes have room for {room} bytes of text and a NUL{left}"),
+        "give --truncate to cut it, or a larger --size (first remove an existing segment: \
+         --remove)",
     )
 }
 
 pub(crate) fn unreadable(error: &io::Error, left: &str) -> Failure {
     Failure::new(
-        format!("standard input cannot be read: {error}"),
-        format!("the program or file behind it failed{left}"),
-        "give the text as argument",
+        format!("cannot read standard input: {error}"),
+        format!("standard input is closed, or its file or device failed{left}"),
+        "check standard input, or give the text as an argument",
     )
 }

@@ -1,7 +1,6 @@
-//! The writer of the pair: puts a text into shared memory.
+//! The writer: writes a text to shared memory.
 //!
-//! A library beside the program, so that completions and manual pages are made from the same
-//! command line that the program has.
+//! As a library it gives its command line to the generator of completions and manual pages.
 #![forbid(unsafe_code)]
 
 pub mod args;

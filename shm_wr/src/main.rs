@@ -11,7 +11,7 @@ use shm_wr::{args::Args, run};
 
 shm_core::run_before_main!();
 
-// Standard error stays unlocked: progress is shown on it by whichever thread moves the data.
+// Standard error is not locked, because any thread that copies data shows progress on it.
 fn main() -> ExitCode {
     let args: Args = match start(run::FAILED) {
         Ok(args) => args,
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     };
     run::prepare_for_fault(&args);
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    // Not the standard library's, which reports success where the descriptor is closed.
+    // The standard library's writer reports success if the descriptor is closed.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));
     run::run(&args, Descriptor(stdin.as_fd()), output, io::stderr()).into()
 }

@@ -9,13 +9,13 @@ use shm_cli::{Checksum, Failure};
 
 use crate::args::Args;
 
-/// What is printed of a text that was written.
+/// Writes the message for a text that was written.
 pub(crate) fn success(f: &mut fmt::Formatter<'_>, checksum: Option<&Checksum>) -> fmt::Result {
     f.write_str("shm write success")?;
     checksum.map_or(Ok(()), |checksum| write!(f, "\nchecksum {checksum}"))
 }
 
-/// Prints the result. Returns whether it is a success.
+/// Prints the result. Returns whether it is `Ok`.
 pub(crate) fn report<T: Serialize + fmt::Display>(
     args: &Args,
     verb: &str,

@@ -8,12 +8,12 @@ use shm_cli::Failure;
 use shm_core::{Address, Descriptor, Target, program};
 
 use crate::args::Args;
-use crate::framed::{self, PATIENCE};
+use crate::framed::{self, LOCK_TIMEOUT};
 use crate::input::NO_TEXT;
 use crate::report::report;
 use crate::write::{self, WrittenText};
 
-/// The status that a C program's `return -1` becomes.
+/// The exit status after a failure, the same as that of a C program which returns -1.
 pub const FAILED: u8 = 255;
 
 #[derive(Serialize)]
@@ -28,12 +28,12 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Does what `args` ask for, reports it on `stdout` and `stderr`, and returns the exit status.
+/// Executes `args`, reports the result on `stdout` and `stderr`, and returns the exit status.
 pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: impl Write) -> u8 {
     let reported = if args.remove {
         let address = args.address.target();
         let removed = if args.framed {
-            shm_frame::remove(args.address.key(), PATIENCE).map_err(Failure::from)
+            shm_frame::remove(args.address.key(), LOCK_TIMEOUT).map_err(Failure::from)
         } else {
             address.remove().map_err(Failure::from)
         };
@@ -51,14 +51,15 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
         Ok(true) => 0,
         Ok(false) => FAILED,
         Err(error) => {
-            // If standard error fails too there is no way to report it.
-            let _ = writeln!(stderr, "standard output failed: {error}");
+            // If standard error fails too, there is no way to report it.
+            let _ = writeln!(stderr, "cannot write to standard output: {error}");
             FAILED
         }
     }
 }
 
-/// Prepares the report of a missing page: an access to it ends the process. `main` calls it.
+/// Prepares the report of a missing page. An access to such a page ends the process. `main` calls
+/// this.
 pub fn prepare_for_fault(args: &Args) {
     let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! A text that is longer than what is held in memory to be judged first.
+//! A text that is too long to be checked before it is written.
 
 use shm_cli::progress::Progress;
 use shm_cli::transfer::{self, EndReason, Filled, TransferError};
@@ -8,17 +8,18 @@ use shm_core::{Descriptor, Error};
 
 use crate::input;
 
-/// How much of a text is read before anything is made or written, in bytes.
-pub(crate) const JUDGED: u64 = 1 << 20;
+/// The number of bytes of a text that are read before anything is created or written.
+pub(crate) const HEAD: u64 = 1 << 20;
 
-/// What a refused text leaves, for nobody knew before that it would be refused.
-const LEFT_EMPTY: &str = "; it was being written when that came up, and an empty text is left";
+/// What a failure after the start of the write leaves in the memory.
+const LEFT_EMPTY: &str = "; the write had already begun, and an empty text is left";
 
-/// Writes a text that starts with `head`, which is not empty and has no NUL, and goes on in
-/// `stdin`. Its first byte is held back, as a NUL, until everything else is there: whoever begins to
-/// read meanwhile sees an empty text, also after this process was killed. A reader that is in the
-/// middle of the text before, or a second writer, can mix them: `--framed` is for that. Returns its
-/// length, and whether it was cut.
+/// Writes the text that consists of `head`, which is not empty and has no NUL, and the bytes of
+/// `stdin`. Returns its length, and whether it was cut.
+///
+/// The first byte is a NUL until all other bytes are written. A reader that begins before that sees
+/// an empty text, also if this process is killed. A reader that began earlier, or a second writer,
+/// can get a mix of two texts; `--framed` prevents that.
 pub(crate) fn write(
     memory: &WritableMemory,
     head: &[u8],
@@ -30,33 +31,33 @@ pub(crate) fn write(
     let capacity = memory.size()?;
     let remaining = stdin.remaining();
     memory.write_at(0, &[0])?;
-    memory.write_at(1, rest).map_err(broken_off)?;
+    memory.write_at(1, rest).map_err(write_failed)?;
 
     let room = head.len() as u64..capacity.saturating_sub(1);
     let total = |rest: u64| rest.saturating_add(head.len() as u64).min(room.end);
     let mut progress = Progress::new(remaining.map(total));
     let filled = transfer::fill(memory, room, stdin, checksum, &mut progress);
     drop(progress);
-    match filled.map_err(interrupted)? {
+    match filled.map_err(transfer_failed)? {
         Filled { end, stop: EndReason::Nul } if !cut => Err(input::has_nul(end, LEFT_EMPTY)),
         Filled { stop: EndReason::Room, .. } if !cut => {
             Err(input::does_not_fit(capacity, LEFT_EMPTY))
         }
         Filled { end, stop } => {
-            memory.write_at(end, &[0]).map_err(broken_off)?;
-            memory.write_at(0, first).map_err(broken_off)?;
+            memory.write_at(end, &[0]).map_err(write_failed)?;
+            memory.write_at(0, first).map_err(write_failed)?;
             Ok((end, stop != EndReason::Input))
         }
     }
 }
 
-fn interrupted(interruption: TransferError) -> Failure {
-    match interruption {
+fn transfer_failed(error: TransferError) -> Failure {
+    match error {
         TransferError::Descriptor(error) => input::unreadable(&error, LEFT_EMPTY),
-        TransferError::Memory(error) => broken_off(error),
+        TransferError::Memory(error) => write_failed(error),
     }
 }
 
-fn broken_off(error: Error) -> Failure {
+fn write_failed(error: Error) -> Failure {
     Failure::from(error).leaving(LEFT_EMPTY)
 }

@@ -1,4 +1,4 @@
-//! A text written into memory, semaphores or a queue.
+//! Writes a text to memory, semaphores or a queue.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ use shm_core::{
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
 use crate::input::{checksum, does_not_fit, fit, text};
 use crate::report::success;
-use crate::stream::{self, JUDGED};
+use crate::stream::{self, HEAD};
 
-/// What was written, as `--json` prints it.
+/// The result, as `--json` prints it.
 #[derive(Debug, Serialize)]
 pub(crate) struct WrittenText {
     address: Target,
@@ -73,14 +73,15 @@ fn write_memory(
     size: usize,
     mode: u32,
 ) -> Result<WrittenText, Failure> {
-    // What is there decides how much fits, and must be known before anything is made or written.
+    // The size of existing memory decides what fits. Check it before anything is created or
+    // written.
     let existing = if args.create_new { None } else { find(&address, size)? };
     let capacity = match &existing {
         Some(memory) => memory.size()?.max(size as u64),
         None => size as u64,
     };
-    let text = text(args, stdin, capacity.min(JUDGED))?;
-    let goes_on = args.stdin && text.len() as u64 == JUDGED && capacity > JUDGED;
+    let text = text(args, stdin, capacity.min(HEAD))?;
+    let goes_on = args.stdin && text.len() as u64 == HEAD && capacity > HEAD;
     let streamed = goes_on && !text.contains(&0);
     if streamed && !args.truncate {
         may_fit(&text, stdin, capacity)?;
@@ -114,7 +115,7 @@ fn write_memory(
     })
 }
 
-/// Refuses what is known not to fit before any of it is written.
+/// Refuses an input of a known length that does not fit.
 fn may_fit(head: &[u8], stdin: Descriptor, capacity: u64) -> Result<(), Failure> {
     let length = stdin.remaining().map(|remaining| remaining.saturating_add(head.len() as u64));
     if length.is_some_and(|length| length >= capacity) {

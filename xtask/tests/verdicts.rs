@@ -51,7 +51,7 @@ fn name_namespace(observed: &mut Observation, number: usize) {
 /// Appends the cause that a reader prints if it finds nothing; the cause names the namespace.
 fn finds_nothing_in(observed: &mut Observation, number: usize) {
     let cause = format!(
-        "cause: no segment has key 0x0134b3d5 in this IPC namespace, {}; it holds no segments at all\n",
+        "cause: no segment has key 0x0134b3d5 in this IPC namespace, {}; it has no segments\n",
         kernel(number)
     );
     observed.output.stderr.extend(cause.as_bytes());

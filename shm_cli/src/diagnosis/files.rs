@@ -16,6 +16,8 @@ use super::{Diagnosis, descriptors_used_up};
 /// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
 
+const CHOOSE_A_FILE: &str = "choose a regular file, or one that does not exist yet";
+
 pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
     let posix = path.starts_with(DIRECTORY);
     if let Some(diagnosis) = descriptors_used_up(errno) {
@@ -27,34 +29,34 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
                 "{} is on {name}, a virtual file system whose files cannot hold shared memory",
                 shown(path)
             ),
-            "name a file on a volume",
+            "choose a file on a volume",
         );
     }
     match errno {
         Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
-            format!("there is no {DIRECTORY}"),
+            format!("{DIRECTORY} does not exist"),
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
         ),
         Errno::ENOENT if !posix && !folder_of(path).is_dir() => Diagnosis::new(
-            format!("there is no directory for {}", shown(path)),
-            "make it first, or mount the volume that has it",
+            format!("the directory of {} does not exist", shown(path)),
+            "create the directory, or mount the volume that contains it",
         ),
         Errno::ENOENT if path.is_symlink() => Diagnosis::new(
-            format!("{} is a dangling link", shown(path)),
-            "name its target, or remove the link first (--remove)",
+            format!("{} is a dangling symbolic link", shown(path)),
+            "give its target instead, or remove the link first (--remove)",
         ),
         Errno::ENOENT => Diagnosis::new(
-            format!("there is no {}", shown(path)),
-            "write it first, or run this where it was written: POSIX objects follow the mount \
-             of /dev/shm, files their volume",
+            format!("{} does not exist", shown(path)),
+            "write it first, or run this where the writer's /dev/shm (--posix) or volume (--file) \
+             is mounted",
         ),
         Errno::EEXIST => Diagnosis::new(
-            format!("{} is there already", shown(path)),
+            format!("{} already exists", shown(path)),
             "leave out --create-new to write to it, or choose another name",
         ),
         Errno::EACCES | Errno::EPERM => denied(path, posix),
         Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => {
-            Diagnosis::new(not_regular(path), "name a regular file, or one that is not there yet")
+            Diagnosis::new(not_regular(path), CHOOSE_A_FILE)
         }
         Errno::EFBIG => too_large(path, size),
         Errno::EDQUOT => Diagnosis::new(
@@ -63,25 +65,22 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
         ),
         Errno::ENOSPC => no_space(path, size),
         Errno::EROFS => Diagnosis::new(
-            format!("{} is on a file system that is mounted read-only", shown(path)),
-            "name a file on a volume that is writable",
+            format!("{} is on a read-only file system", shown(path)),
+            "choose a file on a writable volume",
         ),
         Errno::ENAMETOOLONG => Diagnosis::new(
             format!(
                 "the path has {} bytes; the kernel allows 4095, and 255 for each component",
                 path.as_os_str().len()
             ),
-            "change to a directory further down (cd), and give a relative path",
+            "use shorter names, or give a relative path from a closer directory (cd)",
         ),
-        // The message of the call does not say which file it was about.
-        _ => Diagnosis::new(
-            format!("{} cannot be used: {errno}", shown(path)),
-            "name a regular file, or one that is not there yet",
-        ),
+        // The message of the call does not name the file.
+        _ => Diagnosis::new(format!("{} cannot be used: {errno}", shown(path)), CHOOSE_A_FILE),
     }
 }
 
-/// A path in one safe line.
+/// Returns a path as one line that is safe on a terminal; cuts the middle out of a long path.
 fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.len() <= SHOWN {
@@ -91,7 +90,7 @@ fn shown(path: &Path) -> String {
     format!("{}[...]{}", text::escape_line(start), text::escape_line(end))
 }
 
-/// The name of the virtual file system that holds a path, or would hold a new file there.
+/// Returns the name of the virtual file system that a file at this path is on, or would be on.
 fn virtual_file_system(path: &Path) -> Option<&'static str> {
     caution::file_system_of(path).or_else(|| {
         let missing = fs::metadata(path).is_err();
@@ -103,23 +102,23 @@ fn denied(path: &Path, posix: bool) -> Diagnosis {
     match caution::trap(path) {
         Some(Trap::Link { path, target, owner }) => Diagnosis::new(
             format!(
-                "{} is a link of user {owner} in a sticky, world-writable directory, so it is not \
-                 followed",
+                "{} is a symbolic link of user {owner} in a sticky, world-writable directory, so \
+                 it is not followed",
                 shown(&path)
             ),
-            format!("if you trust it, name its target: {}", shown(&target)),
+            format!("if you trust it, give its target instead: {}", shown(&target)),
         ),
         Some(Trap::File { owner }) if !posix => Diagnosis::new(
             format!(
                 "{} is a file of user {owner} in a sticky, world-writable directory, so it is not \
-                 written",
+                 opened for writing",
                 shown(path)
             ),
-            "run this as that user, or name a file in another directory",
+            "run this as that user, or choose a file in another directory",
         ),
         _ => Diagnosis::new(
             format!("user {} may not access {}", geteuid().as_raw(), shown(path)),
-            "run this as its owner, or have the writer give --mode 0666",
+            "run this as its owner, or create it with --mode 0666",
         ),
     }
 }
@@ -131,10 +130,10 @@ fn not_regular(path: &Path) -> String {
         () if kind.is_socket() => "a socket",
         () if kind.is_char_device() => "a character device",
         () if kind.is_block_device() => "a block device",
-        () => "a link",
+        () => "a symbolic link",
     };
     match fs::symlink_metadata(path).and_then(|link| {
-        // A POSIX object is no link.
+        // shm_open follows no link, so report the link, not its target.
         if path.starts_with(DIRECTORY) { Ok(link) } else { fs::metadata(path) }
     }) {
         Ok(metadata) if !metadata.is_file() => {
@@ -170,9 +169,9 @@ fn no_space(path: &Path, size: u64) -> Diagnosis {
     Diagnosis::new(
         cause,
         if path.starts_with(DIRECTORY) {
-            "give a smaller --size, or the container a larger /dev/shm: --shm-size"
+            "give a smaller --size, or enlarge the container's /dev/shm: --shm-size"
         } else {
-            "give a smaller --size, or make room on that file system"
+            "give a smaller --size, or free space on that file system"
         },
     )
 }

@@ -5,23 +5,29 @@ use shm_frame::{FrameError, WriteState};
 
 use super::Diagnosis;
 
+const WRITE_OR_WAIT: &str =
+    "write a message (shm_wr --framed TEXT), or wait for one (shm_rd --framed --wait)";
+
 pub(super) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
-    let remove = format!("remove it (shm_wr --framed --remove --key {key}) and write it anew");
+    let remove = format!("remove it (shm_wr --framed --remove --key {key}) and write it again");
     match error {
         FrameError::NotFramed => Diagnosis::new(
-            format!("the segment with key {key} was not written with --framed, or overwritten"),
-            "leave out --framed, choose another --key, or remove it first (shm_wr --remove)",
+            format!("the segment with key {key} was written without --framed, or overwritten"),
+            format!(
+                "leave out --framed, choose another --key, or remove it first (shm_wr --remove \
+                 --key {key})"
+            ),
         ),
         FrameError::Blank => Diagnosis::new(
-            "its maker has not got further, or wrote an empty text without --framed",
-            "write it (shm_wr --framed TEXT), or wait for it (shm_rd --framed --wait)",
+            "its creator has not finished, has died, or wrote an empty text without --framed",
+            WRITE_OR_WAIT,
         ),
         FrameError::Version(_) | FrameError::ByteOrder => Diagnosis::new(
-            "it was made by another build of these tools",
+            "another build of these tools created it",
             "use that build, or choose another --key",
         ),
         FrameError::Mode(_) => Diagnosis::new(
-            "to take turns, writers change the semaphore, which has the segment's mode",
+            "writers lock a semaphore, which gets the same mode as the segment",
             "give a --mode that lets the owner read and write, such as 0600 or 0644",
         ),
         FrameError::TooSmall { .. } => Diagnosis::new(
@@ -30,38 +36,40 @@ pub(super) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
         ),
         FrameError::Empty(writing) => Diagnosis::new(
             match writing {
-                WriteState::Idle => "the frame was made, but nothing was written to it",
+                WriteState::Idle => "the frame was created, but no message was written",
                 WriteState::UnderWay => "the first message is being written",
                 WriteState::Died => "a writer died while it wrote the first message",
                 WriteState::Unknown => {
-                    "the first message was begun; whether its writer lives \
-                                     cannot be told without the semaphore"
+                    "a writer began the first message; this process cannot find out whether \
+                     the writer still runs, because it cannot read the semaphore"
                 }
             },
-            "write it (shm_wr --framed TEXT), or wait for it (shm_rd --framed --wait)",
+            WRITE_OR_WAIT,
         ),
         FrameError::TooLong { .. } | FrameError::Checksum | FrameError::Generations => {
-            Diagnosis::new("something that keeps no frame wrote to the segment", remove)
+            Diagnosis::new("a program that does not use frames wrote to the segment", remove)
         }
         FrameError::OutOfMemory { length } => Diagnosis::new(
-            format!("a whole message is a copy of it, here of {length} bytes; a limit is met"),
+            format!("reading copies the message, {length} bytes, and a memory limit is too low"),
             "raise the limit: ulimit -v, ulimit -d",
         ),
         FrameError::Unsteady { .. } => Diagnosis::new(
-            "writers write faster than this can read, or something that keeps no frame writes",
-            "write less often, or look who is attached (shm_ls)",
+            "writers write faster than this process reads, or a program writes without frames",
+            "write less often, or see how often the segment is attached (shm_ls)",
         ),
         FrameError::NotALock(_) => Diagnosis::new(
-            "the key is in use for semaphores of another program, or of shm_wr --object sem",
-            "choose another --key, or, if nobody needs those, remove them (shm_wr --object sem \
-             --remove)",
+            "another program, or shm_wr --object sem, uses semaphores with this key",
+            format!(
+                "choose another --key, or, if no program needs the semaphores, remove them (shm_wr \
+                 --object sem --remove --key {key})"
+            ),
         ),
         FrameError::Busy { holder, .. } => Diagnosis::new(
             match holder {
-                Some(pid) => format!("process {pid} is writing, or stopped while it wrote"),
-                None => "a process of another pid namespace is writing, or stopped".to_owned(),
+                Some(pid) => format!("process {pid} holds the write lock: it writes or is stopped"),
+                None => "a process of another pid namespace holds the write lock".to_owned(),
             },
-            "try again, let it go on or end it: the turn of a process that ends is given back",
+            "try again, let that process finish, or end it: the kernel then releases the lock",
         ),
     }
 }

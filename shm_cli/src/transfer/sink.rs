@@ -1,4 +1,4 @@
-//! How a piece of the input gets into each kind of shared memory.
+//! How a piece of the input is copied to each kind of shared memory.
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -11,41 +11,42 @@ use shm_core::{Descriptor, Errno, Object, Result, WritableAttachment};
 use super::BLOCK;
 use crate::checksum::Checksum;
 
-/// What the bytes of a segment are copied to where they have to be held still; it stays in the
-/// cache that is nearest to the processor.
-const STILL: usize = 16 * 1024;
+/// The size of the copy of a segment's bytes from which the checksum is computed. It fits into the
+/// processor's first-level cache.
+const COPY: usize = 16 * 1024;
 
-/// Where the pieces that one thread reads come to lie.
+/// The destination of the pieces that one thread reads.
 pub(super) enum Sink<'a> {
-    /// In the segment itself.
-    Straight(&'a WritableAttachment),
-    /// In a buffer first.
-    Through(&'a Object, Vec<u8>),
+    /// The segment itself.
+    Direct(&'a WritableAttachment),
+    /// A buffer, which is then copied to the object.
+    Buffer(&'a Object, Vec<u8>),
 }
 
 impl<'a> Sink<'a> {
     pub(super) fn of(memory: &'a WritableMemory) -> Self {
         match memory {
-            WritableMemory::SysV(_, attachment) => Self::Straight(attachment),
-            WritableMemory::File(object) => Self::Through(object, vec![0; BLOCK]),
+            WritableMemory::SysV(_, attachment) => Self::Direct(attachment),
+            WritableMemory::File(object) => Self::Buffer(object, vec![0; BLOCK]),
         }
     }
 
-    /// Makes ready for a piece before it comes.
+    /// Allocates the pages of a piece before it is read.
     pub(super) fn prepare(&self, piece: &Range<u64>) {
-        if let Self::Straight(attachment) = self {
+        if let Self::Direct(attachment) = self {
             attachment.advise(local_range(piece), Advice::PopulateForWriting);
         }
     }
 
-    /// Ends with a piece that was looked at.
+    /// Unmaps the pages of a finished piece.
     pub(super) fn release(&self, piece: &Range<u64>) {
-        if let Self::Straight(attachment) = self {
+        if let Self::Direct(attachment) = self {
             attachment.advise(local_range(piece), Advice::Release);
         }
     }
 
-    /// Reads a piece, of a regular file from the offset `at`; less than its length came only if the input ended.
+    /// Reads a piece, from the offset `at` of a regular file. Returns fewer bytes only if the input
+    /// ends.
     pub(super) fn read(
         &mut self,
         fd: BorrowedFd,
@@ -56,40 +57,41 @@ impl<'a> Sink<'a> {
         read_fully(length, |done| {
             let at = at.map(|at| at + done as u64);
             match self {
-                Self::Straight(attachment) => {
+                Self::Direct(attachment) => {
                     let Range { start, end } = local_range(piece);
                     attachment.read_from(fd, at, start + done..end)
                 }
-                Self::Through(_, buffer) => Descriptor(fd).read_from(at, &mut buffer[done..length]),
+                Self::Buffer(_, buffer) => Descriptor(fd).read_from(at, &mut buffer[done..length]),
             }
         })
     }
 
-    /// Puts what was read where it belongs.
+    /// Copies the bytes that were read to an object.
     pub(super) fn store(&self, filled: &Range<u64>) -> Result<()> {
         match self {
-            Self::Straight(_) => Ok(()),
-            Self::Through(object, buffer) => {
+            Self::Direct(_) => Ok(()),
+            Self::Buffer(object, buffer) => {
                 object.write_at(filled.start, &buffer[..local(filled.end - filled.start)])
             }
         }
     }
 
-    /// Where the first NUL of what was read is, or where that ends; what is before it is added to
-    /// the checksum.
+    /// Returns the place of the first NUL, or the end of the bytes that were read. Adds the bytes
+    /// before it to the checksum.
     pub(super) fn text_end(&self, filled: &Range<u64>, checksum: Option<&mut Checksum>) -> u64 {
         match (self, checksum) {
-            (Self::Straight(attachment), None) => {
+            (Self::Direct(attachment), None) => {
                 let nul = attachment.find_nul(local_range(filled));
                 nul.map_or(filled.end, |nul| nul as u64)
             }
-            (Self::Straight(attachment), Some(checksum)) => {
-                let mut still = [0; STILL];
+            (Self::Direct(attachment), Some(checksum)) => {
+                // The checksum and the search must see the same bytes; other processes may write.
+                let mut copy = [0; COPY];
                 let Range { mut start, end } = local_range(filled);
                 while start < end {
-                    let length = still.len().min(end - start);
-                    attachment.read_at(start, &mut still[..length]);
-                    let text = before_nul(&still[..length]);
+                    let length = copy.len().min(end - start);
+                    attachment.read_at(start, &mut copy[..length]);
+                    let text = before_nul(&copy[..length]);
                     checksum.update(text);
                     start += text.len();
                     if text.len() < length {
@@ -98,7 +100,7 @@ impl<'a> Sink<'a> {
                 }
                 start as u64
             }
-            (Self::Through(_, buffer), checksum) => {
+            (Self::Buffer(_, buffer), checksum) => {
                 let text = before_nul(&buffer[..local(filled.end - filled.start)]);
                 if let Some(checksum) = checksum {
                     checksum.update(text);
@@ -113,7 +115,7 @@ fn before_nul(bytes: &[u8]) -> &[u8] {
     &bytes[..memchr(0, bytes).unwrap_or(bytes.len())]
 }
 
-/// Calls `read` with how much there is until that is `length` or the input has ended.
+/// Calls `read` with the number of bytes so far, until it is `length` or the input ends.
 pub(super) fn read_fully(
     length: usize,
     mut read: impl FnMut(usize) -> Result<usize, Errno>,
@@ -130,7 +132,7 @@ pub(super) fn read_fully(
     Ok(done as u64)
 }
 
-/// A number of bytes of a piece, or a place in a segment, which is mapped: it fits an address.
+/// Converts a number of bytes of a piece or an offset in a mapped segment. Both fit into a `usize`.
 fn local(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -145,10 +147,10 @@ mod tests {
 
     use super::read_fully;
 
-    /// What `read_fully` makes of answers that come one after the other.
-    fn read(length: usize, answers: &[Result<usize, Errno>]) -> Result<u64, Errno> {
-        let mut answers = answers.iter().copied();
-        read_fully(length, |_| answers.next().expect("no more calls than are needed"))
+    /// Returns the result of `read_fully` for these results of its reads.
+    fn read(length: usize, results: &[Result<usize, Errno>]) -> Result<u64, Errno> {
+        let mut results = results.iter().copied();
+        read_fully(length, |_| results.next().expect("no read after the end"))
     }
 
     #[test]

@@ -21,14 +21,14 @@ fn a_size_of_zero_is_explained() {
 }
 
 #[test]
-fn a_size_beyond_the_address_space_is_explained() {
+fn a_size_beyond_the_largest_supported_one_is_explained() {
     let key = ScratchKey::new();
     let size = 1 << 63;
     assert_eq!(
         message(Segment::create_new(*key, size, 0o600).unwrap_err()),
         format!(
             "shmget failed, errno: 22 msg: Invalid argument\n\
-             cause: {size} bytes are more than the kernel has addresses for\n\
+             cause: {size} bytes exceed the largest size that the kernel supports\n\
              hint: give a smaller --size"
         )
     );
@@ -49,8 +49,8 @@ fn each_call_explains_a_removed_segment() {
             message(error),
             format!(
                 "{call} failed, errno: 22 msg: Invalid argument\n\
-                 cause: segment {} was removed meanwhile, or belongs to another IPC namespace\n\
-                 hint: try again; shm_ls shows what is there",
+                 cause: segment {} was removed, or belongs to another IPC namespace\n\
+                 hint: list the segments (shm_ls), then try again",
                 segment.id()
             )
         );
@@ -72,9 +72,8 @@ fn a_queue_for_shorter_texts_is_explained() {
     queue.write_text(b"before", 8, 0o600, false).unwrap();
     let message = message(queue.write_text(b"123456789", 64, 0o600, false).unwrap_err());
     queue.remove().unwrap();
-    assert!(
-        message.contains("\ncause: the message queue that is there was made for shorter texts\n")
-    );
+    let cause = "\ncause: the existing message queue was created for shorter texts\n";
+    assert!(message.contains(cause));
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub(crate) enum Wait {
 pub(crate) trait Channel {
     fn send(&mut self, message: &[u8]) -> Result<()>;
 
-    /// Puts the next message into `message`; returns false if the other side is done.
+    /// Receives the next message into `message`; returns false if the other side is done.
     fn receive(&mut self, message: &mut Vec<u8>) -> Result<bool>;
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn retry<T, E: Error + 'static>(
     }
 }
 
-/// Calls `poll` until it returns a value.
+/// Calls `poll` until it returns a value; fails after the time limit.
 pub(crate) fn poll_until<T>(wait: Wait, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     let start = Instant::now();
     loop {

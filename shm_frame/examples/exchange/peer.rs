@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::channel::{Result, Wait};
 use crate::mechanism::{Mechanism, name};
 
-/// Exists also in containers without any files.
+/// This folder exists even in containers from an empty image.
 const FOLDER: &str = "/dev/shm";
 
 /// The time limit for the other side to end.
@@ -19,7 +19,7 @@ pub(crate) struct Peer(Child);
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It ends by itself when this side is done, and removes its place.
+        // The other side ends by itself when this side is done, and removes its place.
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline && matches!(self.0.try_wait(), Ok(None)) {
             thread::sleep(Duration::from_millis(1));
@@ -36,7 +36,7 @@ pub(crate) fn start(mechanism: Mechanism, size: u64, wait: Wait) -> Result<(Peer
         // A key for each process id, with the next key free for answers.
         Mechanism::Framed => format!("0x{:08x}", 0x5e00_0000 | id << 1 & 0xff_ffff),
         Mechanism::Pipe | Mechanism::Unix => format!("{FOLDER}/exchange.{id}"),
-        // A port that has just been free.
+        // A port that was free a moment ago.
         Mechanism::Tcp => TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string(),
     };
     #[expect(clippy::disallowed_methods, reason = "an example that shows two processes starts one")]

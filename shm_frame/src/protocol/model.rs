@@ -1,4 +1,4 @@
-//! The protocol on loom's atomics, which show a load every value that the memory model allows it.
+//! The protocol on loom's atomics. They try every value that the memory model allows for a load.
 //!
 //! `RUSTFLAGS='--cfg loom' cargo test --target-dir target/loom --package shm_frame --lib`
 
@@ -11,7 +11,7 @@ use loom::thread;
 use super::{Load, Store, TryReadError, begin, fill, publish, read, writing};
 use crate::WriteState;
 
-/// As many as give a slot two words of message: a mix has to be possible.
+/// Enough for two words of message in a slot, so that a mix is possible.
 const WORDS: usize = 16;
 
 impl Load for AtomicU64 {
@@ -30,37 +30,37 @@ impl Store for AtomicU64 {
     }
 }
 
-/// A frame, and the turn to write to it in place of the semaphore.
+/// A frame, with a mutex instead of the semaphore.
 struct Frame {
     words: Vec<AtomicU64>,
-    turn: Mutex<()>,
+    lock: Mutex<()>,
 }
 
 impl Frame {
-    /// One with generation 1 published.
+    /// Creates a frame with generation 1 published.
     fn new() -> Arc<Self> {
         let words = (0..WORDS).map(|_| AtomicU64::new(0)).collect();
-        let frame = Arc::new(Self { words, turn: Mutex::new(()) });
+        let frame = Arc::new(Self { words, lock: Mutex::new(()) });
         frame.write();
         frame
     }
 
     fn write(&self) {
-        let _turn = self.turn.lock().unwrap();
+        let _guard = self.lock.lock().unwrap();
         let generation = begin(&self.words).unwrap();
         fill(&self.words, generation, &message(generation));
         publish(&self.words, generation);
     }
 
-    /// Writes, and is killed before the message is published.
+    /// Begins a message and does not publish it, like a writer that is killed.
     fn write_and_die(&self) {
-        let _turn = self.turn.lock().unwrap();
+        let _guard = self.lock.lock().unwrap();
         let generation = begin(&self.words).unwrap();
-        // Another message than the next writer's of this generation.
+        // The next writer writes a different message with this generation.
         fill(&self.words, generation, &message(generation + 100));
     }
 
-    /// Reads once. The checksum must never be what finds a mix of messages.
+    /// Reads once. The protocol must detect every mix of messages without the checksum.
     fn read(&self) -> Option<u64> {
         let mut copy = Vec::new();
         match read(&self.words, &mut copy) {
@@ -69,30 +69,30 @@ impl Frame {
                 Some(generation)
             }
             Err(TryReadError::Overtaken) => None,
-            Err(miss) => panic!("{miss:?}: {copy:?}"),
+            Err(error) => panic!("{error:?}: {copy:?}"),
         }
     }
 
     fn writing(&self, generation: u64) -> WriteState {
-        writing(&self.words, generation, || Some(self.turn.try_lock().is_err()))
+        writing(&self.words, generation, || Some(self.lock.try_lock().is_err()))
     }
 }
 
-/// Tries every order of events in which a thread is interrupted at most three times at a point where it
-/// could have gone on: more takes hours, and finds nothing in protocols of this size.
+/// Tries every order of events with at most three preemptions. More take hours, and find nothing in
+/// protocols of this size.
 fn model(events: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(events);
 }
 
-/// Two words that tell of which generation they are.
+/// Returns a message of two words that shows its generation.
 fn message(generation: u64) -> Vec<u8> {
     [generation, !generation].iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
 #[test]
-fn a_reader_gets_whole_messages_while_a_writer_writes_into_both_slots() {
+fn a_reader_gets_whole_messages_while_a_writer_writes_to_both_slots() {
     model(|| {
         let frame = Frame::new();
         let writer = thread::spawn({
@@ -138,7 +138,7 @@ fn a_second_read_is_never_older_than_the_first() {
 }
 
 #[test]
-fn a_writer_that_publishes_is_never_said_to_have_died() {
+fn a_writer_that_publishes_is_never_reported_as_dead() {
     model(|| {
         let frame = Frame::new();
         let writer = thread::spawn({
@@ -153,7 +153,7 @@ fn a_writer_that_publishes_is_never_said_to_have_died() {
 }
 
 #[test]
-fn a_writer_that_has_died_is_told_and_only_until_the_next_one_writes() {
+fn a_dead_writer_is_reported_until_the_next_one_writes() {
     model(|| {
         let frame = Frame::new();
         let writer = thread::spawn({

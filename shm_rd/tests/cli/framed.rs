@@ -68,7 +68,8 @@ fn after_the_death_of_a_writer_the_last_whole_message_is_read_with_a_note() {
     write(*key, b"whole");
     begin_message(*key, 2);
     on(*key).arg("--raw").assert().code(0).stdout("whole").stderr(
-        "note: this is message 1, the last whole one; a writer died while it wrote the next one\n",
+        "note: this is message 1, the last whole message; a writer died while it wrote the next \
+         one\n",
     );
     assert_eq!(answer(*key, 0)["writing"], "died");
     write(*key, b"next");
@@ -91,11 +92,9 @@ fn a_running_writer_is_not_reported_as_dead() {
 fn the_error_of_a_missing_message_has_its_cause() {
     let key = ScratchKey::new();
     let _ = Segment::create_new(*key, 1024, 0o600).unwrap();
-    on(*key)
-        .assert()
-        .code(255)
-        .stdout("shm read failed\n")
-        .stderr(starts_with("the segment is empty, and no frame yet\ncause: "));
+    on(*key).assert().code(255).stdout("shm read failed\n").stderr(starts_with(
+        "the segment is empty: its creator has not made it a frame yet\ncause: ",
+    ));
     let limit = Duration::from_secs(10);
     drop(Writer::open_or_create(*key, 1024, 0o600, limit).unwrap());
     begin_message(*key, 1);
@@ -142,7 +141,8 @@ fn a_message_that_does_not_fit_into_memory_is_an_error() {
     let script = "ulimit -d 32768; exec \"$0\" \"$@\"";
     let message = "the message does not fit into the memory of this process";
     on_in_shell(*key, script, "--raw").assert().code(255).stdout("").stderr(format!(
-        "{message}\ncause: a whole message is a copy of it, here of 62914560 bytes; a limit is met\n\
+        "{message}\n\
+         cause: reading copies the message, 62914560 bytes, and a memory limit is too low\n\
          hint: raise the limit: ulimit -v, ulimit -d\n"
     ));
     let json = on_in_shell(*key, script, "--json").assert().code(255).stderr("");

@@ -63,7 +63,7 @@ fn an_error_has_its_call_its_errno_its_cause_and_its_hint() {
                 "errno": 22,
                 "errno_name": "EINVAL",
                 "cause": format!("{path} is a directory, not a regular file"),
-                "hint": "name a regular file, or one that is not there yet",
+                "hint": "choose a regular file, or one that does not exist yet",
             },
         })
     );

@@ -69,7 +69,7 @@ fn a_full_output_is_an_error() {
         shell("exec \"$0\" \"$@\" >/dev/full", &arguments)
             .assert()
             .code(255)
-            .stderr("standard output failed: No space left on device (os error 28)\n");
+            .stderr("cannot write to standard output: No space left on device (os error 28)\n");
     }
 }
 

@@ -88,7 +88,7 @@ fn the_error_of_a_missing_segment_names_its_key() {
                 *key
             ))
             .and(contains(
-                "\nhint: write it first (shm_wr TEXT), or run this where it was written",
+                "\nhint: write a text first (shm_wr TEXT), or run this in the IPC namespace of",
             )),
         );
 }
@@ -133,7 +133,7 @@ fn the_error_of_a_missing_object_or_file_names_its_path() {
         shm_rd().args([option, value]).assert().code(255).stdout("shm read failed\n").stderr(
             starts_with(format!(
                 "{call} failed, errno: 2 msg: No such file or directory\n\
-                 cause: there is no {path}\nhint: write it first, or run this where"
+                 cause: {path} does not exist\nhint: write it first, or run this where"
             )),
         );
     }

@@ -28,7 +28,7 @@ fn output_that_cannot_be_written_is_an_error() {
     shell("exec \"$0\" \"$@\" >/dev/full", &["--key", &key.to_string()])
         .assert()
         .code(255)
-        .stderr("standard output failed: No space left on device (os error 28)\n");
+        .stderr("cannot write to standard output: No space left on device (os error 28)\n");
 }
 
 #[test]
@@ -54,11 +54,11 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
         let script = format!("exec \"$0\" \"$@\" {output}");
         for form in [&[][..], &["--raw"], &["--json"], &["--checksum"], &["--raw", "--checksum"]] {
             let arguments = [&address[..], form].concat();
-            let message = starts_with(format!("standard output failed: {reason}"));
+            let message = starts_with(format!("cannot write to standard output: {reason}"));
             shell(&script, &arguments).assert().code(255).stderr(message);
         }
         for asked in ["--help", "--version"] {
-            let message = starts_with(format!("standard output failed: {reason}"));
+            let message = starts_with(format!("cannot write to standard output: {reason}"));
             shell(&script, &[asked]).assert().code(255).stderr(message);
         }
     }

@@ -46,7 +46,7 @@ fn create_new_refuses_an_existing_file() {
     let file = tempfile::NamedTempFile::new().unwrap();
     on(file.path()).args(["--create-new", "x"]).assert().code(255).stderr(format!(
         "open failed, errno: 17 msg: File exists\n\
-         cause: {} is there already\n\
+         cause: {} already exists\n\
          hint: leave out --create-new to write to it, or choose another name\n",
         file.path().display()
     ));
@@ -58,7 +58,7 @@ fn assert_refused(path: &Path, kind: &str) {
     for arguments in [&["x"][..], &["--remove"]] {
         on(path).args(arguments).assert().code(255).stderr(
             contains(format!("\ncause: {} is {kind}, not a regular file\n", path.display()))
-                .and(contains("\nhint: name a regular file, or one that is not there yet\n")),
+                .and(contains("\nhint: choose a regular file, or one that does not exist yet\n")),
         );
     }
 }
@@ -104,8 +104,8 @@ fn a_missing_directory_has_its_own_cause_and_hint() {
     let path = folder.path().join("missing/file");
     on(&path).arg("x").assert().code(255).stderr(format!(
         "open failed, errno: 2 msg: No such file or directory\n\
-         cause: there is no directory for {}\n\
-         hint: make it first, or mount the volume that has it\n",
+         cause: the directory of {} does not exist\n\
+         hint: create the directory, or mount the volume that contains it\n",
         path.display()
     ));
 }
@@ -132,11 +132,9 @@ fn a_link_is_followed_for_writing_and_removed_without_its_target() {
     assert!(file.exists() && !link.is_symlink());
     // A dangling link is an error, not an endless attempt to create the file.
     symlink(folder.path().join("nowhere"), &link).unwrap();
-    on(&link)
-        .arg("x")
-        .assert()
-        .code(255)
-        .stderr(starts_with("open failed, errno: 2 ").and(contains("is a dangling link\n")));
+    on(&link).arg("x").assert().code(255).stderr(
+        starts_with("open failed, errno: 2 ").and(contains("is a dangling symbolic link\n")),
+    );
 }
 
 #[test]
@@ -146,7 +144,11 @@ fn remove_removes_a_file_once() {
     on(&path).arg("x").assert().code(0);
     on(&path).arg("--remove").assert().code(0).stdout("shm remove success\n");
     assert!(!path.exists());
-    on(&path).arg("--remove").assert().code(255).stdout("shm remove failed\n").stderr(starts_with(
-        "unlink failed, errno: 2 msg: No such file or directory\ncause: there is no ",
-    ));
+    let message = "unlink failed, errno: 2 msg: No such file or directory\ncause: ";
+    on(&path)
+        .arg("--remove")
+        .assert()
+        .code(255)
+        .stdout("shm remove failed\n")
+        .stderr(starts_with(format!("{message}{} does not exist\n", path.display())));
 }

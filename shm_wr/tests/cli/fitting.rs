@@ -24,7 +24,7 @@ fn the_longest_text_that_fits_is_one_byte_shorter_than_the_segment() {
     let refused = shm_wr().args(["--key", &key.to_string(), &"y".repeat(1024)]).assert().code(255);
     refused.stdout("shm write failed\n").stderr(
         starts_with(DOES_NOT_FIT)
-            .and(contains("1024 bytes hold a text of 1023 bytes and the NUL that ends it"))
+            .and(contains("1024 bytes have room for 1023 bytes of text and a NUL"))
             .and(contains("\nhint: give --truncate to cut it, or a larger --size")),
     );
     assert_eq!(text_at(*key), longest.as_bytes(), "nothing was written");
@@ -132,8 +132,8 @@ fn a_nul_in_standard_input_is_refused_with_its_position() {
     command.args(["--key", &key.to_string(), "--stdin"]).write_stdin(&b"ab\0cd"[..]);
     command.assert().code(255).stdout("shm write failed\n").stderr(
         "the text has a NUL at byte 2\n\
-         cause: a text ends at its first NUL: readers would not see what comes behind it\n\
-         hint: leave the NUL out, or give --truncate to write what comes before it\n",
+         cause: a text ends at its first NUL: readers would not see the bytes after it\n\
+         hint: remove the NUL, or give --truncate to write only the bytes before it\n",
     );
     assert!(Segment::find(*key).is_err());
 }

@@ -59,7 +59,8 @@ fn a_message_that_does_not_fit_is_refused_and_creates_nothing() {
     let key = ScratchKey::new();
     let refused = on(*key).arg("x".repeat(465)).assert().code(255).stdout("shm write failed\n");
     refused.stderr(starts_with(
-        "the text does not fit\ncause: a frame in 1024 bytes holds a message of 464 bytes, twice\n",
+        "the text does not fit\n\
+         cause: a frame of 1024 bytes has two slots of 464 bytes for messages\n",
     ));
     assert!(Segment::find(*key).is_err() && IpcObject::Semaphores(*key).read_text().is_err());
     let longest = "x".repeat(464);
@@ -92,9 +93,9 @@ fn a_writer_that_holds_the_lock_too_long_is_named() {
     let limit = std::time::Duration::from_secs(1);
     let writer = Writer::open_or_create(*key, 1024, 0o600, limit).unwrap().0;
     on(*key).arg("x").assert().code(255).stderr(format!(
-        "it was not our turn to write within 5s\n\
-         cause: process {} is writing, or stopped while it wrote\n\
-         hint: try again, let it go on or end it: the turn of a process that ends is given back\n",
+        "timed out after 5s waiting for the write lock\n\
+         cause: process {} holds the write lock: it writes or is stopped\n\
+         hint: try again, let that process finish, or end it: the kernel then releases the lock\n",
         std::process::id()
     ));
     drop(writer);
@@ -124,8 +125,8 @@ fn bound_by_modes(arguments: &[&str]) -> assert_cmd::Command {
 fn a_mode_without_owner_access_is_refused() {
     let key = ScratchKey::new();
     on(*key).args(["--mode", "0444", "x"]).assert().code(255).stderr(
-        "mode 0444 is none for a frame\n\
-         cause: to take turns, writers change the semaphore, which has the segment's mode\n\
+        "mode 0444 must let the owner read and write\n\
+         cause: writers lock a semaphore, which gets the same mode as the segment\n\
          hint: give a --mode that lets the owner read and write, such as 0600 or 0644\n",
     );
     assert!(Segment::find(*key).is_err() && IpcObject::Semaphores(*key).remove().is_err());

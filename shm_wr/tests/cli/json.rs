@@ -82,8 +82,8 @@ fn an_error_of_a_call_has_its_errno_its_cause_and_its_hint() {
                 "call": "shmget",
                 "errno": 22,
                 "errno_name": "EINVAL",
-                "cause": "the segment has 10 bytes, fewer than the 1024 asked for",
-                "hint": "give --size 10, or remove it first (--remove)",
+                "cause": "the segment has 10 bytes, fewer than the requested 1024",
+                "hint": "give --size 10, or remove the segment first (--remove)",
             },
         })
     );

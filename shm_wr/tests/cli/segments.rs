@@ -78,8 +78,8 @@ fn a_segment_smaller_than_the_requested_size_is_unchanged() {
     let segment = Segment::create_new(*key, 100, 0o600).unwrap();
     on(&key).arg("x").assert().code(255).stdout("shm write failed\n").stderr(
         "shmget failed, errno: 22 msg: Invalid argument\n\
-         cause: the segment has 100 bytes, fewer than the 1024 asked for\n\
-         hint: give --size 100, or remove it first (--remove)\n",
+         cause: the segment has 100 bytes, fewer than the requested 1024\n\
+         hint: give --size 100, or remove the segment first (--remove)\n",
     );
     assert_eq!(text_at(*key), b"");
     // The hint works.
@@ -100,7 +100,7 @@ fn create_new_refuses_a_taken_key_and_names_its_owner() {
         .stderr(
             starts_with(format!(
                 "shmget failed, errno: 17 msg: File exists\n\
-             cause: key {} is taken by segment {id} of user ",
+             cause: key {} is in use by segment {id} of user ",
                 *key
             ))
             .and(contains(", mode 0604, 1024 bytes\nhint: leave out --create-new")),

@@ -24,7 +24,7 @@ fn with_sigpipe_ignored_a_closed_pipe_is_an_error() {
     let (key, folder) = (ScratchKey::new(), tempfile::tempdir().unwrap());
     let script = format!("trap '' PIPE; {CLOSED_PIPE} \"$0\" \"$@\"; echo $? >&2");
     let mut shell = shell(&script, &["--key", &key.to_string(), "hello"]);
-    let message = "standard output failed: Broken pipe (os error 32)\n255\n";
+    let message = "cannot write to standard output: Broken pipe (os error 32)\n255\n";
     shell.env("FIFO", folder.path().join("fifo")).assert().stderr(message);
     assert_eq!(text_at(*key), b"hello");
 }
@@ -53,11 +53,11 @@ fn a_closed_and_a_full_standard_output_are_errors_in_every_form() {
         let script = format!("exec \"$0\" \"$@\" {output}");
         for form in [&["x"][..], &["x", "--json"], &["x", "--checksum"], &["--remove"]] {
             let arguments = [&["--key", &key][..], form].concat();
-            let message = starts_with(format!("standard output failed: {reason}"));
+            let message = starts_with(format!("cannot write to standard output: {reason}"));
             shell(&script, &arguments).assert().code(255).stderr(message);
         }
         for asked in ["--help", "--version"] {
-            let message = starts_with(format!("standard output failed: {reason}"));
+            let message = starts_with(format!("cannot write to standard output: {reason}"));
             shell(&script, &[asked]).assert().code(255).stderr(message);
         }
     }
@@ -69,7 +69,7 @@ fn a_closed_standard_input_is_an_error() {
     fs::write(&file, "before").unwrap();
     let path = file.path().to_str().unwrap();
     let arguments = ["--file", path, "--size", "6", "--stdin", "--truncate"];
-    let message = "standard input cannot be read: Bad file descriptor";
+    let message = "cannot read standard input: Bad file descriptor";
     let assert = shell("exec \"$0\" \"$@\" <&-", &arguments).assert().code(255);
     assert.stderr(starts_with(message));
     assert_eq!(fs::read(&file).unwrap(), b"before");
@@ -82,6 +82,6 @@ fn standard_input_that_cannot_be_read_is_an_error() {
     assert
         .code(255)
         .stdout("shm write failed\n")
-        .stderr(starts_with("standard input cannot be read: Is a directory"));
+        .stderr(starts_with("cannot read standard input: Is a directory"));
     assert!(shm_core::Segment::find(*key).is_err());
 }

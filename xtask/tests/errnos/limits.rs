@@ -34,8 +34,8 @@ fn einval_of_shmget_names_the_size_of_a_smaller_segment() {
         tells(
             &mut shm_wr(arguments),
             "shmget failed, errno: 22 msg: Invalid argument",
-            &format!("the segment has 100 bytes, fewer than the {asked} asked for"),
-            "give --size 100, or remove it first (--remove)",
+            &format!("the segment has 100 bytes, fewer than the requested {asked}"),
+            "give --size 100, or remove the segment first (--remove)",
         );
     }
 }
@@ -45,8 +45,8 @@ fn einval_of_shmget_names_the_largest_size() {
     tells(
         &mut shm_wr(&["--size", "4001", "x"]),
         "shmget failed, errno: 22 msg: Invalid argument",
-        "4001 bytes are more than this namespace's kernel.shmmax, 4000 bytes",
-        "give a smaller --size, or raise it for the container: --sysctl kernel.shmmax=BYTES",
+        "4001 bytes exceed kernel.shmmax of this namespace, 4000 bytes",
+        "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
     );
     assert!(Segment::find(Key::DEFAULT).is_err());
     shm_wr(&["--size", "4000", "x"]).assert().code(0);
@@ -58,8 +58,8 @@ fn enospc_of_shmget_says_that_all_segments_are_in_use() {
     tells(
         &mut shm_wr(&["x"]),
         "shmget failed, errno: 28 msg: No space left on device",
-        "all 2 segments of kernel.shmmni are in use",
-        "remove some (ipcrm), or raise it: --sysctl kernel.shmmni=NUMBER",
+        "all 2 segments that kernel.shmmni allows are in use",
+        "remove some (ipcrm), or raise the limit: docker run --sysctl kernel.shmmni=NUMBER",
     );
     segments[0].remove().unwrap();
     shm_wr(&["x"]).assert().code(0);
@@ -72,8 +72,8 @@ fn enospc_of_shmget_says_that_all_pages_are_in_use() {
     tells(
         &mut shm_wr(&["--size", &(page + 1).to_string(), "x"]),
         "shmget failed, errno: 28 msg: No space left on device",
-        "2 more pages on top of 2 exceed kernel.shmall, 3 pages",
-        "remove some segments (ipcrm), or raise it: --sysctl kernel.shmall=PAGES",
+        "2 new pages and 2 existing pages exceed kernel.shmall, 3 pages",
+        "remove some segments (ipcrm), or raise the limit: docker run --sysctl kernel.shmall=PAGES",
     );
     shm_wr(&["x"]).assert().code(0);
 }
@@ -84,8 +84,8 @@ fn enomem_of_shmget_names_the_size_that_was_not_granted() {
         &mut shm_wr(&["--size", "1024T", "x"]),
         "shmget failed, errno: 12 msg: Cannot allocate memory",
         &format!(
-            "the kernel does not grant 1125899906842624 bytes: vm.overcommit_memory is {}, or the \
-             memory cgroup's limit is met",
+            "the kernel refuses to allocate 1125899906842624 bytes: vm.overcommit_memory is {}, or \
+             the memory cgroup has reached its limit",
             overcommit.trim()
         ),
         "give a smaller --size, or raise the container's --memory",
@@ -96,14 +96,14 @@ fn enomem_of_shmget_names_the_size_that_was_not_granted() {
 fn enomem_of_shmat_names_the_segment_that_does_not_fit() {
     let segment = Segment::create_new(Key::DEFAULT, 1 << 30, 0o640).unwrap();
     let cause = format!(
-        "no room in the address space for segment {} of user 0, mode 0640, 1073741824 bytes",
+        "the address space has no room for segment {} of user 0, mode 0640, 1073741824 bytes",
         segment.id()
     );
     for (tool, arguments) in [("shm_rd", &[][..]), ("shm_wr", &["x"])] {
         let mut limited = Command::new("prlimit");
         limited.arg("--as=536870912").arg(tools::path(tool)).args(arguments);
         let first = "shmat failed, errno: 12 msg: Cannot allocate memory";
-        tells(&mut limited, first, &cause, "raise the limit on it: ulimit -v");
+        tells(&mut limited, first, &cause, "raise the limit of the address space: ulimit -v");
     }
     shm_rd(&[]).assert().code(0);
 }

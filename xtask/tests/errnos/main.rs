@@ -35,8 +35,8 @@ fn shm_rd(arguments: &[&str]) -> Command {
 }
 
 const ENOENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
-const WRITE_FIRST: &str = "write it first (shm_wr TEXT), or run this where it was written: docker \
-                           exec in the same container, or --ipc=container:NAME";
+const WRITE_FIRST: &str = "write a text first (shm_wr TEXT), or run this in the IPC namespace of \
+                           the writer: docker exec NAME, or docker run --ipc=container:NAME";
 
 /// Returns the cause for a missing key; `others` says what else the namespace contains.
 fn no_such_key(others: &str) -> String {
@@ -49,19 +49,18 @@ fn enoent_of_shmget_names_the_namespace_and_counts_its_segments() {
         tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
         tells(&mut shm_wr(&["--remove"]), ENOENT, &no_such_key(others), WRITE_FIRST);
     };
-    tells_of("it holds no segments at all");
+    tells_of("it has no segments");
     let _ = make(1, 100, 0o600);
-    tells_of("it holds 1 other segment");
+    tells_of("it has 1 other segment");
     let _ = make(2, 100, 0o600);
-    tells_of("it holds 2 other segments");
+    tells_of("it has 2 other segments");
 }
 
 fn enoent_of_shmget_counts_segments_marked_for_destruction() {
     let segment = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
     let _attachment = segment.attach().unwrap();
     segment.remove().unwrap();
-    let others =
-        "it holds 1 other segment, 1 marked for destruction, whose keys no longer find them";
+    let others = "it has 1 other segment, 1 marked for destruction, which shmget no longer finds";
     tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
 }
 
@@ -71,7 +70,7 @@ fn eexist_of_shmget_names_the_segment_with_the_key() {
         &mut shm_wr(&["--create-new", "x"]),
         "shmget failed, errno: 17 msg: File exists",
         &format!(
-            "key 0x0134b3d5 is taken by segment {} of user 0, mode 0640, 100 bytes",
+            "key 0x0134b3d5 is in use by segment {} of user 0, mode 0640, 100 bytes",
             segment.id()
         ),
         "leave out --create-new to write to it, or choose another --key",

@@ -26,9 +26,9 @@ fn enoent_of_shm_open_names_the_path() {
     tells(
         &mut shm_rd(&["--posix", "shm_tools_absent"]),
         "shm_open failed, errno: 2 msg: No such file or directory",
-        "there is no /dev/shm/shm_tools_absent",
-        "write it first, or run this where it was written: POSIX objects follow the mount of \
-         /dev/shm, files their volume",
+        "/dev/shm/shm_tools_absent does not exist",
+        "write it first, or run this where the writer's /dev/shm (--posix) or volume (--file) is \
+         mounted",
     );
 }
 
@@ -39,7 +39,7 @@ fn enoent_of_shm_open_says_that_dev_shm_is_missing() {
         tells(
             command,
             "shm_open failed, errno: 2 msg: No such file or directory",
-            "there is no /dev/shm",
+            "/dev/shm does not exist",
             "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
         );
     }
@@ -51,7 +51,7 @@ fn enospc_of_posix_fallocate_names_the_free_space_and_leaves_nothing() {
         &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
         "posix_fallocate failed, errno: 28 msg: No space left on device",
         "1048576 bytes do not fit into /dev/shm, which has 65536 bytes free",
-        "give a smaller --size, or the container a larger /dev/shm: --shm-size",
+        "give a smaller --size, or enlarge the container's /dev/shm: --shm-size",
     );
     assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
 
@@ -74,14 +74,14 @@ fn a_full_dev_shm_never_kills_the_writer() {
 
 fn erofs_says_that_a_file_system_is_read_only() {
     mount_tmpfs("/dev/shm", "ro");
-    let hint = "name a file on a volume that is writable";
+    let hint = "choose a file on a writable volume";
     for (arguments, call) in
         [(["--posix", "name"], "shm_open"), (["--file", "/dev/shm/name"], "open")]
     {
         tells(
             shm_wr(&arguments).arg("x"),
             &format!("{call} failed, errno: 30 msg: Read-only file system"),
-            "/dev/shm/name is on a file system that is mounted read-only",
+            "/dev/shm/name is on a read-only file system",
             hint,
         );
     }

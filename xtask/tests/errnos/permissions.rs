@@ -36,7 +36,7 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-const AS_OWNER: &str = "run this as its owner, or have the writer give --mode 0666";
+const AS_OWNER: &str = "run this as its owner, or create it with --mode 0666";
 
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
@@ -92,7 +92,7 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
         "shmctl failed, errno: 1 msg: Operation not permitted",
         &format!(
             "user 65534 is neither owner nor creator of segment {} of user 0, mode 0666, 1024 \
-             bytes, and has no CAP_SYS_ADMIN in the namespace's user namespace",
+             bytes, and has no CAP_SYS_ADMIN in the user namespace that owns the IPC namespace",
             segment.id()
         ),
         "run this as the segment's owner or as root",

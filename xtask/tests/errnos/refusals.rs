@@ -41,9 +41,9 @@ impl Filter {
     }
 }
 
-const CAUSE: &str = "a seccomp filter is in force and may refuse System V IPC";
-const HINT: &str =
-    "try --security-opt seccomp=unconfined, then allow shmget, shmat, shmdt and shmctl";
+const CAUSE: &str = "a seccomp filter is active and may refuse System V IPC";
+const HINT: &str = "try --security-opt seccomp=unconfined; if that helps, allow the refused calls \
+                    in the profile, such as shmget, shmat, shmdt and shmctl";
 
 fn a_seccomp_filter_is_named_as_the_cause_of_a_refused_call() {
     let filter = Filter::compile();

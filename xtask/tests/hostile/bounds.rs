@@ -58,7 +58,7 @@ fn an_address_space_too_small_for_the_segment_is_reported() {
         let assert = limited("--as=4194304", tool, arguments).assert().code(255);
         let json: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
         assert_eq!(json["error"]["errno_name"], "ENOMEM");
-        assert_eq!(json["error"]["hint"], "raise the limit on it: ulimit -v");
+        assert_eq!(json["error"]["hint"], "raise the limit of the address space: ulimit -v");
     }
 }
 

@@ -29,8 +29,10 @@ fn make() {
     Command::new("sh").args(["-c", MAKE]).assert().success();
 }
 
-const TOLD: &str = "a page of the segment with key 0x0134b3d5 is not available\ncause: an access to \
-                    its memory failed with SIGBUS: the kernel has no page for it\nhint: if the segment";
+const TOLD: &str = "a page of the segment with key 0x0134b3d5 is not available\n\
+                    cause: an access to the segment failed with SIGBUS: the kernel has no page for \
+                    it\n\
+                    hint: if the segment";
 
 fn a_missing_page_is_reported_by_both_tools_in_every_form() {
     make();

@@ -135,7 +135,7 @@ fn a_file_size_limit_is_an_error_and_leaves_nothing() {
         assert_eq!(fs::read("/mnt/old").unwrap(), b"kept\0\0\0\0");
     }
     let output = limited("shm_rd", "--file /mnt/old >>/mnt/output").assert().code(255);
-    output.stderr("standard output failed: File too large (os error 27)\n");
+    output.stderr("cannot write to standard output: File too large (os error 27)\n");
 }
 
 fn links_of_others_in_a_sticky_directory_are_not_followed() {
@@ -148,8 +148,9 @@ fn links_of_others_in_a_sticky_directory_are_not_followed() {
             let refused = tool(name).args(["--file", &place]).args(text).assert().code(255);
             refused.stderr(starts_with("open failed, errno: 13 msg: Permission denied\n").and(
                 contains(format!(
-                    "\ncause: /mnt/{named} is a link of user 65534 in a sticky, world-writable directory, \
-                     so it is not followed\nhint: if you trust it, name its target: "
+                    "\ncause: /mnt/{named} is a symbolic link of user 65534 in a sticky, \
+                     world-writable directory, so it is not followed\n\
+                     hint: if you trust it, give its target instead: "
                 )),
             ));
         }
@@ -185,7 +186,7 @@ fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
     tool("shm_rd").args(["--raw", "--file", "/mnt/theirs"]).assert().code(0).stdout("text");
     tool("shm_wr").args(["--file", "/mnt/theirs", "x"]).assert().code(255).stderr(contains(
         "\ncause: /mnt/theirs is a file of user 65534 in a sticky, world-writable directory, so it \
-         is not written\nhint: run this as that user",
+         is not opened for writing\nhint: run this as that user",
     ));
     assert_eq!(fs::read("/mnt/theirs").unwrap(), b"text");
     for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
@@ -198,7 +199,7 @@ fn files_of_others_in_a_sticky_directory_are_read_and_not_written() {
 }
 
 fn files_of_virtual_file_systems_are_refused_by_name() {
-    let hint = "\nhint: name a file on a volume\n";
+    let hint = "\nhint: choose a file on a volume\n";
     for (place, kind) in [
         ("/proc/sys/kernel/shmmni", "proc"),
         ("/proc/shm_tools_new", "proc"),
@@ -224,8 +225,8 @@ fn the_error_for_a_too_long_path_has_its_length_and_not_the_path() {
             let assert = tool(name).args(["--file", place]).args(text).assert().code(255);
             assert.stderr(format!(
                 "open failed, errno: 36 msg: File name too long\ncause: the path has {length} bytes; \
-                 the kernel allows 4095, and 255 for each component\nhint: change to a directory \
-                 further down (cd), and give a relative path\n"
+                 the kernel allows 4095, and 255 for each component\nhint: use shorter names, \
+                 or give a relative path from a closer directory (cd)\n"
             ));
         }
     }
@@ -278,7 +279,8 @@ fn control_characters_in_the_path_of_a_cause_are_escaped() {
     for (name, text) in [("shm_wr", Some("x")), ("shm_rd", None)] {
         let missing = format!("{place}/file");
         let assert = tool(name).args(["--file", &missing]).args(text).assert().code(255);
-        assert.stderr(contains(format!("\ncause: there is no directory for {escaped}/file\n")));
+        let cause = format!("\ncause: the directory of {escaped}/file does not exist\n");
+        assert.stderr(contains(cause));
     }
     for (name, option) in [("shm_wr", "--key"), ("shm_rd", "--key"), ("shm_ls", "--key")] {
         let assert = tool(name).args([option, "\u{1b}[31m\u{202e}"]).assert().code(2);
@@ -293,6 +295,6 @@ fn closed_streams_are_errors_without_dev_null() {
     for (name, status) in [("shm_wr", 255), ("shm_rd", 255), ("shm_ls", 1)] {
         let mut shell = Command::new("sh");
         let assert = shell.args(["-ec", script]).arg(path(name)).assert().code(status);
-        assert.stderr(starts_with("standard output failed: Bad file descriptor"));
+        assert.stderr(starts_with("cannot write to standard output: Bad file descriptor"));
     }
 }

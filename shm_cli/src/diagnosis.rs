@@ -86,17 +86,18 @@ fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
 
-fn get(key: Key, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
-    match errno {
-        Errno::ENOENT => Some(no_such_key(key)),
-        Errno::EEXIST => Some(Diagnosis::new(
-            format!("key {key} is in use by {}", describe(Segment::find(key).ok())),
+fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
+    let existing = key.and_then(|key| Segment::find(key).ok());
+    match (errno, key) {
+        (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
+        (Errno::EEXIST, Some(key)) => Some(Diagnosis::new(
+            format!("key {key} is in use by {}", describe(existing)),
             "leave out --create-new to write to it, or choose another --key",
         )),
-        Errno::EACCES => Some(denied(Segment::find(key).ok())),
-        Errno::EINVAL => wrong_size(key, size, create),
-        Errno::ENOSPC => Some(limits_met(size)),
-        Errno::ENOMEM => Some(out_of_memory(size)),
+        (Errno::EACCES, _) => Some(denied(existing)),
+        (Errno::EINVAL, _) => wrong_size(existing, size, create),
+        (Errno::ENOSPC, _) => Some(limits_met(size)),
+        (Errno::ENOMEM, _) => Some(out_of_memory(size)),
         _ => absent_or_filtered(errno),
     }
 }
@@ -173,8 +174,8 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
 const WRITE_FIRST: &str = "write a text first (shm_wr TEXT), or run this in the IPC namespace of \
                            the writer: docker exec NAME, or docker run --ipc=container:NAME";
 
-fn wrong_size(key: Key, size: usize, create: bool) -> Option<Diagnosis> {
-    if let Ok(stat) = Segment::find(key).and_then(Segment::stat)
+fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Diagnosis> {
+    if let Some(Ok(stat)) = existing.map(Segment::stat)
         && !create
         && stat.size < size as u64
     {

@@ -279,13 +279,16 @@ fn write_all(
     while !rest.is_empty() {
         match attachment.write_to(rest.clone(), target) {
             Err(Errno::EINTR) => {}
-            Err(Errno::EFAULT) => {
-                let id = attachment.segment().id();
-                return Err(io::Error::other(Error::Fault { id }));
-            }
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => rest.start += count,
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => {
+                return Err(match attachment.segment() {
+                    Some(segment) if errno == Errno::EFAULT => {
+                        io::Error::other(Error::Fault { id: segment.id() })
+                    }
+                    _ => errno.into(),
+                });
+            }
         }
     }
     Ok(())

@@ -1,13 +1,13 @@
-//! Attached segments.
+//! Attached segments and mapped objects.
 //!
-//! Other processes, threads and attachments can write to a segment at any time. No code makes a
-//! `&[u8]` of a segment. Its bytes are accessed in two ways:
+//! Other processes, threads and mappings can write to shared memory at any time. No code makes a
+//! `&[u8]` of it. Its bytes are accessed in two ways:
 //!
 //! - By this process, through atomics of one size. The mapping is an array of aligned words, and
 //!   every access is a relaxed access to whole words. A race can only mix old and new bytes. Races
 //!   between atomics that differ in size or overlap in part are undefined behaviour in Rust
 //!   (`std::sync::atomic`, "Memory model for atomic accesses"). They cannot occur here: every
-//!   attachment starts at a page, so all attachments divide a segment into the same words. A write
+//!   mapping starts at a page, so all mappings divide the memory into the same words. A write
 //!   to a part of a word keeps the other bytes by compare and exchange. A word moves eight bytes in
 //!   the time of one, so only the memory limits the speed.
 //! - By the kernel, for `read(2)` and `write(2)`. The kernel acts like another process.
@@ -31,10 +31,15 @@ const WORD: usize = size_of::<u64>();
 /// The number of words that are searched for a NUL at once.
 const BLOCK: usize = 8;
 
-/// A segment that is attached for reading. Dropping it detaches the segment.
+/// A segment that is attached, or an object that is mapped, for reading. Dropping it removes the
+/// mapping.
+///
+/// A segment never shrinks. If another process shrinks a mapped object, an access behind its new end
+/// raises SIGBUS, which ends this process.
 #[derive(Debug)]
 pub struct Attachment {
-    segment: Segment,
+    /// `None` for an object.
+    segment: Option<Segment>,
     address: NonNull<u8>,
     size: usize,
 }
@@ -54,19 +59,25 @@ impl Attachment {
         let address =
             sys::shmat(id.0, flags).map_err(|errno| Error::Attach { id, write, errno })?;
         // From here on, dropping the attachment on an error detaches the segment.
-        let mut attachment = Self { segment, address, size: 0 };
+        let mut attachment = Self { segment: Some(segment), address, size: 0 };
         // The size fits into a usize, because the segment is mapped.
         attachment.size = usize::try_from(segment.stat()?.size).unwrap_or(usize::MAX);
         Ok(attachment)
     }
 
-    /// Returns the segment.
+    /// Maps the first `size` bytes of an object.
+    pub(crate) fn of_object(object: BorrowedFd, size: usize, write: bool) -> Result<Self, Errno> {
+        let address = sys::mmap(object, size, write)?;
+        Ok(Self { segment: None, address, size })
+    }
+
+    /// Returns the segment; `None` for an object.
     #[must_use]
-    pub fn segment(&self) -> Segment {
+    pub fn segment(&self) -> Option<Segment> {
         self.segment
     }
 
-    /// Returns the size of the segment in bytes. It is never 0.
+    /// Returns the size in bytes. It is never 0.
     #[must_use]
     pub fn size(&self) -> usize {
         self.size
@@ -136,7 +147,7 @@ impl Attachment {
     pub fn advise(&self, range: Range<usize>, advice: Advice) {
         let (address, length) = self.part(range);
         if length > 0 {
-            // SAFETY: `part` lies inside the mapping, which outlives the call. A segment is shared.
+            // SAFETY: `part` lies inside the mapping, which outlives the call and is shared.
             unsafe { sys::advise(address, length, advice) };
         }
     }
@@ -156,7 +167,8 @@ impl Attachment {
         // SAFETY: the address is the start of a page, so it is aligned. From there on, `size` bytes
         // and the rest of the last page are mapped, as one allocation of the kernel. The mapping
         // lasts until drop, after the borrow of self: System V segments never shrink, and a removal
-        // unmaps nothing. A ReadOnlyWord is an AtomicU64 in memory: every bit pattern is valid, and
+        // unmaps nothing. An object can shrink: its mapping stays, and an access to a page that is
+        // gone raises SIGBUS, which does not return to the access. A ReadOnlyWord is an AtomicU64 in memory: every bit pattern is valid, and
         // the value may change behind the reference. It has only relaxed loads. Read-only memory
         // allows these up to the width of a pointer (std::sync::atomic, "Atomic accesses to
         // read-only memory").
@@ -188,19 +200,27 @@ fn has_nul(words: &[ReadOnlyWord; BLOCK]) -> bool {
 
 impl Drop for Attachment {
     fn drop(&mut self) {
-        // SAFETY: the address came from shmat, and self is its only owner. Each reference to the
-        // mapping borrows self and so has ended.
-        unsafe { sys::shmdt(self.address) };
+        match self.segment {
+            // SAFETY: the address came from shmat, and self is its only owner. Each reference to the
+            // mapping borrows self and so has ended.
+            Some(_) => unsafe { sys::shmdt(self.address) },
+            // SAFETY: as above; the address came from mmap, with this size.
+            None => unsafe { sys::munmap(self.address, self.size) },
+        }
     }
 }
 
-/// A segment that is attached for reading and writing. Dropping it detaches the segment.
+/// A segment or an object that is mapped for reading and writing. Dropping it detaches the segment.
 #[derive(Debug)]
 pub struct WritableAttachment(Attachment);
 
 impl WritableAttachment {
     pub(crate) fn new(segment: Segment) -> Result<Self> {
         Attachment::new(segment, 0).map(Self)
+    }
+
+    pub(crate) fn of_object(object: BorrowedFd, size: usize) -> Result<Self, Errno> {
+        Attachment::of_object(object, size, true).map(Self)
     }
 
     /// Copies `bytes` into the segment from `offset` on.
@@ -249,8 +269,8 @@ impl WritableAttachment {
         range: Range<usize>,
     ) -> Result<usize, Errno> {
         let (address, length) = self.part(range);
-        // SAFETY: `part` lies inside the mapping, which outlives the call and which shmat made
-        // without SHM_RDONLY. Only references to atomics cover it, so the kernel may change it as
+        // SAFETY: `part` lies inside the mapping, which outlives the call and is mapped for
+        // writing. Only references to atomics cover it, so the kernel may change it as
         // any other process may.
         unsafe { sys::read(source, at, address, length) }
     }
@@ -259,7 +279,7 @@ impl WritableAttachment {
     fn words(&self) -> &[AtomicU64] {
         let words: *const [ReadOnlyWord] = self.0.words();
         // SAFETY: the words are borrowed as long as self. A ReadOnlyWord is an AtomicU64 in memory.
-        // The memory is writable: only shmat without SHM_RDONLY makes a WritableAttachment.
+        // The memory is writable: a WritableAttachment is only made of a mapping for writing.
         unsafe { &*(words as *const [AtomicU64]) }
     }
 }
@@ -298,7 +318,7 @@ impl Deref for Words {
     }
 }
 
-/// A segment that is attached for reading and writing, as words. See [`Words`].
+/// A segment or an object that is mapped for reading and writing, as words. See [`Words`].
 #[derive(Debug)]
 pub struct WritableWords(WritableAttachment);
 

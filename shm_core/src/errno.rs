@@ -110,6 +110,8 @@ impl fmt::Display for Errno {
     }
 }
 
+impl std::error::Error for Errno {}
+
 #[cfg(test)]
 mod tests {
     use super::Errno;

@@ -17,8 +17,8 @@ pub enum Error {
     /// `shmget(2)`.
     #[error("shmget failed, errno: {} msg: {errno}", errno.raw())]
     Get {
-        /// The key of the segment.
-        key: Key,
+        /// The key of the segment; `None` for `IPC_PRIVATE`.
+        key: Option<Key>,
         /// The requested size in bytes; 0 accepts every size.
         size: usize,
         /// Whether the call was to create the segment.

@@ -9,13 +9,13 @@ use std::ffi::CString;
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use crate::sys::{Room, room};
-use crate::{Errno, Error, Origin, Result, sys};
+use crate::{Attachment, Errno, Error, Origin, Result, WritableAttachment, sys};
 
 pub mod caution;
 
@@ -139,6 +139,12 @@ impl Location {
 pub struct Object {
     file: File,
     path: PathBuf,
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Object {
@@ -287,6 +293,35 @@ impl Object {
     /// [`Error::File`] if `fstat(2)` fails.
     pub fn size(&self) -> Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    /// Maps the object for reading, in its current size. `mmap(2)`.
+    ///
+    /// If another process shrinks the object, an access behind its new end raises SIGBUS, which ends
+    /// this process. [`read_at`](Self::read_at) returns fewer bytes instead.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::File`]: `EINVAL` if it is empty, `ENOMEM`.
+    pub fn map(&self) -> Result<Attachment> {
+        let size = self.size_in_memory()?;
+        Attachment::of_object(self.file.as_fd(), size, false)
+            .map_err(|errno| self.error("mmap", errno))
+    }
+
+    /// Maps the object for reading and writing, in its current size. `mmap(2)`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`map`](Self::map); `EACCES` if it is not open for writing.
+    pub fn map_writable(&self) -> Result<WritableAttachment> {
+        let size = self.size_in_memory()?;
+        WritableAttachment::of_object(self.file.as_fd(), size)
+            .map_err(|errno| self.error("mmap", errno))
+    }
+
+    fn size_in_memory(&self) -> Result<usize> {
+        usize::try_from(self.size()?).map_err(|_| self.error("mmap", Errno::EOVERFLOW))
     }
 
     fn metadata(&self) -> Result<fs::Metadata> {

@@ -19,6 +19,30 @@ const READ_WRITE: i32 = 0o666;
 /// Read permission, in each class: the kernel checks the class of the caller.
 const READ: i32 = 0o444;
 
+const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;
+
+/// The size of the huge pages of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePage {
+    /// The default of the machine, `Hugepagesize` in `/proc/meminfo`.
+    Default,
+    /// 2 MiB.
+    Mib2,
+    /// 1 GiB.
+    Gib1,
+}
+
+impl HugePage {
+    fn flags(self) -> i32 {
+        libc::SHM_HUGETLB
+            | match self {
+                Self::Default => 0,
+                Self::Mib2 => libc::MAP_HUGE_2MB,
+                Self::Gib1 => libc::MAP_HUGE_1GB,
+            }
+    }
+}
+
 impl Segment {
     /// Finds the segment that `key` names, for reading. `shmget(2)`.
     ///
@@ -26,7 +50,7 @@ impl Segment {
     ///
     /// [`Error::Get`]: `ENOENT` if no segment has the key, `EACCES` if its mode forbids reading.
     pub fn open(key: Key) -> Result<Self> {
-        get(key, 0, READ)
+        get(Some(key), 0, READ)
     }
 
     /// Finds the segment with at least `size` bytes that `key` names, for reading and writing. A
@@ -36,7 +60,7 @@ impl Segment {
     ///
     /// [`Error::Get`], as for [`open`](Self::open); `EINVAL` if it has fewer bytes.
     pub fn open_writable(key: Key, size: usize) -> Result<Self> {
-        get(key, size, READ_WRITE)
+        get(Some(key), size, READ_WRITE)
     }
 
     /// Like [`open`](Self::open), whatever the mode of the segment: enough for [`stat`](Self::stat)
@@ -46,7 +70,7 @@ impl Segment {
     ///
     /// [`Error::Get`]: `ENOENT` if no segment has the key.
     pub fn find(key: Key) -> Result<Self> {
-        get(key, 0, 0)
+        get(Some(key), 0, 0)
     }
 
     /// Creates a segment of `size` zero bytes with the nine permission bits `mode`. The umask does
@@ -58,7 +82,29 @@ impl Segment {
     /// reached.
     pub fn create_new(key: Key, size: usize, mode: u32) -> Result<Self> {
         let mode = (mode & 0o777).cast_signed();
-        get(key, size, libc::IPC_CREAT | libc::IPC_EXCL | mode)
+        get(Some(key), size, CREATE_NEW | mode)
+    }
+
+    /// Creates a segment of `size` zero bytes that has no key: other processes need its shmid.
+    /// `shmget(2)` with `IPC_PRIVATE`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Get`]: `EINVAL`, `ENOSPC` or `ENOMEM` if a limit is reached.
+    pub fn create_private(size: usize, mode: u32) -> Result<Self> {
+        get(None, size, CREATE_NEW | (mode & 0o777).cast_signed())
+    }
+
+    /// Creates a segment of huge pages, with a key or without. The kernel reserves the pages now and
+    /// rounds the size up to whole ones. `shmget(2)` with `SHM_HUGETLB`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Get`]: `ENOMEM` if there are not so many huge pages (`vm.nr_hugepages`), `EPERM` unless
+    /// the user is privileged or in the group `vm.hugetlb_shm_group`; as for
+    /// [`create_new`](Self::create_new).
+    pub fn create_huge(key: Option<Key>, size: usize, mode: u32, page: HugePage) -> Result<Self> {
+        get(key, size, CREATE_NEW | page.flags() | (mode & 0o777).cast_signed())
     }
 
     /// Creates a segment, or opens the existing one if the key is taken. Returns which of the two
@@ -104,6 +150,17 @@ impl Segment {
         sys::shm_stat(self.id.0)
             .map(|ds| Stat::from_kernel(self.id.0, &ds))
             .map_err(|errno| self.control_error("IPC_STAT", errno))
+    }
+
+    /// Sets the owner, the group and the nine permission bits. `shmctl(IPC_SET)`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Control`]: `EPERM` unless the user is its owner, its creator or privileged; `EINVAL`
+    /// or `EIDRM` if it is gone, `EACCES` without read permission.
+    pub fn set_permissions(self, uid: u32, gid: u32, mode: u32) -> Result<()> {
+        sys::shm_set(self.id.0, uid, gid, mode & 0o777)
+            .map_err(|errno| self.control_error("IPC_SET", errno))
     }
 
     /// Marks the segment for destruction. The kernel frees its key now, and its memory at the last
@@ -163,8 +220,8 @@ impl Segment {
     }
 }
 
-fn get(key: Key, size: usize, flags: i32) -> Result<Segment> {
-    sys::shmget(key.raw(), size, flags)
+fn get(key: Option<Key>, size: usize, flags: i32) -> Result<Segment> {
+    sys::shmget(key.map_or(libc::IPC_PRIVATE, Key::raw), size, flags)
         .map(|id| Segment { id: SegmentId(id) })
         .map_err(|errno| Error::Get { key, size, create: flags & libc::IPC_CREAT != 0, errno })
 }

@@ -95,6 +95,32 @@ pub(crate) unsafe fn shmdt(address: NonNull<u8>) {
     debug_assert_eq!(result, 0, "shmdt failed: the address is not an attachment");
 }
 
+/// `mmap(2)` of the first `length` bytes of a file, shared, at an address that the kernel chooses.
+pub(crate) fn mmap(file: BorrowedFd, length: usize, write: bool) -> Result<NonNull<u8>, Errno> {
+    let access = libc::PROT_READ | if write { libc::PROT_WRITE } else { 0 };
+    let file = file.as_raw_fd();
+    // SAFETY: with a null address and without MAP_FIXED the kernel picks an unused range, so the call
+    // cannot replace a mapping that other code relies on.
+    let address = unsafe { libc::mmap(ptr::null_mut(), length, access, libc::MAP_SHARED, file, 0) };
+    if address == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    // The kernel maps nothing at address 0 unless asked to (mmap_min_addr).
+    NonNull::new(address.cast()).ok_or(Errno::EFAULT)
+}
+
+/// `munmap(2)`.
+///
+/// # Safety
+///
+/// `address` came from [`mmap`] with this length, is still mapped, and nothing accesses the mapping
+/// during or after the call.
+pub(crate) unsafe fn munmap(address: NonNull<u8>, length: usize) {
+    // SAFETY: the caller guarantees that the mapping exists and that nothing uses it any more.
+    let result = unsafe { libc::munmap(address.as_ptr().cast(), length) };
+    debug_assert_eq!(result, 0, "munmap fails only for an address that is not mapped");
+}
+
 /// `shmctl(2)` with a command that fills a `T` for an id or index. Also returns the call's value.
 ///
 /// # Safety
@@ -248,6 +274,16 @@ pub(crate) fn shm_control(id: i32, command: Control) -> Result<(), Errno> {
     // SAFETY: these three commands ignore the buffer. After the removal of a segment, its mappings
     // stay intact until they are detached, in this process too.
     check(unsafe { libc::shmctl(id, command, ptr::null_mut()) }).map(drop)
+}
+
+/// `shmctl(IPC_SET)`: the owner, the group and the permission bits.
+pub(crate) fn shm_set(id: i32, uid: u32, gid: u32, mode: u32) -> Result<(), Errno> {
+    let mut ds = shm_stat(id)?;
+    ds.shm_perm.uid = uid;
+    ds.shm_perm.gid = gid;
+    ds.shm_perm.mode = mode as _;
+    // SAFETY: IPC_SET reads a shmid_ds, which is live, and writes nothing to this process.
+    check(unsafe { libc::shmctl(id, libc::IPC_SET, &raw mut ds) }).map(drop)
 }
 
 /// `ioctl(NS_GET_ID)`: the id of an open namespace. The kernel never reuses it.

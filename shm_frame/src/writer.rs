@@ -58,7 +58,7 @@ impl Writer {
         if Segment::find(key).is_ok() {
             // What the kernel would return, but before a semaphore changes.
             let errno = Errno::EEXIST;
-            return Err(shm_core::Error::Get { key, size, create: true, errno }.into());
+            return Err(shm_core::Error::Get { key: Some(key), size, create: true, errno }.into());
         }
         let create = || Ok((Segment::create_new(key, size, mode)?, Origin::Created));
         Ok(Self::open(key, size, mode, limit, create)?.0)

@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Barrier;
@@ -146,4 +147,41 @@ fn a_posix_object_is_a_file_below_dev_shm() {
     let path = PathBuf::from(format!("/dev/shm{}", &*name));
     assert_eq!(name.location().path(), path);
     assert_eq!(Object::open(&Location::File(path)).unwrap().size(), Ok(10));
+}
+
+#[test]
+fn mappings_of_an_object_share_its_bytes() {
+    let name = ScratchName::new();
+    let object = Object::create_new(&name.location(), 5000, 0o600).unwrap();
+    let (writable, readable) = (object.map_writable().unwrap(), object.map().unwrap());
+    assert_eq!((writable.size(), readable.size(), readable.segment()), (5000, 5000, None));
+    writable.write_at(4090, b"over a page").unwrap();
+    let mut copy = [0; 11];
+    assert_eq!(readable.read_at(4090, &mut copy), 11);
+    assert_eq!(&copy, b"over a page");
+    assert_eq!(object.read_at(4090, &mut copy), Ok(11));
+    assert_eq!(&copy, b"over a page");
+    drop(object);
+    assert_eq!(readable.find_nul(4090..5000), Some(4101), "a mapping outlives its descriptor");
+    assert!(writable.write_at(4999, b"xx").is_err());
+}
+
+#[test]
+fn an_object_is_mapped_only_if_it_has_bytes_and_was_opened_for_that() {
+    let name = ScratchName::new();
+    let empty = Object::create_new(&name.location(), 0, 0o600).unwrap();
+    let error = empty.map().unwrap_err();
+    assert_eq!((error.call(), error.errno()), (Some("mmap"), Some(Errno::EINVAL)));
+    empty.grow(1).unwrap();
+    let readable = Object::open(&name.location()).unwrap();
+    assert_eq!(readable.map_writable().unwrap_err().errno(), Some(Errno::EACCES));
+    assert_eq!(readable.map().unwrap().size(), 1);
+}
+
+#[test]
+fn an_object_lends_its_descriptor() {
+    let name = ScratchName::new();
+    let object = Object::create_new(&name.location(), 7, 0o600).unwrap();
+    let file = fs::File::from(object.as_fd().try_clone_to_owned().unwrap());
+    assert_eq!(file.metadata().unwrap().len(), 7);
 }

@@ -1,7 +1,7 @@
 use std::sync::Barrier;
 use std::thread;
 
-use shm_core::segment::RemoveOnDrop;
+use shm_core::segment::{HugePage, RemoveOnDrop};
 use shm_core::table;
 use shm_core::{Errno, Error, Key, Origin, Segment};
 use shm_testkit::scratch::ScratchKey;
@@ -59,11 +59,11 @@ fn all_look_ups_find_the_same_segment() {
 fn errors_have_the_arguments_of_the_call() {
     let key = ScratchKey::new();
     let error = Segment::open_writable(*key, 7).unwrap_err();
-    assert_eq!(error, Error::Get { key: *key, size: 7, create: false, errno: Errno::ENOENT });
+    assert_eq!(error, Error::Get { key: Some(*key), size: 7, create: false, errno: Errno::ENOENT });
     assert_eq!(error.to_string(), "shmget failed, errno: 2 msg: No such file or directory");
     assert_eq!(error.call(), Some("shmget"));
     let error = Segment::create_new(*key, 0, 0o600).unwrap_err();
-    assert_eq!(error, Error::Get { key: *key, size: 0, create: true, errno: Errno::EINVAL });
+    assert_eq!(error, Error::Get { key: Some(*key), size: 0, create: true, errno: Errno::EINVAL });
 }
 
 #[test]
@@ -175,4 +175,48 @@ fn negative_keys_work() {
     assert_eq!(Segment::open(key), Ok(guard.0));
     let stats = table::list().unwrap();
     assert!(stats.iter().any(|stat| stat.key == key.raw() && stat.shmid == guard.0.id()));
+}
+
+#[test]
+fn a_private_segment_has_no_key_and_is_found_by_its_id() {
+    let guards = [(); 2].map(|()| RemoveOnDrop(Segment::create_private(100, 0o600).unwrap()));
+    let [first, second] = &guards;
+    assert_ne!(first.0, second.0);
+    assert_eq!(first.0.stat().unwrap().key, 0);
+    first.0.attach_writable().unwrap().write_at(0, b"text").unwrap();
+    let mut copy = [0; 4];
+    Segment::from_id(first.0.id()).attach().unwrap().read_at(0, &mut copy);
+    assert_eq!(&copy, b"text");
+}
+
+#[test]
+fn permissions_change_and_the_rest_stays() {
+    let segment = RemoveOnDrop(Segment::create_private(100, 0o640).unwrap());
+    let before = segment.0.stat().unwrap();
+    segment.0.set_permissions(before.uid, before.gid, 0o7600).unwrap();
+    let after = segment.0.stat().unwrap();
+    assert_eq!(
+        (after.mode, after.uid, after.gid, after.size),
+        (0o600, before.uid, before.gid, 100)
+    );
+    assert!(!after.dest, "only the nine permission bits are set");
+}
+
+#[test]
+fn huge_pages_are_reserved_at_the_creation() {
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let value = |name: &str| -> u64 {
+        let line = memory.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    };
+    match Segment::create_huge(None, 1, 0o600, HugePage::Default) {
+        Ok(segment) => {
+            segment.remove().unwrap();
+            assert!(value("HugePages_Total:") > 0, "no huge page exists");
+        }
+        Err(error) => {
+            let errno = error.errno().unwrap();
+            assert!([Errno::ENOMEM, Errno::EPERM].contains(&errno), "{error}");
+        }
+    }
 }

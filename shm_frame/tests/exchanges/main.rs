@@ -16,8 +16,7 @@ use shm_testkit::scratch::ScratchKey;
 static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
     let build = CargoBuild::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
-        .example("exchange")
-        .current_release();
+        .example("exchange");
     build.run().expect("cargo builds the example").path().to_owned()
 });
 

@@ -15,7 +15,7 @@ use xtask::judge::verdict::{Difference, Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
 use xtask::report::matrix::Matrix;
-use xtask::report::nodes::{self, NodesReport, NodeResult};
+use xtask::report::nodes::{self, NodeResult, NodesReport};
 use xtask::report::{Format, Report};
 use xtask::script::article;
 use xtask::script::matrix::{World, groups};

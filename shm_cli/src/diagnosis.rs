@@ -31,7 +31,8 @@ impl Diagnosis {
     #[must_use]
     pub fn of(error: &Error) -> Option<Self> {
         match error {
-            Error::Get { key, size, create, errno } => get(*key, *size, *create, *errno),
+            Error::Get { huge: true, errno, .. } => huge_pages(*errno),
+            Error::Get { key, size, create, errno, .. } => get(*key, *size, *create, *errno),
             Error::Attach { id, write, errno } => attach(*id, *write, *errno),
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
@@ -87,18 +88,32 @@ fn has_no_descriptor() -> bool {
 }
 
 fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
-    let existing = key.and_then(|key| Segment::find(key).ok());
+    let existing = || key.and_then(|key| Segment::find(key).ok());
     match (errno, key) {
         (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
         (Errno::EEXIST, Some(key)) => Some(Diagnosis::new(
-            format!("key {key} is in use by {}", describe(existing)),
+            format!("key {key} is in use by {}", describe(existing())),
             "leave out --create-new to write to it, or choose another --key",
         )),
-        (Errno::EACCES, _) => Some(denied(existing)),
-        (Errno::EINVAL, _) => wrong_size(existing, size, create),
+        (Errno::EACCES, _) => Some(denied(existing())),
+        (Errno::EINVAL, _) => wrong_size(existing(), size, create),
         (Errno::ENOSPC, _) => Some(limits_met(size)),
         (Errno::ENOMEM, _) => Some(out_of_memory(size)),
         _ => absent_or_filtered(errno),
+    }
+}
+
+fn huge_pages(errno: Errno) -> Option<Diagnosis> {
+    match errno {
+        Errno::ENOMEM => Some(Diagnosis::new(
+            "there are not enough free huge pages",
+            "provide more (sysctl vm.nr_hugepages), or create the segment without huge pages",
+        )),
+        Errno::EPERM => Some(Diagnosis::new(
+            "only root and the group vm.hugetlb_shm_group may use huge pages",
+            "set that group (sysctl vm.hugetlb_shm_group), or create the segment without huge pages",
+        )),
+        _ => None,
     }
 }
 

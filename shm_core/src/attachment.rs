@@ -34,8 +34,7 @@ const BLOCK: usize = 8;
 /// A segment that is attached, or an object that is mapped, for reading. Dropping it removes the
 /// mapping.
 ///
-/// A segment never shrinks. If another process shrinks a mapped object, an access behind its new end
-/// raises SIGBUS, which ends this process.
+/// A segment never shrinks. For an object, see the warning of [`Object::map`](crate::Object::map).
 #[derive(Debug)]
 pub struct Attachment {
     /// `None` for an object.
@@ -107,7 +106,7 @@ impl Attachment {
         length
     }
 
-    /// Returns the position of the first NUL in `range`, or `None`. The end of the segment limits
+    /// Returns the position of the first NUL in `range`, or `None`. The end of the memory limits
     /// `range`. The next read sees all bytes that were written before those searched here.
     #[must_use]
     pub fn find_nul(&self, range: Range<usize>) -> Option<usize> {
@@ -160,7 +159,7 @@ impl Attachment {
         (unsafe { self.address.add(start) }, length)
     }
 
-    /// Returns the whole mapping as words. The last word can extend past the end of the segment.
+    /// Returns the whole mapping as words. The last word can extend past the end of the memory.
     fn words(&self) -> &[ReadOnlyWord] {
         let count = self.size.div_ceil(WORD);
         let words = NonNull::slice_from_raw_parts(self.address.cast(), count);
@@ -168,10 +167,10 @@ impl Attachment {
         // and the rest of the last page are mapped, as one allocation of the kernel. The mapping
         // lasts until drop, after the borrow of self: System V segments never shrink, and a removal
         // unmaps nothing. An object can shrink: its mapping stays, and an access to a page that is
-        // gone raises SIGBUS, which does not return to the access. A ReadOnlyWord is an AtomicU64 in memory: every bit pattern is valid, and
-        // the value may change behind the reference. It has only relaxed loads. Read-only memory
-        // allows these up to the width of a pointer (std::sync::atomic, "Atomic accesses to
-        // read-only memory").
+        // gone raises SIGBUS, which does not return to the access. A ReadOnlyWord is an AtomicU64
+        // in memory: every bit pattern is valid, and the value may change behind the reference. It
+        // has only relaxed loads. Read-only memory allows these up to the width of a pointer
+        // (std::sync::atomic, "Atomic accesses to read-only memory").
         unsafe { words.as_ref() }
     }
 }
@@ -210,7 +209,7 @@ impl Drop for Attachment {
     }
 }
 
-/// A segment or an object that is mapped for reading and writing. Dropping it detaches the segment.
+/// A segment or an object that is mapped for reading and writing. Dropping it removes the mapping.
 #[derive(Debug)]
 pub struct WritableAttachment(Attachment);
 
@@ -298,7 +297,7 @@ fn store_part(word: &AtomicU64, skipped: usize, bytes: &[u8]) {
     }
 }
 
-/// A segment that is attached for reading, as words. The end is left out if it is not a whole word.
+/// Memory that is mapped for reading, as words. The end is left out if it is not a whole word.
 #[derive(Debug)]
 pub struct Words(Attachment);
 

@@ -32,8 +32,8 @@ impl Descriptor<'_> {
     /// # Errors
     ///
     /// Those of `lseek(2)`; `EOVERFLOW` for an offset that is too large.
-    pub fn seek(self, place: u64) -> io::Result<()> {
-        sys::seek(self.0, place).map_err(Errno::into)
+    pub fn seek(self, place: u64) -> Result<(), Errno> {
+        sys::seek(self.0, place)
     }
 
     /// Reads into `buffer`, `read(2)`; with `at`, from this offset of a file, `pread(2)`. Returns
@@ -42,7 +42,7 @@ impl Descriptor<'_> {
     /// # Errors
     ///
     /// Those of `read(2)` and `pread(2)`.
-    pub fn read_from(self, at: Option<u64>, buffer: &mut [u8]) -> Result<usize, Errno> {
+    pub fn read_at(self, at: Option<u64>, buffer: &mut [u8]) -> Result<usize, Errno> {
         sys::read_bytes(self.0, at, buffer)
     }
 }

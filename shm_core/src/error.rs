@@ -11,7 +11,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failed call, with its arguments and the [`Errno`] that it returned.
 ///
-/// `Display` prints the errors of calls as `CALL failed, errno: N msg: MESSAGE`.
+/// `Display` prints the errors of calls as `CALL failed, errno: N msg: MESSAGE`. Code that explains
+/// errors matches every variant: a new one must be explained too.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// `shmget(2)`.
@@ -23,6 +24,8 @@ pub enum Error {
         size: usize,
         /// Whether the call was to create the segment.
         create: bool,
+        /// Whether the segment was to have huge pages.
+        huge: bool,
         /// The error number.
         errno: Errno,
     },

@@ -260,7 +260,7 @@ fn create_or_open<T>(
 
 /// Sets the values from the last to the first, so a text that is too long changes no value.
 fn set_values(set: SemaphoreSet, text: &[u8]) -> Result<()> {
-    let bytes: Vec<_> = (0..=u16::MAX).zip(text.iter().chain(&[0])).collect();
+    let bytes: Vec<_> = (0..).zip(text.iter().chain(&[0])).collect();
     for (number, byte) in bytes.into_iter().rev() {
         set.set_value(number, (*byte).into()).map_err(|error| match error.errno() {
             // The set has fewer semaphores.

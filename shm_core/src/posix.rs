@@ -297,16 +297,17 @@ impl Object {
 
     /// Maps the object for reading, in its current size. `mmap(2)`.
     ///
-    /// If another process shrinks the object, an access behind its new end raises SIGBUS, which ends
-    /// this process. [`read_at`](Self::read_at) returns fewer bytes instead.
+    /// SIGBUS ends this process if it accesses a page that the file system cannot provide: another
+    /// process shrank the object by that page, or the page was never written and there is no space.
+    /// [`read_at`](Self::read_at) and [`write_at`](Self::write_at) return an error instead.
     ///
     /// # Errors
     ///
-    /// [`Error::File`]: `EINVAL` if it is empty, `ENOMEM`.
+    /// [`Error::File`]: `EINVAL` if it is empty or on hugetlbfs, `ENODEV` if its file system has no
+    /// mappings, `ENOMEM`, `EAGAIN` if too much memory is locked.
     pub fn map(&self) -> Result<Attachment> {
-        let size = self.size_in_memory()?;
-        Attachment::of_object(self.file.as_fd(), size, false)
-            .map_err(|errno| self.error("mmap", errno))
+        let size = self.mapped_size()?;
+        Attachment::of_object(self.as_fd(), size, false).map_err(|errno| self.error("mmap", errno))
     }
 
     /// Maps the object for reading and writing, in its current size. `mmap(2)`.
@@ -315,13 +316,19 @@ impl Object {
     ///
     /// As for [`map`](Self::map); `EACCES` if it is not open for writing.
     pub fn map_writable(&self) -> Result<WritableAttachment> {
-        let size = self.size_in_memory()?;
-        WritableAttachment::of_object(self.file.as_fd(), size)
-            .map_err(|errno| self.error("mmap", errno))
+        let size = self.mapped_size()?;
+        WritableAttachment::of_object(self.as_fd(), size).map_err(|errno| self.error("mmap", errno))
     }
 
-    fn size_in_memory(&self) -> Result<usize> {
-        usize::try_from(self.size()?).map_err(|_| self.error("mmap", Errno::EOVERFLOW))
+    /// Returns the size of a mapping. The kernel rounds those of hugetlbfs to huge pages, whose size
+    /// `munmap(2)` would need.
+    fn mapped_size(&self) -> Result<usize> {
+        const HUGETLBFS: u32 = 0x9584_58f6;
+        let refused = |errno| self.error("mmap", errno);
+        if sys::file_system(self.as_fd()).map_err(refused)? == HUGETLBFS {
+            return Err(refused(Errno::EINVAL));
+        }
+        usize::try_from(self.size()?).map_err(|_| refused(Errno::EOVERFLOW))
     }
 
     fn metadata(&self) -> Result<fs::Metadata> {

@@ -95,14 +95,14 @@ impl Segment {
         get(None, size, CREATE_NEW | (mode & 0o777).cast_signed())
     }
 
-    /// Creates a segment of huge pages, with a key or without. The kernel reserves the pages now and
-    /// rounds the size up to whole ones. `shmget(2)` with `SHM_HUGETLB`.
+    /// Creates a segment of huge pages, with a key or without. The kernel reserves whole pages now;
+    /// the size of the segment stays `size`. `shmget(2)` with `SHM_HUGETLB`.
     ///
     /// # Errors
     ///
-    /// [`Error::Get`]: `ENOMEM` if there are not so many huge pages (`vm.nr_hugepages`), `EPERM` unless
-    /// the user is privileged or in the group `vm.hugetlb_shm_group`; as for
-    /// [`create_new`](Self::create_new).
+    /// [`Error::Get`]: `ENOMEM` if there are not enough huge pages (`vm.nr_hugepages`), `EPERM`
+    /// unless the user is privileged or in the group `vm.hugetlb_shm_group`, `EINVAL` if the machine
+    /// does not have pages of this size; as for [`create_new`](Self::create_new).
     pub fn create_huge(key: Option<Key>, size: usize, mode: u32, page: HugePage) -> Result<Self> {
         get(key, size, CREATE_NEW | page.flags() | (mode & 0o777).cast_signed())
     }
@@ -157,9 +157,9 @@ impl Segment {
     /// # Errors
     ///
     /// [`Error::Control`]: `EPERM` unless the user is its owner, its creator or privileged; `EINVAL`
-    /// or `EIDRM` if it is gone, `EACCES` without read permission.
+    /// or `EIDRM` if it is gone.
     pub fn set_permissions(self, uid: u32, gid: u32, mode: u32) -> Result<()> {
-        sys::shm_set(self.id.0, uid, gid, mode & 0o777)
+        sys::shm_set(self.id.0, uid, gid, mode)
             .map_err(|errno| self.control_error("IPC_SET", errno))
     }
 
@@ -223,7 +223,10 @@ impl Segment {
 fn get(key: Option<Key>, size: usize, flags: i32) -> Result<Segment> {
     sys::shmget(key.map_or(libc::IPC_PRIVATE, Key::raw), size, flags)
         .map(|id| Segment { id: SegmentId(id) })
-        .map_err(|errno| Error::Get { key, size, create: flags & libc::IPC_CREAT != 0, errno })
+        .map_err(|errno| {
+            let (create, huge) = (flags & libc::IPC_CREAT != 0, flags & libc::SHM_HUGETLB != 0);
+            Error::Get { key, size, create, huge, errno }
+        })
 }
 
 /// Removes a segment on drop, for a segment that must not outlive its process.

@@ -71,8 +71,8 @@ impl SemaphoreSet {
     /// # Errors
     ///
     /// [`Error::IpcObject`]: `EINVAL` if the set has fewer semaphores or is gone, `EACCES`.
-    pub fn value(self, number: u16) -> Result<i32> {
-        self.control(sys::semaphore_value(self.id, number.into()))
+    pub fn value(self, number: i32) -> Result<i32> {
+        self.control(sys::semaphore_value(self.id, number))
     }
 
     /// Sets semaphore `number`. `semctl(SETVAL)`.
@@ -80,8 +80,8 @@ impl SemaphoreSet {
     /// # Errors
     ///
     /// As for [`value`](Self::value); `ERANGE` if the value is not in 0 to 32767.
-    pub fn set_value(self, number: u16, value: i32) -> Result<()> {
-        self.control(sys::set_semaphore_value(self.id, number.into(), value))
+    pub fn set_value(self, number: i32, value: i32) -> Result<()> {
+        self.control(sys::set_semaphore_value(self.id, number, value))
     }
 
     /// Returns the process that last changed semaphore `number`; `None` if it never changed or its
@@ -90,21 +90,23 @@ impl SemaphoreSet {
     /// # Errors
     ///
     /// As for [`value`](Self::value).
-    pub fn last_pid(self, number: u16) -> Result<Option<u32>> {
-        let pid = self.control(sys::semaphore_pid(self.id, number.into()))?;
+    pub fn last_pid(self, number: i32) -> Result<Option<u32>> {
+        let pid = self.control(sys::semaphore_pid(self.id, number))?;
         Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
     }
 
-    /// Does all operations at once, or none. Waits at most `limit` until they are possible.
-    /// `semtimedop(2)` with `SEM_UNDO`: the kernel takes the changes back when this process ends.
+    /// Does all operations at once, or none, and waits at most `limit` until they are possible. The
+    /// kernel undoes them when this process ends. `semtimedop(2)` with `SEM_UNDO`.
     ///
     /// Each operation is the number of a semaphore and what to add to it; 0 waits until it is 0.
     ///
     /// # Errors
     ///
-    /// [`Error::IpcObject`]: `EAGAIN` after `limit`, `EINTR`, `EIDRM` or `EINVAL` if the set is gone,
-    /// `EACCES`.
-    pub fn operate(self, operations: &[(u16, i16)], limit: Duration) -> Result<()> {
+    /// [`Error::IpcObject`]: `EAGAIN` after `limit`, `EINTR` for a signal, `EIDRM` or `EINVAL` if the
+    /// set is gone, `EINVAL` for no operations, `EFBIG` for a number that the set does not have,
+    /// `E2BIG` for too many operations, `ERANGE` for a value above 32767, `ENOSPC` or `ENOMEM` for
+    /// the undo, `EACCES`.
+    pub fn operate_with_undo(self, operations: &[(u16, i16)], limit: Duration) -> Result<()> {
         #[expect(clippy::cast_possible_truncation, reason = "a flag of a field of this width")]
         let undo = libc::SEM_UNDO as i16;
         let operation =

@@ -118,7 +118,7 @@ pub(crate) fn mmap(file: BorrowedFd, length: usize, write: bool) -> Result<NonNu
 pub(crate) unsafe fn munmap(address: NonNull<u8>, length: usize) {
     // SAFETY: the caller guarantees that the mapping exists and that nothing uses it any more.
     let result = unsafe { libc::munmap(address.as_ptr().cast(), length) };
-    debug_assert_eq!(result, 0, "munmap fails only for an address that is not mapped");
+    debug_assert_eq!(result, 0, "munmap fails only for a wrong address or length");
 }
 
 /// `shmctl(2)` with a command that fills a `T` for an id or index. Also returns the call's value.
@@ -234,9 +234,10 @@ pub enum Advice {
     /// Map the pages for writing now. Since Linux 5.14.
     PopulateForWriting = libc::MADV_POPULATE_WRITE as isize,
     /// Use huge pages, because all pages will be written. Requires that the machine allows them for
-    /// shared memory (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`).
+    /// shared memory (`/sys/kernel/mm/transparent_hugepage/shmem_enabled`). For a part of an attachment
+    /// the kernel splits the mapping, and counts each part as an attachment.
     HugePages = libc::MADV_HUGEPAGE as isize,
-    /// Unmap the pages until the next access. The bytes of a segment stay.
+    /// Unmap the pages until the next access. The bytes of shared memory stay.
     Release = libc::MADV_DONTNEED as isize,
 }
 
@@ -278,10 +279,12 @@ pub(crate) fn shm_control(id: i32, command: Control) -> Result<(), Errno> {
 
 /// `shmctl(IPC_SET)`: the owner, the group and the permission bits.
 pub(crate) fn shm_set(id: i32, uid: u32, gid: u32, mode: u32) -> Result<(), Errno> {
-    let mut ds = shm_stat(id)?;
+    // SAFETY: a structure of integers, for which zero is a value. The kernel ignores its other fields.
+    let mut ds: libc::shmid_ds = unsafe { MaybeUninit::zeroed().assume_init() };
     ds.shm_perm.uid = uid;
     ds.shm_perm.gid = gid;
-    ds.shm_perm.mode = mode as _;
+    // The width of `mode` differs between C libraries. The nine bits always fit.
+    ds.shm_perm.mode = (mode & 0o777).try_into().unwrap_or_default();
     // SAFETY: IPC_SET reads a shmid_ds, which is live, and writes nothing to this process.
     check(unsafe { libc::shmctl(id, libc::IPC_SET, &raw mut ds) }).map(drop)
 }

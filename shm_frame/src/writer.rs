@@ -57,8 +57,9 @@ impl Writer {
     pub fn create_new(key: Key, size: usize, mode: u32, limit: Duration) -> Result<Self> {
         if Segment::find(key).is_ok() {
             // What the kernel would return, but before a semaphore changes.
-            let errno = Errno::EEXIST;
-            return Err(shm_core::Error::Get { key: Some(key), size, create: true, errno }.into());
+            let (key, errno) = (Some(key), Errno::EEXIST);
+            let error = shm_core::Error::Get { key, size, create: true, huge: false, errno };
+            return Err(error.into());
         }
         let create = || Ok((Segment::create_new(key, size, mode)?, Origin::Created));
         Ok(Self::open(key, size, mode, limit, create)?.0)

@@ -67,12 +67,12 @@ impl WriterLock {
         loop {
             let left = limit.saturating_sub(start.elapsed());
             let (set, made) = get()?;
-            let Err(error) = set.operate(&[(LOCK, 0), (LOCK, 1)], left) else {
+            let Err(error) = set.operate_with_undo(&[(LOCK, 0), (LOCK, 1)], left) else {
                 return Ok(Self { set, made });
             };
             match error.errno() {
                 Some(Errno::EAGAIN) => {
-                    let holder = set.last_pid(LOCK).ok().flatten();
+                    let holder = set.last_pid(LOCK.into()).ok().flatten();
                     return Err(Error::Frame { key, error: FrameError::Busy { limit, holder } });
                 }
                 Some(Errno::EINTR) => {}
@@ -87,7 +87,7 @@ impl WriterLock {
     /// its mode forbids reading.
     pub(super) fn is_taken(key: Key) -> Option<bool> {
         let set = find(key, SemaphoreSet::open).ok()?;
-        set.value(LOCK).ok().map(|value| value != 0)
+        set.value(LOCK.into()).ok().map(|value| value != 0)
     }
 
     /// Removes a set without taking the lock, for an owner whom the mode does not let take it.
@@ -111,7 +111,7 @@ impl WriterLock {
 impl Drop for WriterLock {
     fn drop(&mut self) {
         // This fails only if the set was removed, and then no process waits for it.
-        let _ = self.set.operate(&[(LOCK, -1)], Duration::ZERO);
+        let _ = self.set.operate_with_undo(&[(LOCK, -1)], Duration::ZERO);
     }
 }
 

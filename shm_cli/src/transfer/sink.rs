@@ -61,7 +61,7 @@ impl<'a> Sink<'a> {
                     let Range { start, end } = local_range(piece);
                     attachment.read_from(fd, at, start + done..end)
                 }
-                Self::Buffer(_, buffer) => Descriptor(fd).read_from(at, &mut buffer[done..length]),
+                Self::Buffer(_, buffer) => Descriptor(fd).read_at(at, &mut buffer[done..length]),
             }
         })
     }

@@ -44,7 +44,7 @@ impl<'a> Source<'a> {
     /// Returns whether the input ends at `end` of the memory or has more bytes than the room.
     pub(super) fn beyond(&self, end: u64) -> Result<EndReason, TransferError> {
         let (fd, at) = self.place(end);
-        let more = read_fully(1, |_| Descriptor(fd).read_from(at, &mut [0]));
+        let more = read_fully(1, |_| Descriptor(fd).read_at(at, &mut [0]));
         let more = more.map_err(|errno| TransferError::Descriptor(errno.into()))?;
         Ok(if more == 0 { EndReason::Input } else { EndReason::Room })
     }
@@ -53,6 +53,6 @@ impl<'a> Source<'a> {
     /// memory.
     pub(super) fn leave_at(&self, end: u64) -> Result<(), TransferError> {
         let (_, Some(at)) = self.place(end) else { return Ok(()) };
-        self.descriptor.seek(at).map_err(TransferError::Descriptor)
+        self.descriptor.seek(at).map_err(|errno| TransferError::Descriptor(errno.into()))
     }
 }

@@ -5,4 +5,5 @@ mod attachments;
 mod ipc_objects;
 mod objects;
 mod segments;
+mod semaphores;
 mod texts;

@@ -93,7 +93,7 @@ fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diag
         (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
         (Errno::EEXIST, Some(key)) => Some(Diagnosis::new(
             format!("key {key} is in use by {}", describe(existing())),
-            "leave out --create-new to write to it, or choose another --key",
+            "omit --create-new to write to it, or choose another --key",
         )),
         (Errno::EACCES, _) => Some(denied(existing())),
         (Errno::EINVAL, _) => wrong_size(existing(), size, create),
@@ -144,7 +144,7 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
     // For `EINVAL` the limit of a size, for the other errnos those of a number.
     let limits = match (ipc_object, errno) {
         (IpcObject::Semaphores(_), _) => "kernel.sem",
-        (IpcObject::Queue(_), Errno::EINVAL) => "kernel.msgmax or 8192 bytes",
+        (IpcObject::Queue(_), Errno::EINVAL) => "kernel.msgmax, and at most 8192 bytes",
         (IpcObject::Queue(_), _) => "kernel.msgmni or kernel.msgmnb",
         (IpcObject::Mqueue(_), Errno::EINVAL) => "fs.mqueue.msgsize_max",
         (IpcObject::Mqueue(_), _) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
@@ -163,7 +163,7 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
         }
         Errno::EEXIST => Some(Diagnosis::new(
             format!("a {object} already exists"),
-            "leave out --create-new to write to it, or choose another --key",
+            "omit --create-new to write to it, or choose another --key",
         )),
         Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
             format!("user {uid} may not do this to the {object}: its mode or owner forbids it"),
@@ -174,7 +174,7 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
             format!("remove unused objects (ipcrm, /dev/mqueue), or raise {limits}"),
         )),
         Errno::EINVAL => Some(Diagnosis::new(
-            format!("the text or its --size exceeds {limits}"),
+            format!("the text, or the --size, is larger than the limit: {limits}"),
             "give a shorter text or a smaller --size",
         )),
         Errno::EMSGSIZE => Some(Diagnosis::new(
@@ -186,8 +186,13 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
 }
 
 /// The next step if there is nothing to read.
-const WRITE_FIRST: &str = "write a text first (shm_wr TEXT), or run this in the IPC namespace of \
-                           the writer: docker exec NAME, or docker run --ipc=container:NAME";
+const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
+                           or run this in the IPC namespace of the writer: docker exec NAME, or \
+                           docker run --ipc=container:NAME";
+
+/// The next step if the mode of an object denies access.
+const NOT_PERMITTED: &str = "run this as its owner; or let the owner remove it and create it again \
+                             with a --mode that includes this user, such as 0666";
 
 fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Diagnosis> {
     if let Some(Ok(stat)) = existing.map(Segment::stat)
@@ -200,7 +205,10 @@ fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Di
         ));
     }
     if size == 0 {
-        return Some(Diagnosis::new("a new segment has at least 1 byte", "give a larger --size"));
+        return Some(Diagnosis::new(
+            "a new segment must have at least 1 byte",
+            "give a larger --size",
+        ));
     }
     if size as u64 > i64::MAX as u64 {
         return Some(Diagnosis::new(
@@ -244,8 +252,8 @@ fn out_of_memory(size: usize) -> Diagnosis {
     let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
     Diagnosis::new(
         format!(
-            "the kernel refuses to allocate {size} bytes: vm.overcommit_memory is {}, or the \
-             memory cgroup has reached its limit",
+            "the kernel refuses to allocate {size} bytes: there is not enough memory for it \
+             (vm.overcommit_memory is {}), or the memory cgroup has reached its limit",
             overcommit.trim()
         ),
         "give a smaller --size, or raise the container's --memory",
@@ -311,7 +319,7 @@ fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
 fn denied(segment: Option<Segment>) -> Diagnosis {
     Diagnosis::new(
         format!("user {} may not access {}", geteuid().as_raw(), describe(segment)),
-        "run this as its owner, or create it with --mode 0666",
+        NOT_PERMITTED,
     )
 }
 

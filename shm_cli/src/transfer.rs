@@ -213,7 +213,7 @@ pub fn drain(
     if end < first.end || end == attachment.size() {
         return Ok(end as u64);
     }
-    // For a long text another thread searches for the end, one block ahead of the output.
+    // For a long text another thread searches for the end, two blocks ahead of the output.
     thread::scope(|scope| {
         let (found, blocks) = mpsc::sync_channel(1);
         let search =

@@ -15,7 +15,8 @@ pub struct Args {
     #[arg(long)]
     pub limits: bool,
 
-    /// Print a line for each segment that appears, changes or disappears, until SIGTERM
+    /// Print a line for each segment that appears, changes or disappears, until SIGTERM,
+    /// SIGINT (Ctrl-C) or SIGHUP
     #[arg(long, conflicts_with = "limits")]
     pub watch: bool,
 

@@ -15,8 +15,8 @@ pub(crate) const DEFAULT_MODE: u32 = 0o666;
 #[command(
     name = "shm_wr",
     version,
-    after_help = "Exit status: 0 written; 255 not written, with the reason on standard error or in \
-                  the JSON; 2 wrong usage.\nPut -- before a text that starts with a dash."
+    after_help = "Exit status: 0 done; 255 failed, with the reason on standard error or in the \
+                  JSON; 2 wrong usage.\nPut -- before a text that starts with a dash."
 )]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Args {
@@ -27,17 +27,18 @@ pub struct Args {
     #[command(flatten)]
     pub address: AddressArgs,
 
-    /// Size in bytes of a new segment, object or file; an existing segment must have at least this
-    /// size, an existing file grows to it; K, M and G multiply by 1024 [default: 1024]
+    /// Size in bytes of a new segment, POSIX object, file or --object; an existing segment must
+    /// have at least this size, an existing POSIX object or file grows to it; K, M and G multiply
+    /// by 1024 [default: 1024]
     #[arg(long, value_name = "BYTES", value_parser = parse_size)]
     pub size: Option<usize>,
 
-    /// Permission bits of a new segment, object or file, in octal; the umask does not apply
-    /// [default: 0666]
+    /// Permission bits of a new segment, POSIX object, file or --object, in octal; the umask does
+    /// not apply [default: 0666]
     #[arg(long, value_name = "MODE", value_parser = parse_mode)]
     pub mode: Option<u32>,
 
-    /// Fail if the segment, object or file exists already
+    /// Fail if the segment, POSIX object, file or --object exists already
     #[arg(long)]
     pub create_new: bool,
 
@@ -55,7 +56,8 @@ pub struct Args {
     #[arg(long, conflicts_with = "address")]
     pub framed: bool,
 
-    /// Remove the segment, object or file instead of writing; with --framed, also the semaphores
+    /// Remove the segment, POSIX object, file or --object instead of writing; with --framed, also
+    /// the semaphores
     #[arg(long, conflicts_with_all = ["text", "stdin", "size", "mode", "create_new", "truncate"])]
     pub remove: bool,
 

@@ -13,8 +13,9 @@ mod usage;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 #[command(
-    after_help = "Exit status: 0 all as predicted; 1 something differs or is unproven; 2 the run \
-                        failed or was disturbed; 130 interrupted (128 + the signal's number)."
+    after_help = "Exit status: 0 all as predicted; 1 something differs, is unproven, or (bench) \
+                  misses its target; 2 the command failed, or another program used the key on this \
+                  host; 130 interrupted (128 + the signal's number)."
 )]
 pub struct Cli {
     /// The command to run.

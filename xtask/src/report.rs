@@ -78,11 +78,15 @@ pub struct ConclusionResult {
 }
 
 impl ConclusionResult {
-    /// Returns the statement, marked as not true if the engine disproved it.
+    /// Returns the statement, after "no" if the engine disproved it.
     #[must_use]
     pub fn finding(&self) -> String {
-        let not = if self.observed == Some(false) { "not true: " } else { "" };
-        format!("{not}{}", self.conclusion.statement)
+        let statement = self.conclusion.statement;
+        match (self.observed, &self.verdict) {
+            (Some(false), Verdict::Pass) => format!("no, as predicted ({statement})"),
+            (Some(false), _) => format!("no ({statement})"),
+            _ => statement.to_owned(),
+        }
     }
 }
 

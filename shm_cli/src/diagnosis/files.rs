@@ -11,7 +11,7 @@ use shm_core::posix::caution::{self, Trap, folder_of};
 use shm_core::posix::{DIRECTORY, room};
 use shm_core::{Errno, text};
 
-use super::{Diagnosis, descriptors_used_up};
+use super::{Diagnosis, NOT_PERMITTED, descriptors_used_up};
 
 /// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
@@ -52,7 +52,7 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
         ),
         Errno::EEXIST => Diagnosis::new(
             format!("{} already exists", shown(path)),
-            "leave out --create-new to write to it, or choose another name",
+            "omit --create-new to write to it, or choose another name",
         ),
         Errno::EACCES | Errno::EPERM => denied(path, posix),
         Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => {
@@ -118,7 +118,7 @@ fn denied(path: &Path, posix: bool) -> Diagnosis {
         ),
         _ => Diagnosis::new(
             format!("user {} may not access {}", geteuid().as_raw(), shown(path)),
-            "run this as its owner, or create it with --mode 0666",
+            NOT_PERMITTED,
         ),
     }
 }

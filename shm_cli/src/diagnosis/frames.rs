@@ -14,7 +14,7 @@ pub(super) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
         FrameError::NotFramed => Diagnosis::new(
             format!("the segment with key {key} was written without --framed, or overwritten"),
             format!(
-                "leave out --framed, choose another --key, or remove it first (shm_wr --remove \
+                "omit --framed, choose another --key, or remove it first (shm_wr --remove \
                  --key {key})"
             ),
         ),
@@ -55,7 +55,8 @@ pub(super) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
         ),
         FrameError::Unsteady { .. } => Diagnosis::new(
             "writers write faster than this process reads, or a program writes without frames",
-            "write less often, or see how often the segment is attached (shm_ls)",
+            "write less often, or look for a program that writes without --framed: shm_ls shows \
+             in nattch how many processes have the segment attached",
         ),
         FrameError::NotALock(_) => Diagnosis::new(
             "another program, or shm_wr --object sem, uses semaphores with this key",

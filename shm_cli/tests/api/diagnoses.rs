@@ -15,7 +15,7 @@ fn a_size_of_zero_is_explained() {
     assert_eq!(
         message(Segment::create_new(*key, 0, 0o600).unwrap_err()),
         "shmget failed, errno: 22 msg: Invalid argument\n\
-         cause: a new segment has at least 1 byte\n\
+         cause: a new segment must have at least 1 byte\n\
          hint: give a larger --size"
     );
 }

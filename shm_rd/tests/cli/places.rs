@@ -88,7 +88,8 @@ fn the_error_of_a_missing_segment_names_its_key() {
                 *key
             ))
             .and(contains(
-                "\nhint: write a text first (shm_wr TEXT), or run this in the IPC namespace of",
+                "\nhint: write a text first (shm_wr TEXT with the same --key and --object), or run \
+                 this in the IPC namespace of",
             )),
         );
 }

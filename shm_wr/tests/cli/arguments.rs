@@ -26,7 +26,7 @@ fn help_has_every_option_and_the_exit_statuses() {
         "--remove",
         "--checksum",
         "--json",
-        "Exit status: 0 written; 255 not written",
+        "Exit status: 0 done; 255 failed",
     ] {
         help = help.stdout(contains(option));
     }

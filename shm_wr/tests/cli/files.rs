@@ -47,7 +47,7 @@ fn create_new_refuses_an_existing_file() {
     on(file.path()).args(["--create-new", "x"]).assert().code(255).stderr(format!(
         "open failed, errno: 17 msg: File exists\n\
          cause: {} already exists\n\
-         hint: leave out --create-new to write to it, or choose another name\n",
+         hint: omit --create-new to write to it, or choose another name\n",
         file.path().display()
     ));
     assert_eq!(file.path().metadata().unwrap().len(), 0);

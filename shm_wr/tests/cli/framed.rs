@@ -76,7 +76,7 @@ fn a_segment_that_is_not_framed_is_unchanged() {
     shm_wr().args(["--key", &key.to_string(), "text"]).assert().code(0);
     on(*key).arg("x").assert().code(255).stderr(
         starts_with("the segment is not framed\ncause: the segment with key ")
-            .and(contains("\nhint: leave out --framed, choose another --key")),
+            .and(contains("\nhint: omit --framed, choose another --key")),
     );
     on(*key)
         .args(["--create-new", "x"])

@@ -103,7 +103,7 @@ fn create_new_refuses_a_taken_key_and_names_its_owner() {
              cause: key {} is in use by segment {id} of user ",
                 *key
             ))
-            .and(contains(", mode 0604, 1024 bytes\nhint: leave out --create-new")),
+            .and(contains(", mode 0604, 1024 bytes\nhint: omit --create-new")),
         );
     assert_eq!(text_at(*key), b"first");
 }

@@ -184,7 +184,10 @@ fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
     let groups: Vec<_> = groups.into_iter().filter_map(narrow).collect();
     if groups.is_empty() {
         let pattern = Untrusted::from(pattern);
-        bail!("--only {pattern} selects no cell; next step: see cargo xtask matrix --list");
+        bail!(
+            "--only {pattern} selects no cell; next step: choose from cargo xtask matrix --list \
+             (for pods, add --engine kubernetes)"
+        );
     }
     Ok(groups)
 }

@@ -57,7 +57,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     progress.end();
     if let Some(signal) = interrupt.name() {
         cleaned.context("interrupted")?;
-        bail!("interrupted by {signal}; cargo xtask clean removes what may be left");
+        bail!("interrupted by {signal}; if something is left, cargo xtask clean removes it");
     }
     let report = NodesReport { engine: found.info, duration: started.elapsed(), nodes: results };
     output::write(args.output.as_deref(), |out| report.write(args.format, out))?;

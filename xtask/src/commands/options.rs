@@ -15,7 +15,8 @@ use crate::process::name::{self, Name};
 #[derive(Clone, Debug, Args)]
 pub struct TimeoutArgs {
     /// Time limit for each command of a step; a command that takes longer is killed, and the run
-    /// ends [default: 60, and 120 for a pod or a kubelet to become ready]
+    /// ends [default: 60; 600 for the build of the image; 120 for a pod or a kubelet to become
+    /// ready; 240 for the removal of a pod]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
 }

@@ -26,7 +26,8 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
             InvocationError::Ledger(_) | InvocationError::Interrupted { .. } => return None,
             InvocationError::TimedOut { .. } => {
                 let slow = "check why the command did not finish; if it is only slow, use a larger \
-                            --timeout SECONDS. `cargo xtask clean` removes what it creates later";
+                            --timeout SECONDS. The engine may still finish the command later; then \
+                            run `cargo xtask clean` to remove the result";
                 return Some(slow.to_owned());
             }
             InvocationError::Io { source, .. } => FailureKind::from(source),
@@ -49,14 +50,13 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
                 .to_owned()
         }
         FailureKind::NoSpace => format!(
-            "free space in the folders for its data and temporary files (`{engine} info` names the \
-             data folder, `{engine} system df` shows its use)"
+            "free space in the folders for {engine}'s data and temporary files (`{engine} info` \
+             names the data folder, `{engine} system df` shows its use)"
         ),
-        FailureKind::Unreachable => {
-            "its daemon does not run or does not answer: check its log, start it again, then run \
-             `cargo xtask clean` to remove what is left"
-                .to_owned()
-        }
+        FailureKind::Unreachable => format!(
+            "the daemon of {engine} does not run or does not answer: check its log, start it \
+             again, then run `cargo xtask clean` to remove what is left"
+        ),
         FailureKind::OutOfResources => {
             "free some of the resource that the message names, or raise its limit".to_owned()
         }

@@ -95,13 +95,14 @@ fn remove_own(script: &Script, steps: &[StepResult]) -> Option<Orphan> {
     Some(match find(script, key, steps)? {
         HostSegment::Ours(segment) => match segment.remove() {
             Ok(()) => Orphan::Removed(format!(
-                "a command for a container created a segment with key {key} on the host; it was \
-                 removed"
+                "a command that should run in a container ran in the host's IPC namespace: it \
+                 created a segment with key {key} there, which was removed"
             )),
             Err(error) if error.errno() == Some(Errno::EINVAL) => return None,
             Err(error) => Orphan::Stays(format!(
-                "a command for a container created a segment with key {key} on the host, which \
-                 cannot be removed: {}; next step: ipcrm --shmem-key {key}",
+                "a command that should run in a container ran in the host's IPC namespace: it \
+                 created a segment with key {key} there, which cannot be removed: {}; next step: \
+                 ipcrm --shmem-key {key}",
                 Failure::from(error)
             )),
         },

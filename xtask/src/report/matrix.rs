@@ -48,7 +48,7 @@ impl Matrix {
 const LEGEND: &str = "S System V segment, s semaphores, q message queue; m POSIX message queue, \
                       P POSIX object; F file";
 /// The meaning of the other signs in a grid.
-const SIGNS: &str = "- absent; L denied by a limit; x refused; . skipped; ! differs or unproven; \
+const SIGNS: &str = "- absent; L limited; x refused; . skipped; ! differs, unstable or unproven; \
                      ~ known difference";
 
 /// Returns the observers of a mode, in the order of the columns.

@@ -75,7 +75,7 @@ impl NodeResult {
             NodeOutcome::Judged(_) => {
                 let findings = self.conclusions().iter().map(|it| match &it.verdict {
                     Verdict::Pass if it.observed == Some(true) => it.conclusion.id.to_owned(),
-                    Verdict::Pass => format!("not {}", it.conclusion.id),
+                    Verdict::Pass => format!("{}: no", it.conclusion.id),
                     Verdict::Fail(difference) => format!("{}: {difference}", it.conclusion.id),
                     Verdict::Unproven(why) => format!("{} unproven: {why}", it.conclusion.id),
                     Verdict::Skip(_) => format!("{} skipped", it.conclusion.id),
@@ -124,11 +124,17 @@ impl NodesReport {
     fn summary(&self) -> String {
         let count = |word: &str| self.nodes.iter().filter(|node| node.word() == word).count();
         let [pass, fail, skip, error] = ["pass", "fail", "skip", "error"].map(count);
+        let is_unproven = |node: &&NodeResult| match &node.outcome {
+            NodeOutcome::Judged(report) => report.word() == "unproven",
+            _ => false,
+        };
+        let unproven = self.nodes.iter().filter(is_unproven).count();
         format!(
-            "{} nodes in {}: {pass} as predicted, {fail} not as predicted, {skip} skipped, {error} \
-             not completed",
+            "{} nodes in {}: {pass} as predicted, {} not as predicted, {unproven} unproven, {skip} \
+             skipped, {error} not completed",
             self.nodes.len(),
-            time(self.duration)
+            time(self.duration),
+            fail - unproven
         )
     }
 

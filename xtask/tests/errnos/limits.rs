@@ -84,8 +84,8 @@ fn enomem_of_shmget_names_the_size_that_was_not_granted() {
         &mut shm_wr(&["--size", "1024T", "x"]),
         "shmget failed, errno: 12 msg: Cannot allocate memory",
         &format!(
-            "the kernel refuses to allocate 1125899906842624 bytes: vm.overcommit_memory is {}, or \
-             the memory cgroup has reached its limit",
+            "the kernel refuses to allocate 1125899906842624 bytes: there is not enough memory for \
+             it (vm.overcommit_memory is {}), or the memory cgroup has reached its limit",
             overcommit.trim()
         ),
         "give a smaller --size, or raise the container's --memory",

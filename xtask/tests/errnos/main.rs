@@ -35,8 +35,9 @@ fn shm_rd(arguments: &[&str]) -> Command {
 }
 
 const ENOENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
-const WRITE_FIRST: &str = "write a text first (shm_wr TEXT), or run this in the IPC namespace of \
-                           the writer: docker exec NAME, or docker run --ipc=container:NAME";
+const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
+                           or run this in the IPC namespace of the writer: docker exec NAME, or \
+                           docker run --ipc=container:NAME";
 
 /// Returns the cause for a missing key; `others` says what else the namespace contains.
 fn no_such_key(others: &str) -> String {
@@ -73,7 +74,7 @@ fn eexist_of_shmget_names_the_segment_with_the_key() {
             "key 0x0134b3d5 is in use by segment {} of user 0, mode 0640, 100 bytes",
             segment.id()
         ),
-        "leave out --create-new to write to it, or choose another --key",
+        "omit --create-new to write to it, or choose another --key",
     );
 }
 

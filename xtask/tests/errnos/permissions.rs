@@ -36,7 +36,8 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-const AS_OWNER: &str = "run this as its owner, or create it with --mode 0666";
+const AS_OWNER: &str = "run this as its owner; or let the owner remove it and create it again with \
+                        a --mode that includes this user, such as 0666";
 
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();

@@ -39,7 +39,9 @@ pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Su
                 any |= summary.remove("host", thing, || kill_all(*pid, &process));
             }
             ProcessState::Ancestor => {
-                summary.report(format_args!("host: left {thing}: this program or an ancestor"));
+                summary.report(format_args!(
+                    "host: left {thing}: it is this command or one that started it"
+                ));
             }
             ProcessState::Unverified(error) => summary.fail(format_args!(
                 "host: cannot check whether {thing} belongs to a run that has ended: {error}"

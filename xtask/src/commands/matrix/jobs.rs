@@ -120,7 +120,7 @@ impl Jobs<'_> {
         let mut results = parallel::each(&beside, self.at_once, self.interrupt, work)?;
         results.extend(parallel::each(&alone, 1, self.interrupt, work)?);
         if let Some(signal) = self.interrupt.name() {
-            bail!("interrupted by {signal}; cargo xtask clean removes what may be left");
+            bail!("interrupted by {signal}; if something is left, cargo xtask clean removes it");
         }
         results.sort_by_key(|(index, _)| *index);
         Ok(results.into_iter().map(|(_, results)| results).collect())

@@ -56,7 +56,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 fn matrix(engine: &Engine, args: &[&str], path: &str, status: i32) -> Result<Vec<Value>, Failed> {
     let mut matrix = xtask();
     matrix.args(["matrix", "--engine", engine.name, "--format", "json"]).args(args);
-    let output = matrix.env("PATH", path).timeout(Duration::from_mins(15)).output()?;
+    let output = matrix.env("PATH", path).timeout(Duration::from_mins(45)).output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     let report: Value = serde_json::from_slice(&output.stdout)
         .map_err(|_| format!("{:?}: {stderr}", output.status))?;

@@ -9,7 +9,8 @@ use shm_core::{IpcNamespace, Segment};
 
 fn main() -> Result<(), Box<dyn Error>> {
     // Without the guard the segment would outlive this process.
-    let segment = RemoveOnDrop(Segment::create_private(8, 0o600)?).0;
+    let guard = RemoveOnDrop(Segment::create_private(8, 0o600)?);
+    let segment = guard.0;
     let writer = segment.attach_writable()?.into_words();
     let reader = segment.attach()?.into_words();
     writer[0].fetch_add(42, std::sync::atomic::Ordering::Relaxed);

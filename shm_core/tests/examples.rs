@@ -3,7 +3,7 @@
 
 use assert_cmd::Command;
 use escargot::CargoBuild;
-use predicates::str::{is_match, starts_with};
+use predicates::str::starts_with;
 
 fn example(name: &str) -> Command {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
@@ -13,8 +13,8 @@ fn example(name: &str) -> Command {
 
 #[test]
 fn the_segment_example_shares_a_counter() {
-    let printed = is_match("^counter 42\n8 bytes, mode 0600, 2 attachments\nin ipc:\\[[0-9]+\\]");
-    example("segment").assert().success().stdout(printed.expect("the pattern is valid"));
+    let printed = "counter 42\n8 bytes, mode 0600, 2 attachments\nin ipc:[";
+    example("segment").assert().success().stdout(starts_with(printed));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn shown_beside_a_pipe(seconds: &str, options: &str) -> String {
 fn a_transfer_of_over_a_second_shows_a_progress_line_and_erases_it() {
     for options in ["--raw", ""] {
         let shown = shown_beside_a_pipe("1.5", options);
-        assert!(shown.starts_with('\r') && shown.contains("iB, "), "{shown:?}");
+        assert!(shown.contains("iB, "), "{shown:?}");
         // At most 2 MiB in more than a second.
         assert!(shown.contains(" MiB/s") || shown.contains(" KiB/s"), "{shown:?}");
         assert!(shown.ends_with("\r\x1b[2K"), "{shown:?}");

@@ -72,7 +72,7 @@ fn a_link_in_dev_shm_is_not_followed() {
     symlink(file.path(), name.location().path()).unwrap();
     on(&name).arg("x").assert().code(255).stderr(
         starts_with("shm_open failed, errno: 22 msg: Invalid argument\ncause: /dev/shm/")
-            .and(contains(" is a link, not a regular file\n")),
+            .and(contains(" is a symbolic link, not a regular file\n")),
     );
     assert_eq!(file.path().metadata().unwrap().len(), 0);
 }

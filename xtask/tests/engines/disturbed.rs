@@ -45,7 +45,7 @@ fn beside_another(
     address.open().map_err(|error| format!("{error}: {stderr}"))?.text().read_to_end(&mut there)?;
     address.remove()?;
     assert_eq!(there, text.as_bytes(), "{}", String::from_utf8_lossy(&there));
-    for words in ["of user 0, made by process ", &key.to_string()] {
+    for words in ["of user 0, created by process ", &key.to_string()] {
         assert!(stderr.contains(words), "no {words:?} in: {stderr}");
     }
     Ok((output.status.code(), stderr))

@@ -42,7 +42,7 @@ impl WriterLock {
             loop {
                 match SemaphoreSet::create_new(key, COUNT, mode) {
                     Err(error) if error.errno() == Some(Errno::EEXIST) => {}
-                    made => return Ok((made?, true)),
+                    new => return Ok((new?, true)),
                 }
                 match find(key, SemaphoreSet::open_writable) {
                     // Another process removed it between the two calls.

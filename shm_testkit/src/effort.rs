@@ -22,6 +22,10 @@ pub struct Effort {
     pub kills: usize,
     /// Faults of each kind injected into runs on an engine.
     pub kills_on_engines: usize,
+    /// Runs on an engine at the same time.
+    pub runs_at_once: usize,
+    /// Nested folders in a volume. The kernel refuses a path through more than 2,048 of them.
+    pub nested_folders: u32,
     /// Pairs of a write and a read in one process.
     pub rounds: usize,
     /// Pairs of a write and a read by separate processes; a multiple of 40.
@@ -58,6 +62,8 @@ impl Effort {
             random_scripts_on_engines: [10, 120][column],
             kills: [20, 600][column],
             kills_on_engines: [2, 60][column],
+            runs_at_once: [2, 8][column],
+            nested_folders: [10_000, 100_000][column],
             rounds: [2000, 10_000][column],
             rounds_of_processes: [40, 200][column],
             killing: [3, 120].map(Duration::from_secs)[column],

@@ -38,7 +38,7 @@ fn put_word(key: Key, offset: usize, word: u64) {
 pub(crate) fn frame_error<T: std::fmt::Debug>(result: Result<T, Error>) -> FrameError {
     match result.unwrap_err() {
         Error::Frame { error, .. } => error,
-        error => panic!("{error:?}"),
+        Error::Call(error) => panic!("{error:?}"),
     }
 }
 

@@ -13,7 +13,7 @@ use assert_cmd::Command;
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::process::Signal;
 use serde_json::json;
-use shm_testkit::{Failed, Trial};
+use shm_testkit::{Effort, Failed, Trial};
 use xtask::engine::dist::Dist;
 use xtask::process::labels::RunId;
 use xtask::process::ledger::{Entry, LeftoverManifest};
@@ -34,7 +34,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         ("foreign_resources::a_run_that_is_a_zombie_counts_as_ended", zombie),
         ("foreign_resources::a_dry_run_lists_what_clean_removes_and_removes_nothing", dry_run),
         ("foreign_resources::a_ledger_that_others_could_have_written_is_refused", others_ledgers),
-        ("foreign_resources::a_volume_of_100000_nested_folders_is_removed", deep_volume),
+        ("foreign_resources::a_volume_of_deeply_nested_folders_is_removed", deep_volume),
     ];
     let namespaces = engines.iter().filter(|engine| !engine.has_containers());
     namespaces
@@ -327,7 +327,7 @@ fn deep_volume(_: &Engine) -> Result<(), Failed> {
     let path = env::temp_dir().join(format!("{}{run}", volume::PREFIX));
     fs::create_dir(&path)?;
     let mut folder = openat(CWD, &path, OFlags::DIRECTORY, Mode::empty())?;
-    for _ in 0..100_000 {
+    for _ in 0..Effort::current().nested_folders {
         mkdirat(&folder, "d", Mode::RWXU)?;
         folder = openat(&folder, "d", OFlags::DIRECTORY, Mode::empty())?;
     }

@@ -1,4 +1,4 @@
-//! Validates the JUnit reports against their schema with xmllint from libxml2.
+//! Validates the `JUnit` reports against their schema with xmllint from libxml2.
 
 use assert_cmd::Command;
 use shm_testkit::{Failed, Need, Trial};

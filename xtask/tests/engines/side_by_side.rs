@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use shm_testkit::{Failed, Trial};
+use shm_testkit::{Effort, Failed, Trial};
 
 use crate::interrupted::Running;
 use crate::isolated_env::{self, Inventory};
@@ -15,13 +15,8 @@ use crate::machine::{Body, Engine, by_driver, xtask};
 const PATIENCE: Duration = Duration::from_mins(5);
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let trials: [(&str, Body); 3] = [
-        ("side_by_side::two_runs_with_one_key_do_not_disturb_each_other", |engine| {
-            at_once(engine, 2)
-        }),
-        ("side_by_side::eight_runs_with_one_key_do_not_disturb_each_other", |engine| {
-            at_once(engine, 8)
-        }),
+    let trials: [(&str, Body); 2] = [
+        ("side_by_side::runs_with_one_key_do_not_disturb_each_other", at_once),
         ("side_by_side::killing_and_cleaning_up_runs_does_not_disturb_others", among_killed),
     ];
     let mut all = Vec::new();
@@ -37,8 +32,9 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     all
 }
 
-/// Asserts that each run passes with all its 34 steps.
-fn at_once(engine: &Engine, count: usize) -> Result<(), Failed> {
+/// Starts runs at the same time. Asserts that each passes with all its 34 steps.
+fn at_once(engine: &Engine) -> Result<(), Failed> {
+    let count = if engine.has_containers() { Effort::current().runs_at_once } else { 8 };
     let before = isolated_env::is_inside().then(Inventory::take);
     let experiment = engine.experiment();
     let reports = thread::scope(|scope| {

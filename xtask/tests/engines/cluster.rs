@@ -11,7 +11,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use shm_testkit::{Failed, Need, Trial};
 
-use crate::machine::xtask;
+use crate::machine::{random_key, xtask};
 
 /// A lock on the nodes: trials hold it for reading, and for writing if they change nodes.
 pub(crate) static NODES: RwLock<()> = RwLock::new(());
@@ -78,8 +78,15 @@ pub(crate) fn objects(folder: &Path) -> Vec<String> {
     items.filter(is_ours).map(name).collect()
 }
 
+/// Returns the start of an experiment's command line. The nodes of a test cluster can share the
+/// namespace of this machine, in which the controls of the host write, so each run has its own key.
+pub(crate) fn experiment() -> Vec<String> {
+    let key = random_key().to_string();
+    ["experiment", "--engine", "kubernetes", "--key", &key].map(str::to_owned).to_vec()
+}
+
 pub(crate) fn run(args: &[&str]) -> Result<(Option<i32>, String, String), Failed> {
-    let output = xtask().args(["experiment", "--engine", "kubernetes"]).args(args).output()?;
+    let output = xtask().args(experiment()).args(args).output()?;
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     Ok((output.status.code(), text(&output.stdout), text(&output.stderr)))
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use shm_testkit::{Failed, Need, Trial};
 use tempfile::TempDir;
 
-use crate::cluster::{CLUSTER, NODES, alone, image, kubectl, refused, run, trial};
+use crate::cluster::{CLUSTER, NODES, alone, experiment, image, kubectl, refused, run, trial};
 use crate::interrupted::Running;
 use crate::machine::xtask;
 
@@ -332,9 +332,9 @@ pub(crate) fn first_pod(namespace: &Namespace, ending: &str) -> Result<String, F
 
 pub(crate) fn start_in(namespace: &Namespace, more: &[&str]) -> Result<Running, Failed> {
     let image = image();
-    let args =
-        ["experiment", "--engine", "kubernetes", "--image", &image, "--namespace", &namespace.0];
-    let args = [&args[..], more].concat().into_iter().map(str::to_owned).collect();
+    let mut args = experiment();
+    let more = [&["--image", &image, "--namespace", &namespace.0][..], more].concat();
+    args.extend(more.into_iter().map(str::to_owned));
     Running::start(args, &std::env::var("PATH")?)
 }
 

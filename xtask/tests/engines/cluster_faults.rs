@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use shm_testkit::{Failed, Trial};
 
-use crate::cluster::{image, kubectl, objects, refused, run, trial};
+use crate::cluster::{experiment, image, kubectl, objects, refused, run, trial};
 use crate::cluster_errors::{Namespace, configuration, create_account, first_pod, start_in};
 use crate::interrupted::Running;
 use crate::ledgers;
@@ -77,8 +77,9 @@ fn left() -> Vec<String> {
 
 /// Starts a run, which creates its own namespace, and waits for its first pod.
 fn start() -> Result<(Running, String), Failed> {
-    let args = ["experiment", "--engine", "kubernetes", "--image", &image()].map(str::to_owned);
-    let running = Running::start(args.to_vec(), &std::env::var("PATH")?)?;
+    let mut args = experiment();
+    args.extend(["--image", &image()].map(str::to_owned));
+    let running = Running::start(args, &std::env::var("PATH")?)?;
     let started = Instant::now();
     loop {
         let found = left();

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use shm_core::{Errno, Key, Segment};
 
+use crate::error::{Error, FrameError, Result};
 use crate::layout::{self, MARK, VERSION_SHIFT, WORD};
 use crate::protocol::Load;
-use crate::{Error, FrameError, Result};
 
 /// How many words must be zero before a segment is made a frame. Reading a page that was never written
 /// allocates it, so the rest is not read.
@@ -18,7 +18,7 @@ pub(crate) fn check<W: Load>(key: Key, words: &[W]) -> Result<()> {
     // Pairs with the release store of the process that made the frame.
     W::fence(Ordering::Acquire);
     let error = if mark == MARK {
-        if layout::capacity(words.len()) > 0 {
+        if layout::capacity_of_words(words.len()) > 0 {
             return Ok(());
         }
         FrameError::TooSmall { size: (words.len() * WORD) as u64 }

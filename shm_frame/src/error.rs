@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use shm_core::{Errno, Key};
 
-use crate::{WriteState, layout};
+use crate::layout;
+use crate::state::WriteState;
 
 /// The result of this crate's calls.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

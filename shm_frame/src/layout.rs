@@ -48,15 +48,22 @@ pub(super) fn slot(words: usize, generation: u64) -> Range<usize> {
 }
 
 /// Returns the largest size of a message in bytes in a segment of `words` words.
-pub(super) fn capacity(words: usize) -> usize {
+pub(super) fn capacity_of_words(words: usize) -> usize {
     slot_words(words).saturating_sub(BYTES) * WORD
+}
+
+/// Returns how many bytes a message can have in a segment of `size` bytes; 0 if there is no space for
+/// any.
+#[must_use]
+pub fn capacity(size: usize) -> usize {
+    capacity_of_words(size / WORD)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{HEADER, MARK, capacity, slot, slot_words};
+    use super::{HEADER, MARK, capacity_of_words, slot, slot_words};
 
     #[test]
     fn the_mark_is_readable_and_shows_the_byte_order() {
@@ -66,8 +73,8 @@ mod tests {
 
     #[test]
     fn a_segment_of_1024_bytes_holds_messages_of_464() {
-        assert_eq!(capacity(1024 / 8), 464);
-        assert_eq!((capacity(13), capacity(14)), (0, 8));
+        assert_eq!(capacity_of_words(1024 / 8), 464);
+        assert_eq!((capacity_of_words(13), capacity_of_words(14)), (0, 8));
     }
 
     proptest! {

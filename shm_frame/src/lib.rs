@@ -41,33 +41,12 @@ mod layout;
 mod protocol;
 mod reader;
 mod retry;
+mod state;
 mod writer;
 mod writer_lock;
 
-use serde::Serialize;
-
 pub use error::{Error, FrameError, Result};
+pub use layout::capacity;
 pub use reader::Reader;
+pub use state::WriteState;
 pub use writer::{Writer, remove};
-
-/// Whether a message is being written after the published one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WriteState {
-    /// No message is being written.
-    Idle,
-    /// A writer has begun a message.
-    UnderWay,
-    /// A writer began a message and ended before it published it.
-    Died,
-    /// A message was begun. This process cannot find out whether its writer still runs: the semaphore
-    /// is gone, or its mode forbids reading.
-    Unknown,
-}
-
-/// Returns how many bytes a message can have in a segment of `size` bytes; 0 if there is no space for
-/// any.
-#[must_use]
-pub fn capacity(size: usize) -> usize {
-    layout::capacity(size / layout::WORD)
-}

@@ -38,8 +38,8 @@ use std::sync::atomic::{AtomicU64, fence};
 use shm_core::attachment::ReadOnlyWord;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::WriteState;
 use crate::layout::{self, BEGUN, BYTES, CHECKSUM, LENGTH, PUBLISHED, WORD};
+use crate::state::WriteState;
 
 /// A word with a relaxed load, and the fence for it.
 pub(super) trait Load {

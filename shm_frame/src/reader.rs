@@ -4,10 +4,12 @@ use shm_core::attachment::Words;
 use shm_core::{Key, Segment};
 
 use crate::check::check;
+use crate::error::{Error, FrameError, Result};
+use crate::layout;
 use crate::protocol::{self, TryReadError};
 use crate::retry::{RetriesExhausted, retry};
+use crate::state::WriteState;
 use crate::writer_lock::WriterLock;
-use crate::{Error, FrameError, Result, WriteState, layout};
 
 /// A frame that is attached for reading.
 #[derive(Debug)]
@@ -90,7 +92,7 @@ impl Reader {
     /// Returns how many bytes a message can have.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        layout::capacity(self.words.len())
+        layout::capacity_of_words(self.words.len())
     }
 
     /// Returns the segment.

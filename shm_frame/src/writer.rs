@@ -7,9 +7,10 @@ use shm_core::attachment::WritableWords;
 use shm_core::{Errno, Key, Origin, Segment};
 
 use crate::check::{is_blank, refuse_foreign_segment};
-use crate::layout::{self, MARK};
+use crate::error::{Error, FrameError, Result};
+use crate::layout::{self, MARK, capacity};
+use crate::protocol;
 use crate::writer_lock::WriterLock;
-use crate::{Error, FrameError, Result, capacity, protocol};
 
 /// Permission to read and write for the owner.
 const OWNER: u32 = 0o600;
@@ -109,7 +110,7 @@ impl Writer {
     /// Returns how many bytes a message can have.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        layout::capacity(self.words.len())
+        layout::capacity_of_words(self.words.len())
     }
 
     /// Returns the segment.

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use shm_core::{Errno, Key, SemaphoreSet};
 
-use crate::{Error, FrameError, Result};
+use crate::error::{Error, FrameError, Result};
 
 /// The semaphore's number in its set, the only one that is used.
 const LOCK: u16 = 0;

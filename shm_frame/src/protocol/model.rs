@@ -9,7 +9,7 @@ use loom::sync::{Arc, Mutex};
 use loom::thread;
 
 use super::{Load, Store, TryReadError, begin, fill, publish, read, writing};
-use crate::WriteState;
+use crate::state::WriteState;
 
 /// Enough for two words of message in a slot, so that a mix is possible.
 const WORDS: usize = 16;

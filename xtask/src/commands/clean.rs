@@ -43,7 +43,8 @@ pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::write(None, |out| summary.lines().iter().try_for_each(|line| writeln!(out, "{line}")))?;
     cleaned?;
     if !summary.failures().is_empty() {
-        bail!("something may be left: {}", summary.failures().join("\n"));
+        let next_step = summary.next_step().unwrap_or_default();
+        bail!("something may be left: {}{next_step}", summary.failures().join("\n"));
     }
     Ok(Exit::AsPredicted)
 }
@@ -88,10 +89,14 @@ fn end_processes(past: &[Past], summary: &mut Summary) {
 /// Removes what one ledger names. Entries that may still exist stay in the ledger.
 fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     let entries = past.entries().to_vec();
-    let mut left = processes::left(&entries);
-    left.extend(engines.clean(&entries, past.age(), summary));
+    let failures = summary.failures().len();
+    let mut left = engines.clean(&entries, past.age(), summary);
     left.extend(images::clean(&entries, engines, summary));
     left.extend(cluster::clean(&entries, engines.interrupt, summary));
+    if summary.failures().len() > failures && !left.is_empty() {
+        summary.keep_ledger(past.path());
+    }
+    left.extend(processes::left(&entries));
     left.extend(host::clean(&entries, summary));
     if summary.is_dry_run() {
         return;

@@ -29,6 +29,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         }
         if engine.name == "docker" {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
+            trials.push(engine.trial("clean_names_the_ledger_of_an_engine_that_is_gone", gone));
             trials.push(engine.trial("missing_permission_on_the_socket_is_named", no_permission));
         }
     }
@@ -74,6 +75,23 @@ fn no_daemon(engine: &Engine) -> Result<(), Failed> {
     let mut command = engine.experiment().command();
     command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
     fails_as(command, &["Is the docker daemon running?", "next step: start its daemon"])
+}
+
+/// The ledger names the image, which stays for the next run.
+fn gone(engine: &Engine) -> Result<(), Failed> {
+    let state = tempfile::tempdir()?;
+    engine.experiment().command().env("XDG_STATE_HOME", state.path()).assert().success();
+    let silent = Wrappers::new().wrap(engine.name, "echo 'Cannot connect to it' >&2; exit 1");
+    let mut clean = xtask();
+    clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", silent.path());
+    let output = clean.output()?;
+    let stderr = String::from_utf8(output.stderr)?;
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let ledger = format!("delete its ledger: {}/shm_experiment/", state.path().display());
+    let next_step = stderr.lines().last().unwrap_or_default();
+    assert!(stderr.contains("Cannot connect to it"), "{stderr}");
+    assert!(next_step.starts_with("next step: ") && next_step.contains(&ledger), "{stderr}");
+    Ok(())
 }
 
 fn no_permission(engine: &Engine) -> Result<(), Failed> {

@@ -1,18 +1,23 @@
 //! The summary of a cleanup.
 
 use std::fmt::Display;
+use std::path::Path;
+
+use crate::process::untrusted::Untrusted;
 
 /// The lines and the failures of a cleanup.
 pub(super) struct Summary {
     dry_run: bool,
     lines: Vec<String>,
     failures: Vec<String>,
+    /// The ledgers of engines that could not be asked.
+    ledgers: Vec<Untrusted>,
 }
 
 impl Summary {
     /// Creates an empty summary. With `dry_run`, removals are only printed.
     pub(super) fn new(dry_run: bool) -> Self {
-        Self { dry_run, lines: Vec::new(), failures: Vec::new() }
+        Self { dry_run, lines: Vec::new(), failures: Vec::new(), ledgers: Vec::new() }
     }
 
     /// Returns whether nothing may be removed.
@@ -52,6 +57,23 @@ impl Summary {
         if !self.failures.contains(&why) {
             self.failures.push(why);
         }
+    }
+
+    /// Records a ledger that stays because its engine failed.
+    pub(super) fn keep_ledger(&mut self, path: &Path) {
+        self.ledgers.push(Untrusted::path(path));
+    }
+
+    /// Returns the next step if a ledger stays because its engine failed, as a line of its own.
+    pub(super) fn next_step(&self) -> Option<String> {
+        let ledgers: Vec<_> = self.ledgers.iter().map(ToString::to_string).collect();
+        (!ledgers.is_empty()).then(|| {
+            format!(
+                "\nnext step: run cargo xtask clean again once the engine answers; if it is gone for \
+                 good, delete its ledger: {}",
+                ledgers.join(" ")
+            )
+        })
     }
 
     /// Returns the lines.

@@ -211,6 +211,12 @@ pub struct Past {
 }
 
 impl Past {
+    /// Returns its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns its entries.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {

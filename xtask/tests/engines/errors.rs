@@ -77,10 +77,13 @@ fn no_daemon(engine: &Engine) -> Result<(), Failed> {
     fails_as(command, &["Is the docker daemon running?", "next step: start its daemon"])
 }
 
-/// The ledger names the image, which stays for the next run.
+/// A killed run leaves containers, and a ledger that names them.
 fn gone(engine: &Engine) -> Result<(), Failed> {
     let state = tempfile::tempdir()?;
-    engine.experiment().command().env("XDG_STATE_HOME", state.path()).assert().success();
+    let kills_the_run = Wrappers::new().wrap(engine.name, r#"[ "$1" = exec ] && kill -9 $PPID"#);
+    let mut run = engine.experiment().with(&kills_the_run).command();
+    run.env("XDG_STATE_HOME", state.path()).assert().interrupted();
+
     let silent = Wrappers::new().wrap(engine.name, "echo 'Cannot connect to it' >&2; exit 1");
     let mut clean = xtask();
     clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", silent.path());
@@ -91,6 +94,9 @@ fn gone(engine: &Engine) -> Result<(), Failed> {
     let next_step = stderr.lines().last().unwrap_or_default();
     assert!(stderr.contains("Cannot connect to it"), "{stderr}");
     assert!(next_step.starts_with("next step: ") && next_step.contains(&ledger), "{stderr}");
+
+    xtask().arg("clean").env("XDG_STATE_HOME", state.path()).assert().success();
+    assert_eq!(std::fs::read_dir(state.path().join("shm_experiment"))?.count(), 0);
     Ok(())
 }
 

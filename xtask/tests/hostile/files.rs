@@ -239,6 +239,8 @@ fn the_error_for_a_too_long_path_has_its_length_and_not_the_path() {
 
 fn running_out_of_descriptors_is_reported_as_the_cause() {
     mount_tmpfs("/mnt", "size=1m");
+    // The host's would keep the object.
+    mount_tmpfs("/dev/shm", "size=1m");
     fs::write("/mnt/file", "text").unwrap();
     let limited = |limit: &str, name: &str, arguments: &[&str]| {
         let mut command = Command::new("prlimit");

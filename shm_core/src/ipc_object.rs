@@ -7,7 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-use crate::{Address, Errno, Error, Key, Origin, Result, SemaphoreSet, sys};
+use crate::origin::create_or_open;
+use crate::sys::{self, CREATE_NEW, READ, READ_WRITE};
+use crate::{Address, Errno, Error, Key, Origin, Result, SemaphoreSet};
 
 /// An object of an IPC namespace that holds a text but is not memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -237,27 +239,6 @@ impl IpcObject {
     }
 }
 
-/// Creates an object; opens an existing one, unless `create_new` is set.
-fn create_or_open<T>(
-    create_new: bool,
-    create: impl Fn() -> Result<T>,
-    open: impl Fn() -> Result<T>,
-) -> Result<(T, Origin)> {
-    loop {
-        match create() {
-            Ok(new) => return Ok((new, Origin::Created)),
-            Err(error) if error.errno() == Some(Errno::EEXIST) && !create_new => {}
-            Err(error) => return Err(error),
-        }
-        match open() {
-            Ok(existing) => return Ok((existing, Origin::Opened)),
-            // Another process removed it between the two calls.
-            Err(error) if error.errno() == Some(Errno::ENOENT) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// Sets the values from the last to the first, so a text that is too long changes no value.
 fn set_values(set: SemaphoreSet, text: &[u8]) -> Result<()> {
     let bytes: Vec<_> = (0..).zip(text.iter().chain(&[0])).collect();
@@ -295,7 +276,3 @@ fn name(key: Key) -> CString {
     // A key is printed in hexadecimal, so it contains no NUL.
     CString::new(format!("/shm_{key}")).unwrap_or_default()
 }
-
-const READ: i32 = 0o444;
-const READ_WRITE: i32 = 0o666;
-const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;

@@ -8,17 +8,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::posix::{Location, Name, Object};
 use crate::text::Text;
-use crate::{Attachment, Key, Segment, WritableAttachment};
-
-/// Whether a call opened or created memory or an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Origin {
-    /// It existed before the call.
-    Opened,
-    /// The call created it.
-    Created,
-}
+use crate::{Attachment, Key, Origin, Segment, WritableAttachment};
 
 /// The address of shared memory: a key, a name or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]

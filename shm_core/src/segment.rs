@@ -1,8 +1,9 @@
 //! System V segments.
 
 use crate::attachment::{Attachment, WritableAttachment};
+use crate::origin::create_or_open;
 use crate::stat::SegmentId;
-use crate::sys::{self, Control};
+use crate::sys::{self, CREATE_NEW, Control, READ, READ_WRITE};
 use crate::{Errno, Error, Key, Origin, Result, Stat};
 
 /// A segment of this process's IPC namespace, by its shmid.
@@ -13,13 +14,6 @@ use crate::{Errno, Error, Key, Origin, Result, Stat};
 pub struct Segment {
     id: SegmentId,
 }
-
-/// Read and write permission, in each class: the kernel checks the class of the caller.
-const READ_WRITE: i32 = 0o666;
-/// Read permission, in each class: the kernel checks the class of the caller.
-const READ: i32 = 0o444;
-
-const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;
 
 /// The size of the huge pages of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,19 +108,8 @@ impl Segment {
     ///
     /// As for [`create_new`](Self::create_new) and [`open_writable`](Self::open_writable).
     pub fn open_or_create(key: Key, size: usize, mode: u32) -> Result<(Self, Origin)> {
-        loop {
-            match Self::create_new(key, size, mode) {
-                Ok(segment) => return Ok((segment, Origin::Created)),
-                Err(Error::Get { errno: Errno::EEXIST, .. }) => {}
-                Err(error) => return Err(error),
-            }
-            match Self::open_writable(key, size) {
-                Ok(segment) => return Ok((segment, Origin::Opened)),
-                // Another process removed it between the two calls.
-                Err(Error::Get { errno: Errno::ENOENT, .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let create = || Self::create_new(key, size, mode);
+        create_or_open(false, create, || Self::open_writable(key, size))
     }
 
     /// Returns the segment with a known shmid, such as one from a listing.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::{Errno, Error, IpcObject, Key, Result, sys};
+use crate::sys::{self, CREATE_NEW, READ, READ_WRITE};
+use crate::{Errno, Error, IpcObject, Key, Result};
 
 /// A set of semaphores of this process's IPC namespace, by its key and its semid.
 ///
@@ -12,12 +13,6 @@ pub struct SemaphoreSet {
     key: Key,
     id: i32,
 }
-
-/// Read and change, for whichever class of user the caller is in.
-const READ_WRITE: i32 = 0o666;
-/// Read, for whichever class of user the caller is in.
-const READ: i32 = 0o444;
-const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;
 
 impl SemaphoreSet {
     /// Creates a set of `count` semaphores with the nine permission bits `mode`. Linux sets each

@@ -28,6 +28,13 @@ pub(crate) const SHM_DEST: u32 = 0o1000;
 /// `shm_perm.mode`: the pages of the segment are not swapped out (`linux/shm.h`).
 pub(crate) const SHM_LOCKED: u32 = 0o2000;
 
+/// Permission to read, for whichever class of user the caller is in. For the calls of System V.
+pub(crate) const READ: i32 = 0o444;
+/// Permission to read and write, likewise.
+pub(crate) const READ_WRITE: i32 = 0o666;
+/// Fails if the key is in use.
+pub(crate) const CREATE_NEW: i32 = libc::IPC_CREAT | libc::IPC_EXCL;
+
 const SHM_STAT: i32 = 13;
 const SHM_INFO: i32 = 14;
 const SHM_STAT_ANY: i32 = 15;

@@ -189,8 +189,8 @@ impl Remover<'_> {
         Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
     }
 
-    /// Removes as many of the ids as possible. Podman removes none where one is missing or others
-    /// depend on it; each is then removed alone.
+    /// Removes as many of the ids as possible. If one is missing or others depend on it, Podman removes
+    /// none. Each is then removed with a separate command.
     fn remove(&self, kind: Kind, ids: &[&str]) -> Result<Option<Output>, InvocationError> {
         if ids.is_empty() {
             return Ok(None);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// Returns the file that a program's name means in `path`, a PATH. Returns `None` if there is none,
+/// Finds the file of a program in the folders of `path`, a PATH. Returns `None` if there is none,
 /// or if the name is a path.
 pub(crate) fn find(name: &str, path: &OsStr) -> Option<PathBuf> {
     if name.contains('/') {

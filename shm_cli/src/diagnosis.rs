@@ -4,16 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 
 mod files;
-mod frames;
+pub(crate) mod frames;
 
 use rustix::process::geteuid;
-use serde::Serialize;
 use shm_core::stat::SegmentId;
 use shm_core::{Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table};
-use shm_frame::FrameError;
 
 /// The most likely cause of a failed call, and the next step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The cause, from the state of the system after the call.
     pub cause: String,
@@ -49,12 +47,6 @@ impl Diagnosis {
             }
             Error::Name(_) | Error::OutOfBounds { .. } => None,
         }
-    }
-
-    /// Returns the cause of a frame's error and the next step. `key` is the key of the segment.
-    #[must_use]
-    pub fn of_frame(key: Key, error: &FrameError) -> Self {
-        frames::diagnosis(key, error)
     }
 }
 

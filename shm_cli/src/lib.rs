@@ -15,4 +15,4 @@ pub mod transfer;
 pub use address::{AddressArgs, DEFAULT_KEY};
 pub use checksum::Checksum;
 pub use diagnosis::Diagnosis;
-pub use failure::Failure;
+pub use failure::{Failure, ToolError};

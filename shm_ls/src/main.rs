@@ -11,8 +11,11 @@ use shm_ls::{args::Args, list, watch};
 
 shm_core::run_before_main!();
 
+/// The exit status if the listing could not be read or printed.
+const FAILED: u8 = 1;
+
 fn main() -> ExitCode {
-    let args: Args = match start(list::FAILED) {
+    let args: Args = match start(FAILED) {
         Ok(args) => args,
         Err(status) => return status,
     };
@@ -21,5 +24,7 @@ fn main() -> ExitCode {
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
         if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };
-    list::exit_status(done, args.json, output, io::stderr()).into()
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    error.report(args.json, None, &mut output, &mut io::stderr());
+    FAILED.into()
 }

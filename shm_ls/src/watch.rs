@@ -10,12 +10,11 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use shm_cli::ToolError;
 use shm_cli::outcome::print_json;
 use shm_core::stat::SegmentId;
 use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
-
-use crate::list::ListError;
 
 /// The polling interval. The kernel does not report new segments; a poll takes about 50
 /// microseconds.
@@ -66,7 +65,7 @@ struct Started {
 /// # Errors
 ///
 /// Fails if the kernel does not return the listing or the output fails.
-pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ListError> {
+pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ToolError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
     if json {

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use shm_cli::start::start;
+use shm_cli::start::{prepare_for_fault, start};
 use shm_core::Descriptor;
 use shm_rd::{args::Args, run};
 
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(status) => return status,
     };
-    run::prepare_for_fault(&args);
+    prepare_for_fault(&args.address, args.json, run::failure_line(&args), run::FAILED);
     let stdout = io::stdout();
     run::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr()).into()
 }

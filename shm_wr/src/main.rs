@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use shm_cli::start::start;
+use shm_cli::start::{prepare_for_fault, start};
 use shm_core::Descriptor;
 use shm_wr::{args::Args, run};
 
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(status) => return status,
     };
-    run::prepare_for_fault(&args);
+    prepare_for_fault(&args.address, args.json, Some("shm write failed"), run::FAILED);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     // The standard library's writer reports success if the descriptor is closed.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));

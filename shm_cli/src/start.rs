@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
+use std::process;
 
 use clap::Parser;
 use shm_core::{Address, Descriptor, Target, program, text};
@@ -12,18 +12,16 @@ use crate::{AddressArgs, Failure};
 /// The exit status for a wrong command line.
 const WRONG_USAGE: u8 = 2;
 
-/// Sets the signals of a tool and parses its command line. `main` calls this first.
-///
-/// # Errors
-///
-/// The exit status for `main`, after the message was printed: 0 for `--help` and `--version`;
-/// `failed` if standard output fails; 2 for a wrong command line.
-pub fn start<Args: Parser>(failed: u8) -> Result<Args, ExitCode> {
+/// Sets the signals of a tool and parses its command line. `main` calls this first. `--help`,
+/// `--version` and a wrong command line end the process after their message, with status 0, `failed`
+/// if standard output fails, or 2.
+#[must_use]
+pub fn start<Args: Parser>(failed: u8) -> Args {
     program::set_signals();
-    Args::try_parse().map_err(|error| {
+    Args::try_parse().unwrap_or_else(|error| {
         // The message may quote an argument, which can contain control characters.
         let message = text::escape(error.render().to_string().as_bytes());
-        ExitCode::from(print(&message, error.use_stderr(), failed))
+        process::exit(print(&message, error.use_stderr(), failed).into())
     })
 }
 

@@ -23,7 +23,7 @@ use std::thread;
 
 use shm_core::attachment::Advice;
 use shm_core::memory::WritableMemory;
-use shm_core::{Attachment, Descriptor, Errno, Error};
+use shm_core::{Attachment, Descriptor, Errno, Error, Segment};
 
 use crate::checksum::Checksum;
 use crate::progress::Progress;
@@ -200,15 +200,17 @@ impl Task<'_> {
         Ok(if more == 0 { EndReason::Input } else { EndReason::Room })
     }
 
-    /// Returns the error of a read: EFAULT is an error of the segment.
     fn read_error(&self, errno: Errno) -> TransferError {
-        match self.memory.segment() {
-            Some(segment) if errno == Errno::EFAULT => {
-                TransferError::Memory(Error::Fault { id: segment.id() })
-            }
-            _ => TransferError::Descriptor(errno.into()),
+        match fault(self.memory.segment(), errno) {
+            Some(fault) => TransferError::Memory(fault),
+            None => TransferError::Descriptor(errno.into()),
         }
     }
+}
+
+/// Returns the error of the segment if a read into it or a write out of it failed because of it.
+fn fault(segment: Option<Segment>, errno: Errno) -> Option<Error> {
+    segment.filter(|_| errno == Errno::EFAULT).map(|segment| Error::Fault { id: segment.id() })
 }
 
 /// Writes the text of a segment to a descriptor and returns its length. The kernel copies directly
@@ -305,12 +307,8 @@ fn write_all(
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => rest.start += count,
             Err(errno) => {
-                return Err(match attachment.segment() {
-                    Some(segment) if errno == Errno::EFAULT => {
-                        io::Error::other(Error::Fault { id: segment.id() })
-                    }
-                    _ => errno.into(),
-                });
+                let fault = fault(attachment.segment(), errno);
+                return Err(fault.map_or_else(|| errno.into(), io::Error::other));
             }
         }
     }

@@ -15,10 +15,7 @@ shm_core::run_before_main!();
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let args: Args = match start(FAILED) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
+    let args: Args = start(FAILED);
     let stdout = io::stdout();
     // The standard library's writer reports success if the descriptor is closed.
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));

@@ -12,10 +12,7 @@ use shm_rd::{args::Args, run};
 shm_core::run_before_main!();
 
 fn main() -> ExitCode {
-    let args: Args = match start(run::FAILED) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
+    let args: Args = start(run::FAILED);
     prepare_for_fault(&args.address, args.json, run::failure_line(&args), run::FAILED);
     let stdout = io::stdout();
     run::run(&args, stdout.is_terminal(), Descriptor(stdout.as_fd()), io::stderr()).into()

@@ -13,10 +13,7 @@ shm_core::run_before_main!();
 
 // Standard error is not locked, because any thread that copies data shows progress on it.
 fn main() -> ExitCode {
-    let args: Args = match start(run::FAILED) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
+    let args: Args = start(run::FAILED);
     prepare_for_fault(&args.address, args.json, Some("shm write failed"), run::FAILED);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     // The standard library's writer reports success if the descriptor is closed.

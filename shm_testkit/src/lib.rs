@@ -32,11 +32,6 @@ pub fn count(name: &str, numbers: &[(usize, &str)]) {
     print_line(&format!("{COUNT}{name}: {}", numbers.join(", ")));
 }
 
-/// Prints the lines with counts in the output of another program.
-fn repeat_counts(output: &str) {
-    output.lines().filter(|line| line.starts_with(COUNT)).for_each(print_line);
-}
-
 /// Writes a line in one call, because other programs write to the same standard error.
 fn print_line(line: &str) {
     let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());

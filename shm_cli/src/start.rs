@@ -12,9 +12,10 @@ use crate::{AddressArgs, Failure};
 /// The exit status for a wrong command line.
 const WRONG_USAGE: u8 = 2;
 
-/// Sets the signals of a tool and parses its command line. `main` calls this first. `--help`,
-/// `--version` and a wrong command line end the process after their message, with status 0, `failed`
-/// if standard output fails, or 2.
+/// Sets the signals of a tool and parses its command line. `main` calls this first.
+///
+/// `--help`, `--version` and a wrong command line end the process after a message. The status is 0,
+/// `failed` if standard output fails, or 2 for a wrong command line.
 #[must_use]
 pub fn start<Args: Parser>(failed: u8) -> Args {
     program::set_signals();

@@ -40,10 +40,6 @@ pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
 }
 
 /// Mounts an empty tmpfs over a folder; `options` may be empty.
-///
-/// # Panics
-///
-/// If the mount fails.
 #[track_caller]
 pub fn mount_tmpfs(folder: &str, options: &str) {
     let mut mount = Command::new("mount");
@@ -55,10 +51,6 @@ pub fn mount_tmpfs(folder: &str, options: &str) {
 }
 
 /// Bind-mounts another file over a file.
-///
-/// # Panics
-///
-/// If the mount fails.
 #[track_caller]
 pub fn mount_over(file: &str, other: impl AsRef<Path>) {
     Command::new("mount").arg("--bind").arg(other.as_ref()).arg(file).assert().success();

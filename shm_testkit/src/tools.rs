@@ -15,10 +15,6 @@ use escargot::format::Message;
 const VARIABLE: &str = "SHM_TEST_TOOLS";
 
 /// Builds the tools and returns the variables with which trials find them.
-///
-/// # Panics
-///
-/// If cargo does not build the three tools.
 #[must_use]
 pub fn environment() -> Vec<(&'static str, OsString)> {
     let messages = CargoBuild::new()
@@ -40,11 +36,7 @@ pub fn environment() -> Vec<(&'static str, OsString)> {
     vec![(VARIABLE, directory.into())]
 }
 
-/// Returns the path of a tool.
-///
-/// # Panics
-///
-/// Outside of isolated trials, which get the variables of [`environment`].
+/// Returns the path of a tool, in an isolated trial, which has the variables of [`environment`].
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env::var_os(VARIABLE).expect("isolated trials have this variable")).join(name)

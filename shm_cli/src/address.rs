@@ -6,6 +6,9 @@ use clap::Args;
 use shm_core::posix::Name;
 use shm_core::{Address, IpcObject, Key, Target};
 
+/// The key of the tools if no `--key` is given.
+pub const DEFAULT_KEY: Key = Key::new(20_231_125).unwrap();
+
 /// The memory or object that a tool uses. All arguments except `--key` are in the group `address`.
 #[derive(Debug, Args)]
 pub struct AddressArgs {
@@ -31,7 +34,7 @@ impl AddressArgs {
     /// Returns the key, or the default key.
     #[must_use]
     pub fn key(&self) -> Key {
-        self.key.unwrap_or_default()
+        self.key.unwrap_or(DEFAULT_KEY)
     }
 
     /// Returns the memory or the object that the arguments name.

@@ -12,6 +12,14 @@ use xxhash_rust::xxh3::Xxh3Default;
 pub struct Checksum(Xxh3Default);
 
 impl Checksum {
+    /// Returns the checksum of a text.
+    #[must_use]
+    pub fn of(text: &[u8]) -> Self {
+        let mut checksum = Self::default();
+        checksum.update(text);
+        checksum
+    }
+
     /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
@@ -21,12 +29,6 @@ impl Checksum {
     #[must_use]
     pub fn value(&self) -> u64 {
         self.0.digest()
-    }
-}
-
-impl fmt::Debug for Checksum {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Checksum({self})")
     }
 }
 

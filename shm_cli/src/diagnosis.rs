@@ -4,16 +4,14 @@ use std::fmt::Write as _;
 use std::fs;
 
 mod files;
-mod frames;
+pub(crate) mod frames;
 
 use rustix::process::geteuid;
-use serde::Serialize;
 use shm_core::stat::SegmentId;
 use shm_core::{Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table};
-use shm_frame::FrameError;
 
 /// The most likely cause of a failed call, and the next step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     /// The cause, from the state of the system after the call.
     pub cause: String,
@@ -49,12 +47,6 @@ impl Diagnosis {
             }
             Error::Name(_) | Error::OutOfBounds { .. } => None,
         }
-    }
-
-    /// Returns the cause of a frame's error and the next step. `key` is the key of the segment.
-    #[must_use]
-    pub fn of_frame(key: Key, error: &FrameError) -> Self {
-        frames::diagnosis(key, error)
     }
 }
 
@@ -95,7 +87,7 @@ fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diag
             format!("key {key} is in use by {}", describe(existing())),
             "omit --create-new to write to it, or choose another --key",
         )),
-        (Errno::EACCES, _) => Some(denied(existing())),
+        (Errno::EACCES, _) => Some(denied(&describe(existing()))),
         (Errno::EINVAL, _) => wrong_size(existing(), size, create),
         (Errno::ENOSPC, _) => Some(limits_met(size)),
         (Errno::ENOMEM, _) => Some(out_of_memory(size)),
@@ -118,10 +110,7 @@ fn huge_pages(errno: Errno) -> Option<Diagnosis> {
 }
 
 fn no_such_key(key: Key) -> Diagnosis {
-    let mut cause = format!("no segment has key {key} in this IPC namespace");
-    if let Ok(namespace) = IpcNamespace::current() {
-        let _ = write!(cause, ", {namespace}");
-    }
+    let mut cause = format!("no segment has key {key} in {}", this_namespace());
     let stats = table::list().unwrap_or_default();
     match stats.len() {
         0 => cause.push_str("; it has no segments"),
@@ -133,6 +122,12 @@ fn no_such_key(key: Key) -> Diagnosis {
         let _ = write!(cause, ", {marked} marked for destruction, which shmget no longer finds");
     }
     Diagnosis::new(cause, WRITE_FIRST)
+}
+
+/// Returns words for the namespace of this process, with its identity if it is known.
+fn this_namespace() -> String {
+    let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
+    format!("this IPC namespace{}", namespace.unwrap_or_default())
 }
 
 fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
@@ -155,11 +150,7 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
         Errno::ENFILE => descriptors_used_up(errno),
         Errno::ENOENT => {
-            let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
-            Some(Diagnosis::new(
-                format!("no {object} in this IPC namespace{}", namespace.unwrap_or_default()),
-                WRITE_FIRST,
-            ))
+            Some(Diagnosis::new(format!("no {object} in {}", this_namespace()), WRITE_FIRST))
         }
         Errno::EEXIST => Some(Diagnosis::new(
             format!("a {object} already exists"),
@@ -189,10 +180,6 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
 const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
                            or run this in the IPC namespace of the writer: docker exec NAME, or \
                            docker run --ipc=container:NAME";
-
-/// The next step if the mode of an object denies access.
-const NOT_PERMITTED: &str = "run this as its owner; or let the owner remove it and create it again \
-                             with a --mode that includes this user, such as 0666";
 
 fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Diagnosis> {
     if let Some(Ok(stat)) = existing.map(Segment::stat)
@@ -284,7 +271,7 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
     let segment = Segment::from_id(id);
     match errno {
         Errno::EACCES => {
-            let mut diagnosis = denied(Some(segment));
+            let mut diagnosis = denied(&describe(Some(segment)));
             if write && segment.attach().is_ok() {
                 diagnosis.cause.push_str("; it can be read");
             }
@@ -310,16 +297,18 @@ fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
             ),
             "run this as the segment's owner or as root",
         )),
-        Errno::EACCES => Some(denied(Some(Segment::from_id(id)))),
+        Errno::EACCES => Some(denied(&describe(Some(Segment::from_id(id))))),
         Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         _ => None,
     }
 }
 
-fn denied(segment: Option<Segment>) -> Diagnosis {
+/// Returns the diagnosis if the mode of an object denies access.
+fn denied(object: &str) -> Diagnosis {
     Diagnosis::new(
-        format!("user {} may not access {}", geteuid().as_raw(), describe(segment)),
-        NOT_PERMITTED,
+        format!("user {} may not access {object}", geteuid().as_raw()),
+        "run this as its owner; or let the owner remove it and create it again with a --mode that \
+         includes this user, such as 0666",
     )
 }
 

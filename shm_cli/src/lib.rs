@@ -12,7 +12,7 @@ pub mod start;
 pub mod text;
 pub mod transfer;
 
-pub use address::AddressArgs;
+pub use address::{AddressArgs, DEFAULT_KEY};
 pub use checksum::Checksum;
 pub use diagnosis::Diagnosis;
-pub use failure::Failure;
+pub use failure::{Failure, ToolError};

@@ -2,27 +2,39 @@
 
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::process::ExitCode;
+use std::process;
 
 use clap::Parser;
-use shm_core::{Descriptor, program, text};
+use shm_core::{Address, Descriptor, Target, program, text};
+
+use crate::{AddressArgs, Failure};
 
 /// The exit status for a wrong command line.
 const WRONG_USAGE: u8 = 2;
 
 /// Sets the signals of a tool and parses its command line. `main` calls this first.
 ///
-/// # Errors
-///
-/// The exit status for `main`, after the message was printed: 0 for `--help` and `--version`;
-/// `failed` if standard output fails; 2 for a wrong command line.
-pub fn start<Args: Parser>(failed: u8) -> Result<Args, ExitCode> {
+/// `--help`, `--version` and a wrong command line end the process after a message. The status is 0,
+/// `failed` if standard output fails, or 2 for a wrong command line.
+#[must_use]
+pub fn start<Args: Parser>(failed: u8) -> Args {
     program::set_signals();
-    Args::try_parse().map_err(|error| {
+    Args::try_parse().unwrap_or_else(|error| {
         // The message may quote an argument, which can contain control characters.
         let message = text::escape(error.render().to_string().as_bytes());
-        ExitCode::from(print(&message, error.use_stderr(), failed))
+        process::exit(print(&message, error.use_stderr(), failed).into())
     })
+}
+
+/// Prepares the report of a missing page in the segment that `address` names: an access to such a
+/// page ends the process with `status`. `main` calls this. [`Failure::report`] has the meaning of
+/// `json` and `last_line`.
+pub fn prepare_for_fault(address: &AddressArgs, json: bool, last_line: Option<&str>, status: u8) {
+    let Target::Memory(Address::SysV(key)) = address.target() else { return };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    // Writing to memory does not fail.
+    let _ = Failure::missing_page(key).report(json, last_line, &mut stdout, &mut stderr);
+    program::end_on_missing_page(stdout, stderr, status);
 }
 
 /// Prints the message of the parser and returns the exit status.

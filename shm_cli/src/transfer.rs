@@ -14,7 +14,6 @@
 
 mod side_by_side;
 mod sink;
-mod source;
 
 use std::io;
 use std::ops::Range;
@@ -24,12 +23,11 @@ use std::thread;
 
 use shm_core::attachment::Advice;
 use shm_core::memory::WritableMemory;
-use shm_core::{Attachment, Descriptor, Errno, Error};
+use shm_core::{Attachment, Descriptor, Errno, Error, Segment};
 
 use crate::checksum::Checksum;
 use crate::progress::Progress;
-use sink::Sink;
-use source::Source;
+use sink::{Sink, read_fully};
 
 /// The number of bytes that are moved at once. Also how far pages are allocated beyond a possible
 /// end.
@@ -83,7 +81,7 @@ pub enum TransferError {
 pub fn fill(
     memory: &WritableMemory,
     room: Range<u64>,
-    source: Descriptor,
+    input: Descriptor,
     mut checksum: Option<&mut Checksum>,
     progress: &mut Progress,
 ) -> Result<Filled, TransferError> {
@@ -92,34 +90,46 @@ pub fn fill(
     if room.end > size || room.start > room.end {
         return Err(TransferError::Memory(Error::OutOfBounds { offset, length, size }));
     }
-    let source = Source::new(source, room.start);
-    let expected = source.length().map_or(length, |available| available.min(length));
+    // A file that the kernel generates has the size 0.
+    let extent = input.extent().filter(|extent| !extent.is_empty());
+    let expected = extent.as_ref().map_or(length, |it| (it.end - it.start).min(length));
     let segment = match memory {
-        WritableMemory::SysV(_, attachment) if source.is_file() => Some(attachment),
+        WritableMemory::SysV(_, attachment) if extent.is_some() => Some(attachment),
         _ => None,
     };
-    let is_read_again = segment.is_some() && checksum.is_some();
-    let expected_end = offset + expected;
-    let task = Task { memory, source: &source, room, expected_end, is_read_again };
+    let task = Task {
+        memory,
+        input,
+        input_start: extent.map(|it| it.start),
+        room,
+        expected_end: offset + expected,
+        is_read_again: segment.is_some() && checksum.is_some(),
+    };
     let filled = match segment {
         Some(attachment) => side_by_side::fill(&task, attachment, progress)?,
         None => task.fill_in_order(checksum.as_deref_mut(), progress)?,
     };
     let filled = match filled {
         Some(filled) => filled,
-        None => Filled { end: task.room.end, stop: source.beyond(task.room.end)? },
+        None => Filled { end: task.room.end, stop: task.after_room()? },
     };
-    if let Some(checksum) = checksum.filter(|_| is_read_again) {
+    if let Some(checksum) = checksum.filter(|_| task.is_read_again) {
         task.sum(offset..filled.end, checksum);
     }
-    source.leave_at(filled.end)?;
+    // The offset of a regular file is then at the byte after the text.
+    if let Some(at) = task.input_offset(filled.end) {
+        input.seek(at).map_err(|errno| TransferError::Descriptor(errno.into()))?;
+    }
     Ok(filled)
 }
 
 /// One call of [`fill`].
 struct Task<'a> {
     memory: &'a WritableMemory,
-    source: &'a Source<'a>,
+    input: Descriptor<'a>,
+    /// For a regular file, the offset where its input begins, as it was at the start of the
+    /// transfer. Its bytes can be read in any order; other input only in its order.
+    input_start: Option<u64>,
     room: Range<u64>,
     /// The latest expected end of the input, as an offset in the memory.
     expected_end: u64,
@@ -156,8 +166,8 @@ impl Task<'_> {
         checksum: Option<&mut Checksum>,
     ) -> Result<Filled, TransferError> {
         sink.prepare(&(piece.start..piece.end.min(self.expected_end)));
-        let (fd, at) = self.source.place(piece.start);
-        let length = sink.read(fd, at, piece).map_err(|errno| self.read_error(errno))?;
+        let at = self.input_offset(piece.start);
+        let length = sink.read(self.input, at, piece).map_err(|errno| self.read_error(errno))?;
         let read = piece.start..piece.start + length;
         sink.store(&read).map_err(TransferError::Memory)?;
         let end = sink.text_end(&read, checksum);
@@ -177,15 +187,30 @@ impl Task<'_> {
         }
     }
 
-    /// Returns the error of a read: EFAULT is an error of the segment.
+    /// For a regular file, returns the offset of the input for a place in the memory.
+    fn input_offset(&self, in_memory: u64) -> Option<u64> {
+        self.input_start.map(|start| start + (in_memory - self.room.start))
+    }
+
+    /// Returns whether the input ends at the end of the room or has more bytes.
+    fn after_room(&self) -> Result<EndReason, TransferError> {
+        let at = self.input_offset(self.room.end);
+        let more = read_fully(1, |_| self.input.read_at(at, &mut [0]));
+        let more = more.map_err(|errno| TransferError::Descriptor(errno.into()))?;
+        Ok(if more == 0 { EndReason::Input } else { EndReason::Room })
+    }
+
     fn read_error(&self, errno: Errno) -> TransferError {
-        match self.memory.segment() {
-            Some(segment) if errno == Errno::EFAULT => {
-                TransferError::Memory(Error::Fault { id: segment.id() })
-            }
-            _ => TransferError::Descriptor(errno.into()),
+        match fault(self.memory.segment(), errno) {
+            Some(fault) => TransferError::Memory(fault),
+            None => TransferError::Descriptor(errno.into()),
         }
     }
+}
+
+/// Returns the error of the segment if a read into it or a write out of it failed because of it.
+fn fault(segment: Option<Segment>, errno: Errno) -> Option<Error> {
+    segment.filter(|_| errno == Errno::EFAULT).map(|segment| Error::Fault { id: segment.id() })
 }
 
 /// Writes the text of a segment to a descriptor and returns its length. The kernel copies directly
@@ -282,12 +307,8 @@ fn write_all(
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(count) => rest.start += count,
             Err(errno) => {
-                return Err(match attachment.segment() {
-                    Some(segment) if errno == Errno::EFAULT => {
-                        io::Error::other(Error::Fault { id: segment.id() })
-                    }
-                    _ => errno.into(),
-                });
+                let fault = fault(attachment.segment(), errno);
+                return Err(fault.map_or_else(|| errno.into(), io::Error::other));
             }
         }
     }

@@ -13,9 +13,6 @@ use serde::{Serialize, Serializer};
 pub struct Key(i32);
 
 impl Key {
-    /// The default key of the tools.
-    pub const DEFAULT: Self = Self(20_231_125);
-
     /// Makes a key from a `key_t`. Returns `None` for `IPC_PRIVATE`.
     #[must_use]
     pub const fn new(raw: i32) -> Option<Self> {
@@ -26,12 +23,6 @@ impl Key {
     #[must_use]
     pub const fn raw(self) -> i32 {
         self.0
-    }
-}
-
-impl Default for Key {
-    fn default() -> Self {
-        Self::DEFAULT
     }
 }
 
@@ -81,10 +72,11 @@ mod tests {
     use super::{Key, ParseKeyError};
 
     #[test]
-    fn the_default_key_is_printed_like_in_ipcs() {
-        assert_eq!(Key::DEFAULT.to_string(), "0x0134b3d5");
-        assert_eq!("20231125".parse(), Ok(Key::DEFAULT));
-        assert_eq!("0x134B3D5".parse(), Ok(Key::DEFAULT));
+    fn a_key_is_printed_like_in_ipcs() {
+        let key = Key(20_231_125);
+        assert_eq!(key.to_string(), "0x0134b3d5");
+        assert_eq!("20231125".parse(), Ok(key));
+        assert_eq!("0x134B3D5".parse(), Ok(key));
     }
 
     #[test]

@@ -5,5 +5,5 @@
 
 pub mod args;
 pub mod list;
-pub mod owner;
+mod owner;
 pub mod watch;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
-use shm_cli::Failure;
+use shm_cli::ToolError;
 use shm_cli::outcome::print_outcome;
 use shm_core::namespace::boot_id;
 use shm_core::table::{self, Row, Table};
@@ -11,30 +11,6 @@ use shm_core::{IpcNamespace, Limits, Stat, Usage};
 
 use crate::args::Args;
 use crate::owner::Owners;
-
-/// The exit status if the listing could not be read or printed.
-pub const FAILED: u8 = 1;
-
-/// Why the listing failed.
-#[derive(Debug)]
-pub enum ListError {
-    /// The kernel did not return it.
-    Memory(Failure),
-    /// It could not be printed.
-    Output(io::Error),
-}
-
-impl From<shm_core::Error> for ListError {
-    fn from(error: shm_core::Error) -> Self {
-        Self::Memory(error.into())
-    }
-}
-
-impl From<io::Error> for ListError {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
 
 /// The object that `--json` prints.
 #[derive(Serialize)]
@@ -54,7 +30,7 @@ struct Listing {
 /// # Errors
 ///
 /// Fails if the kernel does not return them or the output fails.
-pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ListError> {
+pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ToolError> {
     if args.json {
         let (segments, limits, usage) = if args.limits {
             (None, Some(Limits::current()?), Some(Usage::current()?))
@@ -87,21 +63,4 @@ fn print_limits(limits: Limits, stdout: &mut impl Write) -> io::Result<()> {
     writeln!(stdout, "max seg size (kbytes) = {}", limits.max_segment_bytes / 1024)?;
     writeln!(stdout, "max total shared memory (kbytes) = {total_kib}")?;
     writeln!(stdout, "min seg size (bytes) = {}\n", limits.min_segment_bytes)
-}
-
-/// Reports the error, if there is one, and returns the exit status.
-pub fn exit_status(
-    done: Result<(), ListError>,
-    json: bool,
-    mut stdout: impl Write,
-    mut stderr: impl Write,
-) -> u8 {
-    let Err(error) = done else { return 0 };
-    // If this output fails too, there is no way to report it.
-    let _ = match error {
-        ListError::Output(error) => writeln!(stderr, "cannot write to standard output: {error}"),
-        ListError::Memory(error) if json => print_outcome(Err::<&(), _>(&error), &mut stdout),
-        ListError::Memory(error) => writeln!(stderr, "{error}"),
-    };
-    FAILED
 }

@@ -11,15 +11,17 @@ use shm_ls::{args::Args, list, watch};
 
 shm_core::run_before_main!();
 
+/// The exit status if the listing could not be read or printed.
+const FAILED: u8 = 1;
+
 fn main() -> ExitCode {
-    let args: Args = match start(list::FAILED) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
+    let args: Args = start(FAILED);
     let stdout = io::stdout();
     // The standard library's writer reports success if the descriptor is closed.
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
         if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };
-    list::exit_status(done, args.json, output, io::stderr()).into()
+    let Err(error) = done else { return ExitCode::SUCCESS };
+    error.report(args.json, None, &mut output, &mut io::stderr());
+    FAILED.into()
 }

@@ -9,13 +9,12 @@ use shm_core::text::escape_line;
 ///
 /// The C library also asks sources such as LDAP, through plug-ins that a static program cannot
 /// load. Users from these sources have no name here.
-#[derive(Debug, Default)]
-pub struct Owners(HashMap<u32, String>);
+#[derive(Debug)]
+pub(crate) struct Owners(HashMap<u32, String>);
 
 impl Owners {
     /// Reads `/etc/passwd`. In an image without that file there are no names.
-    #[must_use]
-    pub fn load() -> Self {
+    pub(crate) fn load() -> Self {
         Self::parse(&fs::read("/etc/passwd").unwrap_or_default())
     }
 
@@ -39,8 +38,7 @@ impl Owners {
     }
 
     /// Returns the name of a user.
-    #[must_use]
-    pub fn name(&self, uid: u32) -> Option<&str> {
+    pub(crate) fn name(&self, uid: u32) -> Option<&str> {
         self.0.get(&uid).map(String::as_str)
     }
 }

@@ -10,41 +10,27 @@ use std::io::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use shm_cli::ToolError;
 use shm_cli::outcome::print_json;
 use shm_core::stat::SegmentId;
 use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
 
-use crate::list::ListError;
-
 /// The polling interval. The kernel does not report new segments; a poll takes about 50
 /// microseconds.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// The change of a segment between two polls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Event {
-    Appeared,
-    Changed,
-    Gone,
-}
-
-/// One line of the log.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// One line of the log: the change of a segment between two polls.
+#[derive(Serialize)]
 struct Line {
-    event: Event,
+    event: &'static str,
     segment: Stat,
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Stat { key, shmid, uid, mode, size, nattch, cpid, lpid, .. } = &self.segment;
-        let event = match self.event {
-            Event::Appeared => "appeared",
-            Event::Changed => "changed",
-            Event::Gone => "gone",
-        };
+        let event = self.event;
         write!(
             f,
             "{event} key=0x{key:08x} shmid={shmid} uid={uid} mode={mode:04o} bytes={size} \
@@ -66,7 +52,7 @@ struct Started {
 /// # Errors
 ///
 /// Fails if the kernel does not return the listing or the output fails.
-pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ListError> {
+pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ToolError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
     if json {
@@ -98,11 +84,11 @@ fn changes(before: &BTreeMap<SegmentId, Stat>, now: &BTreeMap<SegmentId, Stat>) 
     let gone = before
         .values()
         .filter(|stat| !now.contains_key(&stat.shmid))
-        .map(|stat| Line { event: Event::Gone, segment: stat.clone() });
+        .map(|stat| Line { event: "gone", segment: stat.clone() });
     let others = now.values().filter_map(|stat| {
         let event = match before.get(&stat.shmid) {
-            None => Event::Appeared,
-            Some(old) if old != stat => Event::Changed,
+            None => "appeared",
+            Some(old) if old != stat => "changed",
             Some(_) => return None,
         };
         Some(Line { event, segment: stat.clone() })
@@ -117,7 +103,7 @@ mod tests {
     use shm_core::Stat;
     use shm_core::table::parse_proc;
 
-    use super::{Event, changes};
+    use super::changes;
 
     fn segments(lines: &[&str]) -> BTreeMap<shm_core::stat::SegmentId, Stat> {
         let text = format!("key shmid\n{}\n", lines.join("\n"));
@@ -138,6 +124,6 @@ mod tests {
         ]);
         let events: Vec<_> =
             changes(&before, &after).iter().map(|line| (line.event, line.segment.key)).collect();
-        assert_eq!(events, [(Event::Gone, 3), (Event::Changed, 2), (Event::Appeared, 4)]);
+        assert_eq!(events, [("gone", 3), ("changed", 2), ("appeared", 4)]);
     }
 }

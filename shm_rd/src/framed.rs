@@ -3,14 +3,14 @@
 use std::io::Write;
 
 use serde::Serialize;
-use shm_cli::Checksum;
 use shm_cli::outcome::print_outcome;
+use shm_cli::{Checksum, ToolError};
 use shm_core::stat::SegmentId;
 use shm_core::{Address, IpcNamespace};
 use shm_frame::{Reader, WriteState};
 
 use crate::args::Args;
-use crate::output::{JsonText, ReadError, print_checksum, print_text};
+use crate::output::{JsonText, print_text};
 use crate::wait::wait;
 
 /// The result, as `--json` prints it.
@@ -33,7 +33,7 @@ pub(crate) fn read(
     terminal: bool,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
-) -> Result<(), ReadError> {
+) -> Result<(), ToolError> {
     let key = args.address.key();
     let get = || {
         let reader = Reader::open(key)?;
@@ -41,29 +41,23 @@ pub(crate) fn read(
         let generation = reader.read(&mut text)?;
         Ok((reader, generation, text))
     };
-    let (reader, generation, text) = wait(args, get, |_| Ok(false))
-        .map_err(|error: shm_frame::Error| ReadError::Memory(error.into()))?;
+    let (reader, generation, text) = wait(args, get, |_| Ok(false))?;
     let writing = reader.writing(generation);
-    let mut checksum = args.checksum.then(Checksum::default);
     if args.json {
-        if let Some(checksum) = &mut checksum {
-            checksum.update(&text);
-        }
         let result = ReadMessage {
             address: key.into(),
             shmid: reader.segment().id(),
             capacity: reader.capacity(),
             length: text.len(),
+            checksum: args.checksum.then(|| Checksum::of(&text)),
             text: text.into(),
             generation,
             writing,
-            checksum,
             ipc_namespace: IpcNamespace::current().ok(),
         };
         return Ok(print_outcome(Ok(&result), stdout)?);
     }
-    print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
-    print_checksum(args, checksum, stdout, stderr)?;
+    print_text(args, terminal, &mut &text[..], stdout, stderr)?;
     let state = match writing {
         WriteState::Idle | WriteState::UnderWay => return Ok(()),
         WriteState::Died => "a writer died while it wrote the next one",

@@ -5,8 +5,7 @@ use std::io::{self, Read, Write};
 use serde::Serialize;
 use shm_cli::progress::Progress;
 use shm_cli::text::{Escaped, Spaced};
-use shm_cli::{Checksum, Failure};
-use shm_core::Error;
+use shm_cli::{Checksum, ToolError};
 
 use crate::args::Args;
 
@@ -28,30 +27,27 @@ impl From<Vec<u8>> for JsonText {
     }
 }
 
-/// The side that failed: the memory or the output.
-pub(crate) enum ReadError {
-    Memory(Failure),
-    Output(io::Error),
-}
-
-impl From<io::Error> for ReadError {
-    /// Unwraps an error of `shm_core`, which comes from the memory. Any other error is the
-    /// output's.
-    fn from(error: io::Error) -> Self {
-        match error.downcast::<Error>() {
-            Ok(error) => Self::Memory(error.into()),
-            Err(error) => Self::Output(error),
-        }
-    }
-}
-
-/// Prints the checksum after the text, if there is one.
-pub(crate) fn print_checksum(
+/// Prints the text and, if the user wants it, its checksum.
+pub(crate) fn print_text(
     args: &Args,
-    checksum: Option<Checksum>,
+    terminal: bool,
+    text: &mut impl Read,
     stdout: &mut impl Write,
     stderr: &mut impl Write,
-) -> Result<(), ReadError> {
+) -> Result<(), ToolError> {
+    let mut checksum = args.checksum.then(Checksum::default);
+    match (args.raw, terminal) {
+        (true, false) => copy(text, stdout, &mut checksum, true)?,
+        (true, true) => {
+            let mut escaped = Escaped::new(&mut *stdout);
+            copy(text, &mut escaped, &mut checksum, false)?;
+            escaped.finish()?;
+        }
+        (false, escape) => {
+            copy(text, &mut Spaced::new(&mut *stdout, escape), &mut checksum, !terminal)?;
+            writeln!(stdout, "\nshm read success")?;
+        }
+    }
     match checksum {
         // Standard output has only the text. It must be complete before its checksum is printed.
         Some(checksum) if args.raw => {
@@ -62,28 +58,6 @@ pub(crate) fn print_checksum(
         None => {}
     }
     Ok(stdout.flush()?)
-}
-
-pub(crate) fn print_text(
-    args: &Args,
-    terminal: bool,
-    text: &mut impl Read,
-    stdout: &mut impl Write,
-    checksum: &mut Option<Checksum>,
-) -> Result<(), ReadError> {
-    match (args.raw, terminal) {
-        (true, false) => copy(text, stdout, checksum, true)?,
-        (true, true) => {
-            let mut escaped = Escaped::new(&mut *stdout);
-            copy(text, &mut escaped, checksum, false)?;
-            escaped.finish()?;
-        }
-        (false, escape) => {
-            copy(text, &mut Spaced::new(&mut *stdout, escape), checksum, !terminal)?;
-            writeln!(stdout, "\nshm read success")?;
-        }
-    }
-    Ok(())
 }
 
 fn copy(

@@ -5,12 +5,12 @@ use std::io::{self, BufWriter, Read, Write};
 use serde::Serialize;
 use shm_cli::outcome::print_outcome;
 use shm_cli::progress::Progress;
-use shm_cli::{Checksum, Failure, transfer};
+use shm_cli::{Checksum, Failure, ToolError, transfer};
 use shm_core::stat::SegmentId;
-use shm_core::{Address, Descriptor, Error, IpcNamespace, IpcObject, Memory, Segment, Target};
+use shm_core::{Descriptor, IpcNamespace, Memory, Segment, Target};
 
 use crate::args::Args;
-use crate::output::{JsonText, ReadError, print_checksum, print_text};
+use crate::output::{JsonText, print_text};
 use crate::wait::wait;
 
 /// The result, as `--json` prints it.
@@ -31,91 +31,72 @@ pub(crate) fn read(
     terminal: bool,
     stdout: &mut BufWriter<Descriptor>,
     stderr: &mut impl Write,
-) -> Result<(), ReadError> {
-    let failed = |error: Error| ReadError::Memory(error.into());
-    let mut checksum = args.checksum.then(Checksum::default);
-    match args.address.target() {
+) -> Result<(), ToolError> {
+    let target = args.address.target();
+    let (shmid, size, text) = match &target {
         Target::Memory(address) => {
-            let memory = open(args, &address).map_err(failed)?;
-            if args.json {
-                return Ok(print_outcome(Ok(&describe(address, &memory, checksum)?), stdout)?);
+            let memory = wait(args, || Ok(address.open()?), is_empty)?;
+            if !args.json {
+                return print_memory(args, terminal, &memory, stdout, stderr);
             }
-            match &memory {
-                // Nothing changes or checks the bytes, so the kernel can copy them directly.
-                Memory::SysV(_, attachment) if args.raw && !terminal && !args.checksum => {
-                    let mut progress = Progress::new(None);
-                    transfer::drain(attachment, stdout.get_ref().0, &mut progress)?;
-                }
-                _ => print_text(args, terminal, &mut memory.text(), stdout, &mut checksum)?,
-            }
+            let text = whole_text(&memory)?;
+            (memory.segment().map(Segment::id), Some(memory.size()?), text)
         }
         Target::IpcObject(ipc_object) => {
-            let text = wait(args, || ipc_object.read_text(), |text| Ok(text.is_empty()));
-            let text = text.map_err(failed)?;
-            if args.json {
-                let read = describe_ipc_object(ipc_object, text, checksum);
-                return Ok(print_outcome(Ok(&read), stdout)?);
+            let text = wait(args, || Ok(ipc_object.read_text()?), |text| Ok(text.is_empty()))?;
+            if !args.json {
+                return print_text(args, terminal, &mut &text[..], stdout, stderr);
             }
-            print_text(args, terminal, &mut &text[..], stdout, &mut checksum)?;
+            (None, None, text)
         }
+    };
+    let result = ReadText {
+        address: target,
+        shmid,
+        size,
+        length: text.len(),
+        checksum: args.checksum.then(|| Checksum::of(&text)),
+        text: text.into(),
+        ipc_namespace: IpcNamespace::current().ok(),
+    };
+    Ok(print_outcome(Ok(&result), stdout)?)
+}
+
+fn print_memory(
+    args: &Args,
+    terminal: bool,
+    memory: &Memory,
+    stdout: &mut BufWriter<Descriptor>,
+    stderr: &mut impl Write,
+) -> Result<(), ToolError> {
+    match memory {
+        // Nothing changes or checks the bytes, so the kernel can copy them directly.
+        Memory::SysV(_, attachment) if args.raw && !terminal && !args.checksum => {
+            transfer::drain(attachment, stdout.get_ref().0, &mut Progress::new(None))?;
+            Ok(())
+        }
+        _ => print_text(args, terminal, &mut memory.text(), stdout, stderr),
     }
-    print_checksum(args, checksum, stdout, stderr)
 }
 
-/// Opens the memory. With `--wait`, waits until it exists and has a text.
-fn open(args: &Args, address: &Address) -> Result<Memory, Error> {
-    wait(args, || address.open(), is_empty)
-}
-
-fn is_empty(memory: &Memory) -> Result<bool, Error> {
+fn is_empty(memory: &Memory) -> shm_frame::Result<bool> {
     let mut first = [0];
     memory.read_at(0, &mut first)?;
     Ok(first == [0])
 }
 
-fn describe(
-    address: Address,
-    memory: &Memory,
-    mut checksum: Option<Checksum>,
-) -> Result<ReadText, ReadError> {
-    let mut bytes = Vec::new();
-    memory.text().read_to_end(&mut bytes).map_err(|error| match error.kind() {
-        io::ErrorKind::OutOfMemory => ReadError::Memory(Failure::new(
-            "the text does not fit into the memory of this process",
-            "--json needs as much memory as the text has bytes, and a limit is too low",
-            "print it with --raw, or raise the limit: ulimit -v, ulimit -d",
-        )),
-        _ => error.into(),
-    })?;
-    if let Some(checksum) = &mut checksum {
-        checksum.update(&bytes);
-    }
-    Ok(ReadText {
-        address: Target::Memory(address),
-        shmid: memory.segment().map(Segment::id),
-        size: Some(memory.size().map_err(|error| ReadError::Memory(error.into()))?),
-        length: bytes.len(),
-        text: JsonText::from(bytes),
-        checksum,
-        ipc_namespace: IpcNamespace::current().ok(),
-    })
-}
-
-fn describe_ipc_object(
-    ipc_object: IpcObject,
-    text: Vec<u8>,
-    mut checksum: Option<Checksum>,
-) -> ReadText {
-    if let Some(checksum) = &mut checksum {
-        checksum.update(&text);
-    }
-    ReadText {
-        address: Target::IpcObject(ipc_object),
-        shmid: None,
-        size: None,
-        length: text.len(),
-        text: JsonText::from(text),
-        checksum,
-        ipc_namespace: IpcNamespace::current().ok(),
+/// Returns the text for `--json`.
+fn whole_text(memory: &Memory) -> Result<Vec<u8>, ToolError> {
+    let mut text = Vec::new();
+    match memory.text().read_to_end(&mut text) {
+        Ok(_) => Ok(text),
+        Err(error) if error.kind() == io::ErrorKind::OutOfMemory => {
+            Err(ToolError::Memory(Failure::new(
+                "the text does not fit into the memory of this process",
+                "--json needs as much memory as the text has bytes, and a limit is too low",
+                "print it with --raw, or raise the limit: ulimit -v, ulimit -d",
+            )))
+        }
+        Err(error) => Err(error.into()),
     }
 }

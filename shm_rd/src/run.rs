@@ -1,13 +1,11 @@
 //! The actions of `shm_rd`, and its exit status.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 
-use shm_cli::Failure;
-use shm_cli::outcome::print_outcome;
-use shm_core::{Address, Descriptor, Target, program};
+use shm_core::Descriptor;
 
 use crate::args::Args;
-use crate::output::{PIECE, ReadError};
+use crate::output::PIECE;
 use crate::{framed, read};
 
 /// The exit status after a failure, the same as that of a C program which returns -1.
@@ -22,42 +20,13 @@ pub fn run(args: &Args, terminal: bool, stdout: Descriptor, mut stderr: impl Wri
     } else {
         read::read(args, terminal, &mut buffered, &mut stderr)
     };
-    match done {
-        Ok(()) => 0,
-        Err(error) => {
-            // If standard error fails too, there is no way to report it.
-            let _ = report(args, error, &mut buffered, &mut stderr);
-            FAILED
-        }
-    }
+    let Err(error) = done else { return 0 };
+    error.report(args.json, failure_line(args), &mut buffered, &mut stderr);
+    FAILED
 }
 
-/// Prepares the report of a missing page. An access to such a page ends the process. `main` calls
-/// this.
-pub fn prepare_for_fault(args: &Args) {
-    let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failure = ReadError::Memory(Failure::missing_page(key));
-    // Writing to memory does not fail.
-    let _ = report(args, failure, &mut stdout, &mut stderr);
-    program::end_on_missing_page(stdout, stderr, FAILED);
-}
-
-fn report(
-    args: &Args,
-    error: ReadError,
-    stdout: &mut impl Write,
-    stderr: &mut impl Write,
-) -> io::Result<()> {
-    match error {
-        ReadError::Output(error) => writeln!(stderr, "cannot write to standard output: {error}"),
-        ReadError::Memory(failure) if args.json => print_outcome(Err::<&(), _>(&failure), stdout),
-        ReadError::Memory(failure) => {
-            writeln!(stderr, "{failure}")?;
-            if !args.raw {
-                writeln!(stdout, "shm read failed")?;
-            }
-            stdout.flush()
-        }
-    }
+/// Returns the line for standard output if nothing could be read.
+#[must_use]
+pub fn failure_line(args: &Args) -> Option<&'static str> {
+    (!args.raw).then_some("shm read failed")
 }

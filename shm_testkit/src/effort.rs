@@ -35,11 +35,7 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Returns how much work this test run does.
-    ///
-    /// # Panics
-    ///
-    /// If `SHM_SOAK` is neither 0, 1 nor empty.
+    /// Returns how much work this test run does. `SHM_SOAK` must be 0, 1 or empty.
     #[must_use]
     pub fn current() -> Self {
         match env::var("SHM_SOAK").as_deref() {

@@ -1,6 +1,5 @@
 //! Private IPC, mount and PID namespaces for trials.
 
-use std::env;
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -8,15 +7,10 @@ use std::path::Path;
 use assert_cmd::Command;
 use libtest_mimic::Failed;
 
-use crate::repeat_counts;
+use crate::{COUNT, print_line};
 
 /// The variable that tells a test program which trial to run, when it is started again for one.
-const TRIAL: &str = "SHM_TRIAL";
-
-/// Returns the name of the trial that this program was started again for.
-pub(crate) fn trial() -> Option<String> {
-    env::var(TRIAL).ok()
-}
+pub(crate) const TRIAL: &str = "SHM_TRIAL";
 
 /// Returns a command that runs a program as root in new IPC, mount and PID namespaces.
 pub fn command(program: impl Into<OsString>) -> Command {
@@ -38,7 +32,7 @@ pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
     let output = command.env(TRIAL, trial).output()?;
     let printed = [output.stdout, output.stderr].concat();
     let printed = String::from_utf8_lossy(&printed);
-    repeat_counts(&printed);
+    printed.lines().filter(|line| line.starts_with(COUNT)).for_each(print_line);
     if output.status.success() {
         return Ok(());
     }
@@ -46,10 +40,6 @@ pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
 }
 
 /// Mounts an empty tmpfs over a folder; `options` may be empty.
-///
-/// # Panics
-///
-/// If the mount fails.
 #[track_caller]
 pub fn mount_tmpfs(folder: &str, options: &str) {
     let mut mount = Command::new("mount");
@@ -61,10 +51,6 @@ pub fn mount_tmpfs(folder: &str, options: &str) {
 }
 
 /// Bind-mounts another file over a file.
-///
-/// # Panics
-///
-/// If the mount fails.
 #[track_caller]
 pub fn mount_over(file: &str, other: impl AsRef<Path>) {
     Command::new("mount").arg("--bind").arg(other.as_ref()).arg(file).assert().success();

@@ -3,6 +3,7 @@
 //! A test program with requirements on the machine sets `harness = false`, and its `main` runs a
 //! [`Suite`] of [`Trial`]s.
 #![forbid(unsafe_code)]
+#![expect(clippy::missing_panics_doc, reason = "a helper that cannot do its work fails the test")]
 
 pub mod effort;
 pub mod isolation;
@@ -30,11 +31,6 @@ const COUNT: &str = "count: ";
 pub fn count(name: &str, numbers: &[(usize, &str)]) {
     let numbers: Vec<_> = numbers.iter().map(|(number, of)| format!("{number} {of}")).collect();
     print_line(&format!("{COUNT}{name}: {}", numbers.join(", ")));
-}
-
-/// Prints the lines with counts in the output of another program.
-fn repeat_counts(output: &str) {
-    output.lines().filter(|line| line.starts_with(COUNT)).for_each(print_line);
 }
 
 /// Writes a line in one call, because other programs write to the same standard error.

@@ -24,10 +24,6 @@ pub fn shell(script: &str, program: impl AsRef<OsStr>, arguments: &[&str]) -> Co
 }
 
 /// Compiles a C program with warnings as errors.
-///
-/// # Panics
-///
-/// If the compiler fails.
 #[track_caller]
 pub fn compile(source: impl AsRef<Path>, program: impl AsRef<Path>, options: &[&str]) {
     let mut compiler = Command::new("cc");
@@ -52,10 +48,6 @@ pub struct PublicFolder(TempDir);
 
 impl PublicFolder {
     /// Creates an empty folder.
-    ///
-    /// # Panics
-    ///
-    /// If the folder cannot be created.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it creates a folder")]
     pub fn new() -> Self {
@@ -65,10 +57,6 @@ impl PublicFolder {
     }
 
     /// Copies a program into the folder and returns the path of the copy.
-    ///
-    /// # Panics
-    ///
-    /// If the copy fails.
     pub fn copy(&self, program: impl AsRef<Path>) -> PathBuf {
         let copy = self.0.path().join(program.as_ref().file_name().unwrap());
         fs::copy(program, &copy).unwrap();

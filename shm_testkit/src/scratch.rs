@@ -15,11 +15,8 @@ static COUNT: AtomicI32 = AtomicI32::new(0);
 pub struct ScratchKey(Key);
 
 impl ScratchKey {
-    /// Returns a key that no other test uses, in this program or another.
-    ///
-    /// # Panics
-    ///
-    /// After 256 keys and names in one program.
+    /// Returns a key that no other test uses, in this program or another. A program can have 256
+    /// keys and names.
     #[must_use]
     #[expect(clippy::new_without_default, reason = "each call returns a different one")]
     pub fn new() -> Self {
@@ -63,10 +60,6 @@ impl ScratchName {
     }
 
     /// Returns the location of the object with this name.
-    ///
-    /// # Panics
-    ///
-    /// Never: the name is valid.
     #[must_use]
     pub fn location(&self) -> Location {
         Location::Posix(self.0.parse::<Name>().unwrap())
@@ -89,10 +82,6 @@ impl Drop for ScratchName {
 }
 
 /// Creates a segment with an unused key.
-///
-/// # Panics
-///
-/// If the segment cannot be created.
 #[must_use]
 #[track_caller]
 pub fn make(key: i32, size: usize, mode: u32) -> Segment {

@@ -1,11 +1,10 @@
 //! The three tools, built with cargo for tests of packages that do not contain them.
 //!
-//! The test program builds them once, and isolated trials find them through a variable.
+//! The suite of a test program builds them once, and isolated trials find them through a variable.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -15,14 +14,9 @@ use escargot::format::Message;
 /// The variable that holds the directory of the tools.
 const VARIABLE: &str = "SHM_TEST_TOOLS";
 
-static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-
 /// Builds the tools and returns the variables with which trials find them.
+#[must_use]
 pub fn environment() -> Vec<(&'static str, OsString)> {
-    vec![(VARIABLE, DIRECTORY.get_or_init(build).clone().into())]
-}
-
-fn build() -> PathBuf {
     let messages = CargoBuild::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
         .args(["--package", "shm_wr", "--package", "shm_rd", "--package", "shm_ls"])
@@ -38,14 +32,11 @@ fn build() -> PathBuf {
         }
     }
     assert_eq!(programs.len(), 3, "{programs:?}");
-    programs[0].parent().expect("a program in a directory").to_owned()
+    let directory = programs[0].parent().expect("a program in a directory");
+    vec![(VARIABLE, directory.into())]
 }
 
-/// Returns the path of a tool.
-///
-/// # Panics
-///
-/// Outside of isolated trials, which get the variables of [`environment`].
+/// Returns the path of a tool, in an isolated trial, which has the variables of [`environment`].
 #[must_use]
 pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env::var_os(VARIABLE).expect("isolated trials have this variable")).join(name)

@@ -6,11 +6,7 @@ use std::time::{Duration, Instant};
 /// How long [`until`] waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Calls `look` repeatedly until it returns a value, and returns that value.
-///
-/// # Panics
-///
-/// If there is no value after ten seconds.
+/// Calls `look` until it returns a value, for at most ten seconds, and returns that value.
 #[track_caller]
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

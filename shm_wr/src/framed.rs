@@ -1,43 +1,19 @@
 //! `shm_wr --framed`: whole messages.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use shm_cli::{Checksum, Failure};
-use shm_core::stat::SegmentId;
-use shm_core::{Address, Descriptor, Error, IpcNamespace, Origin, Segment};
+use shm_core::{Descriptor, Error, IpcNamespace, Origin, Segment};
 use shm_frame::Writer;
 
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
-use crate::input::{checksum, text};
-use crate::report::success;
+use crate::input::text;
+use crate::report::Written;
 
 /// The longest wait for the write lock.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The result, as `--json` prints it.
-#[derive(Serialize)]
-pub(crate) struct WrittenMessage {
-    address: Address,
-    shmid: SegmentId,
-    origin: Origin,
-    capacity: usize,
-    length: usize,
-    truncated: bool,
-    generation: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checksum: Option<Checksum>,
-    ipc_namespace: Option<IpcNamespace>,
-}
-
-impl fmt::Display for WrittenMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        success(f, self.checksum.as_ref())
-    }
-}
-
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Failure> {
+pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
     let key = args.address.key();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
@@ -67,15 +43,16 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenMessage, Fa
         shm_frame::Error::Call(Error::OutOfBounds { .. }) => does_not_fit(bytes, writer.capacity()),
         error => error.into(),
     })?;
-    Ok(WrittenMessage {
-        address: key.into(),
-        shmid: writer.segment().id(),
+    Ok(Written {
+        address: args.address.target(),
+        shmid: Some(writer.segment().id()),
         origin,
-        capacity: writer.capacity(),
-        length: text.len(),
+        size: None,
+        capacity: Some(writer.capacity()),
+        length: text.len() as u64,
         truncated,
-        generation,
-        checksum: checksum(args, &text),
+        generation: Some(generation),
+        checksum: args.checksum.then(|| Checksum::of(&text)),
         ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
     })
 }

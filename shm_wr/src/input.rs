@@ -3,21 +3,12 @@
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-use shm_cli::{Checksum, Failure};
+use shm_cli::Failure;
 use shm_core::Descriptor;
 
 use crate::args::Args;
 
 pub(crate) const NO_TEXT: &str = "place input str, example: ./shm_wr abcd";
-
-/// Returns the checksum of a text or of its start, if the user wants one.
-pub(crate) fn checksum(args: &Args, text: &[u8]) -> Option<Checksum> {
-    args.checksum.then(|| {
-        let mut checksum = Checksum::default();
-        checksum.update(text);
-        checksum
-    })
-}
 
 /// Returns the text of the command line, or at most the first `limit` bytes of standard input.
 pub(crate) fn text(args: &Args, stdin: Descriptor, limit: u64) -> Result<Vec<u8>, Failure> {

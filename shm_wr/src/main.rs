@@ -5,7 +5,7 @@ use std::io::{self, BufWriter};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
 
-use shm_cli::start::start;
+use shm_cli::start::{prepare_for_fault, start};
 use shm_core::Descriptor;
 use shm_wr::{args::Args, run};
 
@@ -13,11 +13,8 @@ shm_core::run_before_main!();
 
 // Standard error is not locked, because any thread that copies data shows progress on it.
 fn main() -> ExitCode {
-    let args: Args = match start(run::FAILED) {
-        Ok(args) => args,
-        Err(status) => return status,
-    };
-    run::prepare_for_fault(&args);
+    let args: Args = start(run::FAILED);
+    prepare_for_fault(&args.address, args.json, Some("shm write failed"), run::FAILED);
     let (stdin, stdout) = (io::stdin(), io::stdout());
     // The standard library's writer reports success if the descriptor is closed.
     let output = BufWriter::with_capacity(1024, Descriptor(stdout.as_fd()));

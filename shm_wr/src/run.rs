@@ -5,13 +5,13 @@ use std::io::Write;
 
 use serde::Serialize;
 use shm_cli::Failure;
-use shm_core::{Address, Descriptor, Target, program};
+use shm_core::{Descriptor, Target};
 
 use crate::args::Args;
 use crate::framed::{self, LOCK_TIMEOUT};
 use crate::input::NO_TEXT;
 use crate::report::report;
-use crate::write::{self, WrittenText};
+use crate::write;
 
 /// The exit status after a failure, the same as that of a C program which returns -1.
 pub const FAILED: u8 = 255;
@@ -41,10 +41,9 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
         report(args, "remove", &removed, &mut stdout, &mut stderr)
     } else if args.text.is_none() && !args.stdin && !args.json {
         writeln!(stderr, "{NO_TEXT}").map(|()| false)
-    } else if args.framed {
-        report(args, "write", &framed::write(args, stdin), &mut stdout, &mut stderr)
     } else {
-        let written = write::write(args, stdin);
+        let written =
+            if args.framed { framed::write(args, stdin) } else { write::write(args, stdin) };
         report(args, "write", &written, &mut stdout, &mut stderr)
     };
     match reported {
@@ -56,15 +55,4 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
             FAILED
         }
     }
-}
-
-/// Prepares the report of a missing page. An access to such a page ends the process. `main` calls
-/// this.
-pub fn prepare_for_fault(args: &Args) {
-    let Target::Memory(Address::SysV(key)) = args.address.target() else { return };
-    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let failed = Err::<WrittenText, _>(Failure::missing_page(key));
-    // Writing to memory does not fail.
-    let _ = report(args, "write", &failed, &mut stdout, &mut stderr);
-    program::end_on_missing_page(stdout, stderr, FAILED);
 }

@@ -1,41 +1,17 @@
 //! Writes a text to memory, semaphores or a queue.
 
-use std::fmt;
-
-use serde::Serialize;
 use shm_cli::{Checksum, Failure};
 use shm_core::memory::WritableMemory;
-use shm_core::stat::SegmentId;
 use shm_core::{
     Address, Descriptor, Errno, Error, IpcNamespace, IpcObject, Origin, Segment, Target,
 };
 
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
-use crate::input::{checksum, does_not_fit, fit, text};
-use crate::report::success;
+use crate::input::{does_not_fit, fit, text};
+use crate::report::Written;
 use crate::stream::{self, HEAD};
 
-/// The result, as `--json` prints it.
-#[derive(Debug, Serialize)]
-pub(crate) struct WrittenText {
-    address: Target,
-    shmid: Option<SegmentId>,
-    origin: Origin,
-    size: u64,
-    length: u64,
-    truncated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    checksum: Option<Checksum>,
-    ipc_namespace: Option<IpcNamespace>,
-}
-
-impl fmt::Display for WrittenText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        success(f, self.checksum.as_ref())
-    }
-}
-
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<WrittenText, Failure> {
+pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
     match args.address.target() {
@@ -50,18 +26,20 @@ fn write_ipc_object(
     ipc_object: IpcObject,
     size: usize,
     mode: u32,
-) -> Result<WrittenText, Failure> {
+) -> Result<Written, Failure> {
     let capacity = size as u64;
     let (text, truncated) = fit(text(args, stdin, capacity)?, capacity, args.truncate)?;
     let origin = ipc_object.write_text(&text, size, mode, args.create_new)?;
-    Ok(WrittenText {
+    Ok(Written {
         address: Target::IpcObject(ipc_object),
         shmid: None,
         origin,
-        size: capacity,
+        size: Some(capacity),
+        capacity: None,
         length: text.len() as u64,
         truncated,
-        checksum: checksum(args, &text),
+        generation: None,
+        checksum: args.checksum.then(|| Checksum::of(&text)),
         ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
     })
 }
@@ -72,7 +50,7 @@ fn write_memory(
     address: Address,
     size: usize,
     mode: u32,
-) -> Result<WrittenText, Failure> {
+) -> Result<Written, Failure> {
     // The size of existing memory decides what fits. Check it before anything is created or
     // written.
     let existing = if args.create_new { None } else { find(&address, size)? };
@@ -96,19 +74,21 @@ fn write_memory(
         None if args.create_new => (address.create_new(size, mode)?, Origin::Created),
         None => address.open_or_create(size, mode)?,
     };
-    let mut checksum = checksum(args, &text);
+    let mut checksum = args.checksum.then(|| Checksum::of(&text));
     let (length, truncated) = if streamed {
         stream::write(&memory, &text, stdin, checksum.as_mut(), args.truncate)?
     } else {
         memory.write_text(&text)?;
         (text.len() as u64, cut)
     };
-    Ok(WrittenText {
+    Ok(Written {
         shmid: memory.segment().map(Segment::id),
         origin,
-        size: memory.size()?,
+        size: Some(memory.size()?),
+        capacity: None,
         length,
         truncated,
+        generation: None,
         checksum,
         ipc_namespace: if args.json { IpcNamespace::current().ok() } else { None },
         address: Target::Memory(address),

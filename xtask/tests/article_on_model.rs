@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 use xtask::engine::Policy;
 use xtask::engine::observation::{Identity, ModelNamespace, Observation, State};
 use xtask::model::plan::{Plan, PlannedStep};
@@ -26,7 +26,7 @@ const NOT_FOUND: (&str, &str, i32) =
 
 fn predicted() -> BTreeMap<String, Observation> {
     let plan =
-        Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
+        Plan::new(article::script(DEFAULT_KEY, &[], "fresh"), Policy::Docker.into()).unwrap();
     let steps = plan.stages.into_iter().flatten();
     steps.map(|planned| (planned.step.id, planned.predicted)).collect()
 }
@@ -99,7 +99,7 @@ fn each_start_gets_a_new_namespace_and_the_host_keeps_the_first() {
 
 #[test]
 fn the_script_has_every_step_of_the_article_in_order() {
-    let script = article::script(Key::DEFAULT, &[], "fresh");
+    let script = article::script(DEFAULT_KEY, &[], "fresh");
     let ids: Vec<_> = script.steps().map(|step| step.id.as_str()).collect();
     assert_eq!(
         ids,
@@ -144,7 +144,7 @@ fn the_script_has_every_step_of_the_article_in_order() {
 
 #[test]
 fn each_of_64_containers_reads_its_own_text_and_loses_it_after_the_restart() {
-    let script = article::script(Key::DEFAULT, &article::CONTAINERS[2..64], "fresh");
+    let script = article::script(DEFAULT_KEY, &article::CONTAINERS[2..64], "fresh");
     let plan = Plan::new(script, Policy::Docker.into()).unwrap();
     let read: BTreeSet<_> =
         steps(&plan, "-read-among-all").map(|it| it.output.stdout.clone()).collect();
@@ -158,8 +158,8 @@ fn each_of_64_containers_reads_its_own_text_and_loses_it_after_the_restart() {
 #[test]
 fn every_reader_that_finds_nothing_has_a_control_with_a_unique_text() {
     let articles = [
-        article::script(Key::DEFAULT, &article::CONTAINERS[2..5], "fresh"),
-        article::on_a_cluster(Key::DEFAULT, "fresh"),
+        article::script(DEFAULT_KEY, &article::CONTAINERS[2..5], "fresh"),
+        article::on_a_cluster(DEFAULT_KEY, "fresh"),
     ];
     for (script, policy) in articles.into_iter().zip([Policy::Docker, Policy::Kubernetes]) {
         let plan = Plan::new(script, policy.into()).unwrap();
@@ -183,7 +183,7 @@ fn every_reader_that_finds_nothing_has_a_control_with_a_unique_text() {
 
 #[test]
 fn a_control_of_a_reader_that_finds_something_is_left_out() {
-    let mut script = article::script(Key::DEFAULT, &[], "fresh");
+    let mut script = article::script(DEFAULT_KEY, &[], "fresh");
     let control = script.stages.iter_mut().flat_map(|stage| &mut stage.0);
     for step in control.filter(|step| step.control_of() == Some("a-read-after")) {
         step.role = Role::Control { of: "a-read".to_owned() };

@@ -2,7 +2,7 @@
 //! predicted; only the cells that depend on it may change.
 #![forbid(unsafe_code)]
 
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 use xtask::engine::observation::{Identity, Observation, State};
 use xtask::engine::{EngineInfo, EngineKind, Policy, Rules, discover};
 use xtask::judge::evaluate;
@@ -15,7 +15,7 @@ use xtask::script::matrix::{Group, World, groups};
 const TEXT: &str = "text";
 
 fn group(name: &str) -> Group {
-    let found = groups(World::Containers, || Key::DEFAULT, TEXT)
+    let found = groups(World::Containers, || DEFAULT_KEY, TEXT)
         .into_iter()
         .find(|it| it.script.name == name);
     found.unwrap()
@@ -27,7 +27,7 @@ fn engine(kind: EngineKind) -> EngineInfo {
 
 /// Returns a run that goes as predicted, except for the observations that `change` modifies.
 fn run(plan: &Plan, change: impl Fn(&str, &mut Observation)) -> Run {
-    let mut judge = Judge::new(Key::DEFAULT, None);
+    let mut judge = Judge::new(DEFAULT_KEY, None);
     let mut steps = Vec::new();
     for planned in plan.stages.iter().flatten() {
         let mut observed = planned.predicted.clone();

@@ -9,6 +9,7 @@ use std::{fs, io, thread};
 use assert_cmd::Command;
 use clap::Parser;
 use serde_json::Value;
+use shm_cli::DEFAULT_KEY;
 use shm_core::{Descriptor, Errno, Key, Segment, table};
 use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{LIMITS, MOUNTS};
@@ -243,7 +244,7 @@ fn the_maximum_number_of_segments_is_listed_in_4_mib_of_memory() {
         let key = Key::new(raw).unwrap();
         let _ = Segment::create_new(key, usize::try_from(raw).unwrap(), 0o600).unwrap();
     }
-    let one_more = Segment::create_new(Key::DEFAULT, 1, 0o600).unwrap_err();
+    let one_more = Segment::create_new(DEFAULT_KEY, 1, 0o600).unwrap_err();
     assert_eq!(one_more.errno(), Some(Errno::ENOSPC));
     let refused = tools::tool("shm_wr").arg("text").assert().code(255);
     let said = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();

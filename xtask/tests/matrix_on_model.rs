@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 use xtask::engine::observation::State;
 use xtask::engine::{Kernels, Policy, Rules};
 use xtask::judge::evaluate;
@@ -15,7 +15,7 @@ use xtask::script::matrix::{World, groups};
 fn predicted(rules: impl Into<Rules>) -> BTreeMap<String, Visibility> {
     let rules = rules.into();
     let mut cells = BTreeMap::new();
-    for group in groups(World::Containers, || Key::DEFAULT, "text") {
+    for group in groups(World::Containers, || DEFAULT_KEY, "text") {
         let plan = Plan::new(group.script, rules).unwrap();
         for question in group.questions {
             cells.insert(question.cell.to_string(), evaluate::predicted(&question, &plan));
@@ -169,7 +169,7 @@ fn a_file_on_a_volume_is_seen_by_every_running_container() {
 
 #[test]
 fn every_script_reads_back_what_it_wrote_before_the_event() {
-    for group in groups(World::Containers, || Key::DEFAULT, "text") {
+    for group in groups(World::Containers, || DEFAULT_KEY, "text") {
         let ids: Vec<_> = group.script.steps().map(|step| step.id.clone()).collect();
         let position = |id: &str| ids.iter().position(|it| it == id);
         let name = group.script.name.clone();

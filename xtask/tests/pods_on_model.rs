@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 use xtask::engine::Policy;
 use xtask::judge::evaluate;
 use xtask::judge::results::Visibility;
@@ -14,7 +14,7 @@ use xtask::script::matrix::{World, groups};
 /// Returns the predictions of the model for a mechanism, by mode, event and observer.
 fn predicted(mechanism: &str) -> BTreeMap<String, char> {
     let mut cells = BTreeMap::new();
-    for group in groups(World::Pods, || Key::DEFAULT, "text") {
+    for group in groups(World::Pods, || DEFAULT_KEY, "text") {
         let plan = Plan::new(group.script, Policy::Kubernetes.into()).unwrap();
         for question in group.questions {
             let letter = match evaluate::predicted(&question, &plan) {

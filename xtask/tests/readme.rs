@@ -10,7 +10,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use clap::{CommandFactory, Parser};
 use regex::Regex;
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_frame::Writer;
 use shm_testkit::{Suite, Trial, tools, trials};
 use xtask::cli::Cli;
@@ -143,12 +144,12 @@ fn transcript(block: &[&'static str]) -> Vec<(&'static str, Vec<&'static str>)> 
 
 /// Creates the state that the first command of a block expects.
 fn prepare(block: &[&str]) {
-    if let Ok(segment) = Segment::find(Key::DEFAULT) {
+    if let Ok(segment) = Segment::find(DEFAULT_KEY) {
         segment.remove().unwrap();
     }
     if block[0].contains("--framed") {
         let limit = Duration::from_secs(1);
-        let mut writer = Writer::open_or_create(Key::DEFAULT, 1024, 0o600, limit).unwrap().0;
+        let mut writer = Writer::open_or_create(DEFAULT_KEY, 1024, 0o600, limit).unwrap().0;
         for _ in 0..7 {
             writer.write(b"whole").unwrap();
         }

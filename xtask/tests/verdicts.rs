@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use shm_core::{IpcNamespace, Key};
+use shm_cli::DEFAULT_KEY;
+use shm_core::IpcNamespace;
 use xtask::engine::observation::{Identity, ModelNamespace, Observation, State};
 use xtask::engine::{Policy, discover};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
@@ -17,8 +18,8 @@ use xtask::script::{Action, Container, article};
 /// Judges a run that went as predicted, except for the observations that `change` modifies.
 fn judge(change: impl Fn(&str, &mut Observation)) -> Report {
     let plan =
-        Plan::new(article::script(Key::DEFAULT, &[], "fresh"), Policy::Docker.into()).unwrap();
-    let mut judge = Judge::new(Key::DEFAULT, Some(kernel(0)));
+        Plan::new(article::script(DEFAULT_KEY, &[], "fresh"), Policy::Docker.into()).unwrap();
+    let mut judge = Judge::new(DEFAULT_KEY, Some(kernel(0)));
     let mut results = Vec::new();
     let mut made_so_far = vec![ModelNamespace::HOST];
     for planned in plan.stages.iter().flatten() {

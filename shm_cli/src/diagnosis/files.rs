@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use rustix::process::{Resource, geteuid, getrlimit};
+use rustix::process::{Resource, getrlimit};
 use shm_core::posix::caution::{self, Trap, folder_of};
 use shm_core::posix::{DIRECTORY, room};
 use shm_core::{Errno, text};
 
-use super::{Diagnosis, NOT_PERMITTED, descriptors_used_up};
+use super::{Diagnosis, descriptors_used_up};
 
 /// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
@@ -116,10 +116,7 @@ fn denied(path: &Path, posix: bool) -> Diagnosis {
             ),
             "run this as that user, or choose a file in another directory",
         ),
-        _ => Diagnosis::new(
-            format!("user {} may not access {}", geteuid().as_raw(), shown(path)),
-            NOT_PERMITTED,
-        ),
+        _ => super::denied(&shown(path)),
     }
 }
 

@@ -8,7 +8,8 @@ use super::Diagnosis;
 const WRITE_OR_WAIT: &str =
     "write a message (shm_wr --framed TEXT), or wait for one (shm_rd --framed --wait)";
 
-pub(super) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
+/// Returns the cause of a frame's error and the next step. `key` is the key of the segment.
+pub(crate) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
     let remove = format!("remove it (shm_wr --framed --remove --key {key}) and write it again");
     match error {
         FrameError::NotFramed => Diagnosis::new(

@@ -1,7 +1,6 @@
 //! How a piece of the input is copied to each kind of shared memory.
 
 use std::ops::Range;
-use std::os::fd::BorrowedFd;
 
 use memchr::memchr;
 use shm_core::attachment::Advice;
@@ -49,7 +48,7 @@ impl<'a> Sink<'a> {
     /// ends.
     pub(super) fn read(
         &mut self,
-        fd: BorrowedFd,
+        input: Descriptor,
         at: Option<u64>,
         piece: &Range<u64>,
     ) -> Result<u64, Errno> {
@@ -59,9 +58,9 @@ impl<'a> Sink<'a> {
             match self {
                 Self::Direct(attachment) => {
                     let Range { start, end } = local_range(piece);
-                    attachment.read_from(fd, at, start + done..end)
+                    attachment.read_from(input.0, at, start + done..end)
                 }
-                Self::Buffer(_, buffer) => Descriptor(fd).read_at(at, &mut buffer[done..length]),
+                Self::Buffer(_, buffer) => input.read_at(at, &mut buffer[done..length]),
             }
         })
     }

@@ -14,6 +14,9 @@ use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{LIMITS, MOUNTS};
 use shm_testkit::{Suite, Trial, trials, wait};
 
+/// The default key of the tools.
+const KEY: Key = Key::new(20_231_125).unwrap();
+
 /// Calls `look` with the id of a process that is alone in a new IPC namespace.
 fn with_namespace<T>(look: impl FnOnce(u32) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
@@ -65,7 +68,7 @@ fn the_namespace_of_a_missing_process_is_enoent() {
 fn a_new_namespace_is_empty_and_the_default_key_is_free() {
     assert_eq!(table::list().unwrap(), []);
     assert_eq!(Usage::current().unwrap().segments, 0);
-    let segment = Segment::create_new(Key::DEFAULT, 5000, 0o600).unwrap();
+    let segment = Segment::create_new(KEY, 5000, 0o600).unwrap();
     let usage = Usage::current().unwrap();
     assert_eq!((usage.segments, usage.total_pages, usage.resident_pages), (1, 2, 0));
     segment.attach_writable().unwrap().write_at(0, b"x").unwrap();
@@ -79,7 +82,7 @@ fn limits_are_those_of_the_namespace() {
     let limits = Limits::current().unwrap();
     assert_eq!((limits.max_segments, limits.max_segment_bytes), (5, 8192));
     assert_eq!((limits.max_total_pages, limits.min_segment_bytes), (3, 1));
-    let errno = |size| Segment::create_new(Key::DEFAULT, size, 0o600).unwrap_err().errno();
+    let errno = |size| Segment::create_new(KEY, size, 0o600).unwrap_err().errno();
     assert_eq!(errno(8193), Some(Errno::EINVAL));
     Segment::create_new(Key::new(1).unwrap(), 8192, 0o600).unwrap();
     assert_eq!(errno(8192), Some(Errno::ENOSPC));

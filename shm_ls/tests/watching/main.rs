@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use serde_json::{Value, json};
+use shm_cli::DEFAULT_KEY;
 use shm_core::{IpcNamespace, Key, Segment};
 use shm_testkit::need::ANOTHER_USER;
 use shm_testkit::programs::{NOBODY, PublicFolder};
@@ -81,7 +82,7 @@ fn the_first_line_has_the_namespace() {
 }
 
 fn an_existing_segment_has_a_line() {
-    let segment = Segment::create_new(Key::DEFAULT, 1024, 0o666).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 1024, 0o666).unwrap();
     let (mut watch, _) = Watch::start("", "");
     assert_eq!(
         watch.next(),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use shm_cli::DEFAULT_KEY;
 use shm_core::Key;
 
 use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
@@ -51,7 +52,7 @@ pub struct ExperimentArgs {
     pub nodes: NodesArgs,
 
     /// Key of the segments, decimal or 0x hexadecimal; it must be unused on the host
-    #[arg(long, value_name = "KEY", default_value_t = Key::DEFAULT, allow_hyphen_values = true)]
+    #[arg(long, value_name = "KEY", default_value_t = DEFAULT_KEY, allow_hyphen_values = true)]
     pub key: Key,
 
     /// Number of containers, each with its own text; the article has two

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 
 use crate::commands::matrix::jobs::Jobs;
 use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
@@ -82,7 +82,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let world = world(args)?;
     if args.list {
-        let groups = selected(groups(world, Key::default, ""), args.only.as_deref())?;
+        let groups = selected(groups(world, || DEFAULT_KEY, ""), args.only.as_deref())?;
         let mut cells = groups.iter().flat_map(|group| &group.questions);
         output::write(None, |out| cells.try_for_each(|asked| writeln!(out, "{}", asked.cell)))?;
         return Ok(Exit::AsPredicted);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 
 use crate::engine::discover::{Detected, Means};
 use crate::engine::dist::Dist;
@@ -54,7 +54,7 @@ impl Session {
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Cluster(cluster) => {
-                let tools = remote_tools(Objects::from(Key::DEFAULT), ledger, interrupt);
+                let tools = remote_tools(Objects::from(DEFAULT_KEY), ledger, interrupt);
                 Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
             }
             Means::Namespaces { user } => Ready::Namespaces(user, dist.clone()),

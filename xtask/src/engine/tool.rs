@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use shm_core::{IpcNamespace, Key};
+use shm_cli::DEFAULT_KEY;
+use shm_core::IpcNamespace;
 
 use super::EngineError;
 use crate::engine::dist::Dist;
@@ -138,7 +139,7 @@ impl Tools {
 #[must_use]
 pub fn address(objects: Objects, mechanism: Mechanism, volume: &Path) -> Vec<String> {
     let key = match objects.key {
-        Key::DEFAULT => vec![],
+        DEFAULT_KEY => vec![],
         key => vec!["--key".to_owned(), key.to_string()],
     };
     let object = |it: &str| [vec!["--object".to_owned(), it.to_owned()], key.clone()].concat();

@@ -3,7 +3,8 @@
 use std::fs;
 
 use assert_cmd::Command;
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_testkit::need::{LIMITS, OVERCOMMIT};
 use shm_testkit::scratch::make;
 use shm_testkit::{Trial, tools, trials};
@@ -29,7 +30,7 @@ fn set(limit: &str, value: u64) {
 }
 
 fn einval_of_shmget_names_the_size_of_a_smaller_segment() {
-    let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
     for (arguments, asked) in [(&["x"][..], 1024), (&["--size", "101", "x"], 101)] {
         tells(
             &mut shm_wr(arguments),
@@ -48,7 +49,7 @@ fn einval_of_shmget_names_the_largest_size() {
         "4001 bytes exceed kernel.shmmax of this namespace, 4000 bytes",
         "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
     );
-    assert!(Segment::find(Key::DEFAULT).is_err());
+    assert!(Segment::find(DEFAULT_KEY).is_err());
     shm_wr(&["--size", "4000", "x"]).assert().code(0);
 }
 
@@ -90,11 +91,11 @@ fn enomem_of_shmget_names_the_size_that_was_not_granted() {
         ),
         "give a smaller --size, or raise the container's --memory",
     );
-    assert!(Segment::find(Key::DEFAULT).is_err());
+    assert!(Segment::find(DEFAULT_KEY).is_err());
 }
 
 fn enomem_of_shmat_names_the_segment_that_does_not_fit() {
-    let segment = Segment::create_new(Key::DEFAULT, 1 << 30, 0o640).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 1 << 30, 0o640).unwrap();
     let cause = format!(
         "the address space has no room for segment {} of user 0, mode 0640, 1073741824 bytes",
         segment.id()

@@ -10,7 +10,8 @@ mod refusals;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use shm_core::{IpcNamespace, Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::{IpcNamespace, Segment};
 use shm_testkit::scratch::make;
 use shm_testkit::tools::{self, tool};
 use shm_testkit::{Suite, Trial, trials};
@@ -58,7 +59,7 @@ fn enoent_of_shmget_names_the_namespace_and_counts_its_segments() {
 }
 
 fn enoent_of_shmget_counts_segments_marked_for_destruction() {
-    let segment = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
     let _attachment = segment.attach().unwrap();
     segment.remove().unwrap();
     let others = "it has 1 other segment, 1 marked for destruction, which shmget no longer finds";
@@ -66,7 +67,7 @@ fn enoent_of_shmget_counts_segments_marked_for_destruction() {
 }
 
 fn eexist_of_shmget_names_the_segment_with_the_key() {
-    let segment = Segment::create_new(Key::DEFAULT, 100, 0o640).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o640).unwrap();
     tells(
         &mut shm_wr(&["--create-new", "x"]),
         "shmget failed, errno: 17 msg: File exists",

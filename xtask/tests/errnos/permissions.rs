@@ -4,9 +4,9 @@ use std::env;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
-use shm_cli::Failure;
+use shm_cli::{DEFAULT_KEY, Failure};
+use shm_core::Segment;
 use shm_core::stat::SegmentId;
-use shm_core::{Key, Segment};
 use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
@@ -42,7 +42,7 @@ const AS_OWNER: &str = "run this as its owner; or let the owner remove it and cr
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
-    let id = Segment::find(Key::DEFAULT).unwrap().id();
+    let id = Segment::find(DEFAULT_KEY).unwrap().id();
     let first = "shmget failed, errno: 13 msg: Permission denied";
     let cause = format!("user 65534 may not access segment {id} of user 0, mode 0600, 1024 bytes");
     tells(&mut theirs(&folder, "shm_rd", &[]), first, &cause, AS_OWNER);
@@ -60,7 +60,7 @@ fn a_user_with_read_permission_reads_and_cannot_write() {
 
 fn eacces_of_shmat_says_that_the_segment_can_be_read() {
     let folder = PublicFolder::new();
-    let segment = Segment::create_new(Key::DEFAULT, 100, 0o644).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o644).unwrap();
     // A tool would fail in shmget before it calls shmat, so this program makes the call.
     let mut attaching = run_as(NOBODY, folder.copy(env::current_exe().unwrap()));
     attaching.env(ATTACH, segment.id().to_string());
@@ -87,7 +87,7 @@ pub(crate) fn attach_if_asked() -> Option<ExitCode> {
 fn eperm_of_shmctl_names_the_owner_of_the_segment() {
     let folder = PublicFolder::new();
     shm_wr(&["x"]).assert().code(0);
-    let segment = Segment::find(Key::DEFAULT).unwrap();
+    let segment = Segment::find(DEFAULT_KEY).unwrap();
     tells(
         &mut theirs(&folder, "shm_wr", &["--remove"]),
         "shmctl failed, errno: 1 msg: Operation not permitted",
@@ -98,7 +98,7 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
         ),
         "run this as the segment's owner or as root",
     );
-    assert_eq!(Segment::find(Key::DEFAULT), Ok(segment));
+    assert_eq!(Segment::find(DEFAULT_KEY), Ok(segment));
     // That user may remove a segment of its own.
     segment.remove().unwrap();
     theirs(&folder, "shm_wr", &["--mode", "0600", "x"]).assert().code(0);

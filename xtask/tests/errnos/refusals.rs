@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use predicates::str::{contains, starts_with};
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_testkit::isolation::mount_tmpfs;
 use shm_testkit::need::{COMPILER, MOUNTS};
 use shm_testkit::programs::compile;
@@ -47,7 +48,7 @@ const HINT: &str = "try --security-opt seccomp=unconfined; if that helps, allow 
 
 fn a_seccomp_filter_is_named_as_the_cause_of_a_refused_call() {
     let filter = Filter::compile();
-    let _ = Segment::create_new(Key::DEFAULT, 1024, 0o600).unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 1024, 0o600).unwrap();
     for (errno, message) in [(1, "Operation not permitted"), (38, "Function not implemented")] {
         for call in ["shmget", "shmat"] {
             let first = format!("{call} failed, errno: {errno} msg: {message}");

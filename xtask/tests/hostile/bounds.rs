@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 use serde_json::Value;
-use shm_core::{Key, Segment, Usage};
+use shm_cli::DEFAULT_KEY;
+use shm_core::{Segment, Usage};
 use shm_testkit::need::MOUNTS;
 use shm_testkit::{Need, Trial, trials};
 
@@ -53,7 +54,7 @@ fn all_three_tools_run_in_an_address_space_of_4_mib() {
 }
 
 fn an_address_space_too_small_for_the_segment_is_reported() {
-    let _ = Segment::create_new(Key::DEFAULT, GIB, 0o600).unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, GIB, 0o600).unwrap();
     for (tool, arguments) in [("shm_rd", &["--json"][..]), ("shm_wr", &["--json", "text"])] {
         let assert = limited("--as=4194304", tool, arguments).assert().code(255);
         let json: Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
@@ -63,7 +64,7 @@ fn an_address_space_too_small_for_the_segment_is_reported() {
 }
 
 fn reading_and_writing_a_segment_of_4_gib_touches_few_pages() {
-    let segment = Segment::create_new(Key::DEFAULT, 4 * GIB, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 4 * GIB, 0o600).unwrap();
     let attachment = segment.attach_writable().unwrap();
     attachment.write_at(0, b"start").unwrap();
     attachment.write_at(4 * GIB - 3, b"end").unwrap();

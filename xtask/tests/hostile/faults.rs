@@ -2,9 +2,10 @@
 
 use assert_cmd::Command;
 use predicates::str::starts_with;
+use shm_cli::DEFAULT_KEY;
 use shm_cli::progress::Progress;
 use shm_cli::transfer::{self, TransferError};
-use shm_core::{Address, Descriptor, Error, Key, Segment};
+use shm_core::{Address, Descriptor, Error, Segment};
 use shm_testkit::programs::shell;
 use shm_testkit::tools::{self, tool};
 use shm_testkit::{Need, Trial, trials};
@@ -61,12 +62,12 @@ fn a_missing_page_is_reported_by_both_tools_in_every_form() {
 
 fn a_missing_page_in_a_system_call_is_reported_as_an_error_of_the_segment() {
     make();
-    let memory = Address::from(Key::DEFAULT).open_writable(1).unwrap();
+    let memory = Address::from(DEFAULT_KEY).open_writable(1).unwrap();
     let input = tempfile::tempfile().unwrap();
     input.set_len(1 << 20).unwrap();
     let source = Descriptor(std::os::fd::AsFd::as_fd(&input));
     let filled = transfer::fill(&memory, 0..1 << 21, source, None, &mut Progress::new(None));
-    let id = Segment::find(Key::DEFAULT).unwrap().id();
+    let id = Segment::find(DEFAULT_KEY).unwrap().id();
     match filled {
         Err(TransferError::Memory(error)) => assert_eq!(error, Error::Fault { id }),
         other => panic!("{other:?}"),

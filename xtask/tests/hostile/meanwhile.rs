@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::{fs, thread};
 
 use clap::Parser;
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_testkit::need::MOUNTS;
 use shm_testkit::{Trial, trials};
 
@@ -54,7 +55,7 @@ fn text_of(output: &ToolOutput) -> Vec<u8> {
 
 /// Creates a segment that is filled with one character.
 fn full() -> Segment {
-    let segment = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, LENGTH, 0o600).unwrap();
     segment.attach_writable().unwrap().write_at(0, &vec![b'x'; LENGTH]).unwrap();
     segment
 }
@@ -70,7 +71,7 @@ fn a_segment_whose_key_is_reused_is_read_to_its_end() {
     let segment = full();
     let output = read_while(&[], || {
         segment.remove().unwrap();
-        let other = Segment::create_new(Key::DEFAULT, LENGTH, 0o600).unwrap();
+        let other = Segment::create_new(DEFAULT_KEY, LENGTH, 0o600).unwrap();
         other.attach_writable().unwrap().write_at(0, &vec![b'y'; LENGTH]).unwrap();
     });
     assert_eq!(text_of(&output), vec![b'x'; LENGTH]);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use assert_cmd::Command;
+use shm_cli::DEFAULT_KEY;
 use shm_core::{Key, Segment};
 use shm_testkit::need::{MOUNTS, VALGRIND};
 use shm_testkit::{Trial, tools, trials};
@@ -42,7 +43,7 @@ fn memcheck_finds_nothing_in_the_reader() {
     mount("1m");
     clean(255, "shm_rd", &["--json"], b"");
     // The text fills the segment to the last byte of its last page.
-    let segment = Segment::create_new(Key::DEFAULT, 8192, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 8192, 0o600).unwrap();
     segment.attach_writable().unwrap().write_at(0, &[b'x'; 8192]).unwrap();
     clean(0, "shm_rd", &[], b"");
     clean(0, "shm_rd", &["--raw"], b"");

@@ -3,7 +3,8 @@
 use std::fs;
 
 use assert_cmd::Command;
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_testkit::isolation::mount_over;
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
@@ -35,7 +36,7 @@ fn bytes(size: usize) -> Vec<u8> {
 
 fn a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further() {
     for size in SIZES {
-        let segment = Segment::create_new(Key::DEFAULT, size, 0o600).unwrap();
+        let segment = Segment::create_new(DEFAULT_KEY, size, 0o600).unwrap();
         segment.attach_writable().unwrap().write_at(0, &bytes(size)).unwrap();
         let raw = read(&words(&["--raw"])).unwrap();
         assert_eq!((raw.status, &raw.stdout), (0, &bytes(size)), "{size}");
@@ -53,7 +54,7 @@ fn a_segment_without_a_nul_is_read_to_its_last_byte_and_no_further() {
 }
 
 fn a_segment_of_one_byte_holds_only_an_empty_text() {
-    let segment = Segment::create_new(Key::DEFAULT, 1, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 1, 0o600).unwrap();
     assert_eq!(read(&words(&["--raw"])).unwrap().stdout, b"");
     assert_eq!(write(&words(&["--size", "1", ""]), b"").unwrap().status, 0);
     let refused = write(&words(&["--size", "1", "x"]), b"").unwrap();
@@ -98,7 +99,7 @@ fn an_object_as_large_as_a_file_can_be_is_read_and_written() {
 fn control_characters_do_not_reach_a_terminal() {
     use clap::Parser;
 
-    let segment = Segment::create_new(Key::DEFAULT, 4000, 0o600).unwrap();
+    let segment = Segment::create_new(DEFAULT_KEY, 4000, 0o600).unwrap();
     let hostile = [
         // Each byte, then sequences that terminals obey.
         bytes(255),
@@ -120,7 +121,7 @@ fn control_characters_do_not_reach_a_terminal() {
 }
 
 fn control_characters_in_user_names_are_escaped() {
-    let _ = Segment::create_new(Key::DEFAULT, 100, 0o600).unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let passwd = folder.path().join("passwd");
     fs::write(&passwd, b"\x1b[2Jroot:x:0:0::/:/bin/sh\n\xc2\x9b2J:x:1:1::/:\n").unwrap();
@@ -150,7 +151,7 @@ fn a_mode_is_enforced_and_a_denied_access_is_reported() {
         (0o660, false, false),
         (0o777, true, true),
     ] {
-        let segment = Segment::create_new(Key::DEFAULT, 1024, mode).unwrap();
+        let segment = Segment::create_new(DEFAULT_KEY, 1024, mode).unwrap();
         assert_eq!(write(&words(&["root's"]), b"").unwrap().status, 0, "root may always write");
         let verdict = |arguments: &[&str], name, granted: bool| {
             let assert = as_another(&folder, name, arguments).assert();

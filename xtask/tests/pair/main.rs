@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::{ExitCode, Output};
 
 use assert_cmd::Command;
-use shm_core::{Key, Segment};
+use shm_cli::DEFAULT_KEY;
+use shm_core::Segment;
 use shm_testkit::need::COMPILER;
 use shm_testkit::programs::compile;
 use shm_testkit::{Suite, Trial, tools, trials};
@@ -85,11 +86,11 @@ fn writing_without_an_argument_prints_the_usage() {
     let output = tools::tool("shm_wr").output().unwrap();
     prints(&output, "", "place input str, example: ./shm_wr abcd", 255);
     assert_eq!(output.stderr, b"place input str, example: ./shm_wr abcd\n");
-    assert!(Segment::find(Key::DEFAULT).is_err());
+    assert!(Segment::find(DEFAULT_KEY).is_err());
 }
 
 fn a_failed_shmget_of_the_writer_is_reported() {
-    let _ = Segment::create_new(Key::DEFAULT, 100, 0o666).unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 100, 0o666).unwrap();
     let error = "shmget failed, errno: 22 msg: Invalid argument";
     prints(&Pair::tools().write(b"x"), "shm write failed\n", error, 255);
 }
@@ -100,7 +101,7 @@ fn limited(program: &Path, arguments: &[&str]) -> Output {
 }
 
 fn a_failed_shmat_of_the_writer_or_reader_is_reported() {
-    let (pair, segment) = (Pair::tools(), Segment::create_new(Key::DEFAULT, 1 << 30, 0o666));
+    let (pair, segment) = (Pair::tools(), Segment::create_new(DEFAULT_KEY, 1 << 30, 0o666));
     let error = "shmat failed, errno: 12 msg: Cannot allocate memory";
     prints(&limited(&pair.writer, &["x"]), "shm write failed\n", error, 255);
     prints(&limited(&pair.reader, &[]), "shm read failed\n", error, 255);
@@ -114,13 +115,13 @@ fn the_original_differs_only_in_the_status_of_a_failed_write() {
     prints(&asked, "", "place input str, example: ./shm_wr abcd", 255);
     prints(&original.write(b"hello_world"), WRITTEN, "", 0);
     prints(&original.read(), "h e l l o _ w o r l d \nshm read success\n", "", 0);
-    Segment::find(Key::DEFAULT).unwrap().remove().unwrap();
-    let _ = Segment::create_new(Key::DEFAULT, 100, 0o666).unwrap();
+    Segment::find(DEFAULT_KEY).unwrap().remove().unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 100, 0o666).unwrap();
     let error = "shmget failed, errno: 22 msg: Invalid argument";
     prints(&original.write(b"x"), "shm write failed\n", error, 0);
     prints(&original.read(), "shm read failed\n", error, 255);
-    Segment::find(Key::DEFAULT).unwrap().remove().unwrap();
-    let _ = Segment::create_new(Key::DEFAULT, 1 << 30, 0o666).unwrap();
+    Segment::find(DEFAULT_KEY).unwrap().remove().unwrap();
+    let _ = Segment::create_new(DEFAULT_KEY, 1 << 30, 0o666).unwrap();
     let error = "shmat failed, errno: 12 msg: Cannot allocate memory";
     prints(&limited(&original.writer, &["x"]), "shm write failed\n", error, 0);
     prints(&limited(&original.reader, &[]), "shm read failed\n", error, 255);
@@ -143,7 +144,7 @@ fn assert_read_back(writer: &Pair, reader: &Pair) {
     for text in texts() {
         prints(&writer.write(&text), WRITTEN, "", 0);
         prints(&reader.read(), spaced(&text), "", 0);
-        let segment = Segment::find(Key::DEFAULT).unwrap();
+        let segment = Segment::find(DEFAULT_KEY).unwrap();
         let stat = segment.stat().unwrap();
         assert_eq!((stat.size, stat.mode, stat.nattch), (1024, 0o666, 0));
         assert_eq!(*id.get_or_insert(segment.id()), segment.id(), "another segment");
@@ -198,7 +199,7 @@ fn the_listing_is_the_same_for_segments_of_tools_and_original() {
     let listings = [Pair::tools(), Pair::original()].map(|pair| {
         pair.write(b"hello_world");
         let listing = tools::tool("shm_ls").output().unwrap().stdout;
-        Segment::find(Key::DEFAULT).unwrap().remove().unwrap();
+        Segment::find(DEFAULT_KEY).unwrap().remove().unwrap();
         // The shmid depends on how many segments were created before.
         String::from_utf8(listing).unwrap().replacen("0134b3d5 1 ", "0134b3d5 0 ", 1)
     });

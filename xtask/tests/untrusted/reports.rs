@@ -5,7 +5,7 @@ use std::time::Duration;
 use assert_cmd::Command;
 use clap::ValueEnum;
 use regex::Regex;
-use shm_core::Key;
+use shm_cli::DEFAULT_KEY;
 use xtask::engine::kubernetes::nodes::Node;
 use xtask::engine::observation::{Identity, Observation};
 use xtask::engine::{EngineInfo, EngineKind, Rules, discover};
@@ -102,7 +102,7 @@ fn observed(planned: &Observation) -> Observation {
 
 /// Returns the steps of a plan: the first is skipped, the second fails, the others are judged.
 fn steps(plan: &Plan) -> Vec<StepResult> {
-    let mut judge = Judge::new(Key::DEFAULT, None);
+    let mut judge = Judge::new(DEFAULT_KEY, None);
     let planned = plan.stages.iter().flatten().enumerate();
     let step = planned.map(|(number, planned)| {
         let observed = observed(&planned.predicted);
@@ -122,7 +122,7 @@ fn steps(plan: &Plan) -> Vec<StepResult> {
 
 fn report() -> Report {
     let rules = Rules::from(EngineKind::Podman.policy());
-    let plan = Plan::new(article::script(Key::DEFAULT, &[], "fresh"), rules).unwrap();
+    let plan = Plan::new(article::script(DEFAULT_KEY, &[], "fresh"), rules).unwrap();
     Report::new(engine(), HOSTILE.to_owned(), &plan, steps(&plan), Duration::ZERO)
 }
 
@@ -153,7 +153,7 @@ fn a_report_of_nodes_escapes_untrusted_text() {
 
 #[test]
 fn a_report_of_a_matrix_escapes_untrusted_text() {
-    let groups = groups(World::Containers, || Key::DEFAULT, "text");
+    let groups = groups(World::Containers, || DEFAULT_KEY, "text");
     let group = groups.into_iter().find(|it| it.script.name.contains("restart")).unwrap();
     let rules = Rules::from(EngineKind::Podman.policy());
     let plan = Plan::new(group.script.clone(), rules).unwrap();

@@ -18,6 +18,7 @@ use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
+use crate::process::message::message;
 use crate::process::name::{self, Name};
 use crate::process::untrusted::Untrusted;
 use crate::report::matrix::Matrix;
@@ -113,18 +114,23 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         let clean_up = cluster.map(|cluster| CleanUp::new(cluster, true));
         cluster.map_or(Ok(()), |cluster| cluster.prepare(&left))?;
         let grid = jobs.run_on(session, &progress);
-        errors.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
+        let cleaned = clean_up.map_or(Ok(0), CleanUp::now);
+        errors.extend(cleaned.map_err(anyhow::Error::from).err());
         grid
     });
-    let grids = grids.collect::<Result<_>>();
+    let grids = grids.collect::<Result<Vec<_>>>();
     progress.end();
-    let matrix = Matrix { grids: grids? };
-    output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
-    // Report an error of the cleanup after the results.
-    if let Some(left) = errors.pop() {
-        return Err(left.into());
+    let exit = grids.and_then(|grids| {
+        let matrix = Matrix { grids };
+        output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
+        Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
+    });
+    // Report errors of the cleanup after the results, or after the error of the run.
+    let Some(last) = errors.pop() else { return exit };
+    for error in exit.err().into_iter().chain(errors) {
+        message(format_args!("error: {error:#}"));
     }
-    Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
+    Err(last)
 }
 
 /// Returns which cells to run: those of pods or those of containers.

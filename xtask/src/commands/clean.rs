@@ -79,7 +79,7 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
 
 /// Kills processes that runs left. This comes first: a client may still ask for a container.
 fn end_processes(past: &[Past], summary: &mut Summary) {
-    let entries = past.iter().flat_map(Past::entries);
+    let entries = past.iter().flat_map(|it| &it.entries);
     if processes::end(entries, summary) {
         // The engine may still carry out a request of a killed client.
         thread::sleep(ENGINE_SETTLES);
@@ -88,13 +88,13 @@ fn end_processes(past: &[Past], summary: &mut Summary) {
 
 /// Removes what one ledger names. Entries that may still exist stay in the ledger.
 fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
-    let entries = past.entries().to_vec();
+    let entries = past.entries.clone();
     let failures = summary.failures().len();
     let mut left = engines.clean(&entries, past.age(), summary);
     left.extend(images::clean(&entries, engines, summary));
     left.extend(cluster::clean(&entries, engines.interrupt, summary));
     if summary.failures().len() > failures && !left.is_empty() {
-        summary.keep_ledger(past.path());
+        summary.keep_ledger(&past.path);
     }
     left.extend(processes::left(&entries));
     left.extend(host::clean(&entries, summary));

@@ -33,7 +33,7 @@ pub(super) fn report(interrupt: &Interrupt, summary: &mut Summary) {
 fn ledger_entries() -> Vec<Entry> {
     let entries = |found| match found {
         StoredLedger::InUse(entries) => entries,
-        StoredLedger::Past(past) => past.entries().to_vec(),
+        StoredLedger::Past(past) => past.entries,
         StoredLedger::Unreadable(_) => vec![],
     };
     ledger::all().unwrap_or_default().into_iter().flat_map(entries).collect()

@@ -9,7 +9,7 @@ use xtask::cli::{Cli, Command};
 use xtask::commands::{bench, clean, dist, experiment, matrix, nodes};
 use xtask::judge::exit_code::Exit;
 use xtask::process::interrupt::Interrupt;
-use xtask::process::message::message;
+use xtask::process::message;
 
 fn main() -> ExitCode {
     let cli = match Cli::from_command_line() {

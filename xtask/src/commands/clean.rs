@@ -38,13 +38,13 @@ pub struct CleanArgs {
 /// Fails if a ledger cannot be read or a resource cannot be removed.
 pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
     // Print at the end, so that a closed pipe does not stop the cleanup.
-    let mut summary = Summary::new(args.dry_run);
+    let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let cleaned = clean(interrupt, &mut summary);
-    output::write(None, |out| summary.lines().iter().try_for_each(|line| writeln!(out, "{line}")))?;
+    output::write(None, |out| summary.lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
     cleaned?;
-    if !summary.failures().is_empty() {
+    if !summary.failures.is_empty() {
         let next_step = summary.next_step().unwrap_or_default();
-        bail!("something may be left: {}{next_step}", summary.failures().join("\n"));
+        bail!("something may be left: {}{next_step}", summary.failures.join("\n"));
     }
     Ok(Exit::AsPredicted)
 }
@@ -69,7 +69,7 @@ fn clean(interrupt: &Interrupt, summary: &mut Summary) -> Result<()> {
         summary.report(format_args!("host: {in_use} {ledgers} {are} in use by a run or a clean"));
     }
     strangers::report(interrupt, summary);
-    if summary.lines().is_empty() && summary.failures().is_empty() {
+    if summary.lines.is_empty() && summary.failures.is_empty() {
         summary.report(
             "nothing to remove: no ledger names a leftover, and the engines that answer list none",
         );
@@ -89,16 +89,16 @@ fn end_processes(past: &[Past], summary: &mut Summary) {
 /// Removes what one ledger names. Entries that may still exist stay in the ledger.
 fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     let entries = past.entries.clone();
-    let failures = summary.failures().len();
+    let failures = summary.failures.len();
     let mut left = engines.clean(&entries, past.age(), summary);
     left.extend(images::clean(&entries, engines, summary));
     left.extend(cluster::clean(&entries, engines.interrupt, summary));
-    if summary.failures().len() > failures && !left.is_empty() {
+    if summary.failures.len() > failures && !left.is_empty() {
         summary.keep_ledger(&past.path);
     }
     left.extend(processes::left(&entries));
     left.extend(host::clean(&entries, summary));
-    if summary.is_dry_run() {
+    if summary.dry_run {
         return;
     }
     // Keep the order of the ledger.

@@ -19,7 +19,7 @@ use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::message::message;
+use crate::process::message;
 use crate::process::name::{self, Name};
 use crate::process::untrusted::json;
 use crate::report::progress::ProgressLine;
@@ -89,7 +89,7 @@ impl ExperimentArgs {
     ///
     /// Fails if they do not; the error names the option to change.
     pub(crate) fn check(&self) -> Result<()> {
-        let is_cluster = self.engine.kind().is_some_and(EngineKind::has_pods);
+        let is_cluster = self.engine.0.is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
             bail!(
                 "--containers does not apply to a cluster, where a node has two pods; leave it out"
@@ -119,7 +119,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for an engine");
     let found = discover::find(&Query {
-        kind: args.engine.kind(),
+        kind: args.engine.0,
         runtime: args.runtime.as_ref(),
         cluster: &cluster,
         base: &args.base,

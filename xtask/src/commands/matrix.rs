@@ -18,7 +18,7 @@ use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::message::message;
+use crate::process::message;
 use crate::process::name::{self, Name};
 use crate::process::untrusted::Untrusted;
 use crate::report::matrix::Matrix;
@@ -135,7 +135,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
 
 /// Returns which cells to run: those of pods or those of containers.
 fn world(args: &MatrixArgs) -> Result<World> {
-    let kinds: Vec<_> = args.engine.iter().map(|engine| engine.kind()).collect();
+    let kinds: Vec<_> = args.engine.iter().map(|engine| engine.0).collect();
     if !kinds.iter().flatten().any(|kind| kind.has_pods()) {
         return Ok(World::Containers);
     }
@@ -155,8 +155,8 @@ fn sessions(
 ) -> Result<Vec<Session>> {
     let cluster = args.cluster.cluster();
     let mut found = Vec::new();
-    for engine in &args.engine {
-        let (kind, runtime) = (engine.kind(), args.runtime.as_ref());
+    for &EngineChoice(kind) in &args.engine {
+        let runtime = args.runtime.as_ref();
         found.push(discover::find(&Query {
             kind,
             runtime,

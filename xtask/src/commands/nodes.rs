@@ -88,7 +88,7 @@ struct Runs<'a> {
 impl Runs<'_> {
     /// Runs on `at_once` nodes in parallel. Returns the results in the nodes' order.
     fn on_all(&self, nodes: &[Node], at_once: usize, progress: &ProgressLine) -> Vec<NodeResult> {
-        let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |_, node| {
+        let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |node| {
             let started = Instant::now();
             let outcome = self.run_on(node);
             progress.group_done(&node.name);

@@ -23,8 +23,7 @@ pub struct TimeoutArgs {
 
 impl TimeoutArgs {
     /// Returns `interrupt` with this time limit.
-    #[must_use]
-    pub fn limit(&self, interrupt: &Interrupt) -> Interrupt {
+    pub(crate) fn limit(&self, interrupt: &Interrupt) -> Interrupt {
         interrupt.with_limit(self.timeout.map(Duration::from_secs))
     }
 }
@@ -66,8 +65,7 @@ pub struct ClusterArgs {
 
 impl ClusterArgs {
     /// Returns the cluster that the options describe.
-    #[must_use]
-    pub fn cluster(&self) -> Cluster {
+    pub(crate) fn cluster(&self) -> Cluster {
         Cluster {
             access: self.access(),
             namespace: self.namespace.clone(),
@@ -108,42 +106,26 @@ pub struct NodesArgs {
     pub show_manifests: bool,
 }
 
-/// The `--engine` option.
+/// The `--engine` option: an engine, or `None` for `auto`, the first engine that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The first engine that can be used.
-    Auto,
-    /// This engine.
-    Kind(EngineKind),
-}
-
-impl EngineChoice {
-    /// Returns the named engine, or `None` for `auto`.
-    #[must_use]
-    pub fn kind(self) -> Option<EngineKind> {
-        match self {
-            Self::Auto => None,
-            Self::Kind(kind) => Some(kind),
-        }
-    }
-}
+pub struct EngineChoice(pub(crate) Option<EngineKind>);
 
 impl ValueEnum for EngineChoice {
     fn value_variants<'a>() -> &'a [Self] {
         &[
-            Self::Auto,
-            Self::Kind(EngineKind::Docker),
-            Self::Kind(EngineKind::Podman),
-            Self::Kind(EngineKind::Kubernetes),
-            Self::Kind(EngineKind::Namespaces),
-            Self::Kind(EngineKind::Model),
+            Self(None),
+            Self(Some(EngineKind::Docker)),
+            Self(Some(EngineKind::Podman)),
+            Self(Some(EngineKind::Kubernetes)),
+            Self(Some(EngineKind::Namespaces)),
+            Self(Some(EngineKind::Model)),
         ]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Auto => Some(PossibleValue::new("auto").help("The first usable engine")),
-            Self::Kind(kind) => kind.to_possible_value(),
+        match self.0 {
+            None => Some(PossibleValue::new("auto").help("The first usable engine")),
+            Some(kind) => kind.to_possible_value(),
         }
     }
 }

@@ -95,8 +95,7 @@ impl Session {
     }
 
     /// Returns the cluster that all runs use, or `None` for another engine.
-    #[must_use]
-    pub fn cluster(&self) -> Option<&Kubernetes> {
+    pub(crate) fn cluster(&self) -> Option<&Kubernetes> {
         match &self.ready {
             Ready::Cluster(cluster) => Some(cluster),
             _ => None,
@@ -105,11 +104,7 @@ impl Session {
 }
 
 /// Builds the tools if any of these engines runs them on this machine.
-///
-/// # Errors
-///
-/// Returns the errors of [`Dist::current`].
-pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
+pub(crate) fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
     if kinds.iter().any(|kind| kind.is_local()) {
         Dist::current(interrupt)
     } else {
@@ -118,8 +113,7 @@ pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
 }
 
 /// Returns the tools for an engine that runs nothing on this machine. They are not built.
-#[must_use]
-pub fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+pub(crate) fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
     let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
     Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger }
 }

@@ -6,25 +6,17 @@ use std::path::Path;
 use crate::process::untrusted::Untrusted;
 
 /// The lines and the failures of a cleanup.
+#[derive(Default)]
 pub(super) struct Summary {
-    dry_run: bool,
-    lines: Vec<String>,
-    failures: Vec<String>,
+    /// Whether removals are only printed.
+    pub(super) dry_run: bool,
+    pub(super) lines: Vec<String>,
+    pub(super) failures: Vec<String>,
     /// The ledgers of engines that could not be asked.
     ledgers: Vec<Untrusted>,
 }
 
 impl Summary {
-    /// Creates an empty summary. With `dry_run`, removals are only printed.
-    pub(super) fn new(dry_run: bool) -> Self {
-        Self { dry_run, lines: Vec::new(), failures: Vec::new(), ledgers: Vec::new() }
-    }
-
-    /// Returns whether nothing may be removed.
-    pub(super) fn is_dry_run(&self) -> bool {
-        self.dry_run
-    }
-
     /// Removes a resource and reports that. Returns whether it is gone; `false` in a dry run.
     pub(super) fn remove<E: Display>(
         &mut self,
@@ -74,15 +66,5 @@ impl Summary {
                 ledgers.join(" ")
             )
         })
-    }
-
-    /// Returns the lines.
-    pub(super) fn lines(&self) -> &[String] {
-        &self.lines
-    }
-
-    /// Returns the failures.
-    pub(super) fn failures(&self) -> &[String] {
-        &self.failures
     }
 }

@@ -112,7 +112,7 @@ impl Jobs<'_> {
         let groups = self.groups.iter().enumerate();
         let (alone, beside): (Vec<_>, Vec<_>) =
             groups.partition(|(_, group)| group.needs_its_node_alone());
-        let work = |_, (index, group): &(usize, &Group)| -> Result<_> {
+        let work = |(index, group): &(usize, &Group)| -> Result<_> {
             let results = self.group(session, *index, group);
             progress.group_done(&group.script.name);
             Ok((*index, results?))

@@ -20,7 +20,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
 use crate::process::message;
-use crate::process::name::{self, Name};
+use crate::process::name::{self, CheckedName};
 use crate::process::untrusted::json;
 use crate::report::progress::ProgressLine;
 use crate::report::{Format, Report, output};
@@ -35,12 +35,12 @@ pub struct ExperimentArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<Name<name::Runtime>>,
+    pub runtime: Option<CheckedName<name::Runtime>>,
 
     /// Base image for the tools; with any base but scratch, the container's process is bash and the
     /// base's own ipcs makes the listings, as in the article
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
-    pub base: Name<name::Image>,
+    pub base: CheckedName<name::Image>,
 
     /// Options for --engine kubernetes.
     #[command(flatten)]

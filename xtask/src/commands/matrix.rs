@@ -19,7 +19,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
 use crate::process::message;
-use crate::process::name::{self, Name};
+use crate::process::name::{self, CheckedName};
 use crate::process::untrusted::Untrusted;
 use crate::report::matrix::Matrix;
 use crate::report::progress::ProgressLine;
@@ -38,7 +38,7 @@ pub struct MatrixArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<Name<name::Runtime>>,
+    pub runtime: Option<CheckedName<name::Runtime>>,
 
     /// Run only these cells: mechanism/sharing/event/observer; * matches any value, and parts at
     /// the end may be omitted

@@ -20,7 +20,7 @@ use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::process::parallel;
 use crate::report::nodes::{NodeOutcome, NodeResult, NodesReport};
 use crate::report::progress::ProgressLine;
@@ -67,7 +67,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
 }
 
 /// Returns the nodes with the wanted names; `all` selects every node.
-fn select(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
+fn select(nodes: Vec<Node>, wanted: &[CheckedName<Subdomain>]) -> Result<Vec<Node>> {
     if wanted.iter().any(|name| **name == *"all") {
         return Ok(nodes);
     }

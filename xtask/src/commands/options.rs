@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::engine::EngineKind;
 use crate::engine::kubernetes::Cluster;
 use crate::process::interrupt::Interrupt;
-use crate::process::name::{self, Name};
+use crate::process::name::{self, CheckedName};
 
 /// The time limit of a command.
 #[derive(Clone, Debug, Args)]
@@ -38,19 +38,19 @@ pub struct ClusterArgs {
 
     /// Context in kubectl's configuration
     #[arg(long, value_name = "NAME")]
-    pub context: Option<Name<name::Context>>,
+    pub context: Option<CheckedName<name::Context>>,
 
     /// Existing namespace for the pods [default: a new one, which is deleted afterwards]
     #[arg(long, value_name = "NAME")]
-    pub namespace: Option<Name<name::Label>>,
+    pub namespace: Option<CheckedName<name::Label>>,
 
     /// Image that contains the tools and that the nodes have or can pull
     #[arg(long, value_name = "REF")]
-    pub image: Option<Name<name::Image>>,
+    pub image: Option<CheckedName<name::Image>>,
 
     /// Node that all pods run on
     #[arg(long, value_name = "NAME")]
-    pub node: Option<Name<name::Subdomain>>,
+    pub node: Option<CheckedName<name::Subdomain>>,
 
     /// Shell command that kills the sandbox of a pod, which kubectl cannot do; its environment has
     /// NAMESPACE, POD and NODE
@@ -95,7 +95,7 @@ impl ClusterArgs {
 pub struct NodesArgs {
     /// Nodes to run on, each with its own pods: all, or names separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
-    pub nodes: Vec<Name<name::Subdomain>>,
+    pub nodes: Vec<CheckedName<name::Subdomain>>,
 
     /// Number of nodes to run on in parallel
     #[arg(long, value_name = "NUMBER", default_value = "8")]

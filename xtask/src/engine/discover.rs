@@ -9,7 +9,7 @@ use super::kubernetes::{self, Cluster};
 use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, InvocationError};
-use crate::process::name::{Name, Runtime};
+use crate::process::name::{CheckedName, Runtime};
 use crate::process::untrusted::Untrusted;
 
 /// An engine that can be used.
@@ -46,7 +46,7 @@ pub struct Query<'a> {
     /// The kind; `None` selects the first usable one.
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` for the engine's default.
-    pub runtime: Option<&'a Name<Runtime>>,
+    pub runtime: Option<&'a CheckedName<Runtime>>,
     /// The cluster, for Kubernetes.
     pub cluster: &'a Cluster,
     /// The base image for the tools.

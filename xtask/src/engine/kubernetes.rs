@@ -19,7 +19,7 @@ use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
 use crate::process::ledger::{ClusterAt, Entry, LeftoverManifest};
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::script::{Action, Container, Member, Place, Pod, RunOptions, Sharing, Step, Workload};
 
 pub(crate) mod client;
@@ -114,7 +114,7 @@ impl Kubernetes {
         self.share(Some(node.name.clone()), info, tools)
     }
 
-    fn share(&self, node: Option<Name<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
+    fn share(&self, node: Option<CheckedName<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
         let made = self.used.load(Ordering::SeqCst);
         let owner = if made && self.owner == NamespaceOwner::Own {
             NamespaceOwner::Shared

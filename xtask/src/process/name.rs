@@ -26,7 +26,7 @@ pub trait Grammar {
 /// A text that the grammar `G` allows.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String", bound = "G: Grammar + Clone")]
-pub struct Name<G> {
+pub struct CheckedName<G> {
     text: String,
     grammar: PhantomData<G>,
 }
@@ -40,7 +40,7 @@ pub struct InvalidName {
     rule: &'static str,
 }
 
-impl<G: Grammar> FromStr for Name<G> {
+impl<G: Grammar> FromStr for CheckedName<G> {
     type Err = InvalidName;
 
     fn from_str(text: &str) -> Result<Self, InvalidName> {
@@ -51,7 +51,7 @@ impl<G: Grammar> FromStr for Name<G> {
     }
 }
 
-impl<G: Grammar> TryFrom<String> for Name<G> {
+impl<G: Grammar> TryFrom<String> for CheckedName<G> {
     type Error = InvalidName;
 
     fn try_from(text: String) -> Result<Self, InvalidName> {
@@ -59,13 +59,13 @@ impl<G: Grammar> TryFrom<String> for Name<G> {
     }
 }
 
-impl<G> From<Name<G>> for String {
-    fn from(name: Name<G>) -> Self {
+impl<G> From<CheckedName<G>> for String {
+    fn from(name: CheckedName<G>) -> Self {
         name.text
     }
 }
 
-impl<G> Deref for Name<G> {
+impl<G> Deref for CheckedName<G> {
     type Target = str;
 
     fn deref(&self) -> &str {
@@ -73,7 +73,7 @@ impl<G> Deref for Name<G> {
     }
 }
 
-impl<G> fmt::Display for Name<G> {
+impl<G> fmt::Display for CheckedName<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
@@ -228,11 +228,11 @@ fn is_digest(digest: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Context, Grammar, Id, Image, Label, Name, Runtime, Subdomain};
+    use super::{CheckedName, Context, Grammar, Id, Image, Label, Runtime, Subdomain};
 
     fn check<G: Grammar>(names: &[&str], others: &[&str]) {
         for name in names {
-            assert_eq!(name.parse::<Name<G>>().map(String::from).as_deref(), Ok(*name));
+            assert_eq!(name.parse::<CheckedName<G>>().map(String::from).as_deref(), Ok(*name));
         }
         let long = "a".repeat(2000);
         for other in
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn an_error_escapes_the_invalid_name() {
-        let error = "a\x1b[2J".parse::<Name<Label>>().unwrap_err().to_string();
+        let error = "a\x1b[2J".parse::<CheckedName<Label>>().unwrap_err().to_string();
         assert!(error.starts_with("`a\\x1b[2J` is not a valid name of a namespace"), "{error}");
     }
 }

@@ -75,7 +75,7 @@ impl Untrusted {
         self.0.strip_prefix(prefix).map(Self::from)
     }
 
-    /// Parses it as a value, such as a number or a [`Name`](crate::process::name::Name).
+    /// Parses it as a value, such as a number or a [`CheckedName`](crate::process::name::CheckedName).
     pub(crate) fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
         self.0.parse()
     }

@@ -11,7 +11,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};
 use crate::process::ledger::{self, Entry, StoredLedger};
-use crate::process::name::{Id, Label, Name};
+use crate::process::name::{CheckedName, Id, Label};
 use crate::process::untrusted::Untrusted;
 use crate::process::volume;
 
@@ -63,7 +63,7 @@ fn containers(program: &str, interrupt: &Interrupt, summary: &mut Summary) {
     let recorded = ledger_entries();
     for line in listed {
         let [id, name, ledger @ ..] = &line[..] else { continue };
-        let Ok(id) = id.parse::<Name<Id>>() else { continue };
+        let Ok(id) = id.parse::<CheckedName<Id>>() else { continue };
         let is_named = |it: &Entry| match it {
             Entry::Container { name: it, .. } => name == it.as_str(),
             // The infrastructure container has the pod's name without this suffix.
@@ -94,7 +94,7 @@ fn images(program: &str, interrupt: &Interrupt, summary: &mut Summary) {
     for line in listed {
         let [id, repository] = &line[..] else { continue };
         let id = id.strip_prefix("sha256:").unwrap_or_else(|| id.clone());
-        let Ok(id) = id.parse::<Name<Id>>() else { continue };
+        let Ok(id) = id.parse::<CheckedName<Id>>() else { continue };
         let ours = ["<none>", "shm_experiment", "localhost/shm_experiment"];
         let is_named = |it: &Entry| matches!(it, Entry::Image { id: it, .. } if *it == id);
         if ours.iter().any(|it| repository == it) && !recorded.iter().any(is_named) {
@@ -138,7 +138,9 @@ fn namespaces(interrupt: &Interrupt, summary: &mut Summary) {
     let listed = lines("kubectl", &get, interrupt);
     let recorded = ledger_entries();
     for line in listed {
-        let Some(Ok(name)) = line.first().map(Untrusted::parse::<Name<Label>>) else { continue };
+        let Some(Ok(name)) = line.first().map(Untrusted::parse::<CheckedName<Label>>) else {
+            continue;
+        };
         let is_named =
             |it: &Entry| matches!(it, Entry::Object { namespace, .. } if *namespace == *name);
         if !recorded.iter().any(is_named) {

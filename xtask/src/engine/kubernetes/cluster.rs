@@ -11,7 +11,7 @@ use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::labels::RUN_LABEL;
-use crate::process::name::{Image, Label, Name, Subdomain};
+use crate::process::name::{CheckedName, Image, Label, Subdomain};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Member, Pod, Sharing, Workload};
 
@@ -21,11 +21,11 @@ pub struct Cluster {
     /// The kubectl options that select it.
     pub access: Vec<String>,
     /// An existing namespace; `None` creates one for the run.
-    pub namespace: Option<Name<Label>>,
+    pub namespace: Option<CheckedName<Label>>,
     /// The image with the tools in it.
-    pub image: Option<Name<Image>>,
+    pub image: Option<CheckedName<Image>>,
     /// The node of all pods; `None` uses the node that the scheduler selects for the first pod.
-    pub node: Option<Name<Subdomain>>,
+    pub node: Option<CheckedName<Subdomain>>,
     /// The user's shell command that kills a pod's sandbox.
     pub kill_sandbox: Option<String>,
     /// The user's shell command that restarts the kubelet of a node.

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::process::labels::RunId;
-use crate::process::name::{Id, Name};
+use crate::process::name::{CheckedName, Id};
 use crate::process::untrusted::Untrusted;
 
 /// A resource that a run makes outside of this process.
@@ -38,7 +38,7 @@ pub enum Entry {
         /// Its engine.
         engine: EngineAt,
         /// Its id.
-        id: Name<Id>,
+        id: CheckedName<Id>,
         /// Its name, in the repository `shm_experiment`.
         tag: String,
         /// Its base image.

@@ -6,10 +6,11 @@ use anyhow::{Result, bail};
 use clap::Args;
 use shm_core::Key;
 
-use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
+use crate::commands::options::{EngineChoice, NodesArgs, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
 use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Cluster;
 use crate::engine::{EngineKind, host};
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
@@ -44,7 +45,7 @@ pub struct ExperimentArgs {
 
     /// Options for --engine kubernetes.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub cluster: Cluster,
 
     /// Options for the nodes of the cluster.
     #[command(flatten)]
@@ -109,9 +110,8 @@ impl ExperimentArgs {
 /// Fails if the experiment cannot be run or cannot be cleaned up.
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
-    let cluster = args.cluster.cluster();
     if args.nodes.show_manifests {
-        let manifests = cluster.manifests();
+        let manifests = args.cluster.manifests();
         output::write(None, |out| json::write_pretty(out, &manifests))?;
         return Ok(Exit::AsPredicted);
     }
@@ -121,7 +121,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let found = discover::find(&Query {
         kind: args.engine.0,
         runtime: args.runtime.as_ref(),
-        cluster: &cluster,
+        cluster: &args.cluster,
         base: &args.base,
         interrupt,
     })?;

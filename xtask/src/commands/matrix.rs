@@ -8,11 +8,12 @@ use clap::Args;
 use shm_core::Key;
 
 use crate::commands::matrix::jobs::Jobs;
-use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
+use crate::commands::options::{EngineChoice, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Cluster;
 use crate::engine::{EngineKind, host};
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
@@ -63,7 +64,7 @@ pub struct MatrixArgs {
 
     /// Options for --engine kubernetes.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub cluster: Cluster,
 
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -153,17 +154,10 @@ fn sessions(
     interrupt: &Interrupt,
     progress: &ProgressLine,
 ) -> Result<Vec<Session>> {
-    let cluster = args.cluster.cluster();
     let mut found = Vec::new();
     for &EngineChoice(kind) in &args.engine {
-        let runtime = args.runtime.as_ref();
-        found.push(discover::find(&Query {
-            kind,
-            runtime,
-            cluster: &cluster,
-            base: SCRATCH,
-            interrupt,
-        })?);
+        let (runtime, cluster) = (args.runtime.as_ref(), &args.cluster);
+        found.push(discover::find(&Query { kind, runtime, cluster, base: SCRATCH, interrupt })?);
     }
     progress.say("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();

@@ -35,7 +35,7 @@ use crate::script::{Objects, article};
 pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     args.check()?;
     let interrupt = &args.timeout.limit(interrupt);
-    let cluster = &args.cluster.cluster();
+    let cluster = &args.cluster;
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for the cluster");
     let kind = Some(EngineKind::Kubernetes);

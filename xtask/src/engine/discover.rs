@@ -214,7 +214,7 @@ fn kubernetes(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineE
         return Err(unusable(why, next_step));
     }
     let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
-    let args = [&cluster.access[..], &version].concat();
+    let args = [&cluster.access()[..], &version].concat();
     let asked = Invocation::new("kubectl", args).timeout(PATIENCE);
     let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { program }) => {

@@ -81,7 +81,7 @@ impl Kubernetes {
         let run = RunId::random();
         let own = || format!("shm-{}", run.short());
         let namespace = cluster.namespace.clone().map_or_else(own, String::from);
-        let (access, interrupt) = (cluster.access.clone(), tools.interrupt.clone());
+        let (access, interrupt) = (cluster.access(), tools.interrupt.clone());
         Self {
             info,
             run,
@@ -149,9 +149,9 @@ impl Kubernetes {
         if let Some(at) = self.at.get() {
             return Ok(at.clone());
         }
-        let access = &self.cluster.access;
-        let server = cluster::server(access, &self.tools.interrupt)?;
-        Ok(self.at.get_or_init(|| ClusterAt::current(access.clone(), server)).clone())
+        let access = self.cluster.access();
+        let server = cluster::server(&access, &self.tools.interrupt)?;
+        Ok(self.at.get_or_init(|| ClusterAt::current(access, server)).clone())
     }
 
     /// Records in the ledger an object that will be created.

@@ -91,7 +91,8 @@ impl Cluster {
         what: &[&str],
         interrupt: &Interrupt,
     ) -> Result<T, EngineError> {
-        let access = self.access.iter().map(String::as_str);
+        let options = self.access();
+        let access = options.iter().map(String::as_str);
         let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
         let output = Invocation::new("kubectl", get).run(interrupt)?;
         if !output.succeeded() {

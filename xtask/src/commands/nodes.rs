@@ -25,7 +25,7 @@ use crate::process::parallel;
 use crate::report::nodes::{NodeOutcome, NodeResult, NodesReport};
 use crate::report::progress::ProgressLine;
 use crate::report::{Report, output};
-use crate::script::{Objects, article};
+use crate::script::article;
 
 /// Runs the experiment on each selected node and writes the report, one row per node.
 ///
@@ -45,7 +45,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let started = Instant::now();
     // The parent makes the namespace that all runs use.
     let ledger = Ledger::default();
-    let tools = remote_tools(Objects::from(args.key), &ledger, interrupt);
+    let tools = remote_tools(args.key, &ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
     let clean_up = CleanUp::new(&parent, !args.keep);
     parent.make_namespace()?;
@@ -115,7 +115,7 @@ impl Runs<'_> {
         let rules = self.parent.info().rules();
         let fresh = format!("{:016x}", random_number());
         let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
-        let tools = remote_tools(Objects::from(self.args.key), self.ledger, self.interrupt);
+        let tools = remote_tools(self.args.key, self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let keep = self.args.keep;
         let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {}).conclude()?;

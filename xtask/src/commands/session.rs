@@ -23,16 +23,15 @@ use crate::script::Objects;
 pub struct Session {
     /// The engine.
     pub info: EngineInfo,
-    interrupt: Interrupt,
-    ledger: Ledger,
+    tools: Tools,
     ready: Ready,
 }
 
 #[derive(Debug)]
 enum Ready {
     Model,
-    Program(&'static str, EngineAt, Dist, Image),
-    Namespaces(bool, Dist),
+    Program(&'static str, EngineAt, Image),
+    Namespaces(bool),
     Cluster(Box<Kubernetes>),
 }
 
@@ -51,23 +50,23 @@ impl Session {
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let mut info = found.info;
+        let tools = Tools { dist: dist.clone(), ..remote_tools(Key::DEFAULT, ledger, interrupt) };
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Cluster(cluster) => {
-                let tools = remote_tools(Objects::from(Key::DEFAULT), ledger, interrupt);
-                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
+                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools.clone())))
             }
-            Means::Namespaces { user } => Ready::Namespaces(user, dist.clone()),
+            Means::Namespaces { user } => Ready::Namespaces(user),
             Means::Program(program) => {
                 let image = Image::new(dist, base)?;
                 let at = client::current(info.name, program, interrupt)?;
                 if info.runtime.is_some() {
                     info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
                 }
-                Ready::Program(program, at, dist.clone(), image)
+                Ready::Program(program, at, image)
             }
         };
-        Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
+        Ok(Self { info, tools, ready })
     }
 
     /// Returns the engine for one run. `objects` has the names of its shared memory; `volume` is
@@ -75,22 +74,15 @@ impl Session {
     #[must_use]
     pub fn engine(&self, objects: Objects, volume: Option<PathBuf>) -> Box<dyn Engine> {
         let info = self.info.clone();
-        let tools = |dist: &Dist| Tools {
-            dist: dist.clone(),
-            objects,
-            volume,
-            interrupt: self.interrupt.clone(),
-            ledger: self.ledger.clone(),
-        };
+        let tools = Tools { objects, volume, ..self.tools.clone() };
         match &self.ready {
             Ready::Model => Box::new(Model::new(info, self.info.rules(), objects)),
-            Ready::Program(program, at, dist, image) => {
-                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools(dist)))
+            Ready::Program(program, at, image) => {
+                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools))
             }
-            Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
-            Ready::Cluster(cluster) => {
-                Box::new(cluster.run(remote_tools(objects, &self.ledger, &self.interrupt)))
-            }
+            Ready::Namespaces(user) => Box::new(Namespaces::new(info, *user, tools)),
+            // A pod does not see the folders of this host.
+            Ready::Cluster(cluster) => Box::new(cluster.run(Tools { volume: None, ..tools })),
         }
     }
 
@@ -113,7 +105,7 @@ pub(crate) fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<D
 }
 
 /// Returns the tools for an engine that runs nothing on this machine. They are not built.
-pub(crate) fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+pub(crate) fn remote_tools(key: Key, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
     let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
-    Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger }
+    Tools { dist: Dist::existing(), objects: Objects::from(key), volume: None, interrupt, ledger }
 }

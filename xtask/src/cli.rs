@@ -4,15 +4,19 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use shm_core::text::escape;
 
-use crate::commands::bench::BenchArgs;
-use crate::commands::clean::CleanArgs;
-use crate::commands::experiment::ExperimentArgs;
-use crate::commands::matrix::MatrixArgs;
+use crate::commands::bench::{self, BenchArgs};
+use crate::commands::clean::{self, CleanArgs};
+use crate::commands::experiment::{self, ExperimentArgs};
+use crate::commands::matrix::{self, MatrixArgs};
+use crate::commands::{dist, nodes};
+use crate::judge::exit_code::Exit;
+use crate::process::interrupt::Interrupt;
 use crate::process::untrusted::keep_styles;
 
 /// Shows what container engines do to shared memory.
@@ -42,6 +46,24 @@ pub enum Command {
     Dist,
     /// Remove what killed runs left, and nothing else
     Clean(CleanArgs),
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the command cannot be carried out, is interrupted, or may leave something behind.
+    pub fn run(&self, interrupt: &Interrupt) -> Result<Exit> {
+        match self {
+            Self::Experiment(args) if args.is_on_nodes() => nodes::run(args, interrupt),
+            Self::Experiment(args) => experiment::run(args, interrupt),
+            Self::Matrix(args) => matrix::run(args, interrupt),
+            Self::Clean(args) => clean::run(args, interrupt),
+            Self::Bench(args) => bench::run(args, interrupt),
+            Self::Dist => dist::run(interrupt),
+        }
+    }
 }
 
 impl Cli {

@@ -32,11 +32,7 @@ pub struct CleanArgs {
 /// Reads the ledgers of runs that have ended. Removes and prints each resource that a ledger names
 /// and that carries the run's mark. Lists resources that look like ours but are in no ledger, and
 /// does not remove them.
-///
-/// # Errors
-///
-/// Fails if a ledger cannot be read or a resource cannot be removed.
-pub fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
     // Print at the end, so that a closed pipe does not stop the cleanup.
     let mut summary = Summary { dry_run: args.dry_run, ..Summary::default() };
     let cleaned = clean(interrupt, &mut summary);

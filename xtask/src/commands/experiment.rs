@@ -79,16 +79,11 @@ pub struct ExperimentArgs {
 
 impl ExperimentArgs {
     /// Returns whether `--nodes` selects nodes to run on. The report then has one row per node.
-    #[must_use]
-    pub fn is_on_nodes(&self) -> bool {
+    pub(crate) fn is_on_nodes(&self) -> bool {
         !self.nodes.nodes.is_empty() && !self.nodes.show_manifests
     }
 
-    /// Checks that the options fit together.
-    ///
-    /// # Errors
-    ///
-    /// Fails if they do not; the error names the option to change.
+    /// Checks that the options fit together. Otherwise the error names the option to change.
     pub(crate) fn check(&self) -> Result<()> {
         let is_cluster = self.engine.0.is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
@@ -104,11 +99,7 @@ impl ExperimentArgs {
 }
 
 /// Runs the experiment and writes the report.
-///
-/// # Errors
-///
-/// Fails if the experiment cannot be run or cannot be cleaned up.
-pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     if args.nodes.show_manifests {
         let manifests = args.cluster.manifests();

@@ -76,11 +76,7 @@ pub struct MatrixArgs {
 }
 
 /// Runs the matrix and writes the report.
-///
-/// # Errors
-///
-/// Fails if the matrix cannot be run or cannot be cleaned up.
-pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let world = world(args)?;
     if args.list {

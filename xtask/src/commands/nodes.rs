@@ -28,11 +28,7 @@ use crate::report::{Report, output};
 use crate::script::article;
 
 /// Runs the experiment on each selected node and writes the report, one row per node.
-///
-/// # Errors
-///
-/// Fails if the experiment cannot be run, is interrupted, or cannot be cleaned up.
-pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     args.check()?;
     let interrupt = &args.timeout.limit(interrupt);
     let cluster = &args.cluster;

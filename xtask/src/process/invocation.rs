@@ -4,9 +4,11 @@
 //! because a grandchild can hold the pipes open.
 #![expect(clippy::disallowed_methods, reason = "this is the one place where they are allowed")]
 
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
-use std::{env, io};
 
 use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -20,7 +22,6 @@ use crate::process::untrusted::Untrusted;
 
 mod capture;
 mod error;
-mod gate;
 mod output;
 pub(crate) mod program;
 
@@ -37,6 +38,11 @@ const GRACE: Duration = Duration::from_millis(1500);
 const GRACE_FOR_CLEANING: Duration = Duration::from_secs(30);
 /// How long to wait for the end of a killed process.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Delays a recorded command: a shell waits for a line on standard input, then executes the command.
+/// If this program is killed before it writes that line, the shell reads the end of its input and
+/// exits.
+const WAIT: &str = "read -r opened && exec \"$0\" \"$@\" </dev/null";
 
 /// A command to run.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +132,11 @@ impl Invocation {
         let program = program::to_start(&self.program, &path);
         let command = match &self.recorded {
             None => duct::cmd(program, &self.args),
-            Some(_) => gate::delayed(program, &self.args),
+            Some(_) => {
+                let shell = ["-c", WAIT].map(OsString::from).into_iter();
+                let args = self.args.iter().map(OsString::from);
+                duct::cmd("/bin/sh", shell.chain([program]).chain(args))
+            }
         };
         let mut expression = command.unchecked().before_spawn(|command| {
             command.process_group(0);
@@ -218,10 +228,13 @@ impl Invocation {
         let mut background =
             Background { handle, stdout, stderr, command: self.command(), started, recorded: None };
         if let (Some(gate), Some((ledger, run))) = (gate, &self.recorded) {
-            let entry = gate::entry(run, background.pid());
+            let pid = background.pid();
+            // A process that has already ended gets 0, which matches no process.
+            let started = ProcStat::of(pid).map_or(0, |stat| stat.started);
+            let entry = Entry::Process { run: run.clone(), pid, started };
             ledger.record(entry.clone())?;
             background.recorded = Some((ledger.clone(), entry));
-            gate::open(gate).map_err(fail)?;
+            open(gate).map_err(fail)?;
         }
         Ok(background)
     }
@@ -234,6 +247,15 @@ impl Invocation {
 
     fn not_found(&self) -> InvocationError {
         InvocationError::NotFound { program: self.program.as_str().into() }
+    }
+}
+
+/// Opens the gate of a recorded command.
+fn open(mut gate: PipeWriter) -> io::Result<()> {
+    match gate.write_all(b"\n") {
+        // The process has ended; its exit status shows the cause.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        answer => answer,
     }
 }
 

@@ -1,16 +1,17 @@
 //! `cargo xtask clean`: removes what killed runs left and their ledgers name, and nothing else.
 
+use std::fmt::Display;
 use std::thread;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::commands::clean::engines::Engines;
-use crate::commands::clean::summary::Summary;
 use crate::engine::docker::ENGINE_SETTLES;
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{self, Entry, Past, StoredLedger};
+use crate::process::untrusted::Untrusted;
 use crate::report::output;
 
 mod cluster;
@@ -19,7 +20,6 @@ mod host;
 mod images;
 mod processes;
 mod strangers;
-mod summary;
 
 /// The command line of `clean`.
 #[derive(Debug, Args)]
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &CleanArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::write(None, |out| summary.lines.iter().try_for_each(|line| writeln!(out, "{line}")))?;
     cleaned?;
     if !summary.failures.is_empty() {
-        let next_step = summary.next_step().unwrap_or_default();
+        let next_step = summary.next_step();
         bail!("something may be left: {}{next_step}", summary.failures.join("\n"));
     }
     Ok(Exit::AsPredicted)
@@ -90,7 +90,7 @@ fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     left.extend(images::clean(&entries, engines, summary));
     left.extend(cluster::clean(&entries, engines.interrupt, summary));
     if summary.failures.len() > failures && !left.is_empty() {
-        summary.keep_ledger(&past.path);
+        summary.ledgers.push(Untrusted::path(&past.path).to_string());
     }
     left.extend(processes::left(&entries));
     left.extend(host::clean(&entries, summary));
@@ -101,5 +101,64 @@ fn clean_up_after(past: Past, engines: &Engines<'_>, summary: &mut Summary) {
     let left: Vec<Entry> = entries.into_iter().filter(|entry| left.contains(entry)).collect();
     if let Err(error) = past.keep(&left) {
         summary.fail(error);
+    }
+}
+
+/// The lines and the failures of a cleanup.
+#[derive(Default)]
+struct Summary {
+    /// Whether removals are only printed.
+    dry_run: bool,
+    lines: Vec<String>,
+    failures: Vec<String>,
+    /// The ledgers that stay because their engines could not be asked.
+    ledgers: Vec<String>,
+}
+
+impl Summary {
+    /// Removes a resource and reports that. Returns whether it is gone; `false` in a dry run.
+    fn remove<E: Display>(
+        &mut self,
+        place: &str,
+        thing: impl Display,
+        remove: impl FnOnce() -> Result<(), E>,
+    ) -> bool {
+        if self.dry_run {
+            self.report(format_args!("{place}: would remove {thing}"));
+            return false;
+        }
+        match remove() {
+            Ok(()) => self.report(format_args!("{place}: removed {thing}")),
+            Err(error) => {
+                self.fail(format_args!("{place}: {thing}: {error}"));
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Adds a line.
+    fn report(&mut self, line: impl Display) {
+        self.lines.push(line.to_string());
+    }
+
+    /// Adds a failure, unless it is a duplicate.
+    fn fail(&mut self, why: impl Display) {
+        let why = why.to_string();
+        if !self.failures.contains(&why) {
+            self.failures.push(why);
+        }
+    }
+
+    /// Returns the next step as a line of its own; empty if the engines could be asked.
+    fn next_step(&self) -> String {
+        if self.ledgers.is_empty() {
+            return String::new();
+        }
+        format!(
+            "\nnext step: run cargo xtask clean again once the engine answers; if it is gone for \
+             good, delete its ledger: {}",
+            self.ledgers.join(" ")
+        )
     }
 }

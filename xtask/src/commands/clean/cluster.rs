@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::kubernetes::client::Client;
 use crate::engine::kubernetes::removal::Removal;
 use crate::engine::kubernetes::{cluster, orphans};

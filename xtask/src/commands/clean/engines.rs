@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::docker::client;
 use crate::engine::docker::remove::{Kind, Remover};
 use crate::engine::{EngineError, EngineKind};

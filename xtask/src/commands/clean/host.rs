@@ -5,7 +5,7 @@ use std::io;
 use rustix::process::geteuid;
 use shm_core::{Address, IpcObject, Key, Segment, Target};
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::host;
 use crate::process::ledger::{Entry, LeftoverManifest};
 use crate::process::untrusted::Untrusted;

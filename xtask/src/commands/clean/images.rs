@@ -1,7 +1,7 @@
 //! Removes images that runs built and that are out of date.
 
+use crate::commands::clean::Summary;
 use crate::commands::clean::engines::Engines;
-use crate::commands::clean::summary::Summary;
 use crate::engine::EngineError;
 use crate::engine::dist::Dist;
 use crate::engine::docker::client::{client, failed};

@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use rustix::process::geteuid;
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::labels::{IMAGE_LABEL, LEDGER_LABEL, RUN_LABEL};

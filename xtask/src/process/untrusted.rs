@@ -99,16 +99,6 @@ impl From<&str> for Untrusted {
     }
 }
 
-impl From<&[u8]> for Untrusted {
-    /// Escapes the whole text if it is not UTF-8.
-    fn from(bytes: &[u8]) -> Self {
-        match str::from_utf8(bytes) {
-            Ok(text) => Self::from(text),
-            Err(_) => Self(escape(bytes)),
-        }
-    }
-}
-
 impl PartialEq<str> for Untrusted {
     fn eq(&self, other: &str) -> bool {
         self.0 == other
@@ -200,7 +190,6 @@ mod tests {
         let text = Untrusted::from("a\x1b]0;b\x07");
         assert_eq!(text.to_string(), "a\\x1b]0;b\\x07");
         assert_eq!(format!("{text:<16}|"), "a\\x1b]0;b\\x07   |");
-        assert_eq!(Untrusted::from(&b"a\xff"[..]).to_string(), "a\\xff");
     }
 
     #[test]

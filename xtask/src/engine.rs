@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use self::observation::Observation;
 use crate::process::invocation::Output;
-use crate::process::name::{Name, Runtime};
+use crate::process::name::{CheckedName, Runtime};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Action, Step};
 
@@ -88,7 +88,7 @@ pub struct EngineInfo {
     /// The kernel's release.
     pub kernel: Untrusted,
     /// The requested OCI runtime; `None` for the engine's default.
-    pub runtime: Option<Name<Runtime>>,
+    pub runtime: Option<CheckedName<Runtime>>,
     /// Whether the containers share the host's kernel.
     pub kernels: Kernels,
     /// Why this engine was selected.

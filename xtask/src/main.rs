@@ -3,13 +3,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use signal_hook::low_level::emulate_default_handler;
-use xtask::cli::{Cli, Command};
-use xtask::commands::{bench, clean, dist, experiment, matrix, nodes};
+use xtask::cli::Cli;
 use xtask::judge::exit_code::Exit;
 use xtask::process::interrupt::Interrupt;
-use xtask::process::message::message;
+use xtask::process::message;
 
 fn main() -> ExitCode {
     let cli = match Cli::from_command_line() {
@@ -17,7 +15,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let (done, signal) = match Interrupt::install() {
-        Ok(interrupt) => (dispatch(&cli, &interrupt), interrupt.signal()),
+        Ok(interrupt) => (cli.command.run(&interrupt), interrupt.signal()),
         Err(error) => (Err(error.into()), None),
     };
     let exit = done.unwrap_or_else(|error| {
@@ -31,16 +29,5 @@ fn main() -> ExitCode {
             Exit::Interrupted(signal).into()
         }
         None => exit.into(),
-    }
-}
-
-fn dispatch(cli: &Cli, interrupt: &Interrupt) -> Result<Exit> {
-    match &cli.command {
-        Command::Experiment(args) if args.is_on_nodes() => nodes::run(args, interrupt),
-        Command::Experiment(args) => experiment::run(args, interrupt),
-        Command::Matrix(args) => matrix::run(args, interrupt),
-        Command::Clean(args) => clean::run(args, interrupt),
-        Command::Bench(args) => bench::run(args, interrupt),
-        Command::Dist => dist::run(interrupt),
     }
 }

@@ -52,11 +52,7 @@ pub struct BenchArgs {
 }
 
 /// Measures the selected groups and writes the table. The exit status is 1 if a target is missed.
-///
-/// # Errors
-///
-/// Fails if a row cannot be measured, with the reason.
-pub fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &BenchArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("building the tools");
     let environment = BenchEnvironment::open(args.pairs.get(), interrupt)?;

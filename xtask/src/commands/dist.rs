@@ -12,11 +12,7 @@ use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 
 /// Builds the tools into `dist/` and writes completions and manual pages beside them.
-///
-/// # Errors
-///
-/// Fails if cargo fails, or if a file cannot be written.
-pub fn run(interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(interrupt: &Interrupt) -> Result<Exit> {
     let dist = Dist::current(interrupt)?;
     document(&dist.folder())?;
     Ok(Exit::AsPredicted)

@@ -7,10 +7,11 @@ use clap::Args;
 use shm_cli::DEFAULT_KEY;
 use shm_core::Key;
 
-use crate::commands::options::{ClusterArgs, EngineChoice, NodesArgs, TimeoutArgs};
+use crate::commands::options::{EngineChoice, NodesArgs, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
 use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Cluster;
 use crate::engine::{EngineKind, host};
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
@@ -20,8 +21,8 @@ use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::message::message;
-use crate::process::name::{self, Name};
+use crate::process::message;
+use crate::process::name::{self, CheckedName};
 use crate::process::untrusted::json;
 use crate::report::progress::ProgressLine;
 use crate::report::{Format, Report, output};
@@ -36,16 +37,16 @@ pub struct ExperimentArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<Name<name::Runtime>>,
+    pub runtime: Option<CheckedName<name::Runtime>>,
 
     /// Base image for the tools; with any base but scratch, the container's process is bash and the
     /// base's own ipcs makes the listings, as in the article
     #[arg(long, value_name = "IMAGE", default_value = SCRATCH)]
-    pub base: Name<name::Image>,
+    pub base: CheckedName<name::Image>,
 
     /// Options for --engine kubernetes.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub cluster: Cluster,
 
     /// Options for the nodes of the cluster.
     #[command(flatten)]
@@ -79,18 +80,13 @@ pub struct ExperimentArgs {
 
 impl ExperimentArgs {
     /// Returns whether `--nodes` selects nodes to run on. The report then has one row per node.
-    #[must_use]
-    pub fn is_on_nodes(&self) -> bool {
+    pub(crate) fn is_on_nodes(&self) -> bool {
         !self.nodes.nodes.is_empty() && !self.nodes.show_manifests
     }
 
-    /// Checks that the options fit together.
-    ///
-    /// # Errors
-    ///
-    /// Fails if they do not; the error names the option to change.
+    /// Checks that the options fit together. Otherwise the error names the option to change.
     pub(crate) fn check(&self) -> Result<()> {
-        let is_cluster = self.engine.kind().is_some_and(EngineKind::has_pods);
+        let is_cluster = self.engine.0.is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
             bail!(
                 "--containers does not apply to a cluster, where a node has two pods; leave it out"
@@ -104,15 +100,10 @@ impl ExperimentArgs {
 }
 
 /// Runs the experiment and writes the report.
-///
-/// # Errors
-///
-/// Fails if the experiment cannot be run or cannot be cleaned up.
-pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
-    let cluster = args.cluster.cluster();
     if args.nodes.show_manifests {
-        let manifests = cluster.manifests();
+        let manifests = args.cluster.manifests();
         output::write(None, |out| json::write_pretty(out, &manifests))?;
         return Ok(Exit::AsPredicted);
     }
@@ -120,9 +111,9 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for an engine");
     let found = discover::find(&Query {
-        kind: args.engine.kind(),
+        kind: args.engine.0,
         runtime: args.runtime.as_ref(),
-        cluster: &cluster,
+        cluster: &args.cluster,
         base: &args.base,
         interrupt,
     })?;

@@ -8,17 +8,19 @@ use clap::Args;
 use shm_cli::DEFAULT_KEY;
 
 use crate::commands::matrix::jobs::Jobs;
-use crate::commands::options::{ClusterArgs, EngineChoice, TimeoutArgs};
+use crate::commands::options::{EngineChoice, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
 use crate::engine::cleanup::CleanUp;
 use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
+use crate::engine::kubernetes::Cluster;
 use crate::engine::{EngineKind, host};
 use crate::judge::exit_code::Exit;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::name::{self, Name};
+use crate::process::message;
+use crate::process::name::{self, CheckedName};
 use crate::process::untrusted::Untrusted;
 use crate::report::matrix::Matrix;
 use crate::report::progress::ProgressLine;
@@ -37,7 +39,7 @@ pub struct MatrixArgs {
 
     /// OCI runtime for docker and podman to use, such as runc, crun or runsc
     #[arg(long, value_name = "NAME")]
-    pub runtime: Option<Name<name::Runtime>>,
+    pub runtime: Option<CheckedName<name::Runtime>>,
 
     /// Run only these cells: mechanism/sharing/event/observer; * matches any value, and parts at
     /// the end may be omitted
@@ -62,7 +64,7 @@ pub struct MatrixArgs {
 
     /// Options for --engine kubernetes.
     #[command(flatten)]
-    pub cluster: ClusterArgs,
+    pub cluster: Cluster,
 
     /// Form of the report
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -74,11 +76,7 @@ pub struct MatrixArgs {
 }
 
 /// Runs the matrix and writes the report.
-///
-/// # Errors
-///
-/// Fails if the matrix cannot be run or cannot be cleaned up.
-pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     let interrupt = &args.timeout.limit(interrupt);
     let world = world(args)?;
     if args.list {
@@ -99,7 +97,7 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     };
     let jobs = Jobs {
         groups: &groups,
-        volume: shared.as_ref().map(|shared| shared.volume.path()),
+        volume: shared.as_ref().map(|shared| &*shared.volume.path),
         at_once: args.jobs.get(),
         repeat: args.repeat.get(),
         interrupt,
@@ -113,23 +111,28 @@ pub fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
         let clean_up = cluster.map(|cluster| CleanUp::new(cluster, true));
         cluster.map_or(Ok(()), |cluster| cluster.prepare(&left))?;
         let grid = jobs.run_on(session, &progress);
-        errors.extend(clean_up.and_then(|clean_up| clean_up.now().err()));
+        let cleaned = clean_up.map_or(Ok(0), CleanUp::now);
+        errors.extend(cleaned.map_err(anyhow::Error::from).err());
         grid
     });
-    let grids = grids.collect::<Result<_>>();
+    let grids = grids.collect::<Result<Vec<_>>>();
     progress.end();
-    let matrix = Matrix { grids: grids? };
-    output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
-    // Report an error of the cleanup after the results.
-    if let Some(left) = errors.pop() {
-        return Err(left.into());
+    let exit = grids.and_then(|grids| {
+        let matrix = Matrix { grids };
+        output::write(args.output.as_deref(), |out| matrix.write(args.format, out))?;
+        Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
+    });
+    // Report errors of the cleanup after the results, or after the error of the run.
+    let Some(last) = errors.pop() else { return exit };
+    for error in exit.err().into_iter().chain(errors) {
+        message(format_args!("error: {error:#}"));
     }
-    Ok(if matrix.passed() { Exit::AsPredicted } else { Exit::Differs })
+    Err(last)
 }
 
 /// Returns which cells to run: those of pods or those of containers.
 fn world(args: &MatrixArgs) -> Result<World> {
-    let kinds: Vec<_> = args.engine.iter().map(|engine| engine.kind()).collect();
+    let kinds: Vec<_> = args.engine.iter().map(|engine| engine.0).collect();
     if !kinds.iter().flatten().any(|kind| kind.has_pods()) {
         return Ok(World::Containers);
     }
@@ -147,17 +150,10 @@ fn sessions(
     interrupt: &Interrupt,
     progress: &ProgressLine,
 ) -> Result<Vec<Session>> {
-    let cluster = args.cluster.cluster();
     let mut found = Vec::new();
-    for engine in &args.engine {
-        let (kind, runtime) = (engine.kind(), args.runtime.as_ref());
-        found.push(discover::find(&Query {
-            kind,
-            runtime,
-            cluster: &cluster,
-            base: SCRATCH,
-            interrupt,
-        })?);
+    for &EngineChoice(kind) in &args.engine {
+        let (runtime, cluster) = (args.runtime.as_ref(), &args.cluster);
+        found.push(discover::find(&Query { kind, runtime, cluster, base: SCRATCH, interrupt })?);
     }
     progress.say("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();

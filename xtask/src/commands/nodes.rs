@@ -20,22 +20,18 @@ use crate::model::plan::Plan;
 use crate::process::interrupt::Interrupt;
 use crate::process::labels::random_number;
 use crate::process::ledger::Ledger;
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::process::parallel;
 use crate::report::nodes::{NodeOutcome, NodeResult, NodesReport};
 use crate::report::progress::ProgressLine;
 use crate::report::{Report, output};
-use crate::script::{Objects, article};
+use crate::script::article;
 
 /// Runs the experiment on each selected node and writes the report, one row per node.
-///
-/// # Errors
-///
-/// Fails if the experiment cannot be run, is interrupted, or cannot be cleaned up.
-pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
+pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     args.check()?;
     let interrupt = &args.timeout.limit(interrupt);
-    let cluster = &args.cluster.cluster();
+    let cluster = &args.cluster;
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for the cluster");
     let kind = Some(EngineKind::Kubernetes);
@@ -45,7 +41,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let started = Instant::now();
     // The parent makes the namespace that all runs use.
     let ledger = Ledger::default();
-    let tools = remote_tools(Objects::from(args.key), &ledger, interrupt);
+    let tools = remote_tools(args.key, &ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
     let clean_up = CleanUp::new(&parent, !args.keep);
     parent.make_namespace()?;
@@ -67,7 +63,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
 }
 
 /// Returns the nodes with the wanted names; `all` selects every node.
-fn select(nodes: Vec<Node>, wanted: &[Name<Subdomain>]) -> Result<Vec<Node>> {
+fn select(nodes: Vec<Node>, wanted: &[CheckedName<Subdomain>]) -> Result<Vec<Node>> {
     if wanted.iter().any(|name| **name == *"all") {
         return Ok(nodes);
     }
@@ -88,7 +84,7 @@ struct Runs<'a> {
 impl Runs<'_> {
     /// Runs on `at_once` nodes in parallel. Returns the results in the nodes' order.
     fn on_all(&self, nodes: &[Node], at_once: usize, progress: &ProgressLine) -> Vec<NodeResult> {
-        let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |_, node| {
+        let Ok(results) = parallel::each(nodes, at_once, self.interrupt, |node| {
             let started = Instant::now();
             let outcome = self.run_on(node);
             progress.group_done(&node.name);
@@ -115,7 +111,7 @@ impl Runs<'_> {
         let rules = self.parent.info().rules();
         let fresh = format!("{:016x}", random_number());
         let plan = Plan::new(article::on_a_cluster(self.args.key, &fresh), rules)?;
-        let tools = remote_tools(Objects::from(self.args.key), self.ledger, self.interrupt);
+        let tools = remote_tools(self.args.key, self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let keep = self.args.keep;
         let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {}).conclude()?;

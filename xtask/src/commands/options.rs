@@ -7,9 +7,8 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::engine::EngineKind;
-use crate::engine::kubernetes::Cluster;
 use crate::process::interrupt::Interrupt;
-use crate::process::name::{self, Name};
+use crate::process::name::{self, CheckedName};
 
 /// The time limit of a command.
 #[derive(Clone, Debug, Args)]
@@ -23,71 +22,8 @@ pub struct TimeoutArgs {
 
 impl TimeoutArgs {
     /// Returns `interrupt` with this time limit.
-    #[must_use]
-    pub fn limit(&self, interrupt: &Interrupt) -> Interrupt {
+    pub(crate) fn limit(&self, interrupt: &Interrupt) -> Interrupt {
         interrupt.with_limit(self.timeout.map(Duration::from_secs))
-    }
-}
-
-/// The cluster and how to use it. Without options, kubectl's defaults apply.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Kubernetes")]
-pub struct ClusterArgs {
-    /// Configuration file for kubectl to use
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: Option<String>,
-
-    /// Context in kubectl's configuration
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<Name<name::Context>>,
-
-    /// Existing namespace for the pods [default: a new one, which is deleted afterwards]
-    #[arg(long, value_name = "NAME")]
-    pub namespace: Option<Name<name::Label>>,
-
-    /// Image that contains the tools and that the nodes have or can pull
-    #[arg(long, value_name = "REF")]
-    pub image: Option<Name<name::Image>>,
-
-    /// Node that all pods run on
-    #[arg(long, value_name = "NAME")]
-    pub node: Option<Name<name::Subdomain>>,
-
-    /// Shell command that kills the sandbox of a pod, which kubectl cannot do; its environment has
-    /// NAMESPACE, POD and NODE
-    #[arg(long, value_name = "COMMAND")]
-    pub kill_sandbox: Option<String>,
-
-    /// Shell command that restarts the kubelet of NODE and then exits; while the kubelet is down,
-    /// no container of that node can be started, stopped or entered
-    #[arg(long, value_name = "COMMAND")]
-    pub restart_kubelet: Option<String>,
-}
-
-impl ClusterArgs {
-    /// Returns the cluster that the options describe.
-    #[must_use]
-    pub fn cluster(&self) -> Cluster {
-        Cluster {
-            access: self.access(),
-            namespace: self.namespace.clone(),
-            image: self.image.clone(),
-            node: self.node.clone(),
-            kill_sandbox: self.kill_sandbox.clone(),
-            restart_kubelet: self.restart_kubelet.clone(),
-        }
-    }
-
-    /// Returns the options to pass to kubectl.
-    fn access(&self) -> Vec<String> {
-        let mut access = Vec::new();
-        if let Some(file) = &self.kubeconfig {
-            access.extend(["--kubeconfig".to_owned(), file.clone()]);
-        }
-        if let Some(context) = &self.context {
-            access.extend(["--context".to_owned(), context.to_string()]);
-        }
-        access
     }
 }
 
@@ -97,7 +33,7 @@ impl ClusterArgs {
 pub struct NodesArgs {
     /// Nodes to run on, each with its own pods: all, or names separated by commas
     #[arg(long, value_name = "NODES", value_delimiter = ',', conflicts_with = "node")]
-    pub nodes: Vec<Name<name::Subdomain>>,
+    pub nodes: Vec<CheckedName<name::Subdomain>>,
 
     /// Number of nodes to run on in parallel
     #[arg(long, value_name = "NUMBER", default_value = "8")]
@@ -108,42 +44,26 @@ pub struct NodesArgs {
     pub show_manifests: bool,
 }
 
-/// The `--engine` option.
+/// The `--engine` option: an engine, or `None` for `auto`, the first engine that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The first engine that can be used.
-    Auto,
-    /// This engine.
-    Kind(EngineKind),
-}
-
-impl EngineChoice {
-    /// Returns the named engine, or `None` for `auto`.
-    #[must_use]
-    pub fn kind(self) -> Option<EngineKind> {
-        match self {
-            Self::Auto => None,
-            Self::Kind(kind) => Some(kind),
-        }
-    }
-}
+pub struct EngineChoice(pub(crate) Option<EngineKind>);
 
 impl ValueEnum for EngineChoice {
     fn value_variants<'a>() -> &'a [Self] {
         &[
-            Self::Auto,
-            Self::Kind(EngineKind::Docker),
-            Self::Kind(EngineKind::Podman),
-            Self::Kind(EngineKind::Kubernetes),
-            Self::Kind(EngineKind::Namespaces),
-            Self::Kind(EngineKind::Model),
+            Self(None),
+            Self(Some(EngineKind::Docker)),
+            Self(Some(EngineKind::Podman)),
+            Self(Some(EngineKind::Kubernetes)),
+            Self(Some(EngineKind::Namespaces)),
+            Self(Some(EngineKind::Model)),
         ]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Auto => Some(PossibleValue::new("auto").help("The first usable engine")),
-            Self::Kind(kind) => kind.to_possible_value(),
+        match self.0 {
+            None => Some(PossibleValue::new("auto").help("The first usable engine")),
+            Some(kind) => kind.to_possible_value(),
         }
     }
 }

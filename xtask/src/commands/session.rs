@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use shm_cli::DEFAULT_KEY;
+use shm_core::Key;
 
 use crate::engine::discover::{Detected, Means};
 use crate::engine::dist::Dist;
@@ -23,16 +24,15 @@ use crate::script::Objects;
 pub struct Session {
     /// The engine.
     pub info: EngineInfo,
-    interrupt: Interrupt,
-    ledger: Ledger,
+    tools: Tools,
     ready: Ready,
 }
 
 #[derive(Debug)]
 enum Ready {
     Model,
-    Program(&'static str, EngineAt, Dist, Image),
-    Namespaces(bool, Dist),
+    Program(&'static str, EngineAt, Image),
+    Namespaces(bool),
     Cluster(Box<Kubernetes>),
 }
 
@@ -51,23 +51,23 @@ impl Session {
         interrupt: &Interrupt,
     ) -> Result<Self> {
         let mut info = found.info;
+        let tools = Tools { dist: dist.clone(), ..remote_tools(DEFAULT_KEY, ledger, interrupt) };
         let ready = match found.means {
             Means::Model => Ready::Model,
             Means::Cluster(cluster) => {
-                let tools = remote_tools(Objects::from(DEFAULT_KEY), ledger, interrupt);
-                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools)))
+                Ready::Cluster(Box::new(Kubernetes::new(info.clone(), cluster, tools.clone())))
             }
-            Means::Namespaces { user } => Ready::Namespaces(user, dist.clone()),
+            Means::Namespaces { user } => Ready::Namespaces(user),
             Means::Program(program) => {
                 let image = Image::new(dist, base)?;
                 let at = client::current(info.name, program, interrupt)?;
                 if info.runtime.is_some() {
                     info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
                 }
-                Ready::Program(program, at, dist.clone(), image)
+                Ready::Program(program, at, image)
             }
         };
-        Ok(Self { info, interrupt: interrupt.clone(), ledger: ledger.clone(), ready })
+        Ok(Self { info, tools, ready })
     }
 
     /// Returns the engine for one run. `objects` has the names of its shared memory; `volume` is
@@ -75,28 +75,20 @@ impl Session {
     #[must_use]
     pub fn engine(&self, objects: Objects, volume: Option<PathBuf>) -> Box<dyn Engine> {
         let info = self.info.clone();
-        let tools = |dist: &Dist| Tools {
-            dist: dist.clone(),
-            objects,
-            volume,
-            interrupt: self.interrupt.clone(),
-            ledger: self.ledger.clone(),
-        };
+        let tools = Tools { objects, volume, ..self.tools.clone() };
         match &self.ready {
             Ready::Model => Box::new(Model::new(info, self.info.rules(), objects)),
-            Ready::Program(program, at, dist, image) => {
-                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools(dist)))
+            Ready::Program(program, at, image) => {
+                Box::new(Docker::new(info, program, at.clone(), image.clone(), tools))
             }
-            Ready::Namespaces(user, dist) => Box::new(Namespaces::new(info, *user, tools(dist))),
-            Ready::Cluster(cluster) => {
-                Box::new(cluster.run(remote_tools(objects, &self.ledger, &self.interrupt)))
-            }
+            Ready::Namespaces(user) => Box::new(Namespaces::new(info, *user, tools)),
+            // A pod does not see the folders of this host.
+            Ready::Cluster(cluster) => Box::new(cluster.run(Tools { volume: None, ..tools })),
         }
     }
 
     /// Returns the cluster that all runs use, or `None` for another engine.
-    #[must_use]
-    pub fn cluster(&self) -> Option<&Kubernetes> {
+    pub(crate) fn cluster(&self) -> Option<&Kubernetes> {
         match &self.ready {
             Ready::Cluster(cluster) => Some(cluster),
             _ => None,
@@ -105,11 +97,7 @@ impl Session {
 }
 
 /// Builds the tools if any of these engines runs them on this machine.
-///
-/// # Errors
-///
-/// Returns the errors of [`Dist::current`].
-pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
+pub(crate) fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
     if kinds.iter().any(|kind| kind.is_local()) {
         Dist::current(interrupt)
     } else {
@@ -118,8 +106,7 @@ pub fn tools_for(kinds: &[EngineKind], interrupt: &Interrupt) -> Result<Dist> {
 }
 
 /// Returns the tools for an engine that runs nothing on this machine. They are not built.
-#[must_use]
-pub fn remote_tools(objects: Objects, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
+pub(crate) fn remote_tools(key: Key, ledger: &Ledger, interrupt: &Interrupt) -> Tools {
     let (interrupt, ledger) = (interrupt.clone(), ledger.clone());
-    Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger }
+    Tools { dist: Dist::existing(), objects: Objects::from(key), volume: None, interrupt, ledger }
 }

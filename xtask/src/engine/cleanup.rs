@@ -1,7 +1,7 @@
 //! Cleanup after a run, also after a panic.
 
 use crate::engine::{Engine, EngineError};
-use crate::process::message::message;
+use crate::process::message;
 
 /// A guard that cleans up after a run: on request, or else on drop, for example during a panic.
 pub struct CleanUp<'a> {

@@ -9,7 +9,7 @@ use super::kubernetes::{self, Cluster};
 use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, InvocationError};
-use crate::process::name::{Name, Runtime};
+use crate::process::name::{CheckedName, Runtime};
 use crate::process::untrusted::Untrusted;
 
 /// An engine that can be used.
@@ -46,7 +46,7 @@ pub struct Query<'a> {
     /// The kind; `None` selects the first usable one.
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` for the engine's default.
-    pub runtime: Option<&'a Name<Runtime>>,
+    pub runtime: Option<&'a CheckedName<Runtime>>,
     /// The cluster, for Kubernetes.
     pub cluster: &'a Cluster,
     /// The base image for the tools.
@@ -214,7 +214,7 @@ fn kubernetes(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineE
         return Err(unusable(why, next_step));
     }
     let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
-    let args = [&cluster.access[..], &version].concat();
+    let args = [&cluster.access()[..], &version].concat();
     let asked = Invocation::new("kubectl", args).timeout(PATIENCE);
     let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { program }) => {

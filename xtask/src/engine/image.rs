@@ -17,7 +17,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Output;
 use crate::process::labels::BASE_LABEL;
 use crate::process::ledger::{EngineAt, Entry, Ledger};
-use crate::process::name::{Id, Name};
+use crate::process::name::{CheckedName, Id};
 use crate::process::untrusted::Untrusted;
 
 /// The time limit of a build, which may pull a base image.
@@ -72,7 +72,7 @@ impl Image {
     }
 
     /// Returns the ledger entry of the image, once it is built.
-    fn entry(&self, at: &EngineAt, id: Name<Id>) -> Entry {
+    fn entry(&self, at: &EngineAt, id: CheckedName<Id>) -> Entry {
         Entry::Image {
             engine: at.clone(),
             id,
@@ -140,7 +140,7 @@ impl Image {
 }
 
 /// Parses the id of an image from the output of its inspection. `None` if there is no image.
-pub(crate) fn id(inspected: &Output) -> Option<Name<Id>> {
+pub(crate) fn id(inspected: &Output) -> Option<CheckedName<Id>> {
     let printed = inspected.succeeded().then(|| inspected.text())?;
     let id = printed.fields(' ').next()?;
     id.strip_prefix("sha256:").unwrap_or(id).parse().ok()

@@ -19,7 +19,7 @@ use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
 use crate::process::ledger::{ClusterAt, Entry, LeftoverManifest};
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::script::{Action, Container, Member, Place, Pod, RunOptions, Sharing, Step, Workload};
 
 pub(crate) mod client;
@@ -81,7 +81,7 @@ impl Kubernetes {
         let run = RunId::random();
         let own = || format!("shm-{}", run.short());
         let namespace = cluster.namespace.clone().map_or_else(own, String::from);
-        let (access, interrupt) = (cluster.access.clone(), tools.interrupt.clone());
+        let (access, interrupt) = (cluster.access(), tools.interrupt.clone());
         Self {
             info,
             run,
@@ -114,7 +114,7 @@ impl Kubernetes {
         self.share(Some(node.name.clone()), info, tools)
     }
 
-    fn share(&self, node: Option<Name<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
+    fn share(&self, node: Option<CheckedName<Subdomain>>, info: EngineInfo, tools: Tools) -> Self {
         let made = self.used.load(Ordering::SeqCst);
         let owner = if made && self.owner == NamespaceOwner::Own {
             NamespaceOwner::Shared
@@ -149,9 +149,9 @@ impl Kubernetes {
         if let Some(at) = self.at.get() {
             return Ok(at.clone());
         }
-        let access = &self.cluster.access;
-        let server = cluster::server(access, &self.tools.interrupt)?;
-        Ok(self.at.get_or_init(|| ClusterAt::current(access.clone(), server)).clone())
+        let access = self.cluster.access();
+        let server = cluster::server(&access, &self.tools.interrupt)?;
+        Ok(self.at.get_or_init(|| ClusterAt::current(access, server)).clone())
     }
 
     /// Records in the ledger an object that will be created.

@@ -105,8 +105,7 @@ impl Tools {
     }
 
     /// Makes the ledger record the process of an action that writes on this host.
-    #[must_use]
-    pub fn recorded(&self, action: &Action, invocation: Invocation) -> Invocation {
+    pub(crate) fn recorded(&self, action: &Action, invocation: Invocation) -> Invocation {
         match action.text() {
             Some(_) => invocation.recorded(&self.ledger, &RunId::random()),
             None => invocation,

@@ -72,7 +72,7 @@ pub fn run(
         for planned in stage {
             tell(RunEvent::Started(planned));
         }
-        let answers = parallel::each(stage, AT_ONCE, interrupt, |_, planned| {
+        let answers = parallel::each(stage, AT_ONCE, interrupt, |planned| {
             engine.execute_step(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
         })?;
         for (planned, answer) in stage.iter().zip(answers) {

@@ -34,11 +34,8 @@ impl Interrupt {
         let flag = interrupt.clone();
         thread::Builder::new().spawn(move || {
             for signal in signals.forever() {
-                if flag
-                    .signal
-                    .compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst)
-                    .is_err()
-                {
+                let first = &flag.signal;
+                if first.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst).is_err() {
                     // Nothing can be done about a closed standard error.
                     let _ = writeln!(
                         io::stderr(),
@@ -53,20 +50,17 @@ impl Interrupt {
     }
 
     /// Returns a copy with the time limit that the user set, if any.
-    #[must_use]
-    pub fn with_limit(&self, limit: Option<Duration>) -> Self {
+    pub(crate) fn with_limit(&self, limit: Option<Duration>) -> Self {
         Self { limit, ..self.clone() }
     }
 
     /// Returns a copy for a cleanup, which no signal interrupts.
-    #[must_use]
-    pub fn for_cleaning(&self) -> Self {
+    pub(crate) fn for_cleaning(&self) -> Self {
         Self::default().with_limit(self.limit)
     }
 
     /// Returns the time limit that the user set, or `default`.
-    #[must_use]
-    pub fn limit_or(&self, default: Duration) -> Duration {
+    pub(crate) fn limit_or(&self, default: Duration) -> Duration {
         self.limit.unwrap_or(default)
     }
 
@@ -77,8 +71,7 @@ impl Interrupt {
     }
 
     /// Returns the name of the signal that cancelled the run, if any.
-    #[must_use]
-    pub fn name(&self) -> Option<&'static str> {
+    pub(crate) fn name(&self) -> Option<&'static str> {
         self.signal().map(|signal| signal_name(signal).unwrap_or("a signal"))
     }
 }

@@ -4,24 +4,24 @@
 //! because a grandchild can hold the pipes open.
 #![expect(clippy::disallowed_methods, reason = "this is the one place where they are allowed")]
 
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, PipeWriter, Write};
 use std::os::unix::process::CommandExt;
 use std::time::{Duration, Instant};
-use std::{env, io};
 
 use duct::{Expression, Handle};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::capture::Capture;
-use crate::process::invocation::gate::{Gate, RecordedProcess};
 use crate::process::labels::{RUN_VARIABLE, RunId};
-use crate::process::ledger::Ledger;
+use crate::process::ledger::{Entry, Ledger};
 use crate::process::proc_stat::ProcStat;
 use crate::process::untrusted::Untrusted;
 
 mod capture;
 mod error;
-mod gate;
 mod output;
 pub(crate) mod program;
 
@@ -39,9 +39,14 @@ const GRACE_FOR_CLEANING: Duration = Duration::from_secs(30);
 /// How long to wait for the end of a killed process.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Delays a recorded command: a shell waits for a line on standard input, then executes the command.
+/// If this program is killed before it writes that line, the shell reads the end of its input and
+/// exits.
+const WAIT: &str = "read -r opened && exec \"$0\" \"$@\" </dev/null";
+
 /// A command to run.
-#[derive(Clone, Debug)]
-pub struct Invocation {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Invocation {
     program: String,
     args: Vec<String>,
     env: Vec<(&'static str, String)>,
@@ -57,87 +62,67 @@ pub struct Invocation {
 impl Invocation {
     /// Creates a command of a program, found in PATH, and its arguments. The time limit is one
     /// minute unless the user or [`timeout`](Self::timeout) sets another.
-    pub fn new<A: Into<String>>(program: &str, args: impl IntoIterator<Item = A>) -> Self {
-        Self {
-            program: program.to_owned(),
-            args: args.into_iter().map(Into::into).collect(),
-            env: Vec::new(),
-            stdin: Vec::new(),
-            timeout: TIMEOUT,
-            unset: Vec::new(),
-            show_stderr: false,
-            discard_stdout: false,
-            cleans_up: false,
-            recorded: None,
-        }
+    pub(crate) fn new<A: Into<String>>(program: &str, args: impl IntoIterator<Item = A>) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self { program: program.to_owned(), args, timeout: TIMEOUT, ..Self::default() }
     }
 
     /// Records the command's process in the ledger before it runs its program, because it can
     /// outlive this program. Its environment holds the run's id, and its standard input is empty.
-    #[must_use]
-    pub fn recorded(mut self, ledger: &Ledger, run: &RunId) -> Self {
+    pub(crate) fn recorded(mut self, ledger: &Ledger, run: &RunId) -> Self {
         self.recorded = Some((ledger.clone(), run.clone()));
         self.env(RUN_VARIABLE, run.to_string())
     }
 
     /// Sets a variable in the command's environment.
-    #[must_use]
-    pub fn env(mut self, name: &'static str, value: String) -> Self {
+    pub(crate) fn env(mut self, name: &'static str, value: String) -> Self {
         self.env.push((name, value));
         self
     }
 
     /// Sets the standard input, which is empty by default.
-    #[must_use]
-    pub fn stdin(mut self, bytes: Vec<u8>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: Vec<u8>) -> Self {
         self.stdin = bytes;
         self
     }
 
     /// Removes a variable from the command's environment.
-    #[must_use]
-    pub fn unset(mut self, name: &'static str) -> Self {
+    pub(crate) fn unset(mut self, name: &'static str) -> Self {
         self.unset.push(name);
         self
     }
 
     /// Discards standard output, so that the command can outlive this program.
-    #[must_use]
-    pub fn discard_stdout(mut self) -> Self {
+    pub(crate) fn discard_stdout(mut self) -> Self {
         self.discard_stdout = true;
         self
     }
 
     /// Sets the time limit that applies if the user sets none.
-    #[must_use]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
+    pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// After a signal, sends SIGTERM to the command and gives it time to remove what it made.
-    #[must_use]
-    pub fn cleans_up(mut self) -> Self {
+    pub(crate) fn cleans_up(mut self) -> Self {
         self.cleans_up = true;
         self
     }
 
     /// Lets the command print on our standard error instead of capturing its own.
-    #[must_use]
-    pub fn show_stderr(mut self) -> Self {
+    pub(crate) fn show_stderr(mut self) -> Self {
         self.show_stderr = true;
         self
     }
 
     /// Returns the command for display, in a form that can be pasted into a shell.
-    #[must_use]
-    pub fn command_line(&self) -> Untrusted {
+    pub(crate) fn command_line(&self) -> Untrusted {
         command_line(&self.command()).into()
     }
 
     /// Returns the program and its arguments.
-    #[must_use]
-    pub fn command(&self) -> Vec<String> {
+    pub(crate) fn command(&self) -> Vec<String> {
         [std::slice::from_ref(&self.program), &self.args].concat()
     }
 
@@ -147,7 +132,11 @@ impl Invocation {
         let program = program::to_start(&self.program, &path);
         let command = match &self.recorded {
             None => duct::cmd(program, &self.args),
-            Some(_) => gate::delayed(program, &self.args),
+            Some(_) => {
+                let shell = ["-c", WAIT].map(OsString::from).into_iter();
+                let args = self.args.iter().map(OsString::from);
+                duct::cmd("/bin/sh", shell.chain([program]).chain(args))
+            }
         };
         let mut expression = command.unchecked().before_spawn(|command| {
             command.process_group(0);
@@ -166,12 +155,9 @@ impl Invocation {
         self.env.iter().fold(expression, |expression, (name, value)| expression.env(name, value))
     }
 
-    /// Runs the command to its end.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the command has no result. An exit status other than 0 is a result.
-    pub fn run(&self, interrupt: &Interrupt) -> Result<Output, InvocationError> {
+    /// Runs the command to its end. Fails if it has no result. An exit status other than 0 is a
+    /// result.
+    pub(crate) fn run(&self, interrupt: &Interrupt) -> Result<Output, InvocationError> {
         if let Some(signal) = interrupt.name() {
             return Err(InvocationError::Interrupted { command: self.command_line(), signal });
         }
@@ -209,12 +195,9 @@ impl Invocation {
         }
     }
 
-    /// Starts the command and does not wait for it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the program does not exist, cannot be started, or cannot be recorded.
-    pub fn start(&self) -> Result<Background, InvocationError> {
+    /// Starts the command and does not wait for it. Fails if the program does not exist, cannot be
+    /// started, or cannot be recorded.
+    pub(crate) fn start(&self) -> Result<Background, InvocationError> {
         let started = Instant::now();
         let fail = |source| InvocationError::Io { command: self.command_line(), source };
         let mut expression = self.expression();
@@ -233,7 +216,7 @@ impl Invocation {
             None => None,
             Some(_) if !self.may_exist() => return Err(self.not_found()),
             Some(_) => {
-                let (closed, gate) = Gate::new().map_err(fail)?;
+                let (closed, gate) = io::pipe().map_err(fail)?;
                 expression = expression.stdin_file(closed);
                 Some(gate)
             }
@@ -245,8 +228,13 @@ impl Invocation {
         let mut background =
             Background { handle, stdout, stderr, command: self.command(), started, recorded: None };
         if let (Some(gate), Some((ledger, run))) = (gate, &self.recorded) {
-            background.recorded = Some(RecordedProcess::record(ledger, run, background.pid())?);
-            gate.open().map_err(fail)?;
+            let pid = background.pid();
+            // A process that has already ended gets 0, which matches no process.
+            let started = ProcStat::of(pid).map_or(0, |stat| stat.started);
+            let entry = Entry::Process { run: run.clone(), pid, started };
+            ledger.record(entry.clone())?;
+            background.recorded = Some((ledger.clone(), entry));
+            open(gate).map_err(fail)?;
         }
         Ok(background)
     }
@@ -262,9 +250,18 @@ impl Invocation {
     }
 }
 
+/// Opens the gate of a recorded command.
+fn open(mut gate: PipeWriter) -> io::Result<()> {
+    match gate.write_all(b"\n") {
+        // The process has ended; its exit status shows the cause.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        answer => answer,
+    }
+}
+
 /// A command that is running.
 #[derive(Debug)]
-pub struct Background {
+pub(crate) struct Background {
     handle: Handle,
     /// `None` if standard output is discarded.
     stdout: Option<Capture>,
@@ -272,25 +269,19 @@ pub struct Background {
     stderr: Option<Capture>,
     command: Vec<String>,
     started: Instant,
-    /// Its ledger entry, if any.
-    recorded: Option<RecordedProcess>,
+    /// Its ledger and its entry there, if any.
+    recorded: Option<(Ledger, Entry)>,
 }
 
 impl Background {
     /// Returns its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.handle.pids().first().copied().unwrap_or(0)
     }
 
     /// Waits at most `time` until the command has ended and its output pipes are closed. Returns
-    /// `None` if that has not happened yet.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`InvocationError::Io`] if the wait fails, and with [`InvocationError::TooMuch`]
-    /// if the command prints too much.
-    pub fn wait(&self, time: Duration) -> Result<Option<Output>, InvocationError> {
+    /// `None` if that has not happened yet. Fails if the command prints too much.
+    pub(crate) fn wait(&self, time: Duration) -> Result<Option<Output>, InvocationError> {
         let deadline = Instant::now() + time;
         let ended = self.handle.wait_deadline(deadline).map_err(|source| self.error(source))?;
         let stdout = self.printed(self.stdout.as_ref(), deadline)?;
@@ -323,12 +314,8 @@ impl Background {
         }
     }
 
-    /// Sends a signal to the command's process group.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the signal cannot be sent. It is no error if the group has ended.
-    pub fn signal(&self, signal: Signal) -> Result<(), InvocationError> {
+    /// Sends a signal to the command's process group. It is no error if the group has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), InvocationError> {
         let ended = self.handle.try_wait().map_err(|source| self.error(source))?.is_some();
         if ended && ProcStat::of(self.pid()).is_some() {
             // Another process has the id now, and may lead a new group with it. Our group is empty:
@@ -343,11 +330,7 @@ impl Background {
     }
 
     /// Kills the process group and waits at most a second for the end of the command.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`InvocationError::Io`] if the signal cannot be sent or the wait fails.
-    pub fn kill(&self) -> Result<(), InvocationError> {
+    pub(crate) fn kill(&self) -> Result<(), InvocationError> {
         self.signal(Signal::KILL)?;
         // A process that left the group may still hold the pipes. Do not wait for it.
         if self.handle.wait_timeout(KILL_TIMEOUT).map_err(|source| self.error(source))?.is_some() {
@@ -358,7 +341,9 @@ impl Background {
 
     /// Removes its ledger entry, after it has ended.
     fn forget(&self) {
-        self.recorded.iter().for_each(RecordedProcess::forget);
+        if let Some((ledger, entry)) = &self.recorded {
+            ledger.forget(|it| it == entry);
+        }
     }
 
     fn error(&self, source: io::Error) -> InvocationError {
@@ -367,7 +352,6 @@ impl Background {
 }
 
 /// Returns the command line for a shell. Convert it to [`Untrusted`] before you display it.
-#[must_use]
-pub fn command_line(command: &[impl AsRef<str>]) -> String {
+pub(crate) fn command_line(command: &[impl AsRef<str>]) -> String {
     shell_words::join(command)
 }

@@ -33,8 +33,7 @@ impl RunId {
     }
 
     /// Returns the first ten digits, for names that people read.
-    #[must_use]
-    pub fn short(&self) -> &str {
+    pub(crate) fn short(&self) -> &str {
         &self.0[..10]
     }
 }

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process::labels::RunId;
 
-pub use self::engine_kind::EngineKind;
-pub use self::entry::{ClusterAt, EngineAt, Entry, LeftoverManifest};
-pub use self::store::{LedgerError, Past, StoredLedger, all, folder, parse};
+pub use self::entry::{ClusterAt, EngineAt, EngineKind, Entry, LeftoverManifest};
+use self::store::folder;
+pub use self::store::{LedgerError, parse};
+pub(crate) use self::store::{Past, StoredLedger, all};
 
-mod engine_kind;
 mod entry;
 mod store;
 
@@ -24,7 +24,7 @@ pub struct Ledger(Arc<Mutex<LedgerState>>);
 
 #[derive(Debug, Default)]
 struct LedgerState {
-    /// The folder; `None` means the default.
+    /// The folder; `None` means that of [`folder`].
     folder: Option<PathBuf>,
     /// Created with the first entry, so that a run that makes nothing leaves no file.
     file: Option<(PathBuf, File)>,
@@ -35,7 +35,7 @@ struct LedgerState {
 }
 
 impl Ledger {
-    /// Creates a ledger in this folder, which only this user may write. The default is [`folder`].
+    /// Creates a ledger in this folder, which only this user may write.
     #[must_use]
     pub fn in_folder(folder: PathBuf) -> Self {
         let ledger = Self::default();
@@ -43,12 +43,8 @@ impl Ledger {
         ledger
     }
 
-    /// Records what the caller is going to make.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the entry cannot be written. The caller must then not make it.
-    pub fn record(&self, entry: Entry) -> Result<(), LedgerError> {
+    /// Records what the caller is going to make, and must not make if this fails.
+    pub(crate) fn record(&self, entry: Entry) -> Result<(), LedgerError> {
         let mut state = self.lock();
         let (path, file) = state.open()?;
         store::append(path, file, &entry)?;
@@ -57,7 +53,7 @@ impl Ledger {
     }
 
     /// Removes the entries that `is_gone` selects.
-    pub fn forget(&self, is_gone: impl Fn(&Entry) -> bool) {
+    pub(crate) fn forget(&self, is_gone: impl Fn(&Entry) -> bool) {
         let mut state = self.lock();
         let before = state.entries.len();
         state.entries.retain(|entry| !is_gone(entry));
@@ -65,18 +61,13 @@ impl Ledger {
     }
 
     /// Returns the entries of one run.
-    #[must_use]
-    pub fn of_run(&self, run: &RunId) -> Vec<Entry> {
+    pub(crate) fn of_run(&self, run: &RunId) -> Vec<Entry> {
         let state = self.lock();
         state.entries.iter().filter(|entry| entry.run() == Some(run)).cloned().collect()
     }
 
     /// Returns the ledger's file. Creates the file if it does not exist.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the file cannot be created.
-    pub fn path(&self) -> Result<PathBuf, LedgerError> {
+    pub(crate) fn path(&self) -> Result<PathBuf, LedgerError> {
         Ok(self.lock().open()?.0.clone())
     }
 

@@ -12,17 +12,14 @@ struct TaskQueue<R, E> {
     failed: Option<E>,
 }
 
-/// Calls `work` for each of `items`, with its index, `at_once` of them in parallel. Returns the
-/// results in the items' order. Starts no item after a signal.
-///
-/// # Errors
-///
-/// Fails with the first error, and starts no item after it.
+/// Calls `work` for each of `items`, `at_once` of them in parallel. Returns the results in the
+/// items' order. Starts no item after a signal. Fails with the first error, and starts no item
+/// after it.
 pub(crate) fn each<T: Sync, R: Send, E: Send>(
     items: &[T],
     at_once: usize,
     interrupt: &Interrupt,
-    work: impl Fn(usize, &T) -> Result<R, E> + Sync,
+    work: impl Fn(&T) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
     let queue = Mutex::new(TaskQueue { begun: 0, done: vec![], failed: None });
     let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -35,7 +32,7 @@ pub(crate) fn each<T: Sync, R: Send, E: Send>(
     };
     let work_on = || {
         while let Some((index, item)) = next() {
-            match work(index, item) {
+            match work(item) {
                 Ok(result) => lock().done.push((index, result)),
                 Err(error) => drop(lock().failed.get_or_insert(error)),
             }

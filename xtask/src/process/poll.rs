@@ -6,12 +6,8 @@ use std::time::{Duration, Instant};
 use crate::process::interrupt::Interrupt;
 
 /// Calls `check` every `interval` until it returns a value. Returns `None` at `deadline` or after a
-/// signal. Calls `check` at least once, and once more after a signal, so that a command in it fails
-/// with that signal.
-///
-/// # Errors
-///
-/// Returns the first error of `check`.
+/// signal, and the first error of `check`. Calls `check` at least once, and once more after a signal,
+/// so that a command in it fails with that signal.
 pub(crate) fn poll_until<T, E>(
     interval: Duration,
     deadline: Instant,

@@ -2,7 +2,7 @@
 //!
 //! It can contain control sequences for a terminal, or characters that make a line look different
 //! from its content. The [`Display`](fmt::Display) of its type [`Untrusted`] escapes it. Code tests
-//! the text with narrow methods. [`Guard`] and [`shm_cli::text::Escaped`], around the writers of
+//! the text with narrow methods. `Guard` and [`shm_cli::text::Escaped`], around the writers of
 //! reports and of standard error, escape once more.
 
 use std::fmt;
@@ -32,64 +32,51 @@ impl<'de> Deserialize<'de> for Untrusted {
 
 impl Untrusted {
     /// Creates a path for messages. Escapes line breaks and tabs too, so that it is one line.
-    #[must_use]
-    pub fn path(path: &Path) -> Self {
+    pub(crate) fn path(path: &Path) -> Self {
         Self(escape_line(path.as_os_str().as_bytes()))
     }
 
     /// Creates a text of one line. Escapes line breaks and tabs too, because the text after a line
     /// break would look like a line of ours.
-    #[must_use]
-    pub fn line(text: &str) -> Self {
+    pub(crate) fn line(text: &str) -> Self {
         let escaped = text.replace('\n', "\\x0a").replace('\r', "\\x0d");
         Self(escaped.replace('\t', "\\x09"))
     }
 
-    /// Returns whether it is empty.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Returns whether it contains `part`.
-    #[must_use]
-    pub fn contains(&self, part: &str) -> bool {
+    pub(crate) fn contains(&self, part: &str) -> bool {
         self.0.contains(part)
     }
 
-    /// Returns whether it starts with `start`.
-    #[must_use]
-    pub fn starts_with(&self, start: &str) -> bool {
+    pub(crate) fn starts_with(&self, start: &str) -> bool {
         self.0.starts_with(start)
     }
 
     /// Returns its lines.
-    pub fn lines(&self) -> impl Iterator<Item = Self> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Self> {
         self.0.lines().map(Self::from)
     }
 
     /// Returns its parts between white space.
-    pub fn words(&self) -> impl Iterator<Item = Self> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = Self> {
         self.0.split_whitespace().map(Self::from)
     }
 
     /// Returns its parts between separators.
-    pub fn fields(&self, separator: char) -> impl Iterator<Item = Self> {
+    pub(crate) fn fields(&self, separator: char) -> impl Iterator<Item = Self> {
         self.0.split(separator).map(Self::from)
     }
 
     /// Returns the text after `prefix`, or `None` if it does not start with `prefix`.
-    #[must_use]
-    pub fn strip_prefix(&self, prefix: &str) -> Option<Self> {
+    pub(crate) fn strip_prefix(&self, prefix: &str) -> Option<Self> {
         self.0.strip_prefix(prefix).map(Self::from)
     }
 
-    /// Parses it as a value, such as a number or a [`Name`](crate::process::name::Name).
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of the value's [`FromStr`].
-    pub fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
+    /// Parses it as a value, such as a number or a [`CheckedName`](crate::process::name::CheckedName).
+    pub(crate) fn parse<T: FromStr>(&self) -> Result<T, T::Err> {
         self.0.parse()
     }
 }
@@ -112,16 +99,6 @@ impl From<&str> for Untrusted {
     }
 }
 
-impl From<&[u8]> for Untrusted {
-    /// Escapes the whole text if it is not UTF-8.
-    fn from(bytes: &[u8]) -> Self {
-        match str::from_utf8(bytes) {
-            Ok(text) => Self::from(text),
-            Err(_) => Self(escape(bytes)),
-        }
-    }
-}
-
 impl PartialEq<str> for Untrusted {
     fn eq(&self, other: &str) -> bool {
         self.0 == other
@@ -137,7 +114,7 @@ impl PartialEq<&str> for Untrusted {
 /// Escapes what is written, except styles such as colours (`ESC [ numbers m`), which change only
 /// how a text looks. For writers of text that contains our own styles.
 #[derive(Debug)]
-pub struct Guard<W> {
+pub(crate) struct Guard<W> {
     inner: W,
     /// The start of an incomplete line, which may end in the middle of a sequence.
     line: Vec<u8>,
@@ -145,16 +122,12 @@ pub struct Guard<W> {
 
 impl<W: Write> Guard<W> {
     /// Wraps a writer. Call [`finish`](Self::finish) at the end.
-    pub fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self { inner, line: Vec::new() }
     }
 
     /// Writes an incomplete last line, and flushes.
-    ///
-    /// # Errors
-    ///
-    /// Returns the errors of the writer.
-    pub fn finish(mut self) -> io::Result<()> {
+    pub(crate) fn finish(mut self) -> io::Result<()> {
         self.inner.write_all(keep_styles(&self.line).as_bytes())?;
         self.inner.flush()
     }
@@ -177,8 +150,7 @@ impl<W: Write> Write for Guard<W> {
 }
 
 /// Returns a text with everything escaped except its styles.
-#[must_use]
-pub fn keep_styles(text: &[u8]) -> String {
+pub(crate) fn keep_styles(text: &[u8]) -> String {
     const ESC: u8 = 0x1b;
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -218,7 +190,6 @@ mod tests {
         let text = Untrusted::from("a\x1b]0;b\x07");
         assert_eq!(text.to_string(), "a\\x1b]0;b\\x07");
         assert_eq!(format!("{text:<16}|"), "a\\x1b]0;b\\x07   |");
-        assert_eq!(Untrusted::from(&b"a\xff"[..]).to_string(), "a\\xff");
     }
 
     #[test]

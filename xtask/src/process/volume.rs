@@ -21,15 +21,15 @@ pub const PREFIX: &str = "shm_experiment.";
 
 /// The folder. It is removed when the value is dropped.
 #[derive(Debug)]
-pub struct Volume {
-    path: PathBuf,
+pub(crate) struct Volume {
+    pub(crate) path: PathBuf,
     run: RunId,
     ledger: Ledger,
 }
 
 /// Why the folder cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum VolumeError {
+pub(crate) enum VolumeError {
     /// It cannot be recorded.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -45,11 +45,7 @@ pub enum VolumeError {
 
 impl Volume {
     /// Creates the folder in the temporary folder.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the folder cannot be recorded or created.
-    pub fn make(ledger: &Ledger) -> Result<Self, VolumeError> {
+    pub(crate) fn make(ledger: &Ledger) -> Result<Self, VolumeError> {
         let run = RunId::random();
         let path = env::temp_dir().join(format!("{PREFIX}{run}"));
         let path = path::absolute(&path).map_err(|source| VolumeError::Io { path, source })?;
@@ -58,12 +54,6 @@ impl Volume {
             Ok(()) => Ok(Self { path, run, ledger: ledger.clone() }),
             Err(source) => Err(VolumeError::Io { path, source }),
         }
-    }
-
-    /// Returns its path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 }
 
@@ -76,19 +66,14 @@ impl Drop for Volume {
 }
 
 /// Returns whether a run's folder exists: its name has the run's id, and this user owns it.
-#[must_use]
-pub fn is_there(path: &Path, run: &RunId) -> bool {
+pub(crate) fn is_there(path: &Path, run: &RunId) -> bool {
     let named = path.file_name().is_some_and(|name| *name == *format!("{PREFIX}{run}"));
     let ours = |it: Metadata| it.is_dir() && it.uid() == geteuid().as_raw();
     named && fs::symlink_metadata(path).is_ok_and(ours)
 }
 
 /// Removes the folder of a run with everything that containers left in it.
-///
-/// # Errors
-///
-/// Fails if the folder or something in it cannot be removed.
-pub fn remove(path: &Path, run: &RunId) -> io::Result<()> {
+pub(crate) fn remove(path: &Path, run: &RunId) -> io::Result<()> {
     if !is_there(path, run) {
         return Ok(());
     }

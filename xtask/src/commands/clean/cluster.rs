@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::kubernetes::client::Client;
 use crate::engine::kubernetes::removal::Removal;
 use crate::engine::kubernetes::{cluster, orphans};
@@ -42,7 +42,7 @@ pub(super) fn clean(entries: &[Entry], interrupt: &Interrupt, summary: &mut Summ
         if let Err(error) = &cleaned {
             summary.fail(format_args!("kubernetes: {error:#}"));
         }
-        if cleaned.is_err() || summary.is_dry_run() {
+        if cleaned.is_err() || summary.dry_run {
             left.extend(part.entries);
         }
     }
@@ -71,7 +71,7 @@ impl Part<'_> {
         let client = Client { access, namespace, interrupt: interrupt.clone() };
         let removal = Removal::new(&client, self.run, &self.entries);
         let present = removal.find()?;
-        if summary.is_dry_run() {
+        if summary.dry_run {
             for name in present.names() {
                 summary.report(format_args!("kubernetes: would remove {name}"));
             }

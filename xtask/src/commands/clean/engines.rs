@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::docker::client;
 use crate::engine::docker::remove::{Kind, Remover};
 use crate::engine::{EngineError, EngineKind};
@@ -18,6 +18,16 @@ const DAEMON_SETTLES: Duration = Duration::from_mins(2);
 pub(super) struct Engines<'a> {
     pub(super) interrupt: &'a Interrupt,
     asked: RefCell<Vec<(EngineAt, Result<(), String>)>>,
+}
+
+/// Returns the engine and the run of a container or a pod.
+fn owner(entry: &Entry) -> Option<(&EngineAt, &RunId)> {
+    match entry {
+        Entry::Container { engine, run, .. } | Entry::Pod { engine, run, .. } => {
+            Some((engine, run))
+        }
+        _ => None,
+    }
 }
 
 fn name(entry: &Entry) -> Option<&str> {
@@ -64,24 +74,16 @@ impl<'a> Engines<'a> {
         let mut left = Vec::new();
         let mut done: Vec<(&EngineAt, &RunId)> = Vec::new();
         for entry in entries {
-            let (Entry::Container { engine, run, .. } | Entry::Pod { engine, run, .. }) = entry
-            else {
+            let Some((engine, run)) = owner(entry).filter(|it| !done.contains(it)) else {
                 continue;
             };
-            if done.contains(&(engine, run)) {
-                continue;
-            }
             done.push((engine, run));
-            let is_same = |it: &&Entry| match it {
-                Entry::Container { engine: at, run: of, .. }
-                | Entry::Pod { engine: at, run: of, .. } => at == engine && of == run,
-                _ => false,
-            };
+            let is_same = |it: &&Entry| owner(it) == Some((engine, run));
             let same: Vec<_> = entries.iter().filter(is_same).cloned().collect();
             let removed =
                 self.is_the_same(engine).and_then(|()| self.remove(engine, run, &same, summary));
             match removed {
-                Ok(missing) if !summary.is_dry_run() => {
+                Ok(missing) if !summary.dry_run => {
                     if age < DAEMON_SETTLES && !missing.is_empty() {
                         let names: Vec<_> = missing.iter().filter_map(name).collect();
                         summary.report(format_args!(
@@ -122,7 +124,7 @@ impl<'a> Engines<'a> {
                 continue;
             }
             let found = remover.find(kind, run, &names)?;
-            if !summary.is_dry_run() {
+            if !summary.dry_run {
                 let found: Vec<_> = found.iter().map(String::as_str).collect();
                 remover.named(kind, run, &found)?;
             }

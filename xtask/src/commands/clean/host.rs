@@ -5,7 +5,7 @@ use std::io;
 use rustix::process::geteuid;
 use shm_core::{Address, IpcObject, Key, Segment, Target};
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::engine::host;
 use crate::process::ledger::{Entry, LeftoverManifest};
 use crate::process::untrusted::Untrusted;
@@ -37,7 +37,7 @@ fn remove_objects(manifest: &LeftoverManifest, summary: &mut Summary) -> bool {
     let mut is_gone = true;
     for key in manifest.keys.iter().filter_map(|key| Key::new(*key)) {
         let strays = host::strays(Objects::from(key), &manifest.text);
-        let would_go = summary.is_dry_run() && !strays.is_empty();
+        let would_go = summary.dry_run && !strays.is_empty();
         for target in strays {
             let remove = || target.remove().map_err(|error| io::Error::other(error.to_string()));
             is_gone &= summary.remove("host", describe(&target, key), remove);

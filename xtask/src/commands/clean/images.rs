@@ -1,14 +1,14 @@
 //! Removes images that runs built and that are out of date.
 
+use crate::commands::clean::Summary;
 use crate::commands::clean::engines::Engines;
-use crate::commands::clean::summary::Summary;
 use crate::engine::EngineError;
 use crate::engine::dist::Dist;
 use crate::engine::docker::client::{client, failed};
 use crate::engine::image::{self, Image};
 use crate::process::interrupt::Interrupt;
 use crate::process::ledger::{EngineAt, Entry};
-use crate::process::name::{Id, Name};
+use crate::process::name::{CheckedName, Id};
 use crate::process::untrusted::Untrusted;
 
 /// Removes the images that a ledger names and that differ from what their checkouts would build.
@@ -53,7 +53,7 @@ fn image_id(
     engine: &EngineAt,
     tag: &str,
     interrupt: &Interrupt,
-) -> Result<Option<Name<Id>>, EngineError> {
+) -> Result<Option<CheckedName<Id>>, EngineError> {
     let inspect = ["image", "inspect", "--format", image::FORMAT, tag];
     let there = client(engine, inspect).run(interrupt)?;
     if there.succeeded() {

@@ -9,7 +9,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, geteuid, kill_process_group, pidfd_open, pidfd_send_signal,
 };
 
-use crate::commands::clean::summary::Summary;
+use crate::commands::clean::Summary;
 use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::ledger::Entry;
 use crate::process::proc_stat::ProcStat;

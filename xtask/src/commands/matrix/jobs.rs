@@ -55,7 +55,7 @@ impl<'a> SharedState<'a> {
         let made = Volume::make(ledger);
         let volume = made.with_context(|| format!("cannot make the shared folder; {next_step}"))?;
         if groups.iter().any(Group::exhausts_memory) {
-            let path = volume.path().join(LARGE_TEXT);
+            let path = volume.path.join(LARGE_TEXT);
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });
@@ -112,7 +112,7 @@ impl Jobs<'_> {
         let groups = self.groups.iter().enumerate();
         let (alone, beside): (Vec<_>, Vec<_>) =
             groups.partition(|(_, group)| group.needs_its_node_alone());
-        let work = |_, (index, group): &(usize, &Group)| -> Result<_> {
+        let work = |(index, group): &(usize, &Group)| -> Result<_> {
             let results = self.group(session, *index, group);
             progress.group_done(&group.script.name);
             Ok((*index, results?))

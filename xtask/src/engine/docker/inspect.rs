@@ -12,7 +12,7 @@ use crate::engine::docker::client::failed;
 use crate::engine::observation::{Identity, ReportedNamespace, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{RUN_VARIABLE, RunId};
-use crate::process::name::{Id, Name};
+use crate::process::name::{CheckedName, Id};
 use crate::process::untrusted::Untrusted;
 
 /// The format for `inspect`.
@@ -42,7 +42,7 @@ pub(super) struct Inspected {
     pub(super) state: Option<State>,
     /// The id of its process, on the engine's host.
     pub(super) pid: u32,
-    id: Name<Id>,
+    id: CheckedName<Id>,
     status: Untrusted,
     exit_code: Untrusted,
     /// Whether the kernel's OOM killer killed a process of the container.

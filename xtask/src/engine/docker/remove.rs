@@ -10,7 +10,7 @@ use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::{EngineAt, Entry, Ledger};
-use crate::process::name::{Container, Id, Name};
+use crate::process::name::{CheckedName, Container, Id};
 use crate::process::untrusted::Untrusted;
 
 /// Attempts without progress, for example while another process removes the same container.
@@ -62,7 +62,7 @@ impl Kind {
 
 /// An object with one of the names, as the engine describes it.
 struct Named {
-    id: Name<Id>,
+    id: CheckedName<Id>,
     name: String,
     is_ours: bool,
 }
@@ -211,7 +211,7 @@ impl Remover<'_> {
 
 /// Returns whether the text can be the name of a container or a pod, or docker's alias of one.
 fn is_name(text: &Untrusted) -> bool {
-    text.parse::<Name<Container>>().is_ok()
+    text.parse::<CheckedName<Container>>().is_ok()
 }
 
 /// Parses a line of `inspect`: id, name and labels. Returns `None` for lines about other names.

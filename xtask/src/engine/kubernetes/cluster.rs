@@ -1,7 +1,8 @@
-//! The selection of a cluster, and the parts of it that runs use.
+//! The user's options for a cluster, and the parts of it that runs use.
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::HOST_POD;
@@ -11,28 +12,59 @@ use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
 use crate::process::labels::RUN_LABEL;
-use crate::process::name::{Image, Label, Name, Subdomain};
+use crate::process::name::{CheckedName, Context, Image, Label, Subdomain};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Member, Pod, Sharing, Workload};
 
-/// A cluster, with the user's options for it.
-#[derive(Clone, Debug, Default)]
+/// The cluster and how to use it. Without options, kubectl's defaults apply.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Kubernetes")]
 pub struct Cluster {
-    /// The kubectl options that select it.
-    pub access: Vec<String>,
-    /// An existing namespace; `None` creates one for the run.
-    pub namespace: Option<Name<Label>>,
-    /// The image with the tools in it.
-    pub image: Option<Name<Image>>,
-    /// The node of all pods; `None` uses the node that the scheduler selects for the first pod.
-    pub node: Option<Name<Subdomain>>,
-    /// The user's shell command that kills a pod's sandbox.
+    /// Configuration file for kubectl to use
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<String>,
+
+    /// Context in kubectl's configuration
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<CheckedName<Context>>,
+
+    /// Existing namespace for the pods [default: a new one, which is deleted afterwards]
+    #[arg(long, value_name = "NAME")]
+    pub namespace: Option<CheckedName<Label>>,
+
+    /// Image that contains the tools and that the nodes have or can pull
+    #[arg(long, value_name = "REF")]
+    pub image: Option<CheckedName<Image>>,
+
+    // By default the node that the scheduler selects for the first pod.
+    /// Node that all pods run on
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<CheckedName<Subdomain>>,
+
+    /// Shell command that kills the sandbox of a pod, which kubectl cannot do; its environment has
+    /// NAMESPACE, POD and NODE
+    #[arg(long, value_name = "COMMAND")]
     pub kill_sandbox: Option<String>,
-    /// The user's shell command that restarts the kubelet of a node.
+
+    /// Shell command that restarts the kubelet of NODE and then exits; while the kubelet is down,
+    /// no container of that node can be started, stopped or entered
+    #[arg(long, value_name = "COMMAND")]
     pub restart_kubelet: Option<String>,
 }
 
 impl Cluster {
+    /// Returns the options to pass to kubectl.
+    pub(in crate::engine) fn access(&self) -> Vec<String> {
+        let mut access = Vec::new();
+        if let Some(file) = &self.kubeconfig {
+            access.extend(["--kubeconfig".to_owned(), file.clone()]);
+        }
+        if let Some(context) = &self.context {
+            access.extend(["--context".to_owned(), context.to_string()]);
+        }
+        access
+    }
+
     /// Returns the objects that a run creates, as a list for kubectl: a namespace, the pod of a
     /// container, and the observer pod.
     #[must_use]

@@ -1,6 +1,6 @@
 //! Alternative names of images.
 
-use crate::process::name::{Image, InvalidName, Name};
+use crate::process::name::{CheckedName, Image, InvalidName};
 use crate::process::untrusted::Untrusted;
 
 /// The default registry and folder of docker and containerd, for names without them.
@@ -13,7 +13,10 @@ const FOLDER: &str = "library";
 /// # Errors
 ///
 /// Fails if the id has a digest but is not a valid image name.
-pub(super) fn other(image: &str, id: &Untrusted) -> Result<Option<Name<Image>>, InvalidName> {
+pub(super) fn other(
+    image: &str,
+    id: &Untrusted,
+) -> Result<Option<CheckedName<Image>>, InvalidName> {
     // Dockershim adds a scheme as a prefix.
     let id = id.strip_prefix("docker-pullable://").unwrap_or_else(|| id.clone());
     if id.contains("@") && id != image {

@@ -8,14 +8,14 @@ use super::client::{List, failed, parse};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Invocation;
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::process::untrusted::Untrusted;
 
 /// A node.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Its name.
-    pub name: Name<Subdomain>,
+    pub name: CheckedName<Subdomain>,
     /// The name and version of its container runtime.
     pub runtime: Untrusted,
     /// The release of its kernel.
@@ -34,7 +34,7 @@ struct Item {
 
 #[derive(Deserialize)]
 struct NodeMetadata {
-    name: Name<Subdomain>,
+    name: CheckedName<Subdomain>,
 }
 
 #[derive(Default, Deserialize)]
@@ -91,7 +91,8 @@ impl Cluster {
         what: &[&str],
         interrupt: &Interrupt,
     ) -> Result<T, EngineError> {
-        let access = self.access.iter().map(String::as_str);
+        let options = self.access();
+        let access = options.iter().map(String::as_str);
         let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
         let output = Invocation::new("kubectl", get).run(interrupt)?;
         if !output.succeeded() {

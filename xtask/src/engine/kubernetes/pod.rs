@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::engine::failure::FailureKind;
 use crate::engine::kubernetes::failure::classify_reason;
-use crate::process::name::{InvalidName, Name, Subdomain};
+use crate::process::name::{CheckedName, InvalidName, Subdomain};
 use crate::process::untrusted::Untrusted;
 
 /// A pod: the parts that are used here, and the whole specification that the cluster stores.
@@ -24,7 +24,7 @@ pub(super) struct Pod {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PodMetadata {
-    pub(super) name: Name<Subdomain>,
+    pub(super) name: CheckedName<Subdomain>,
     pub(super) uid: Untrusted,
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
@@ -146,7 +146,7 @@ impl Pod {
     }
 
     /// Returns the pod's node.
-    pub(super) fn node(&self) -> Result<Option<Name<Subdomain>>, InvalidName> {
+    pub(super) fn node(&self) -> Result<Option<CheckedName<Subdomain>>, InvalidName> {
         self.spec["nodeName"].as_str().map(str::parse).transpose()
     }
 

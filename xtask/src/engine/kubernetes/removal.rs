@@ -12,7 +12,7 @@ use crate::engine::{CommandFailure, EngineError};
 use crate::process::invocation::Output;
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::Entry;
-use crate::process::name::{Name, Subdomain};
+use crate::process::name::{CheckedName, Subdomain};
 use crate::process::untrusted::Untrusted;
 
 /// The time limits for a deletion, as an argument of kubectl, and for kubectl itself.
@@ -34,8 +34,8 @@ pub(crate) struct Removal<'a> {
 pub(crate) struct Present {
     /// As `kind/name`.
     controllers: Vec<String>,
-    pods: Vec<Name<Subdomain>>,
-    namespace: Option<Name<Subdomain>>,
+    pods: Vec<CheckedName<Subdomain>>,
+    namespace: Option<CheckedName<Subdomain>>,
 }
 
 impl Present {
@@ -55,7 +55,7 @@ struct ListedObject {
 
 #[derive(Deserialize)]
 struct ListedMetadata {
-    name: Name<Subdomain>,
+    name: CheckedName<Subdomain>,
     #[serde(default)]
     labels: BTreeMap<String, String>,
 }

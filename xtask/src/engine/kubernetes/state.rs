@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pod::Pod;
 use super::{HOST, HOST_POD};
 use crate::engine::observation::Identity;
-use crate::process::name::{Image, Name, Subdomain};
+use crate::process::name::{CheckedName, Image, Subdomain};
 use crate::process::untrusted::Untrusted;
 use crate::script::{Container, Mechanism, Sharing, Workload};
 
@@ -13,9 +13,9 @@ use crate::script::{Container, Mechanism, Sharing, Workload};
 #[derive(Clone, Debug, Default)]
 pub(super) struct ClusterRecord {
     /// The node of all pods, once it is known: namespace ids are unique on one kernel only.
-    pub(super) node: Option<Name<Subdomain>>,
+    pub(super) node: Option<CheckedName<Subdomain>>,
     /// The other name of the image, once a step has set it.
-    pub(super) other_image: Option<Name<Image>>,
+    pub(super) other_image: Option<CheckedName<Image>>,
     /// Why the cluster refuses the observer pod.
     pub(super) observer_refusal: Option<String>,
     pods: BTreeMap<Container, Deployed>,
@@ -30,7 +30,7 @@ pub(super) struct Deployed {
     pub(super) workload: Workload,
     /// The name of the object that created it.
     pub(super) object: String,
-    pub(super) name: Name<Subdomain>,
+    pub(super) name: CheckedName<Subdomain>,
     /// Its uid, which a later pod with the same name does not have.
     pub(super) uid: Untrusted,
 }
@@ -54,7 +54,7 @@ struct Member {
 
 impl ClusterRecord {
     /// Creates an empty record for a run on `node`.
-    pub(super) fn on(node: Option<Name<Subdomain>>) -> Self {
+    pub(super) fn on(node: Option<CheckedName<Subdomain>>) -> Self {
         Self { node, ..Self::default() }
     }
 
@@ -103,7 +103,7 @@ impl ClusterRecord {
     }
 
     /// Returns the cluster's name of a container's pod.
-    pub(super) fn pod_of(&self, container: Container) -> Option<Name<Subdomain>> {
+    pub(super) fn pod_of(&self, container: Container) -> Option<CheckedName<Subdomain>> {
         self.pods.get(&self.home(container)?).map(|pod| pod.name.clone())
     }
 

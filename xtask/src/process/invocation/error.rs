@@ -53,8 +53,7 @@ pub enum InvocationError {
 
 impl InvocationError {
     /// Returns whether a signal to this program is the cause, which says nothing about the command.
-    #[must_use]
-    pub fn is_interruption(&self) -> bool {
+    pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
     }
 }

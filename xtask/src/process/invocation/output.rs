@@ -22,38 +22,32 @@ pub struct Output {
 
 impl Output {
     /// Returns the result of a command that succeeds and prints nothing.
-    #[must_use]
-    pub fn success(command: Vec<String>, duration: Duration) -> Self {
+    pub(crate) fn success(command: Vec<String>, duration: Duration) -> Self {
         Self { command, exit_code: Some(0), duration, ..Self::default() }
     }
 
     /// Returns whether the exit status is 0.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         self.exit_code == Some(0)
     }
 
     /// Returns the command for display, in a form that can be pasted into a shell.
-    #[must_use]
-    pub fn command_line(&self) -> Untrusted {
+    pub(crate) fn command_line(&self) -> Untrusted {
         command_line(&self.command).into()
     }
 
     /// Returns the exit status in words.
-    #[must_use]
-    pub fn status(&self) -> String {
+    pub(crate) fn status(&self) -> String {
         self.exit_code.map_or_else(|| "none, ended by a signal".to_owned(), |code| code.to_string())
     }
 
     /// Returns the standard output as text, without white space around it.
-    #[must_use]
-    pub fn text(&self) -> Untrusted {
+    pub(crate) fn text(&self) -> Untrusted {
         String::from_utf8_lossy(&self.stdout).trim().into()
     }
 
     /// Returns the last lines of standard error, or of standard output if standard error is empty.
-    #[must_use]
-    pub fn stderr_tail(&self) -> Untrusted {
+    pub(crate) fn stderr_tail(&self) -> Untrusted {
         const LINES: usize = 8;
         const BYTES: usize = 2000;
         let printed = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };

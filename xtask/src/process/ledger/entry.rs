@@ -1,14 +1,14 @@
 //! The entries of a ledger.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::path::PathBuf;
+use std::{env, fmt};
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::EngineKind;
 use crate::process::labels::RunId;
-use crate::process::name::{Id, Name};
+use crate::process::name::{CheckedName, Id};
 use crate::process::untrusted::Untrusted;
 
 /// A resource that a run makes outside of this process.
@@ -38,7 +38,7 @@ pub enum Entry {
         /// Its engine.
         engine: EngineAt,
         /// Its id.
-        id: Name<Id>,
+        id: CheckedName<Id>,
         /// Its name, in the repository `shm_experiment`.
         tag: String,
         /// Its base image.
@@ -104,8 +104,7 @@ pub struct LeftoverManifest {
 
 impl Entry {
     /// Returns the run whose id the resource carries, or `None` if it carries none.
-    #[must_use]
-    pub fn run(&self) -> Option<&RunId> {
+    pub(crate) fn run(&self) -> Option<&RunId> {
         match self {
             Self::Container { run, .. }
             | Self::Pod { run, .. }
@@ -115,6 +114,34 @@ impl Entry {
             | Self::NodeMemory { run, .. } => Some(run),
             Self::Image { .. } | Self::Memory(_) => None,
         }
+    }
+}
+
+/// The kind of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// Docker, through its command line
+    Docker,
+    /// Podman, through its command line
+    Podman,
+    /// A Kubernetes cluster, through kubectl
+    Kubernetes,
+    /// Plain Linux namespaces, through unshare and nsenter: no engine needed
+    Namespaces,
+    /// The model alone, which predicts and runs nothing
+    Model,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Kubernetes => "kubernetes",
+            Self::Namespaces => "namespaces",
+            Self::Model => "model",
+        })
     }
 }
 
@@ -143,7 +170,7 @@ pub struct ClusterAt {
 }
 
 /// Returns those of the environment variables that are set.
-pub(super) fn set(names: &[&str]) -> BTreeMap<String, String> {
+fn set(names: &[&str]) -> BTreeMap<String, String> {
     let value = |name: &&str| Some(((*name).to_owned(), env::var(name).ok()?));
     names.iter().filter_map(value).collect()
 }
@@ -171,8 +198,7 @@ impl EngineAt {
 
 impl ClusterAt {
     /// Returns the cluster that kubectl connects to now with these options, at this address.
-    #[must_use]
-    pub fn current(access: Vec<String>, server: Untrusted) -> Self {
+    pub(crate) fn current(access: Vec<String>, server: Untrusted) -> Self {
         Self { access, environment: set(&["KUBECONFIG"]), server }
     }
 }

@@ -116,11 +116,7 @@ impl HostId {
 
 /// Returns the folder of all ledgers of this user: `$XDG_STATE_HOME/shm_experiment`, else
 /// `/var/lib/shm_experiment` for root and `~/.local/state/shm_experiment` for other users.
-///
-/// # Errors
-///
-/// Fails with [`LedgerError::NoHome`] if no variable names a folder.
-pub fn folder() -> Result<PathBuf, LedgerError> {
+pub(super) fn folder() -> Result<PathBuf, LedgerError> {
     // The XDG Base Directory Specification requires that relative paths are ignored.
     let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let state = match variable("XDG_STATE_HOME") {
@@ -191,7 +187,7 @@ pub(super) fn rewrite(path: &Path, entries: &[Entry]) -> Result<(), LedgerError>
 
 /// A ledger that was found.
 #[derive(Debug)]
-pub enum StoredLedger {
+pub(crate) enum StoredLedger {
     /// Its run is active, or another clean has locked it.
     InUse(Vec<Entry>),
     /// Its run has ended.
@@ -202,38 +198,24 @@ pub enum StoredLedger {
 
 /// The locked ledger of a run that has ended.
 #[derive(Debug)]
-pub struct Past {
-    path: PathBuf,
-    entries: Vec<Entry>,
+pub(crate) struct Past {
+    pub(crate) path: PathBuf,
+    pub(crate) entries: Vec<Entry>,
     place: HostId,
     /// Holds the lock.
     file: File,
 }
 
 impl Past {
-    /// Returns its file.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Returns its entries.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
-    }
-
     /// Returns the time since its last change.
-    #[must_use]
-    pub fn age(&self) -> Duration {
+    pub(crate) fn age(&self) -> Duration {
         let written = self.file.metadata().and_then(|it| it.modified());
         written.ok().and_then(|it| it.elapsed().ok()).unwrap_or_default()
     }
 
     /// Returns whether its entries can be checked from here. Only processes, folders and shared
     /// memory need the same machine, pid namespace and IPC namespace.
-    #[must_use]
-    pub fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         let needs_place = |it: &Entry| {
             matches!(it, Entry::Process { .. } | Entry::Folder { .. } | Entry::Memory(_))
         };
@@ -241,8 +223,7 @@ impl Past {
     }
 
     /// Returns the message for a ledger of another place, which is not touched.
-    #[must_use]
-    pub fn not_local(&self) -> String {
+    pub(crate) fn not_local(&self) -> String {
         let path = Untrusted::path(&self.path);
         let machine = Untrusted::line(&self.place.machine);
         format!(
@@ -254,11 +235,7 @@ impl Past {
     }
 
     /// Keeps only these entries. Removes the file if there are none.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`LedgerError::Io`] if the file cannot be written.
-    pub fn keep(self, entries: &[Entry]) -> Result<(), LedgerError> {
+    pub(crate) fn keep(self, entries: &[Entry]) -> Result<(), LedgerError> {
         if entries.is_empty() {
             return match fs::remove_file(&self.path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -271,12 +248,8 @@ impl Past {
     }
 }
 
-/// Returns all ledgers of this user.
-///
-/// # Errors
-///
-/// Fails if the folder cannot be read, or if others can write to it.
-pub fn all() -> Result<Vec<StoredLedger>, LedgerError> {
+/// Returns all ledgers of this user. Fails if others can write to the folder.
+pub(crate) fn all() -> Result<Vec<StoredLedger>, LedgerError> {
     let folder = folder()?;
     let io = |source| LedgerError::Io { path: folder.clone(), source };
     match fs::symlink_metadata(&folder) {

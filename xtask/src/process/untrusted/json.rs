@@ -6,11 +6,7 @@ use serde::Serialize;
 use shm_cli::text::EscapedJson;
 
 /// Writes a value over several lines, with a line break at the end.
-///
-/// # Errors
-///
-/// Returns the errors of the writer.
-pub fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+pub(crate) fn write_pretty(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
     serde_json::to_writer_pretty(Lines(EscapedJson(&mut *out)), value)?;
     writeln!(out)
 }

@@ -179,7 +179,7 @@ impl Kubernetes {
         self.record("namespace", &namespace)?;
         let metadata = self.metadata(namespace, None)?;
         self.used.store(true, Ordering::SeqCst);
-        let output = self.client.create(&manifest::namespace(metadata))?;
+        let output = self.client.create(&manifest::namespace(&metadata))?;
         if !output.succeeded() {
             let failure = failed("cannot create a namespace", output);
             return Err(failure.with_next_step("use an existing one, --namespace NAME").into());

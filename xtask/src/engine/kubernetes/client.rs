@@ -1,7 +1,8 @@
 //! kubectl, for one namespace of one cluster.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::engine::kubernetes::failure::classify;
 use crate::engine::{CommandFailure, EngineError};
@@ -35,8 +36,8 @@ impl Client {
     }
 
     /// Creates an object. A refusal of the cluster is in the output, not an error.
-    pub(crate) fn create(&self, object: &impl Serialize) -> Result<Output, EngineError> {
-        let text = serde_json::to_vec(object).unwrap_or_default();
+    pub(crate) fn create(&self, object: &Value) -> Result<Output, EngineError> {
+        let text = object.to_string().into_bytes();
         let create = self.kubectl(&["create", "--filename", "-"]).stdin(text);
         Ok(create.run(&self.interrupt)?)
     }

@@ -50,12 +50,12 @@ impl Cluster {
         let pod = |workload: Workload| {
             let spec = manifest::pod(&workload, self.image(), self.node.as_deref());
             let metadata = named(workload.pods[0].name.0, Some(namespace.clone()));
-            json!(manifest::workload(&workload, metadata, &spec))
+            manifest::workload(&workload, &metadata, &spec)
         };
-        let made = self.namespace.is_none().then(|| manifest::namespace(named(&namespace, None)));
+        let made = self.namespace.is_none().then(|| manifest::namespace(&named(&namespace, None)));
         let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
         let pods = [pod(Workload::pod(A)), pod(observer)];
-        let items: Vec<_> = made.map(|it| json!(it)).into_iter().chain(pods).collect();
+        let items: Vec<_> = made.into_iter().chain(pods).collect();
         json!({ "apiVersion": "v1", "kind": "List", "items": items })
     }
 

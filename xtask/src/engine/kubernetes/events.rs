@@ -33,7 +33,7 @@ impl Kubernetes {
         let node = self.with_record(|known| known.node.clone());
         let spec = manifest::pod(workload, self.cluster.image(), node.as_deref());
         self.used.store(true, Ordering::SeqCst);
-        let created = self.client.create(&manifest::workload(workload, metadata, &spec))?;
+        let created = self.client.create(&manifest::workload(workload, &metadata, &spec))?;
         if !created.succeeded() {
             return Ok(refused(created.into()));
         }

@@ -86,7 +86,7 @@ impl Kubernetes {
             info,
             run,
             client: Client { access, namespace, interrupt },
-            known: Mutex::new(ClusterRecord::on(cluster.node.clone())),
+            known: Mutex::new(ClusterRecord { node: cluster.node.clone(), ..Default::default() }),
             owner: if cluster.namespace.is_some() {
                 NamespaceOwner::Given
             } else {
@@ -291,7 +291,7 @@ impl Kubernetes {
                 let found = pods.iter().find(|it| Some(&it.metadata.name) == pod.as_ref());
                 *container != HOST && found.is_some_and(|it| it.is_active() && it.runs(&name))
             };
-            known.containers().filter(runs).collect()
+            known.containers.keys().copied().filter(runs).collect()
         };
         let running = self.with_record(|known| running(known));
         Ok(Observation { running: Some(running), ..output.into() })
@@ -373,7 +373,7 @@ impl Engine for Kubernetes {
         let interrupt = self.client.interrupt.for_cleaning();
         let client = Client { interrupt, ..self.client.clone() };
         let stray = self.remove_from_node(&client);
-        let count = self.with_record(|known| known.pods().count());
+        let count = self.with_record(|known| known.pods.len());
         let entries = self.tools.ledger.of_run(&self.run);
         let removal = Removal::new(&client, &self.run, &entries);
         removal.remove(&removal.find()?, self.owner == NamespaceOwner::Shared)?;

@@ -26,9 +26,7 @@ pub(crate) struct List<T> {
 
 impl Client {
     pub(crate) fn kubectl(&self, args: &[&str]) -> Invocation {
-        let access = self.access.iter().map(String::as_str);
-        let args = access.chain(["--namespace", &self.namespace]).chain(args.iter().copied());
-        Invocation::new("kubectl", args)
+        kubectl(&self.access, &[&["--namespace", &self.namespace], args].concat())
     }
 
     pub(crate) fn invoke(&self, args: &[&str]) -> Result<Output, EngineError> {
@@ -56,6 +54,11 @@ impl Client {
         let list: List<T> = parse(&output)?;
         Ok(list.items)
     }
+}
+
+/// Returns a kubectl command for the cluster that the options `access` select.
+pub(crate) fn kubectl(access: &[String], args: &[&str]) -> Invocation {
+    Invocation::new("kubectl", access.iter().map(String::as_str).chain(args.iter().copied()))
 }
 
 /// Returns the error for a failed kubectl command.

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::HOST_POD;
-use super::client::failed;
+use super::client::{failed, kubectl};
 use super::manifest::{self, Metadata};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Invocation;
 use crate::process::labels::RUN_LABEL;
 use crate::process::name::{Image, Label, Name, Subdomain};
 use crate::process::untrusted::Untrusted;
@@ -71,8 +70,7 @@ impl Cluster {
 /// [`EngineError::Failed`] where kubectl has no cluster.
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
-    let args = access.iter().map(String::as_str).chain(view);
-    let output = Invocation::new("kubectl", args).run(interrupt)?;
+    let output = kubectl(access, &view).run(interrupt)?;
     if !output.succeeded() {
         let what = "cannot read the cluster's address from the kubectl configuration";
         return Err(failed(what, output).into());

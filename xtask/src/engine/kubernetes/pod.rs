@@ -39,18 +39,19 @@ struct PodStatus {
     phase: Untrusted,
     reason: Option<Untrusted>,
     message: Option<Untrusted>,
-    conditions: Vec<PodCondition>,
+    conditions: Vec<Condition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
     ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
+/// A condition of a pod or of a node.
 #[derive(Debug, Deserialize)]
-struct PodCondition {
+pub(super) struct Condition {
     #[serde(rename = "type")]
-    kind: Untrusted,
-    status: Untrusted,
-    reason: Option<Untrusted>,
+    pub(super) kind: Untrusted,
+    pub(super) status: Untrusted,
+    pub(super) reason: Option<Untrusted>,
     message: Option<Untrusted>,
 }
 

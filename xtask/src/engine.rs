@@ -1,5 +1,7 @@
 //! The engines: they execute the steps of a script and return observations.
 
+use std::sync::{Mutex, PoisonError};
+
 use serde::Serialize;
 
 use self::observation::Observation;
@@ -110,6 +112,11 @@ impl EngineInfo {
             None => self.name.to_string(),
         }
     }
+}
+
+/// Accesses what a mutex protects. Ignores poisoning, because each change is complete at once.
+fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
+    access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Returns the release of the running kernel, or `unknown`.

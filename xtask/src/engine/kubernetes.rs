@@ -14,7 +14,7 @@ use self::nodes::Node;
 use self::removal::Removal;
 use self::state::ClusterRecord;
 use super::tool::Tools;
-use super::{CommandFailure, Engine, EngineError, EngineInfo, FailureKind, StepOutcome};
+use super::{CommandFailure, Engine, EngineError, EngineInfo, FailureKind, StepOutcome, with};
 use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
@@ -298,8 +298,7 @@ impl Kubernetes {
     }
 
     fn with_record<T>(&self, access: impl FnOnce(&mut ClusterRecord) -> T) -> T {
-        // Each change of the record is complete at once: a poisoned lock does no harm.
-        access(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&self.known, access)
     }
 }
 

@@ -2,7 +2,7 @@
 //! create and enter them, as root or in a user namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,7 +11,7 @@ use shm_core::IpcNamespace;
 use self::process::Process;
 use super::tool::Tools;
 use super::{
-    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome,
+    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome, with,
 };
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
@@ -338,11 +338,6 @@ fn refused(why: &str) -> Observation {
 fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
     let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
     Output::success(command, duration)
-}
-
-fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
-    // Each change of a map is complete at once: a poisoned lock does no harm.
-    access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Returns the lines of lsns about our containers.

@@ -11,7 +11,6 @@ use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 use crate::process::name::{Container, Id, Name};
-use crate::process::untrusted::Untrusted;
 
 /// Attempts without progress, for example while another process removes the same container.
 const MOST_ATTEMPTS: usize = 5;
@@ -180,10 +179,10 @@ impl Remover<'_> {
         let text = output.text();
         let listed: Vec<_> =
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
-        // Output in another form does not show which objects exist.
-        if !listed.iter().all(is_name) {
-            let (command, answer) = (output.command_line(), output.stderr_tail());
-            return Err(EngineError::Unexpected { command, answer });
+        // Names of containers and pods, and docker's aliases of them. Output in another form does
+        // not show which objects exist.
+        if !listed.iter().all(|it| it.parse::<Name<Container>>().is_ok()) {
+            return Err(EngineError::unexpected(&output));
         }
         let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);
         Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
@@ -207,11 +206,6 @@ impl Remover<'_> {
     fn invoke(&self, args: &[&str]) -> Result<Output, InvocationError> {
         client(self.at, args.iter().copied()).run(&self.interrupt)
     }
-}
-
-/// Returns whether the text can be the name of a container or a pod, or docker's alias of one.
-fn is_name(text: &Untrusted) -> bool {
-    text.parse::<Name<Container>>().is_ok()
 }
 
 /// Parses a line of `inspect`: id, name and labels. Returns `None` for lines about other names.

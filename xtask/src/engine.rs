@@ -1,6 +1,7 @@
 //! The engines: they execute the steps of a script and return observations.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -112,6 +113,12 @@ impl EngineInfo {
             None => self.name.to_string(),
         }
     }
+}
+
+/// Returns the output of the `kill` command that would have sent the signal.
+fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
+    let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
+    Output::success(command, duration)
 }
 
 /// Accesses what a mutex protects. Ignores poisoning, because each change is complete at once.

@@ -220,16 +220,12 @@ impl Kubernetes {
             })?;
         }
         let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
-        let why = match self.deploy(&observer)? {
+        let said = match self.deploy(&observer)? {
             StepOutcome::Observed(Observation { state: Some(State::Running), .. }) => None,
-            StepOutcome::Observed(refused) => {
-                let said = refused.output.stderr_tail();
-                Some(format!("no pod may use the node's IPC namespace: {said}"))
-            }
-            StepOutcome::Skipped(why) => {
-                Some(format!("no pod may use the node's IPC namespace: {why}"))
-            }
+            StepOutcome::Observed(refused) => Some(refused.output.stderr_tail().to_string()),
+            StepOutcome::Skipped(why) => Some(why),
         };
+        let why = said.map(|said| format!("no pod may use the node's IPC namespace: {said}"));
         self.with_record(|known| known.observer_refusal.clone_from(&why));
         drop(one_at_a_time);
         Ok(why)

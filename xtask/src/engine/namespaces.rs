@@ -11,7 +11,8 @@ use shm_core::IpcNamespace;
 use self::process::Process;
 use super::tool::Tools;
 use super::{
-    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome, with,
+    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome, kill,
+    with,
 };
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
@@ -326,12 +327,6 @@ fn not_running(container: Container) -> EngineError {
 fn refused(why: &str) -> Observation {
     let output = Output { stderr: why.as_bytes().to_vec(), ..Output::default() };
     Observation { state: Some(State::Refused), ..output.into() }
-}
-
-/// Returns the output of the `kill` command that would have sent the signal.
-fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
-    let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
-    Output::success(command, duration)
 }
 
 impl Engine for Namespaces {

@@ -21,11 +21,7 @@ pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure 
     CommandFailure::new(what, classify(&output), output)
 }
 
-/// Returns the engine that `program` connects to in the current environment.
-///
-/// # Errors
-///
-/// [`EngineError::Failed`] where `info` does not identify the engine.
+/// Returns the engine that `program` connects to in the current environment. Fails as [`identity`].
 pub(crate) fn current(
     kind: EngineKind,
     program: &str,

@@ -11,8 +11,7 @@ use crate::engine::docker::client::failed;
 use crate::engine::docker::inspect::{self, Inspected};
 use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{EngineError, Kernels, StepOutcome, with};
-use crate::process::invocation::Output;
+use crate::engine::{EngineError, Kernels, StepOutcome, kill, with};
 use crate::process::labels::RUN_LABEL;
 use crate::process::poll::poll_until;
 use crate::process::proc_stat::ProcStat;
@@ -79,10 +78,10 @@ impl Docker {
             let is_another = now.state == Some(State::Running) && now.pid != before.pid;
             Ok::<_, EngineError>(is_another.then_some(()))
         })?;
-        let command = ["kill", "-s", "KILL", &before.pid.to_string()].map(str::to_owned).to_vec();
-        let output = Output::success(command, killed.elapsed());
+        let output = kill("KILL", before.pid, killed.elapsed());
         Ok(StepOutcome::Observed(self.with_state(container, output.into())?))
     }
+
     pub(super) fn inspect(&self, name: &str) -> Result<Inspected, EngineError> {
         inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
     }

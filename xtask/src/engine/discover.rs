@@ -77,9 +77,8 @@ struct Version {
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
 pub fn find(wanted: &Query<'_>) -> Result<Detected, EngineError> {
     let chosen = Untrusted::from("asked for");
-    let is_engine = |kind| matches!(kind, EngineKind::Docker | EngineKind::Podman);
     if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
-        && !is_engine(kind)
+        && !matches!(kind, EngineKind::Docker | EngineKind::Podman)
     {
         return Err(EngineError::Script(format!(
             "--runtime {runtime} is for docker and podman: omit it, or use one of them instead \

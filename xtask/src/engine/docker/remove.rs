@@ -74,11 +74,7 @@ pub(crate) struct Remover<'a> {
 
 impl Remover<'_> {
     /// Removes a run's containers and pods, and with `forget` also their ledger entries. Returns
-    /// the number removed.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where something may be left; the ledger still names it then.
+    /// the number removed. Fails if something may be left; the ledger still names it then.
     pub(crate) fn everything(
         &self,
         run: &RunId,
@@ -95,11 +91,8 @@ impl Remover<'_> {
         Ok(removed)
     }
 
-    /// Removes the named containers or pods with the run's label. Returns the number removed.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where one may be left.
+    /// Removes the named containers or pods with the run's label. Returns the number removed. Fails
+    /// if one may be left.
     pub(crate) fn named(
         &self,
         kind: Kind,

@@ -63,11 +63,8 @@ impl Cluster {
     }
 }
 
-/// Returns the address of the API server that kubectl uses with these options.
-///
-/// # Errors
-///
-/// [`EngineError::Failed`] where kubectl has no cluster.
+/// Returns the address of the API server that kubectl uses with these options. Fails if kubectl has
+/// no cluster.
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
     let output = kubectl(access, &view).run(interrupt)?;

@@ -25,11 +25,7 @@ impl Kubernetes {
 }
 
 /// Removes what a killed run left in the node's IPC namespace, through the run's observer pod.
-/// Returns the number removed.
-///
-/// # Errors
-///
-/// Fails if an object may be left.
+/// Returns the number removed. Fails if an object may be left.
 pub(crate) fn remove_all(
     client: &Client,
     pod: &str,

@@ -1,5 +1,8 @@
 //! The engines: they execute the steps of a script and return observations.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use serde::Serialize;
 
 use self::observation::Observation;
@@ -110,6 +113,17 @@ impl EngineInfo {
             None => self.name.to_string(),
         }
     }
+}
+
+/// Returns the output of the `kill` command that would have sent the signal.
+fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
+    let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
+    Output::success(command, duration)
+}
+
+/// Accesses what a mutex protects. Ignores poisoning, because each change is complete at once.
+fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
+    access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Returns the release of the running kernel, or `unknown`.

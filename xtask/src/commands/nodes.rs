@@ -12,7 +12,7 @@ use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Kubernetes;
 use crate::engine::kubernetes::nodes::Node;
-use crate::engine::{Engine, EngineError, EngineKind};
+use crate::engine::{Engine, EngineError, EngineKind, FailureKind};
 use crate::judge::execution::{Concluded, execute};
 use crate::judge::exit_code::Exit;
 use crate::judge::run::RunError;
@@ -128,5 +128,7 @@ impl Runs<'_> {
 fn is_out_of_capacity(error: &anyhow::Error) -> bool {
     let causes = error.chain().filter_map(|cause| cause.downcast_ref::<RunError>());
     let mut causes = causes.map(|error| &*error.cause);
-    causes.any(|it| matches!(it, EngineError::PodFailed { why, .. } if why.is_out_of_capacity()))
+    causes.any(|it| {
+        matches!(it, EngineError::PodFailed { why, .. } if why.kind == FailureKind::OutOfCapacity)
+    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::image::SCRATCH;
+use super::kubernetes::client::kubectl;
 use super::kubernetes::{self, Cluster};
 use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
 use crate::process::interrupt::Interrupt;
@@ -76,9 +77,8 @@ struct Version {
 /// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
 pub fn find(wanted: &Query<'_>) -> Result<Detected, EngineError> {
     let chosen = Untrusted::from("asked for");
-    let is_engine = |kind| matches!(kind, EngineKind::Docker | EngineKind::Podman);
     if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
-        && !is_engine(kind)
+        && !matches!(kind, EngineKind::Docker | EngineKind::Podman)
     {
         return Err(EngineError::Script(format!(
             "--runtime {runtime} is for docker and podman: omit it, or use one of them instead \
@@ -97,15 +97,28 @@ pub fn find(wanted: &Query<'_>) -> Result<Detected, EngineError> {
 /// Returns the model, which is always usable.
 #[must_use]
 pub fn model() -> Detected {
-    let info = EngineInfo {
-        name: EngineKind::Model,
-        version: env!("CARGO_PKG_VERSION").into(),
-        kernel: "the model's".into(),
-        runtime: None,
-        kernels: Kernels::Shared,
-        chosen: "asked for".into(),
-    };
-    Detected { info, means: Means::Model }
+    let (version, kernel) = (env!("CARGO_PKG_VERSION").into(), "the model's".into());
+    detected(EngineKind::Model, version, kernel, "asked for".into(), Means::Model)
+}
+
+/// Returns an engine with its default runtime.
+fn detected(
+    name: EngineKind,
+    version: Untrusted,
+    kernel: Untrusted,
+    chosen: Untrusted,
+    means: Means,
+) -> Detected {
+    let kernels = Kernels::Shared;
+    Detected { info: EngineInfo { name, version, kernel, runtime: None, kernels, chosen }, means }
+}
+
+fn unusable(
+    kind: EngineKind,
+    why: impl Into<Untrusted>,
+    next_step: impl Into<String>,
+) -> EngineError {
+    EngineError::Unusable { kind, why: why.into(), next_step: next_step.into() }
 }
 
 /// Returns docker if its daemon answers, else podman, else plain namespaces.
@@ -119,9 +132,8 @@ fn automatic(wanted: &Query<'_>) -> Result<Detected, EngineError> {
         }
     }
     if wanted.runtime.is_some() {
-        let (kind, why) = (EngineKind::Docker, passed_over.join("; ").into());
-        let next_step = "install one of them, or omit --runtime".to_owned();
-        return Err(EngineError::Unusable { kind, why, next_step });
+        let next_step = "install one of them, or omit --runtime";
+        return Err(unusable(EngineKind::Docker, passed_over.join("; "), next_step));
     }
     passed_over.push("namespaces need no engine".to_owned());
     namespaces(wanted, passed_over.join("; ").into())
@@ -133,23 +145,16 @@ fn container_engine(
     chosen: Untrusted,
 ) -> Result<Detected, EngineError> {
     let program = if kind == EngineKind::Podman { "podman" } else { "docker" };
-    let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
-        kind,
-        why,
-        next_step: next_step.to_owned(),
-    };
     let asked = Invocation::new(program, ["version", "--format", "{{json .}}"]).timeout(PATIENCE);
     let check = format!("run `{}` and check its output", asked.command_line());
     let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { .. }) => {
             let why = format!("{program} is not installed, or not in PATH");
-            return Err(unusable(
-                why.into(),
-                "install it, or use --engine namespaces, which needs no engine",
-            ));
+            let next_step = "install it, or use --engine namespaces, which needs no engine";
+            return Err(unusable(kind, why, next_step));
         }
         Err(error) if !error.is_interruption() => {
-            return Err(unusable(error.to_string().into(), &check));
+            return Err(unusable(kind, error.to_string(), check));
         }
         answer => answer?,
     };
@@ -161,11 +166,11 @@ fn container_engine(
             "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
              names the right one, or use --engine namespaces, which needs no engine"
         };
-        return Err(unusable(output.stderr_tail(), next_step));
+        return Err(unusable(kind, output.stderr_tail(), next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.stderr_tail();
-        unusable(format!("unexpected output: {answer}").into(), &check)
+        unusable(kind, format!("unexpected output: {answer}"), check)
     })?;
     let (name, version) = match versions.server {
         Some(server) => {
@@ -174,15 +179,9 @@ fn container_engine(
         // Podman has no daemon, also where it is installed as `docker`.
         None => (EngineKind::Podman, versions.client.version),
     };
-    let info = EngineInfo {
-        name,
-        version,
-        kernel: kernel_release(),
-        runtime: wanted.runtime.cloned(),
-        kernels: Kernels::Shared,
-        chosen,
-    };
-    Ok(Detected { info, means: Means::Program(program) })
+    let mut found = detected(name, version, kernel_release(), chosen, Means::Program(program));
+    found.info.runtime = wanted.runtime.cloned();
+    Ok(found)
 }
 
 /// The output of `kubectl version --output json`, as far as it is used.
@@ -199,31 +198,23 @@ struct GitVersion {
 }
 
 fn kubernetes(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineError> {
-    let kind = EngineKind::Kubernetes;
-    let unusable = |why: Untrusted, next_step: &str| EngineError::Unusable {
-        kind,
-        why,
-        next_step: next_step.to_owned(),
-    };
-    let cluster = wanted.cluster;
+    let (kind, cluster) = (EngineKind::Kubernetes, wanted.cluster);
     if cluster.image.is_none() {
-        let why = "the nodes need an image with the tools".into();
+        let why = "the nodes need an image with the tools";
         let next_step = "build it (cargo xtask dist; \
                          docker build -t REF --build-arg BASE=scratch .), push it or load it into \
                          the nodes, and give --image REF";
-        return Err(unusable(why, next_step));
+        return Err(unusable(kind, why, next_step));
     }
-    let version = ["version", "--output", "json", "--request-timeout", "8s"].map(str::to_owned);
-    let args = [&cluster.access()[..], &version].concat();
-    let asked = Invocation::new("kubectl", args).timeout(PATIENCE);
+    let version = ["version", "--output", "json", "--request-timeout", "8s"];
+    let asked = kubectl(&cluster.access(), &version).timeout(PATIENCE);
     let output = match asked.run(wanted.interrupt) {
         Err(InvocationError::NotFound { program }) => {
             let why = format!("{program} is not installed, or not in PATH");
-            return Err(unusable(why.into(), "install kubectl"));
+            return Err(unusable(kind, why, "install kubectl"));
         }
         Err(error @ InvocationError::TimedOut { .. }) => {
-            let why = error.to_string().into();
-            return Err(unusable(why, "check that the API server runs"));
+            return Err(unusable(kind, error.to_string(), "check that the API server runs"));
         }
         answer => answer?,
     };
@@ -234,21 +225,13 @@ fn kubernetes(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineE
         } else {
             "start the cluster, or select another one: --context NAME, --kubeconfig FILE"
         };
-        return Err(unusable(output.stderr_tail(), next_step));
+        return Err(unusable(kind, output.stderr_tail(), next_step));
     };
     let kernel = match &cluster.node {
         None => "the nodes'".into(),
         Some(name) => kernel_of_node(name, cluster, wanted.interrupt)?,
     };
-    let info = EngineInfo {
-        name: kind,
-        version: version.git_version,
-        kernel,
-        runtime: None,
-        kernels: Kernels::Shared,
-        chosen,
-    };
-    Ok(Detected { info, means: Means::Cluster(cluster.clone()) })
+    Ok(detected(kind, version.git_version, kernel, chosen, Means::Cluster(cluster.clone())))
 }
 
 /// Returns the kernel's release on the requested node. Fails if the node accepts no pods: pods with
@@ -261,12 +244,11 @@ fn kernel_of_node(
     let node = cluster.named_node(name, interrupt)?;
     match node.unfit {
         None => Ok(node.kernel),
-        Some(why) => Err(EngineError::Unusable {
-            kind: EngineKind::Kubernetes,
-            why: format!("node {name} is {why}").into(),
-            next_step: "name another node (kubectl get nodes), or omit --node to have one chosen"
-                .to_owned(),
-        }),
+        Some(why) => Err(unusable(
+            EngineKind::Kubernetes,
+            format!("node {name} is {why}"),
+            "name another node (kubectl get nodes), or omit --node to have one chosen",
+        )),
     }
 }
 
@@ -278,18 +260,17 @@ fn namespaces(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineE
         )));
     }
     let kind = EngineKind::Namespaces;
-    let unusable = |why: Untrusted, next_step| EngineError::Unusable { kind, why, next_step };
     let ask = |args: &[&str]| {
         let asked = Invocation::new("unshare", args.iter().copied()).timeout(PATIENCE);
         asked.run(wanted.interrupt).map_err(|error| match error {
             InvocationError::NotFound { program } => {
-                let next_step = "install util-linux, which has unshare and nsenter".to_owned();
-                unusable(format!("{program} is not installed").into(), next_step)
+                let next_step = "install util-linux, which has unshare and nsenter";
+                unusable(kind, format!("{program} is not installed"), next_step)
             }
             error if error.is_interruption() => error.into(),
             error => {
                 let next_step = format!("run `{}` and check its output", asked.command_line());
-                unusable(error.to_string().into(), next_step)
+                unusable(kind, error.to_string(), next_step)
             }
         })
     };
@@ -305,17 +286,8 @@ fn namespaces(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineE
         let next_step = "run this as root, or allow user namespaces: sysctl \
                          user.max_user_namespaces=15000, and on Debian and Ubuntu \
                          kernel.unprivileged_userns_clone=1 and \
-                         kernel.apparmor_restrict_unprivileged_userns=0"
-            .to_owned();
-        return Err(unusable(why, next_step));
+                         kernel.apparmor_restrict_unprivileged_userns=0";
+        return Err(unusable(kind, why, next_step));
     }
-    let info = EngineInfo {
-        name: kind,
-        version,
-        kernel: kernel_release(),
-        runtime: None,
-        kernels: Kernels::Shared,
-        chosen,
-    };
-    Ok(Detected { info, means: Means::Namespaces { user } })
+    Ok(detected(kind, version, kernel_release(), chosen, Means::Namespaces { user }))
 }

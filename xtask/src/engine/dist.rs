@@ -32,23 +32,26 @@ struct CargoMessage {
 }
 
 impl Dist {
-    /// Builds the tools and copies them to `dist/`. Cargo compiles only changed sources.
+    /// Builds the tools of this checkout, copies them to `dist/` and returns that folder. Cargo
+    /// compiles only changed sources.
     ///
     /// # Errors
     ///
     /// Fails if cargo fails, or if a file cannot be written.
-    pub fn build(&self, interrupt: &Interrupt) -> Result<()> {
-        self.install(&compile(&self.root, interrupt)?)
-    }
-
-    /// Builds the tools of this checkout and returns their folder.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Dist::build`].
     pub fn current(interrupt: &Interrupt) -> Result<Self> {
         let dist = Self::existing();
-        dist.build(interrupt)?;
+        let wanted: Vec<_> = TOOLS.iter().flat_map(|tool| ["--package", tool]).collect();
+        let executables = cargo_build(&dist.root, &wanted, interrupt)?;
+        if executables.len() != TOOLS.len() {
+            bail!("cargo built {} programs instead of {}", executables.len(), TOOLS.len());
+        }
+        let folder = dist.folder();
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", Untrusted::path(&folder)))?;
+        for executable in &executables {
+            let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
+            install(executable, &folder).with_context(failed)?;
+        }
         Ok(dist)
     }
 
@@ -63,21 +66,11 @@ impl Dist {
         made.with_context(|| format!("cargo built no program for the example {name}"))
     }
 
-    fn install(&self, executables: &[PathBuf]) -> Result<()> {
-        let folder = self.folder();
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", Untrusted::path(&folder)))?;
-        for executable in executables {
-            let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
-            install(executable, &folder).with_context(failed)?;
-        }
-        Ok(())
-    }
-
-    /// Returns the folder of this checkout, without building.
+    /// Returns the folder of the checkout in which this program was built, without building.
     #[must_use]
     pub fn existing() -> Self {
-        Self::of_checkout(&root())
+        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        Self::of_checkout(package.parent().unwrap_or(package))
     }
 
     /// Returns the folder of another checkout of this workspace, without building.
@@ -103,22 +96,6 @@ impl Dist {
     pub fn folder(&self) -> PathBuf {
         self.root.join("dist")
     }
-}
-
-/// Returns the workspace's folder at the time when this program was built.
-fn root() -> PathBuf {
-    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
-    package.parent().unwrap_or(package).to_owned()
-}
-
-/// Compiles the tools and returns their paths in cargo's target folder.
-fn compile(root: &Path, interrupt: &Interrupt) -> Result<Vec<PathBuf>> {
-    let wanted: Vec<_> = TOOLS.iter().flat_map(|tool| ["--package", tool]).collect();
-    let executables = cargo_build(root, &wanted, interrupt)?;
-    if executables.len() != TOOLS.len() {
-        bail!("cargo built {} programs instead of {}", executables.len(), TOOLS.len());
-    }
-    Ok(executables)
 }
 
 /// Compiles static programs, selected by cargo's options in `wanted`, and returns their paths.

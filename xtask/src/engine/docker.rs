@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use super::image::Image;
 use super::tool::Tools;
 use super::{
     Engine, EngineError, EngineInfo, EngineKind, FailureKind, Kernels, ONLY_CLUSTERS, StepOutcome,
+    with,
 };
 use crate::engine::observation::{Identity, Observation, State};
-use crate::process::interrupt::Interrupt;
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::process::ledger::{EngineAt, Entry};
@@ -27,7 +27,6 @@ use crate::script::{Action, Container, Mechanism, Place, RunOptions, Setting, Sh
 
 pub(crate) mod client;
 mod conmon_oom;
-mod crash;
 pub(super) mod failure;
 pub(super) mod inspect;
 pub(crate) mod probe;
@@ -107,11 +106,6 @@ impl Docker {
         Ok(create.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
     }
 
-    /// Runs a command that changes a container's state, and inspects the container afterwards.
-    fn change(&self, container: Container, args: &[&str]) -> Result<Observation, EngineError> {
-        self.changed(container, self.invoke(args)?)
-    }
-
     /// Inspects a container after a command that changed its state.
     fn changed(&self, container: Container, output: Output) -> Result<Observation, EngineError> {
         if !output.succeeded() {
@@ -165,11 +159,8 @@ impl Docker {
             self.with_record(container, |known| known.exists = true);
         } else if answer.is_ok() && !self.with_record(container, |known| known.exists) {
             // Docker keeps a container that it created but could not start.
-            self.remover(self.tools.interrupt.clone()).named(
-                Kind::Container,
-                &self.run,
-                &[&name],
-            )?;
+            let remover = Remover { at: &self.at, interrupt: self.tools.interrupt.clone() };
+            remover.named(Kind::Container, &self.run, &[&name])?;
         }
         answer
     }
@@ -177,10 +168,6 @@ impl Docker {
     fn labels(&self) -> Result<[String; 2], EngineError> {
         let ledger = self.tools.ledger.path()?;
         Ok([format!("{RUN_LABEL}={}", self.run), format!("{LEDGER_LABEL}={}", ledger.display())])
-    }
-
-    fn remover(&self, interrupt: Interrupt) -> Remover<'_> {
-        Remover { at: &self.at, interrupt }
     }
 
     /// Creates a pod whose containers share their IPC namespace. Its sandbox uses our image, so
@@ -197,7 +184,7 @@ impl Docker {
         if !created.succeeded() {
             return self.refused(created);
         }
-        let started = self.change(sandbox, &["pod", "start", &pod])?;
+        let started = self.changed(sandbox, self.invoke(&["pod", "start", &pod])?)?;
         let Observation { namespace, state, .. } = started;
         Ok(Observation { namespace, state, ..created.into() })
     }
@@ -215,27 +202,20 @@ impl Docker {
                 None => self.exec(container, action)?,
                 Some(verb) if self.with_record(container, |known| known.is_sandbox) => {
                     // The command applies to the pod, which changes all its containers.
-                    self.with_containers(|all| {
+                    with(&self.containers, |all| {
                         for known in all.values_mut() {
                             known.namespace = None;
                         }
                     });
                     let pod = run_options::pod(&name);
-                    self.change_or_remove(
-                        container,
-                        action,
-                        &[&["pod"], verb, &[pod.as_str()]].concat(),
-                    )?
+                    self.change(container, action, &[&["pod"], verb, &[pod.as_str()]].concat())?
                 }
-                Some(verb) => {
-                    self.change_or_remove(container, action, &[verb, &[name.as_str()]].concat())?
-                }
+                Some(verb) => self.change(container, action, &[verb, &[name.as_str()]].concat())?,
             },
         };
         // The output of a command in a container is not a message of the engine.
-        if is_engine_action(action)
-            && let FailureKind::Unsupported(line) = classify(&observation.output)
-        {
+        let is_of_engine = matches!(action, Action::Run(_)) || verb(action).is_some();
+        if is_of_engine && let FailureKind::Unsupported(line) = classify(&observation.output) {
             return Ok(StepOutcome::Skipped(format!("not supported here: {line}")));
         }
         let starts = matches!(action, Action::Run(_) | Action::Start | Action::Restart);
@@ -248,18 +228,15 @@ impl Docker {
     }
 
     /// Runs a command that changes a container's state or removes the container.
-    fn change_or_remove(
+    fn change(
         &self,
         container: Container,
         action: &Action,
         args: &[&str],
     ) -> Result<Observation, EngineError> {
-        if *action != Action::Remove {
-            return self.change(container, args);
-        }
         let output = self.invoke(args)?;
-        if !output.succeeded() {
-            return self.refused(output);
+        if *action != Action::Remove || !output.succeeded() {
+            return self.changed(container, output);
         }
         self.with_record(container, |known| known.exists = false);
         Ok(Observation { state: Some(State::Gone), ..output.into() })
@@ -290,26 +267,13 @@ impl Docker {
         }
     }
 
-    fn with_containers<T>(
-        &self,
-        access: impl FnOnce(&mut BTreeMap<Container, ContainerRecord>) -> T,
-    ) -> T {
-        // Each change of the map is complete at once: a poisoned lock does no harm.
-        access(&mut self.containers.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
     fn with_record<T>(
         &self,
         container: Container,
         access: impl FnOnce(&mut ContainerRecord) -> T,
     ) -> T {
-        self.with_containers(|all| access(all.entry(container).or_default()))
+        with(&self.containers, |all| access(all.entry(container).or_default()))
     }
-}
-
-/// Returns whether the engine executes the action, and not a command in a container.
-fn is_engine_action(action: &Action) -> bool {
-    matches!(action, Action::Run(_)) || verb(action).is_some()
 }
 
 /// Returns the engine's command for an action on an existing container.
@@ -384,7 +348,7 @@ impl Engine for Docker {
         if self.in_doubt.load(Ordering::SeqCst) {
             thread::sleep(ENGINE_SETTLES);
         }
-        let remover = self.remover(self.tools.interrupt.for_cleaning());
+        let remover = Remover { at: &self.at, interrupt: self.tools.interrupt.for_cleaning() };
         // The engine may still create a container later; `cargo xtask clean` needs the ledger then.
         let forget = !self.in_doubt.load(Ordering::SeqCst);
         let answer = remover.everything(&self.run, &self.tools.ledger, forget);

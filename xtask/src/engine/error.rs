@@ -5,7 +5,7 @@ use shm_core::Key;
 use super::EngineKind;
 use super::failure::{CommandFailure, escaped};
 use super::kubernetes::pod::PodFailure;
-use crate::process::invocation::InvocationError;
+use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::RunId;
 use crate::process::ledger::LedgerError;
 use crate::process::name::InvalidName;
@@ -95,6 +95,13 @@ pub enum EngineError {
         /// The error.
         source: std::io::Error,
     },
+}
+
+impl EngineError {
+    /// Returns the error for the output of a command that cannot be parsed.
+    pub(super) fn unexpected(output: &Output) -> Self {
+        Self::Unexpected { command: output.command_line(), answer: output.stderr_tail() }
+    }
 }
 
 impl From<CommandFailure> for EngineError {

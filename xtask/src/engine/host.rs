@@ -34,8 +34,7 @@ pub fn ensure_unused(key: Key) -> Result<()> {
 }
 
 /// Returns whether a segment on the host has `key`.
-#[must_use]
-pub fn is_in_use(key: Key) -> bool {
+fn is_in_use(key: Key) -> bool {
     Segment::find(key).is_ok()
 }
 

@@ -71,17 +71,6 @@ impl Image {
         self.base == SCRATCH
     }
 
-    /// Returns the ledger entry of the image, once it is built.
-    fn entry(&self, at: &EngineAt, id: CheckedName<Id>) -> Entry {
-        Entry::Image {
-            engine: at.clone(),
-            id,
-            tag: self.tag.clone(),
-            base: self.base.clone(),
-            checkout: self.context.clone().into(),
-        }
-    }
-
     /// Builds the image if it is missing, and records it in the ledger. Returns the last command.
     ///
     /// # Errors
@@ -101,8 +90,7 @@ impl Image {
         let there = inspect.run(interrupt)?;
         if there.succeeded() {
             let Some(labels) = labels(&there.stdout) else {
-                let (command, answer) = (there.command_line(), there.stderr_tail());
-                return Err(EngineError::Unexpected { command, answer });
+                return Err(EngineError::unexpected(&there));
             };
             if labels.get(BASE_LABEL) == Some(&self.base) {
                 return Ok(there);
@@ -120,7 +108,13 @@ impl Image {
         if built.succeeded() {
             let there = inspect.run(interrupt)?;
             if let Some(id) = id(&there) {
-                ledger.record(self.entry(at, id))?;
+                ledger.record(Entry::Image {
+                    engine: at.clone(),
+                    id,
+                    tag: self.tag.clone(),
+                    base: self.base.clone(),
+                    checkout: self.context.clone().into(),
+                })?;
                 return Ok(built);
             }
             let what = format!("{program} built the image but does not have it");

@@ -14,7 +14,7 @@ use self::nodes::Node;
 use self::removal::Removal;
 use self::state::ClusterRecord;
 use super::tool::Tools;
-use super::{CommandFailure, Engine, EngineError, EngineInfo, FailureKind, StepOutcome};
+use super::{CommandFailure, Engine, EngineError, EngineInfo, FailureKind, StepOutcome, with};
 use crate::engine::observation::{Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RunId};
@@ -86,7 +86,7 @@ impl Kubernetes {
             info,
             run,
             client: Client { access, namespace, interrupt },
-            known: Mutex::new(ClusterRecord::on(cluster.node.clone())),
+            known: Mutex::new(ClusterRecord { node: cluster.node.clone(), ..Default::default() }),
             owner: if cluster.namespace.is_some() {
                 NamespaceOwner::Given
             } else {
@@ -179,7 +179,7 @@ impl Kubernetes {
         self.record("namespace", &namespace)?;
         let metadata = self.metadata(namespace, None)?;
         self.used.store(true, Ordering::SeqCst);
-        let output = self.client.create(&manifest::namespace(metadata))?;
+        let output = self.client.create(&manifest::namespace(&metadata))?;
         if !output.succeeded() {
             let failure = failed("cannot create a namespace", output);
             return Err(failure.with_next_step("use an existing one, --namespace NAME").into());
@@ -220,16 +220,12 @@ impl Kubernetes {
             })?;
         }
         let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
-        let why = match self.deploy(&observer)? {
+        let said = match self.deploy(&observer)? {
             StepOutcome::Observed(Observation { state: Some(State::Running), .. }) => None,
-            StepOutcome::Observed(refused) => {
-                let said = refused.output.stderr_tail();
-                Some(format!("no pod may use the node's IPC namespace: {said}"))
-            }
-            StepOutcome::Skipped(why) => {
-                Some(format!("no pod may use the node's IPC namespace: {why}"))
-            }
+            StepOutcome::Observed(refused) => Some(refused.output.stderr_tail().to_string()),
+            StepOutcome::Skipped(why) => Some(why),
         };
+        let why = said.map(|said| format!("no pod may use the node's IPC namespace: {said}"));
         self.with_record(|known| known.observer_refusal.clone_from(&why));
         drop(one_at_a_time);
         Ok(why)
@@ -291,15 +287,14 @@ impl Kubernetes {
                 let found = pods.iter().find(|it| Some(&it.metadata.name) == pod.as_ref());
                 *container != HOST && found.is_some_and(|it| it.is_active() && it.runs(&name))
             };
-            known.containers().filter(runs).collect()
+            known.containers.keys().copied().filter(runs).collect()
         };
         let running = self.with_record(|known| running(known));
         Ok(Observation { running: Some(running), ..output.into() })
     }
 
     fn with_record<T>(&self, access: impl FnOnce(&mut ClusterRecord) -> T) -> T {
-        // Each change of the record is complete at once: a poisoned lock does no harm.
-        access(&mut self.known.lock().unwrap_or_else(PoisonError::into_inner))
+        with(&self.known, access)
     }
 }
 
@@ -373,7 +368,7 @@ impl Engine for Kubernetes {
         let interrupt = self.client.interrupt.for_cleaning();
         let client = Client { interrupt, ..self.client.clone() };
         let stray = self.remove_from_node(&client);
-        let count = self.with_record(|known| known.pods().count());
+        let count = self.with_record(|known| known.pods.len());
         let entries = self.tools.ledger.of_run(&self.run);
         let removal = Removal::new(&client, &self.run, &entries);
         removal.remove(&removal.find()?, self.owner == NamespaceOwner::Shared)?;

@@ -2,7 +2,7 @@
 //! create and enter them, as root or in a user namespace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -11,7 +11,8 @@ use shm_core::IpcNamespace;
 use self::process::Process;
 use super::tool::Tools;
 use super::{
-    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome,
+    CommandFailure, Engine, EngineError, EngineInfo, FailureKind, ONLY_CLUSTERS, StepOutcome, kill,
+    with,
 };
 use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::{Invocation, Output};
@@ -251,31 +252,26 @@ impl Namespaces {
     }
 
     fn restart(&self, container: Container) -> Result<Observation, EngineError> {
-        let ended = self.stop(container)?;
+        let ended = self.stop(container, Signal::TERM)?;
         let started = self.start(container)?;
         let duration = ended.output.duration + started.output.duration;
         let output = Output { duration, ..started.output };
         Ok(Observation { output, ..started })
     }
 
-    /// Terminates a container's process, if it is running.
-    fn stop(&self, container: Container) -> Result<Observation, EngineError> {
+    /// Ends a container's process with a signal, if it is running.
+    fn stop(&self, container: Container, signal: Signal) -> Result<Observation, EngineError> {
         if with(&self.running, |running| running.contains_key(&container)) {
-            return self.end(container, Signal::TERM);
+            return self.end(container, signal);
         }
         let output = Output::success(vec![], Duration::ZERO);
         Ok(Observation { state: Some(State::Exited), ..output.into() })
     }
 
     fn remove(&self, container: Container) -> Result<Observation, EngineError> {
-        let runs = with(&self.running, |running| running.contains_key(&container));
-        let output = if runs {
-            self.end(container, Signal::KILL)?.output
-        } else {
-            Output::success(vec![], Duration::ZERO)
-        };
+        let stopped = self.stop(container, Signal::KILL)?;
         with(&self.defined, |all| all.remove(&container));
-        Ok(Observation { state: Some(State::Gone), ..output.into() })
+        Ok(Observation { state: Some(State::Gone), ..stopped })
     }
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
@@ -306,16 +302,15 @@ impl Namespaces {
             return Err(failed("cannot list the namespaces", output).into());
         }
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let pids: BTreeSet<u32> = text
-            .lines()
-            .filter_map(|line| line.split_ascii_whitespace().next()?.parse().ok())
-            .collect();
-        let names = with(&self.running, |running| {
+        let pid = |line: &str| line.split_ascii_whitespace().next()?.parse::<u32>().ok();
+        let pids: BTreeSet<u32> = text.lines().filter_map(pid).collect();
+        let names: BTreeMap<u32, Container> = with(&self.running, |running| {
             let lives = |process: &Process| pids.contains(&process.background.pid());
             let living = running.iter().filter(|(_, process)| lives(process));
             living.map(|(container, process)| (process.background.pid(), *container)).collect()
         });
-        output.stdout = only_ours(&text, &names).into_bytes();
+        let ours = text.lines().filter(|line| pid(line).is_some_and(|it| names.contains_key(&it)));
+        output.stdout = ours.flat_map(|line| [line, "\n"]).collect::<String>().into_bytes();
         Ok(Observation { running: Some(names.into_values().collect()), ..output.into() })
     }
 }
@@ -332,26 +327,6 @@ fn not_running(container: Container) -> EngineError {
 fn refused(why: &str) -> Observation {
     let output = Output { stderr: why.as_bytes().to_vec(), ..Output::default() };
     Observation { state: Some(State::Refused), ..output.into() }
-}
-
-/// Returns the output of the `kill` command that would have sent the signal.
-fn kill(signal: &str, pid: u32, duration: Duration) -> Output {
-    let command = ["kill", "-s", signal, &pid.to_string()].map(str::to_owned).to_vec();
-    Output::success(command, duration)
-}
-
-fn with<M, T>(mutex: &Mutex<M>, access: impl FnOnce(&mut M) -> T) -> T {
-    // Each change of a map is complete at once: a poisoned lock does no harm.
-    access(&mut mutex.lock().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// Returns the lines of lsns about our containers.
-fn only_ours(listing: &str, names: &BTreeMap<u32, Container>) -> String {
-    let ours = |line: &&str| {
-        let pid = line.split_ascii_whitespace().next().and_then(|pid| pid.parse().ok());
-        pid.is_some_and(|pid: u32| names.contains_key(&pid))
-    };
-    listing.lines().filter(ours).flat_map(|line| [line, "\n"]).collect()
 }
 
 impl Engine for Namespaces {
@@ -383,7 +358,7 @@ impl Engine for Namespaces {
             (_, Place::Host) => self.tools.on_host(step)?,
             (Action::Run(options), Place::In(container)) => self.run(container, *options)?,
             (Action::Start, Place::In(container)) => self.start(container)?,
-            (Action::Stop, Place::In(container)) => self.stop(container)?,
+            (Action::Stop, Place::In(container)) => self.stop(container, Signal::TERM)?,
             (Action::Kill, Place::In(container)) => self.end(container, Signal::KILL)?,
             (Action::Restart, Place::In(container)) => self.restart(container)?,
             (Action::Pause, Place::In(container)) => self.pause(container, true)?,

@@ -78,10 +78,12 @@ impl fmt::Display for ReportedNamespace {
     }
 }
 
-/// The output of `shm_wr --json`, as far as it is used here.
+/// The output of `shm_wr --json` or `shm_ls --json`, as far as it is used here.
 #[derive(Deserialize)]
-struct WriterReport {
-    ipc_namespace: Option<ReportedNamespace>,
+pub(super) struct ToolReport {
+    /// The kernel's boot id, which only `shm_ls` prints.
+    pub(super) boot_id: Option<String>,
+    pub(super) ipc_namespace: Option<ReportedNamespace>,
 }
 
 /// A namespace of the model, named by its creation: the second start of A creates `A#2`.
@@ -167,7 +169,7 @@ impl Observation {
     pub fn reported(&self, action: &Action) -> Option<ReportedNamespace> {
         match action {
             Action::Control(..) => {
-                serde_json::from_slice::<WriterReport>(&self.output.stdout).ok()?.ipc_namespace
+                serde_json::from_slice::<ToolReport>(&self.output.stdout).ok()?.ipc_namespace
             }
             Action::Read(_) => {
                 let stderr = String::from_utf8_lossy(&self.output.stderr);

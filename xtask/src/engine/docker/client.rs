@@ -21,11 +21,7 @@ pub(crate) fn failed(what: impl Into<String>, output: Output) -> CommandFailure 
     CommandFailure::new(what, classify(&output), output)
 }
 
-/// Returns the engine that `program` connects to in the current environment.
-///
-/// # Errors
-///
-/// [`EngineError::Failed`] where `info` does not identify the engine.
+/// Returns the engine that `program` connects to in the current environment. Fails as [`identity`].
 pub(crate) fn current(
     kind: EngineKind,
     program: &str,
@@ -36,11 +32,7 @@ pub(crate) fn current(
 }
 
 /// Returns the current identity of the engine `at`: the daemon's id, or podman's host name and
-/// storage folder.
-///
-/// # Errors
-///
-/// [`EngineError::Failed`] where `info` does not identify the engine.
+/// storage folder. Fails if `info` does not identify the engine.
 pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let format = match at.kind {
         EngineKind::Podman => "{{.Host.Hostname}} {{.Store.GraphRoot}}",

@@ -3,13 +3,12 @@
 use std::fs;
 use std::time::Duration;
 
-use serde::Deserialize;
 use shm_core::IpcNamespace;
 use shm_core::namespace::boot_id;
 
 use crate::engine::EngineError;
 use crate::engine::docker::client::failed;
-use crate::engine::observation::{Identity, ReportedNamespace, State};
+use crate::engine::observation::{Identity, ReportedNamespace, State, ToolReport};
 use crate::process::invocation::Output;
 use crate::process::labels::{RUN_VARIABLE, RunId};
 use crate::process::name::{CheckedName, Id};
@@ -53,13 +52,6 @@ pub(super) struct Inspected {
 /// Why namespaces are not compared with the host's.
 pub(super) const FOREIGN_KERNEL: &str = "the containers run on another kernel than this program";
 
-/// The output of `shm_ls --json`, as far as it is used here.
-#[derive(Debug, Deserialize)]
-pub(super) struct InspectReport {
-    pub(super) boot_id: Option<String>,
-    ipc_namespace: Option<ReportedNamespace>,
-}
-
 /// Parses the output of `inspect`.
 pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
     if !output.succeeded() {
@@ -75,10 +67,7 @@ pub(super) fn read(output: &Output) -> Result<Inspected, EngineError> {
         let (out_of_memory, output) = (killed == "true", output.clone());
         Some(Inspected { state, pid, id, status, exit_code, out_of_memory, output })
     };
-    parse().ok_or_else(|| EngineError::Unexpected {
-        command: output.command_line(),
-        answer: output.stderr_tail(),
-    })
+    parse().ok_or_else(|| EngineError::unexpected(output))
 }
 
 impl Inspected {
@@ -110,8 +99,8 @@ impl Inspected {
 
 /// Returns the namespace that `shm_ls --json` printed in a container.
 pub(super) fn reported(printed: &[u8]) -> Identity {
-    match serde_json::from_slice::<InspectReport>(printed) {
-        Ok(InspectReport { boot_id: Some(theirs), .. })
+    match serde_json::from_slice::<ToolReport>(printed) {
+        Ok(ToolReport { boot_id: Some(theirs), .. })
             if boot_id().is_some_and(|it| it != theirs) =>
         {
             Identity::Foreign(FOREIGN_KERNEL.to_owned())
@@ -123,7 +112,7 @@ pub(super) fn reported(printed: &[u8]) -> Identity {
 /// Returns the namespace that `shm_ls --json` printed in a container, maybe on another machine. The
 /// error is the reason why the output identifies no namespace.
 pub(in crate::engine) fn reported_anywhere(printed: &[u8]) -> Result<IpcNamespace, String> {
-    let report: InspectReport =
+    let report: ToolReport =
         serde_json::from_slice(printed).map_err(|_| "shm_ls printed no report there".to_owned())?;
     report.ipc_namespace.and_then(ReportedNamespace::identity).ok_or_else(|| {
         "the container's process belongs to another user, and this kernel, older than 6.18, gives \

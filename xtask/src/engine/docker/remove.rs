@@ -11,7 +11,6 @@ use crate::process::invocation::{InvocationError, Output};
 use crate::process::labels::{RUN_LABEL, RunId};
 use crate::process::ledger::{EngineAt, Entry, Ledger};
 use crate::process::name::{CheckedName, Container, Id};
-use crate::process::untrusted::Untrusted;
 
 /// Attempts without progress, for example while another process removes the same container.
 const MOST_ATTEMPTS: usize = 5;
@@ -75,11 +74,7 @@ pub(crate) struct Remover<'a> {
 
 impl Remover<'_> {
     /// Removes a run's containers and pods, and with `forget` also their ledger entries. Returns
-    /// the number removed.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where something may be left; the ledger still names it then.
+    /// the number removed. Fails if something may be left; the ledger still names it then.
     pub(crate) fn everything(
         &self,
         run: &RunId,
@@ -96,11 +91,8 @@ impl Remover<'_> {
         Ok(removed)
     }
 
-    /// Removes the named containers or pods with the run's label. Returns the number removed.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where one may be left.
+    /// Removes the named containers or pods with the run's label. Returns the number removed. Fails
+    /// if one may be left.
     pub(crate) fn named(
         &self,
         kind: Kind,
@@ -180,10 +172,10 @@ impl Remover<'_> {
         let text = output.text();
         let listed: Vec<_> =
             text.lines().flat_map(|line| line.fields(',').collect::<Vec<_>>()).collect();
-        // Output in another form does not show which objects exist.
-        if !listed.iter().all(is_name) {
-            let (command, answer) = (output.command_line(), output.stderr_tail());
-            return Err(EngineError::Unexpected { command, answer });
+        // Names of containers and pods, and docker's aliases of them. Output in another form does
+        // not show which objects exist.
+        if !listed.iter().all(|it| it.parse::<CheckedName<Container>>().is_ok()) {
+            return Err(EngineError::unexpected(&output));
         }
         let is_listed = |name: &&&str| listed.iter().any(|it| it == *name);
         Ok(names.iter().filter(is_listed).map(|name| (*name).to_owned()).collect())
@@ -207,11 +199,6 @@ impl Remover<'_> {
     fn invoke(&self, args: &[&str]) -> Result<Output, InvocationError> {
         client(self.at, args.iter().copied()).run(&self.interrupt)
     }
-}
-
-/// Returns whether the text can be the name of a container or a pod, or docker's alias of one.
-fn is_name(text: &Untrusted) -> bool {
-    text.parse::<CheckedName<Container>>().is_ok()
 }
 
 /// Parses a line of `inspect`: id, name and labels. Returns `None` for lines about other names.

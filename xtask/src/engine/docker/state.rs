@@ -1,16 +1,17 @@
-//! The state of a container after a command.
+//! The state of a container after a command, or after a crash.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
 use shm_core::IpcNamespace;
 
 use crate::engine::docker::client::failed;
 use crate::engine::docker::inspect::{self, Inspected};
 use crate::engine::docker::{Docker, LOOK_EVERY, PATIENCE};
 use crate::engine::observation::{Identity, Observation, State};
-use crate::engine::{EngineError, Kernels};
+use crate::engine::{EngineError, Kernels, StepOutcome, kill, with};
 use crate::process::labels::RUN_LABEL;
 use crate::process::poll::poll_until;
 use crate::process::proc_stat::ProcStat;
@@ -54,6 +55,33 @@ impl Docker {
         ended.unwrap_or(State::Running)
     }
 
+    /// Kills the container's process without the engine, and waits for the restarted process.
+    pub(super) fn crash(&self, container: Container) -> Result<StepOutcome, EngineError> {
+        let name = self.name(container);
+        let before = self.inspect(&name)?;
+        let process = i32::try_from(before.pid).ok().and_then(Pid::from_raw);
+        let Some(process) = process.filter(|_| before.is_here(&self.run)) else {
+            let why = "this program cannot inspect the container's process: run it on the \
+                       container's host, as root";
+            return Ok(StepOutcome::Skipped(why.to_owned()));
+        };
+        if let Err(error) = kill_process(process, Signal::KILL) {
+            return Ok(StepOutcome::Skipped(format!(
+                "cannot kill the container's process: {error}"
+            )));
+        }
+        let killed = Instant::now();
+        let interrupt = &self.tools.interrupt;
+        let deadline = killed + interrupt.limit_or(PATIENCE);
+        poll_until(LOOK_EVERY, deadline, interrupt, || {
+            let now = self.inspect(&name)?;
+            let is_another = now.state == Some(State::Running) && now.pid != before.pid;
+            Ok::<_, EngineError>(is_another.then_some(()))
+        })?;
+        let output = kill("KILL", before.pid, killed.elapsed());
+        Ok(StepOutcome::Observed(self.with_state(container, output.into())?))
+    }
+
     pub(super) fn inspect(&self, name: &str) -> Result<Inspected, EngineError> {
         inspect::read(&self.invoke(&["inspect", "--format", inspect::FORMAT, name])?)
     }
@@ -95,7 +123,7 @@ impl Docker {
     /// Returns whether a container was found to run on another kernel than this program.
     pub(super) fn has_foreign_kernel(&self) -> bool {
         let foreign = Some(Identity::Foreign(inspect::FOREIGN_KERNEL.to_owned()));
-        self.with_containers(|all| all.values().any(|known| known.namespace == foreign))
+        with(&self.containers, |all| all.values().any(|known| known.namespace == foreign))
     }
 
     /// Lists the running containers of the run.
@@ -108,7 +136,7 @@ impl Docker {
         }
         let text = output.text();
         let names: BTreeSet<_> = text.lines().filter_map(|line| line.fields('\t').next()).collect();
-        let running = self.with_containers(|containers| {
+        let running = with(&self.containers, |containers| {
             let runs = |container: &Container| names.contains(&self.name(*container).into());
             containers.keys().copied().filter(runs).collect()
         });

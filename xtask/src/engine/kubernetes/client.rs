@@ -1,7 +1,8 @@
 //! kubectl, for one namespace of one cluster.
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::engine::kubernetes::failure::classify;
 use crate::engine::{CommandFailure, EngineError};
@@ -25,9 +26,7 @@ pub(crate) struct List<T> {
 
 impl Client {
     pub(crate) fn kubectl(&self, args: &[&str]) -> Invocation {
-        let access = self.access.iter().map(String::as_str);
-        let args = access.chain(["--namespace", &self.namespace]).chain(args.iter().copied());
-        Invocation::new("kubectl", args)
+        kubectl(&self.access, &[&["--namespace", &self.namespace], args].concat())
     }
 
     pub(crate) fn invoke(&self, args: &[&str]) -> Result<Output, EngineError> {
@@ -35,8 +34,8 @@ impl Client {
     }
 
     /// Creates an object. A refusal of the cluster is in the output, not an error.
-    pub(crate) fn create(&self, object: &impl Serialize) -> Result<Output, EngineError> {
-        let text = serde_json::to_vec(object).unwrap_or_default();
+    pub(crate) fn create(&self, object: &Value) -> Result<Output, EngineError> {
+        let text = object.to_string().into_bytes();
         let create = self.kubectl(&["create", "--filename", "-"]).stdin(text);
         Ok(create.run(&self.interrupt)?)
     }
@@ -55,6 +54,11 @@ impl Client {
         let list: List<T> = parse(&output)?;
         Ok(list.items)
     }
+}
+
+/// Returns a kubectl command for the cluster that the options `access` select.
+pub(crate) fn kubectl(access: &[String], args: &[&str]) -> Invocation {
+    Invocation::new("kubectl", access.iter().map(String::as_str).chain(args.iter().copied()))
 }
 
 /// Returns the error for a failed kubectl command.

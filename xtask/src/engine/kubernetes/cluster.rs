@@ -6,11 +6,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::HOST_POD;
-use super::client::failed;
+use super::client::{failed, kubectl};
 use super::manifest::{self, Metadata};
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Invocation;
 use crate::process::labels::RUN_LABEL;
 use crate::process::name::{CheckedName, Context, Image, Label, Subdomain};
 use crate::process::untrusted::Untrusted;
@@ -82,12 +81,12 @@ impl Cluster {
         let pod = |workload: Workload| {
             let spec = manifest::pod(&workload, self.image(), self.node.as_deref());
             let metadata = named(workload.pods[0].name.0, Some(namespace.clone()));
-            json!(manifest::workload(&workload, metadata, &spec))
+            manifest::workload(&workload, &metadata, &spec)
         };
-        let made = self.namespace.is_none().then(|| manifest::namespace(named(&namespace, None)));
+        let made = self.namespace.is_none().then(|| manifest::namespace(&named(&namespace, None)));
         let observer = Workload { ipc: Sharing::Host, ..Workload::pod(HOST_POD) };
         let pods = [pod(Workload::pod(A)), pod(observer)];
-        let items: Vec<_> = made.map(|it| json!(it)).into_iter().chain(pods).collect();
+        let items: Vec<_> = made.into_iter().chain(pods).collect();
         json!({ "apiVersion": "v1", "kind": "List", "items": items })
     }
 
@@ -96,15 +95,11 @@ impl Cluster {
     }
 }
 
-/// Returns the address of the API server that kubectl uses with these options.
-///
-/// # Errors
-///
-/// [`EngineError::Failed`] where kubectl has no cluster.
+/// Returns the address of the API server that kubectl uses with these options. Fails if kubectl has
+/// no cluster.
 pub(crate) fn server(access: &[String], interrupt: &Interrupt) -> Result<Untrusted, EngineError> {
     let view = ["config", "view", "--minify", "--output", "jsonpath={.clusters[0].cluster.server}"];
-    let args = access.iter().map(String::as_str).chain(view);
-    let output = Invocation::new("kubectl", args).run(interrupt)?;
+    let output = kubectl(access, &view).run(interrupt)?;
     if !output.succeeded() {
         let what = "cannot read the cluster's address from the kubectl configuration";
         return Err(failed(what, output).into());

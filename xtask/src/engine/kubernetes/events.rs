@@ -33,7 +33,7 @@ impl Kubernetes {
         let node = self.with_record(|known| known.node.clone());
         let spec = manifest::pod(workload, self.cluster.image(), node.as_deref());
         self.used.store(true, Ordering::SeqCst);
-        let created = self.client.create(&manifest::workload(workload, metadata, &spec))?;
+        let created = self.client.create(&manifest::workload(workload, &metadata, &spec))?;
         if !created.succeeded() {
             return Ok(refused(created.into()));
         }
@@ -42,7 +42,7 @@ impl Kubernetes {
         let first: Vec<_> = members.iter().filter(|it| it.init == init).map(|it| it.name).collect();
         let run = |pods: &[Pod]| pods.iter().all(|pod| first.iter().all(|it| pod.runs(it.0)));
         match self.wait(workload, &object, run)? {
-            Waited::Never(never) if never.is_refusal() => {
+            Waited::Never(never) if never.kind == FailureKind::Rejected => {
                 let stderr = never.to_string().into_bytes();
                 Ok(refused(Output { stderr, ..created }.into()))
             }
@@ -127,22 +127,16 @@ impl Kubernetes {
         let name = self.with_record(|known| known.name_of(container));
         let before = self.now(&home)?;
         let again = restarted(&home, &name, &before);
-        match home.workload.controller {
-            Controller::JobNever => {
-                let get = ["get", "job", &home.object];
-                self.replaced(container, &home, slice::from_ref(&home.uid), || {
-                    self.client.invoke(&get)
-                })
-            }
-            Controller::JobOnFailure => {
-                let got = self.client.invoke(&["get", "job", &home.object])?;
-                self.wait_until_ready(container, &home, got, again)
-            }
-            _ => {
-                let ended = self.end(container)?;
-                self.wait_until_ready(container, &home, ended, again)
-            }
+        let controller = home.workload.controller;
+        let asked = if controller.is_job() {
+            self.client.invoke(&["get", "job", &home.object])?
+        } else {
+            self.end(container)?
+        };
+        if controller == Controller::JobNever {
+            return self.replaced(container, &home, slice::from_ref(&home.uid), asked);
         }
+        self.wait_until_ready(container, &home, asked, again)
     }
 
     /// Sets a container's image to another name of the same image. The kubelet treats it as another
@@ -164,7 +158,7 @@ impl Kubernetes {
         let again = restarted(&home, &name, &before);
         match self.wait_until_ready(container, &home, set, again) {
             // The runtime resolves names differently, which is no result about shared memory.
-            Err(EngineError::PodFailed { why, .. }) if why.is_about_an_image() => {
+            Err(EngineError::PodFailed { why, .. }) if why.kind == FailureKind::NoImage => {
                 Ok(StepOutcome::Skipped(format!("{other} is not a name of the image: {why}")))
             }
             answer => answer,
@@ -190,10 +184,10 @@ impl Kubernetes {
             let pods = self.now(&home)?;
             let old: Vec<_> = pods.into_iter().map(|pod| pod.metadata.uid).collect();
             let restart = ["rollout", "restart", "deployment", &home.object];
-            return self.replaced(first, &home, &old, || self.client.invoke(&restart));
+            return self.replaced(first, &home, &old, self.client.invoke(&restart)?);
         }
-        let delete = || self.delete(&home, "pod", &home.name);
-        self.replaced(first, &home, slice::from_ref(&home.uid), delete)
+        let deleted = self.delete(&home, "pod", &home.name)?;
+        self.replaced(first, &home, slice::from_ref(&home.uid), deleted)
     }
 
     /// Deletes a pod, or the object that it belongs to. Waits until the pod with this uid is gone;
@@ -229,15 +223,14 @@ impl Kubernetes {
         })
     }
 
-    /// Calls `ask`, and waits until new pods have replaced those with the uids `old`.
+    /// Waits until new pods have replaced those with the uids `old`, after the command `asked`.
     fn replaced(
         &self,
         first: Container,
         home: &Deployed,
         old: &[Untrusted],
-        ask: impl Fn() -> Result<Output, EngineError>,
+        asked: Output,
     ) -> Result<StepOutcome, EngineError> {
-        let asked = ask()?;
         if !asked.succeeded() {
             let what = format!("cannot replace pod {}", home.name);
             return Err(failed(what, asked).into());
@@ -285,14 +278,8 @@ impl Kubernetes {
             return Ok(refused(added.into()));
         }
         self.with_record(|known| known.joined(pod, container, &name));
-        match self
-            .wait(&home.workload, &home.object, |pods| pods.iter().all(|it| it.runs(&name)))?
-        {
-            Waited::Pods(_, took) => {
-                Ok(StepOutcome::Observed(self.observe(container, added, took)?))
-            }
-            Waited::Never(why) => Err(EngineError::PodFailed { pod: home.name.into(), why }),
-        }
+        let runs = |pods: &[Pod]| pods.iter().all(|it| it.runs(&name));
+        self.wait_until_ready(container, &home, added, runs)
     }
 
     pub(super) fn remove(&self, pod: Container) -> Result<StepOutcome, EngineError> {

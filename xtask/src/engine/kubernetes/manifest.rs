@@ -19,17 +19,6 @@ pub(super) fn workload_selector(object: &str) -> String {
     format!("{WORKLOAD_LABEL}={object}")
 }
 
-/// An object of the API.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Object<S> {
-    pub(super) api_version: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) metadata: Metadata,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) spec: Option<S>,
-}
-
 /// The metadata of an object. A pod template has no name.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(super) struct Metadata {
@@ -42,90 +31,9 @@ pub(super) struct Metadata {
     pub(super) annotations: BTreeMap<&'static str, String>,
 }
 
-/// The specification of a pod.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PodSpec {
-    #[serde(rename = "hostIPC", skip_serializing_if = "std::ops::Not::not")]
-    host_ipc: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    node_name: Option<String>,
-    dns_policy: &'static str,
-    restart_policy: &'static str,
-    termination_grace_period_seconds: u32,
-    automount_service_account_token: bool,
-    enable_service_links: bool,
-    security_context: PodSecurity,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    init_containers: Vec<ContainerSpec>,
-    containers: Vec<ContainerSpec>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    volumes: Vec<Value>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PodSecurity {
-    run_as_non_root: bool,
-    run_as_user: u32,
-    seccomp_profile: SeccompProfile,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    sysctls: Vec<SysctlSetting>,
-}
-
-#[derive(Debug, Serialize)]
-struct SeccompProfile {
-    #[serde(rename = "type")]
-    kind: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct SysctlSetting {
-    name: &'static str,
-    value: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ContainerSpec {
-    name: String,
-    image: String,
-    image_pull_policy: &'static str,
-    command: Vec<&'static str>,
-    resources: ContainerResources,
-    security_context: ContainerSecurity,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    volume_mounts: Vec<Value>,
-}
-
-#[derive(Debug, Serialize)]
-struct ContainerResources {
-    requests: Amounts,
-    limits: Amounts,
-}
-
-#[derive(Debug, Serialize)]
-struct Amounts {
-    cpu: &'static str,
-    memory: String,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ContainerSecurity {
-    allow_privilege_escalation: bool,
-    read_only_root_filesystem: bool,
-    capabilities: Capabilities,
-}
-
-#[derive(Debug, Serialize)]
-struct Capabilities {
-    drop: [&'static str; 1],
-}
-
 /// Returns a namespace object.
-pub(super) fn namespace(metadata: Metadata) -> Object<()> {
-    Object { api_version: "v1", kind: "Namespace", metadata, spec: None }
+pub(super) fn namespace(metadata: &Metadata) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": metadata })
 }
 
 /// Returns kubectl's name for the kind of a controller, or `pod` without one.
@@ -139,14 +47,13 @@ pub(super) fn kind(controller: Controller) -> &'static str {
 }
 
 /// Returns the object that creates a workload's pods: the pod, or a controller with a template.
-pub(super) fn workload(workload: &Workload, metadata: Metadata, pod: &PodSpec) -> Object<Value> {
-    let labels = &metadata.labels;
+pub(super) fn workload(workload: &Workload, metadata: &Metadata, pod: &Value) -> Value {
     let template = Metadata { name: None, namespace: None, ..metadata.clone() };
     let template = json!({ "metadata": template, "spec": pod });
-    let selector = json!({ "matchLabels": labels });
+    let selector = json!({ "matchLabels": metadata.labels });
     let replicas = workload.pods.len();
     let (api_version, kind, spec) = match workload.controller {
-        Controller::Nobody => ("v1", "Pod", json!(pod)),
+        Controller::Nobody => ("v1", "Pod", pod.clone()),
         Controller::Deployment => {
             let spec = json!({ "replicas": replicas, "selector": selector, "template": template });
             ("apps/v1", "Deployment", spec)
@@ -162,48 +69,54 @@ pub(super) fn workload(workload: &Workload, metadata: Metadata, pod: &PodSpec) -
             ("batch/v1", "Job", json!({ "backoffLimit": 6, "template": template }))
         }
     };
-    Object { api_version, kind, metadata, spec: Some(spec) }
+    json!({ "apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec })
 }
 
 /// Returns the specification of a workload's pods. They meet the Pod Security level `restricted`,
 /// unless the workload shares the host's IPC namespace.
-pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> PodSpec {
+pub(super) fn pod(workload: &Workload, image: &str, node: Option<&str>) -> Value {
     let members = workload.pods.first().map_or(&[][..], |pod| pod.containers);
-    let specs = |init| {
+    let specs = |init| -> Vec<Value> {
         let wanted = members.iter().filter(|member| member.init == init);
         wanted.map(|member| container(member, workload.controller, image)).collect()
     };
-    let sysctls = match workload.setting {
-        Some(Setting::Sysctl(sysctl, value)) => {
-            vec![SysctlSetting { name: sysctl.name(), value: value.to_string() }]
-        }
-        _ => vec![],
+    let restart_policy = match workload.controller {
+        Controller::JobOnFailure => "OnFailure",
+        Controller::JobNever => "Never",
+        _ => "Always",
     };
-    let on_volume = members.iter().any(|member| member.setting == Some(Setting::ShmVolume));
-    let volume = json!({ "name": "shm", "emptyDir": { "medium": "Memory", "sizeLimit": "16Mi" } });
-    PodSpec {
-        host_ipc: workload.ipc == Sharing::Host,
-        node_name: node.map(str::to_owned),
+    let mut spec = json!({
         // The tools need no DNS, and some kubelets have no cluster DNS.
-        dns_policy: "Default",
-        restart_policy: match workload.controller {
-            Controller::JobOnFailure => "OnFailure",
-            Controller::JobNever => "Never",
-            _ => "Always",
+        "dnsPolicy": "Default",
+        "restartPolicy": restart_policy,
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": false,
+        "enableServiceLinks": false,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": 65534,
+            "seccompProfile": { "type": "RuntimeDefault" },
         },
-        termination_grace_period_seconds: 1,
-        automount_service_account_token: false,
-        enable_service_links: false,
-        security_context: PodSecurity {
-            run_as_non_root: true,
-            run_as_user: 65534,
-            seccomp_profile: SeccompProfile { kind: "RuntimeDefault" },
-            sysctls,
-        },
-        init_containers: specs(true),
-        containers: specs(false),
-        volumes: if on_volume { vec![volume] } else { vec![] },
+        "containers": specs(false),
+    });
+    if workload.ipc == Sharing::Host {
+        spec["hostIPC"] = true.into();
     }
+    if let Some(node) = node {
+        spec["nodeName"] = node.into();
+    }
+    if let Some(Setting::Sysctl(sysctl, value)) = workload.setting {
+        spec["securityContext"]["sysctls"] =
+            json!([{ "name": sysctl.name(), "value": value.to_string() }]);
+    }
+    if members.iter().any(|member| member.init) {
+        spec["initContainers"] = specs(true).into();
+    }
+    if members.iter().any(|member| member.setting == Some(Setting::ShmVolume)) {
+        let folder = json!({ "medium": "Memory", "sizeLimit": "16Mi" });
+        spec["volumes"] = json!([{ "name": "shm", "emptyDir": folder }]);
+    }
+    spec
 }
 
 /// Returns the command of a container. It exits once [`END`] has a text. The command of a job waits
@@ -216,28 +129,29 @@ pub(super) fn command(controller: Controller) -> Vec<&'static str> {
     }
 }
 
-fn container(member: &Member, controller: Controller, image: &str) -> ContainerSpec {
+fn container(member: &Member, controller: Controller, image: &str) -> Value {
     let memory = match member.setting {
         // The cluster stores this form, and `spec_diff` compares it.
         Some(Setting::Memory(bytes)) => format!("{}Mi", bytes >> 20),
         _ => "64Mi".to_owned(),
     };
-    let mount = json!({ "name": "shm", "mountPath": "/dev/shm" });
-    let on_volume = member.setting == Some(Setting::ShmVolume);
-    ContainerSpec {
-        name: member.name.0.to_lowercase(),
-        image: image.to_owned(),
-        image_pull_policy: "IfNotPresent",
-        command: command(controller),
-        resources: ContainerResources {
-            requests: Amounts { cpu: "10m", memory: "16Mi".to_owned() },
-            limits: Amounts { cpu: "200m", memory },
+    let mut spec = json!({
+        "name": member.name.0.to_lowercase(),
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command(controller),
+        "resources": {
+            "requests": { "cpu": "10m", "memory": "16Mi" },
+            "limits": { "cpu": "200m", "memory": memory },
         },
-        security_context: ContainerSecurity {
-            allow_privilege_escalation: false,
-            read_only_root_filesystem: true,
-            capabilities: Capabilities { drop: ["ALL"] },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "capabilities": { "drop": ["ALL"] },
         },
-        volume_mounts: if on_volume { vec![mount] } else { vec![] },
+    });
+    if member.setting == Some(Setting::ShmVolume) {
+        spec["volumeMounts"] = json!([{ "name": "shm", "mountPath": "/dev/shm" }]);
     }
+    spec
 }

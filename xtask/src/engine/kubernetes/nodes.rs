@@ -4,10 +4,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::Cluster;
-use super::client::{List, failed, parse};
+use super::client::{List, failed, kubectl, parse};
+use super::pod::Condition;
 use crate::engine::EngineError;
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Invocation;
 use crate::process::name::{CheckedName, Subdomain};
 use crate::process::untrusted::Untrusted;
 
@@ -47,16 +47,8 @@ struct Spec {
 #[serde(rename_all = "camelCase")]
 struct NodeStatus {
     #[serde(default)]
-    conditions: Vec<NodeCondition>,
+    conditions: Vec<Condition>,
     node_info: Info,
-}
-
-#[derive(Deserialize)]
-struct NodeCondition {
-    #[serde(rename = "type")]
-    kind: Untrusted,
-    status: Untrusted,
-    reason: Option<Untrusted>,
 }
 
 #[derive(Deserialize)]
@@ -91,10 +83,8 @@ impl Cluster {
         what: &[&str],
         interrupt: &Interrupt,
     ) -> Result<T, EngineError> {
-        let options = self.access();
-        let access = options.iter().map(String::as_str);
-        let get = access.chain(["get", "--output", "json"]).chain(what.iter().copied());
-        let output = Invocation::new("kubectl", get).run(interrupt)?;
+        let get = [&["get", "--output", "json"], what].concat();
+        let output = kubectl(&self.access(), &get).run(interrupt)?;
         if !output.succeeded() {
             let failure = failed("cannot read the cluster's nodes", output);
             return Err(failure.with_next_step("run kubectl get nodes").into());

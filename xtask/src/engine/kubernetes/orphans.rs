@@ -15,7 +15,7 @@ use crate::script::{Mechanism, Objects};
 impl Kubernetes {
     /// Removes what this run wrote in the node's IPC namespace, through the observer pod.
     pub(super) fn remove_from_node(&self, client: &Client) -> Result<(), EngineError> {
-        let written = self.with_record(|known| known.written());
+        let written = self.with_record(|known| known.written.clone());
         let Some(pod) = self.with_record(|known| known.pod_of(HOST)) else { return Ok(()) };
         for (mechanism, text) in written {
             remove(client, &pod, self.tools.objects, mechanism, &text)?;
@@ -25,11 +25,7 @@ impl Kubernetes {
 }
 
 /// Removes what a killed run left in the node's IPC namespace, through the run's observer pod.
-/// Returns the number removed.
-///
-/// # Errors
-///
-/// Fails if an object may be left.
+/// Returns the number removed. Fails if an object may be left.
 pub(crate) fn remove_all(
     client: &Client,
     pod: &str,

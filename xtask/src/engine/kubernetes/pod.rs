@@ -39,18 +39,19 @@ struct PodStatus {
     phase: Untrusted,
     reason: Option<Untrusted>,
     message: Option<Untrusted>,
-    conditions: Vec<PodCondition>,
+    conditions: Vec<Condition>,
     init_container_statuses: Vec<ContainerStatus>,
     container_statuses: Vec<ContainerStatus>,
     ephemeral_container_statuses: Vec<ContainerStatus>,
 }
 
+/// A condition of a pod or of a node.
 #[derive(Debug, Deserialize)]
-struct PodCondition {
+pub(super) struct Condition {
     #[serde(rename = "type")]
-    kind: Untrusted,
-    status: Untrusted,
-    reason: Option<Untrusted>,
+    pub(super) kind: Untrusted,
+    pub(super) status: Untrusted,
+    pub(super) reason: Option<Untrusted>,
     message: Option<Untrusted>,
 }
 
@@ -79,27 +80,9 @@ struct Waiting {
 /// Why a pod will never run.
 #[derive(Debug)]
 pub struct PodFailure {
-    kind: FailureKind,
+    pub(crate) kind: FailureKind,
     reason: Untrusted,
     message: Option<Untrusted>,
-}
-
-impl PodFailure {
-    /// Returns whether the kubelet refuses the pod's specification.
-    pub(super) fn is_refusal(&self) -> bool {
-        self.kind == FailureKind::Rejected
-    }
-
-    /// Returns whether an image cannot be pulled.
-    pub(super) fn is_about_an_image(&self) -> bool {
-        self.kind == FailureKind::NoImage
-    }
-
-    /// Returns whether the node has no capacity for the pod.
-    #[must_use]
-    pub fn is_out_of_capacity(&self) -> bool {
-        self.kind == FailureKind::OutOfCapacity
-    }
 }
 
 impl fmt::Display for PodFailure {
@@ -195,7 +178,7 @@ fn said(reason: &Untrusted, message: Option<&Untrusted>) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::Pod;
+    use super::{FailureKind, Pod};
 
     fn pod(name: &str, node: &str, state: &serde_json::Value) -> serde_json::Result<Pod> {
         serde_json::from_value(json!({
@@ -222,6 +205,6 @@ mod tests {
         let waiting = json!({ "waiting": { "reason": "ErrImagePull", "message": "a\u{9b}2J" } });
         let why = pod("a", "b", &waiting).unwrap().failure().unwrap();
         assert_eq!(why.to_string(), "ErrImagePull: a\\xc2\\x9b2J");
-        assert!(why.is_about_an_image());
+        assert_eq!(why.kind, FailureKind::NoImage);
     }
 }

@@ -72,11 +72,7 @@ impl<'a> Removal<'a> {
         Self { client, run, named: entries.iter().filter_map(object).collect() }
     }
 
-    /// Returns the objects that exist.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where the cluster does not list them.
+    /// Returns the objects that exist. Fails if the cluster does not list them.
     pub(crate) fn find(&self) -> Result<Present, EngineError> {
         let selector = format!("{RUN_LABEL}={}", self.run);
         let mut present = Present::default();
@@ -118,10 +114,7 @@ impl<'a> Removal<'a> {
     }
 
     /// Removes the objects. Does not wait for controllers if the namespace is deleted `later`.
-    ///
-    /// # Errors
-    ///
-    /// [`EngineError`] where something may be left.
+    /// Fails if something may be left.
     pub(crate) fn remove(&self, present: &Present, later: bool) -> Result<(), EngineError> {
         let delete = |args: &[&str], names: &[&str]| {
             if names.is_empty() {

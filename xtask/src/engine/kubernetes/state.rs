@@ -18,10 +18,10 @@ pub(super) struct ClusterRecord {
     pub(super) other_image: Option<CheckedName<Image>>,
     /// Why the cluster refuses the observer pod.
     pub(super) observer_refusal: Option<String>,
-    pods: BTreeMap<Container, Deployed>,
-    containers: BTreeMap<Container, Member>,
+    pub(super) pods: BTreeMap<Container, Deployed>,
+    pub(super) containers: BTreeMap<Container, Member>,
     /// The texts that were written in the node's IPC namespace.
-    written: BTreeSet<(Mechanism, String)>,
+    pub(super) written: BTreeSet<(Mechanism, String)>,
 }
 
 /// A pod.
@@ -44,7 +44,7 @@ impl Deployed {
 
 /// A container of a pod.
 #[derive(Clone, Debug)]
-struct Member {
+pub(super) struct Member {
     pod: Container,
     /// Its name in the pod: the replicas of a workload use the same names.
     name: String,
@@ -53,11 +53,6 @@ struct Member {
 }
 
 impl ClusterRecord {
-    /// Creates an empty record for a run on `node`.
-    pub(super) fn on(node: Option<CheckedName<Subdomain>>) -> Self {
-        Self { node, ..Self::default() }
-    }
-
     /// Returns the parts that another run on the same node shares: the observer pod.
     pub(super) fn shared_part(&self) -> Self {
         let (node, observer_refusal) = (self.node.clone(), self.observer_refusal.clone());
@@ -89,10 +84,6 @@ impl ClusterRecord {
         self.containers.retain(|_, member| member.pod != pod);
     }
 
-    pub(super) fn pods(&self) -> impl Iterator<Item = &Deployed> {
-        self.pods.values()
-    }
-
     pub(super) fn pod(&self, pod: Container) -> Option<Deployed> {
         self.pods.get(&pod).cloned()
     }
@@ -112,10 +103,6 @@ impl ClusterRecord {
         self.containers.get(&container).map(|member| member.name.clone()).unwrap_or_default()
     }
 
-    pub(super) fn containers(&self) -> impl Iterator<Item = Container> {
-        self.containers.keys().copied()
-    }
-
     pub(super) fn set_namespace(&mut self, container: Container, namespace: Identity) {
         if let Some(member) = self.containers.get_mut(&container) {
             member.namespace = Some(namespace);
@@ -132,9 +119,5 @@ impl ClusterRecord {
         if home.is_some_and(|pod| pod.workload.ipc == Sharing::Host) {
             self.written.insert((mechanism, text.to_owned()));
         }
-    }
-
-    pub(super) fn written(&self) -> BTreeSet<(Mechanism, String)> {
-        self.written.clone()
     }
 }

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::manifest::{self, workload_selector};
 use super::pod::{Pod, PodFailure};
@@ -105,7 +104,7 @@ impl Kubernetes {
     /// Fails if the cluster changed a pod, because the prediction does not apply then.
     fn ensure_unchanged(&self, workload: &Workload, pods: &[Pod]) -> Result<(), EngineError> {
         let image = self.cluster.image();
-        let asked: Value = json!(manifest::pod(workload, image, None));
+        let asked = manifest::pod(workload, image, None);
         let other_image = self.with_record(|known| known.other_image.clone());
         let changed = |pod: &Pod| {
             let mut spec = pod.spec.clone();

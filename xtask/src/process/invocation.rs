@@ -130,13 +130,12 @@ impl Invocation {
         let own = self.env.iter().rfind(|(name, _)| *name == "PATH").map(|(_, path)| path.into());
         let path = own.or_else(|| env::var_os("PATH")).unwrap_or_default();
         let program = program::to_start(&self.program, &path);
-        let command = match &self.recorded {
-            None => duct::cmd(program, &self.args),
-            Some(_) => {
-                let shell = ["-c", WAIT].map(OsString::from).into_iter();
-                let args = self.args.iter().map(OsString::from);
-                duct::cmd("/bin/sh", shell.chain([program]).chain(args))
-            }
+        let command = if self.recorded.is_none() {
+            duct::cmd(program, &self.args)
+        } else {
+            let shell = ["-c", WAIT].map(OsString::from).into_iter();
+            let args = self.args.iter().map(OsString::from);
+            duct::cmd("/bin/sh", shell.chain([program]).chain(args))
         };
         let mut expression = command.unchecked().before_spawn(|command| {
             command.process_group(0);

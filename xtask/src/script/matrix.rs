@@ -30,8 +30,9 @@ const POD: Container = Container("pod");
 /// A container in the writer's pod without the writer's volume.
 const APART: Container = Container("apart");
 
-/// The memory limit of the container in which a process allocates [`TOO_MUCH_MEMORY`], in bytes.
-pub(super) const MEMORY: u64 = 64 << 20;
+/// The memory limit of the container in which a process allocates [`TOO_MUCH_MEMORY`], in bytes. On
+/// a cluster, it is too small for a leaked segment and a copy of its text.
+const MEMORY: u64 = 64 << 20;
 /// An allocation that exceeds the memory limit of the container, in bytes.
 pub const TOO_MUCH_MEMORY: u64 = 96 << 20;
 

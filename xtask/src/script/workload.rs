@@ -18,7 +18,7 @@ pub struct Workload {
 impl Workload {
     /// Returns a workload of pods without a controller, each in its own namespace.
     #[must_use]
-    pub fn pod(pods: &'static [Pod]) -> Self {
+    pub const fn pod(pods: &'static [Pod]) -> Self {
         Self { controller: Controller::Nobody, ipc: Sharing::Sandbox, setting: None, pods }
     }
 }

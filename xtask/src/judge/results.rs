@@ -27,8 +27,8 @@ pub struct Grid {
     pub gone: Vec<&'static Quirk>,
 }
 
-/// A script and its runs.
-#[derive(Debug)]
+/// A script and its runs. The serialized form is that of the JSON report.
+#[derive(Debug, Serialize)]
 pub struct ScriptRun {
     /// The script's name: mode and event.
     pub name: String,
@@ -37,7 +37,7 @@ pub struct ScriptRun {
 }
 
 /// One run of a script.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Run {
     /// The executed steps.
     pub steps: Vec<StepResult>,

@@ -18,7 +18,7 @@ use shm_core::Errno;
 use crate::engine::observation::{Identity, ModelNamespace, Observation, State, failed};
 use crate::engine::{Engine, EngineError, EngineInfo, Kernels, Rules, StepOutcome};
 use crate::model::objects::{ModelObjects, Refusal};
-use crate::model::sharing::unmounted;
+use crate::model::sharing::folder;
 use crate::process::invocation::Output;
 use crate::script::{
     Action, Container, Objects, Place, RunOptions, Setting, Sharing, Step, Workload,
@@ -129,8 +129,9 @@ impl ModelState {
 
     /// Applies `action`, or skips it if the container is in the wrong state for it.
     fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> StepOutcome {
-        let found = self.containers.get(&name).copied();
-        let state = found.map_or(State::Gone, |container| container.state);
+        let found = self.containers.get(&name);
+        let (state, view) = found.map_or((State::Gone, HOST), |it| (it.state, it.view));
+        let namespace = Some(Identity::Model(view.ipc));
         let observation = match (action, state) {
             (Action::Run(options), State::Gone) => self.run(name, *options),
             (Action::Run(_), _) => refused(),
@@ -140,7 +141,9 @@ impl ModelState {
             (Action::KillSandbox | Action::Restart, State::Running) => self.restart(name),
             (Action::Replace, State::Running) => self.replace(name),
             (Action::Crash | Action::ChangeImage, State::Running) => self.crash(name),
-            (Action::Leak, State::Running) => self.leak(name),
+            // The pages of the segment stay charged to the container that touched them first, which
+            // leaves less memory for the container's next process.
+            (Action::Leak, State::Running) => Observation { namespace, ..done() },
             (Action::Stop, State::Running | State::Exited) | (Action::Kill, State::Running) => {
                 self.end(name)
             }
@@ -149,17 +152,11 @@ impl ModelState {
                 self.set(name, State::Running)
             }
             (Action::Remove, State::Running | State::Paused | State::Exited) => self.remove(name),
-            (Action::ExhaustMemory, State::Running) => {
-                let namespace = found.map(|container| Identity::Model(container.view.ipc));
-                Observation { namespace, ..ended(KILLED) }
-            }
+            (Action::ExhaustMemory, State::Running) => Observation { namespace, ..ended(KILLED) },
             (
                 Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List,
                 State::Running,
-            ) => {
-                let view = found.map_or(HOST, |container| container.view);
-                self.tool(names, view, action)
-            }
+            ) => self.tool(names, view, action),
             _ => return StepOutcome::Skipped(format!("{name} is in the wrong state")),
         };
         StepOutcome::Observed(observation)
@@ -268,7 +265,7 @@ impl ModelState {
         self.workloads.remove(&name);
         for joiner in self.containers.values_mut() {
             // No file can be created in a removed folder.
-            joiner.view.shm = joiner.view.shm.filter(|it| *it != unmounted(name));
+            joiner.view.shm = joiner.view.shm.filter(|it| *it != folder(name));
         }
         self.collect_unused();
         Observation { state: Some(State::Gone), ..done() }
@@ -288,10 +285,8 @@ impl ModelState {
         let lives = |container: &&Instance| container.state != State::Exited;
         let views = self.containers.values().filter(lives).map(|container| container.view);
         let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
-        let volumes = self.workloads.keys().map(|pod| pods::volume(*pod));
-        let folders = self.containers.keys().map(|name| unmounted(*name));
-        let used = used.chain(volumes).chain(folders);
-        let used: BTreeSet<_> = used.chain([ModelNamespace::HOST]).collect();
+        let folders = self.containers.keys().map(|name| folder(*name));
+        let used: BTreeSet<_> = used.chain(folders).chain([ModelNamespace::HOST]).collect();
         self.objects.keep(&used);
     }
 

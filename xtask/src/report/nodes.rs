@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use maud::{Markup, html};
+use anstyle::Style;
+use maud::Markup;
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::judge::verdict::Verdict;
 use crate::process::untrusted::{Untrusted, json};
 use crate::report::markdown::inline;
 use crate::report::page::page;
-use crate::report::{ConclusionResult, Format, Report, junit, time};
+use crate::report::{ConclusionResult, Format, Report, html, junit, text, time};
 
 /// The runs on all nodes.
 #[derive(Debug)]
@@ -151,12 +151,7 @@ impl NodesReport {
         )?;
         for result in &self.nodes {
             let Node { name, runtime, kernel, .. } = &result.node;
-            let color = match result.word() {
-                "pass" => AnsiColor::Green,
-                "skip" => AnsiColor::Yellow,
-                _ => AnsiColor::Red,
-            };
-            let (style, word) = (color.on_default().bold(), result.word());
+            let (style, word) = (text::style(result.word()), result.word());
             let (time, finding) = (time(result.duration), result.finding());
             write!(out, "{name:<a$}  {runtime:<b$}  {kernel:<c$}  {time:>7}  ")?;
             writeln!(out, "{style}{word}{style:#}: {finding}")?;
@@ -215,7 +210,7 @@ impl NodesReport {
     }
 
     fn body(&self) -> Markup {
-        html! {
+        maud::html! {
             h1 { (self.title()) }
             p { (self.summary()) "." }
             table {
@@ -233,21 +228,13 @@ impl NodesReport {
                             td { (result.node.runtime) }
                             td { (result.node.kernel) }
                             td { (time(result.duration)) }
-                            td { span class={ "badge " (class(result)) } { (result.word()) } }
+                            td { (html::badge(result.word())) }
                             td { (result.finding()) }
                         }
                     }
                 }
             }
         }
-    }
-}
-
-fn class(result: &NodeResult) -> &'static str {
-    match result.word() {
-        "pass" => "good",
-        "skip" => "none",
-        _ => "bad",
     }
 }
 

@@ -24,17 +24,17 @@ impl ProgressLine {
 
     /// Starts to count steps.
     pub fn count(&self, steps: usize) {
-        self.bar.set_length(steps as u64);
-        // The template is a constant; if it were invalid, the default spinner would stay.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} [{pos}/{len}] {msg}") {
-            self.bar.set_style(style);
-        }
+        self.start_count(steps, "{spinner} [{pos}/{len}] {msg}");
     }
 
     /// Starts to count scripts, and shows the remaining time.
     pub fn count_groups(&self, groups: usize) {
-        self.bar.set_length(groups as u64);
-        let template = "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}";
+        self.start_count(groups, "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}");
+    }
+
+    fn start_count(&self, total: usize, template: &str) {
+        self.bar.set_length(total as u64);
+        // The template is a constant; if it were invalid, the default spinner would stay.
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }

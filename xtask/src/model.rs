@@ -293,25 +293,24 @@ impl ModelState {
     /// Runs a tool in the namespaces of `view`.
     fn tool(&mut self, names: Objects, view: View, action: &Action) -> Observation {
         let namespace = Some(Identity::Model(view.ipc));
+        let space = action.mechanism().and_then(|mechanism| view.space(mechanism));
         let observation = match action {
-            Action::Write(mechanism, text) => {
-                match self.objects.write(*mechanism, view.space(*mechanism), text) {
-                    Ok(()) => printed(b"shm write success\n".to_vec()),
-                    Err(Refusal { call, errno }) => failed("write", call, errno),
-                }
-            }
+            Action::Write(mechanism, text) => match self.objects.write(*mechanism, space, text) {
+                Ok(()) => printed(b"shm write success\n".to_vec()),
+                Err(Refusal { call, errno }) => failed("write", call, errno),
+            },
             Action::Control(mechanism, text) => {
-                match self.objects.create(*mechanism, view.space(*mechanism), text) {
+                match self.objects.create(*mechanism, space, text) {
                     Ok(()) => done(),
                     Err(_) => ended(255),
                 }
             }
-            Action::Read(mechanism) => {
-                match self.objects.read(*mechanism, view.space(*mechanism)) {
-                    Some(text) => printed(shm_rd_output(text)),
-                    None => failed("read", mechanism.call(), Errno::ENOENT),
+            Action::Read(mechanism) => match self.objects.read(*mechanism, space) {
+                Some(text) => {
+                    printed([spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat())
                 }
-            }
+                None => failed("read", mechanism.call(), Errno::ENOENT),
+            },
             Action::List => {
                 let table = self.objects.list(names.key, view.ipc);
                 printed(table.to_string().into_bytes())
@@ -336,8 +335,4 @@ fn printed(stdout: Vec<u8>) -> Observation {
 
 fn refused() -> Observation {
     Observation { state: Some(State::Refused), ..Observation::default() }
-}
-
-fn shm_rd_output(text: &str) -> Vec<u8> {
-    [spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
 }

@@ -7,11 +7,9 @@ use shm_core::Key;
 
 pub mod article;
 pub mod matrix;
-mod run_options;
-mod workload;
+mod sharing;
 
-pub use run_options::{RunOptions, Setting, Sharing, Sysctl};
-pub use workload::{Controller, Member, Pod, Workload};
+pub use sharing::{Controller, Member, Pod, RunOptions, Setting, Sharing, Sysctl, Workload};
 
 /// Ordered stages of steps, and the conclusions from them.
 #[derive(Clone, Debug)]

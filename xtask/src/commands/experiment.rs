@@ -129,7 +129,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     if kind.is_local() {
         host::ensure_unused(args.key)?;
     }
-    progress.say("building the tools");
+    progress.show("building the tools");
     let ledger = Ledger::default();
     let dist = tools_for(&[kind], interrupt)?;
     let session = Session::open(found, &dist, &args.base, &ledger, interrupt)?;

@@ -52,7 +52,7 @@ pub fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> {
     let runs = Runs { args, parent: &parent, ledger: &ledger, interrupt };
     progress.count_groups(nodes.len());
     let results = runs.on_all(&nodes, args.nodes.jobs.get(), &progress);
-    progress.say("cleaning up");
+    progress.show("cleaning up");
     let cleaned = clean_up.now();
     progress.end();
     if let Some(signal) = interrupt.name() {

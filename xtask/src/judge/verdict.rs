@@ -299,13 +299,9 @@ pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<St
 /// Returns why a step proves nothing, or `None` if it is proof.
 #[must_use]
 pub fn doubt(result: &StepResult) -> Option<String> {
-    let Step { id, place, .. } = &result.planned.step;
-    let of = result
-        .planned
-        .step
-        .control_of()
-        .map(|it| format!(", the control of {it},"))
-        .unwrap_or_default();
+    let step = &result.planned.step;
+    let (id, place, of) = (&step.id, step.place, step.control_of());
+    let of = of.map(|it| format!(", the control of {it},")).unwrap_or_default();
     if result.verdict.is_bad() {
         let why = result.verdict.reason().unwrap_or_default();
         return Some(format!("step {id}{of} is not as predicted: {why}"));

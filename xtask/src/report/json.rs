@@ -118,16 +118,11 @@ fn outcome(observation: &Observation) -> OutcomeJson<'_> {
 }
 
 fn conclusion(result: &ConclusionResult) -> ConclusionJson<'_> {
-    let namespaces = result.namespaces.iter();
+    let (evidence, namespaces) = (result.conclusion.evidence.iter(), result.namespaces.iter());
     ConclusionJson {
         id: result.conclusion.id,
         statement: result.conclusion.statement,
-        evidence: result
-            .conclusion
-            .evidence
-            .iter()
-            .map(|evidence| evidence.step.as_str())
-            .collect(),
+        evidence: evidence.map(|evidence| evidence.step.as_str()).collect(),
         predicted: result.predicted,
         observed: result.observed,
         verdict: result.verdict.word(),

@@ -51,13 +51,8 @@ impl ProgressLine {
         match event {
             RunEvent::Started(planned) => self.show(&describe(planned)),
             RunEvent::Finished(_) => self.bar.inc(1),
-            RunEvent::CleaningUp => self.say("cleaning up"),
+            RunEvent::CleaningUp => self.show("cleaning up"),
         }
-    }
-
-    /// Shows a constant message.
-    pub fn say(&self, message: &'static str) {
-        self.bar.set_message(message);
     }
 
     /// Removes the line.
@@ -65,7 +60,7 @@ impl ProgressLine {
         self.bar.finish_and_clear();
     }
 
-    /// Shows an untrusted text, escaped.
+    /// Shows a text, escaped.
     pub fn show(&self, text: &str) {
         self.bar.set_message(escape_line(text.as_bytes()));
     }

@@ -129,11 +129,10 @@ impl Judge {
         let Some(Identity::Model(made)) = predicted.namespace else { return None };
         let namespace = match observed {
             Some(Identity::Kernel(namespace)) => namespace,
-            // The observation comes from the model.
-            Some(Identity::Model(same)) if *same == made => return None,
             // A foreign namespace cannot be compared, so only the output counts. An unknown one
             // makes conclusions unproven.
             Some(Identity::Unknown(_) | Identity::Foreign(_)) | None => return None,
+            // The observation comes from the model.
             Some(Identity::Model(other)) => {
                 return differ("IPC namespace", made.to_string(), other.to_string());
             }

@@ -102,17 +102,14 @@ fn modes(matrix: &Matrix) -> Vec<&'static str> {
 
 /// Returns the section of a mode, with the tables of all engines.
 fn section(matrix: &Matrix, mode: &str) -> Markup {
-    let of_mode = |grid: &'_ Grid| grid.cells.iter().any(|cell| cell.cell.sharing == mode);
     html! {
-        @if matrix.grids.iter().any(of_mode) {
-            section data-mode=(mode) {
-                h2 { (mode) }
-                div.engines {
-                    @for (number, grid) in matrix.grids.iter().enumerate() {
-                        div.engine data-title=(grid.engine.title()) {
-                            @if matrix.grids.len() > 1 { h3 { (grid.engine.title()) } }
-                            (table(grid, number, mode))
-                        }
+        section data-mode=(mode) {
+            h2 { (mode) }
+            div.engines {
+                @for (number, grid) in matrix.grids.iter().enumerate() {
+                    div.engine data-title=(grid.engine.title()) {
+                        @if matrix.grids.len() > 1 { h3 { (grid.engine.title()) } }
+                        (table(grid, number, mode))
                     }
                 }
             }

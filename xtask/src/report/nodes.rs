@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::Style;
 use maud::Markup;
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+use quick_junit::TestCase;
 use serde::Serialize;
 
 use crate::engine::EngineInfo;
@@ -191,15 +191,7 @@ impl NodesReport {
         let mut suite = junit::suite("article on kubernetes".to_owned(), &self.engine);
         suite.set_time(self.duration);
         for result in &self.nodes {
-            let mut status = match &result.outcome {
-                NodeOutcome::Judged(report) if report.passed() => TestCaseStatus::success(),
-                NodeOutcome::Judged(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
-                NodeOutcome::Skipped(_) => TestCaseStatus::skipped(),
-                NodeOutcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
-            };
-            if result.word() != "pass" {
-                status.set_message(result.finding().to_string());
-            }
+            let status = junit::status(result.word(), Some(result.finding()));
             let mut case = TestCase::new(&*result.node.name, status);
             case.set_classname("article.kubernetes").set_time(result.duration);
             suite.add_test_case(case);

@@ -155,7 +155,7 @@ fn sessions(
         let (runtime, cluster) = (args.runtime.as_ref(), &args.cluster);
         found.push(discover::find(&Query { kind, runtime, cluster, base: SCRATCH, interrupt })?);
     }
-    progress.say("building the tools");
+    progress.show("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();
     let dist = tools_for(&kinds, interrupt)?;
     let open = |found| Session::open(found, &dist, SCRATCH, ledger, interrupt);

@@ -51,6 +51,16 @@ impl Permissions {
         process.is_user(self.uid) || process.is_user(self.cuid)
     }
 
+    /// Returns whether the owner or the group may be that of the process without being seen: an id
+    /// without a mapping is shown as 65534, whatever it is. The rules assume that it is not.
+    #[must_use]
+    pub fn may_be_own(&self, process: &Process) -> bool {
+        let Process { uid, gid, groups, uid_map, gid_map, .. } = process;
+        let user = !uid_map.maps(*uid) && !(uid_map.maps(self.uid) && uid_map.maps(self.cuid));
+        let in_unmapped_group = groups.iter().chain([gid]).any(|gid| !gid_map.maps(*gid));
+        user || in_unmapped_group && !(gid_map.maps(self.gid) && gid_map.maps(self.cgid))
+    }
+
     /// Returns whether the mode alone grants the bits.
     fn grant(&self, bits: u32, process: &Process) -> bool {
         let class = if self.is_owner(process) {

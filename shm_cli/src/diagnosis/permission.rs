@@ -75,7 +75,8 @@ impl Subject<'_> {
             Access::Write => "may not write it",
             _ => "may not read it",
         };
-        format!("{}: {user} {may}{}", self.belongs(), lack(missing, self.process))
+        let lack = lack(missing, self.process);
+        format!("{}: {user} {may}{}{lack}", self.belongs(), self.unless())
     }
 
     fn allows(self, access: Access) -> bool {
@@ -97,8 +98,16 @@ impl Subject<'_> {
                     Access::Write => "write it",
                     _ => "read and write it",
                 };
-                format!("{}, and {by} {user} {use_it}", self.belongs())
+                format!("{}, and {by} {user} {use_it}{}", self.belongs(), self.unless())
             }
+        }
+    }
+
+    /// Says that owner and group are not known, if that can change the answer.
+    fn unless(self) -> &'static str {
+        match self.object.may_be_own(self.process) {
+            true => ", unless that owner or its group is its own",
+            false => "",
         }
     }
 

@@ -195,7 +195,8 @@ fn an_unmapped_user_is_named_as_such() {
     let said = command.assert().code(255);
     said.stderr(contains(
         "belongs to an owner that is not mapped in this user namespace (uid_map: empty) and has mode \
-         0600: user 65534, which is not mapped in this user namespace, may not read it",
+         0600: user 65534, which is not mapped in this user namespace, may not read it, \
+         unless that owner or its group is its own\n",
     ));
 }
 

@@ -157,3 +157,55 @@ pub(super) fn missing_call(call: &str) -> Diagnosis {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use shm_core::{Access, Errno};
+
+    use super::{Call, Process, Refusal, missing_call};
+
+    const CALL: Call = Call { name: "shmat", errno: Errno::EACCES, access: Access::Read };
+
+    fn diagnosis(call: Call, label: Option<&str>, filtered: Option<bool>) -> [String; 2] {
+        let label = label.map(str::to_owned);
+        let process = Process { label, filtered, ..Process::current() };
+        let diagnosis = Refusal::of(call, &process).diagnosis("its mode lets user 0 read it");
+        [diagnosis.cause, diagnosis.hint]
+    }
+
+    #[test]
+    fn a_label_is_named_where_no_filter_refuses_the_call() {
+        let [cause, hint] = diagnosis(CALL, Some("docker-default (enforce)"), Some(true));
+        assert_eq!(
+            cause,
+            "its mode lets user 0 read it; a security module can refuse it: this process has the \
+             label docker-default (enforce)"
+        );
+        assert!(hint.ends_with("--security-opt apparmor=PROFILE"), "{hint}");
+        let selinux = "system_u:system_r:container_t:s0:c1,c2";
+        let [_, hint] = diagnosis(CALL, Some(selinux), Some(false));
+        assert!(hint.ends_with("--security-opt label=type:TYPE"), "{hint}");
+    }
+
+    #[test]
+    fn what_is_not_visible_is_said() {
+        let [cause, hint] = diagnosis(CALL, None, Some(false));
+        assert_eq!(
+            cause,
+            "its mode lets user 0 read it; what refused it is not visible: a filter does not refuse \
+             every shmat, and this process has no label of a security module"
+        );
+        assert!(hint.contains("Landlock"), "{hint}");
+        let fchmod = Call { name: "fchmod", ..CALL };
+        let [cause, _] = diagnosis(fchmod, None, Some(true));
+        assert!(cause.ends_with("the seccomp filter of this process can refuse fchmod"), "{cause}");
+        let [cause, _] = diagnosis(fchmod, None, None);
+        assert!(cause.contains("does not say whether there is one"), "{cause}");
+    }
+
+    #[test]
+    fn a_missing_call_is_told_for_its_mechanism() {
+        assert!(missing_call("mq_open").cause.contains("has POSIX message queues"));
+        assert!(missing_call("semget").cause.contains("has System V IPC"));
+    }
+}

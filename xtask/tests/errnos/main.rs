@@ -2,6 +2,7 @@
 //! the next step.
 #![forbid(unsafe_code)]
 
+mod frames;
 mod limits;
 mod objects;
 mod permissions;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
             eexist_of_shmget_names_the_segment_with_the_key;
     ];
     let others = [
+        frames::trials(),
         limits::trials(),
         objects::trials(),
         permissions::trials(),

@@ -27,17 +27,17 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 /// A program that runs other programs under a seccomp filter.
-struct Filter(tempfile::TempDir);
+pub(crate) struct Filter(tempfile::TempDir);
 
 impl Filter {
-    fn compile() -> Self {
+    pub(crate) fn compile() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errnos/refuse.c");
         compile(source, folder.path().join("refuse"), &[]);
         Self(folder)
     }
 
-    fn run(&self, errno: u8, calls: &[&str], tool: &str, arguments: &[&str]) -> Command {
+    pub(crate) fn run(&self, errno: u8, calls: &[&str], tool: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.0.path().join("refuse"));
         command.arg(errno.to_string()).args(calls).arg("--").arg(tools::path(tool)).args(arguments);
         command

@@ -4,6 +4,7 @@
 //! names it. docs/CONTRIBUTING.md lists the variables that select trials.
 #![forbid(unsafe_code)]
 
+mod causes;
 mod cluster;
 mod cluster_errors;
 mod cluster_faults;
@@ -72,6 +73,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(disturbed::trials(engines));
     trials.extend(doubted::trials(engines));
     trials.extend(errors::trials(engines));
+    trials.extend(causes::trials(engines));
     trials.extend(interrupted::trials(engines));
     trials.extend(faults::trials(engines));
     trials.extend(full_folders::trials(engines));

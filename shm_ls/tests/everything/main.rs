@@ -75,10 +75,13 @@ fn objects_are_listed_as_ipcs_and_ls_list_them() {
     let answer = json();
     let names = |field: &str| {
         let list = answer[field].as_array().unwrap().iter();
-        list.map(|it| format!("{}\n", it["name"].as_str().unwrap())).collect::<String>()
+        list.map(|it| it["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(names("mqueues"), run("ls /dev/mqueue"));
-    assert_eq!(names("posix_objects"), run("LC_ALL=C ls /dev/shm"));
+    let ls = |folder: &str| -> Vec<_> {
+        run(&format!("LC_ALL=C ls {folder}")).lines().map(str::to_owned).collect()
+    };
+    assert_eq!(names("mqueues"), ls("/dev/mqueue"));
+    assert_eq!(names("posix_objects"), ls("/dev/shm"));
     let size = answer["mqueues"][0]["used_bytes"].as_u64().unwrap();
     assert_eq!(size, 4);
     let stat = |file: &str| run(&format!("stat -c '%u %g %04a %s %b' {file}"));

@@ -42,6 +42,11 @@ impl DevShm {
         })
     }
 
+    /// Returns whether the mode lets each user create objects.
+    pub(crate) fn is_writable_for_all(&self) -> bool {
+        u32::from_str_radix(&self.mode, 8).is_ok_and(|mode| mode & 0o3 == 0o3)
+    }
+
     /// Returns whether it is a whole file system, so that its use is that of the POSIX objects.
     pub(crate) fn is_separate(&self) -> bool {
         self.mount.mount_point == DIRECTORY && self.mount.root == "/"

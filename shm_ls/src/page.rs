@@ -72,11 +72,17 @@ fn print_dev_shm(shm: &Reading<DevShm>, stdout: &mut impl Write) -> io::Result<(
         mount.flags.join(","),
         mount.options.join(",")
     );
-    let not_separate = if mount.mount_point == posix::DIRECTORY { "" } else { "NO MOUNT here, " };
-    let read_only = if mount.is_read_only() { "READ-ONLY, " } else { "" };
+    let marks: String = [
+        (mount.mount_point != posix::DIRECTORY, "NO MOUNT here, "),
+        (mount.is_read_only(), "READ-ONLY, "),
+        (!shm.is_writable_for_all(), "NOT WRITABLE for all users, "),
+    ]
+    .iter()
+    .filter_map(|(is_so, mark)| is_so.then_some(*mark))
+    .collect();
     writeln!(
         stdout,
-        "/dev/shm: {not_separate}{read_only}mode {} of user {}, group {}\n  mounted: {}",
+        "/dev/shm: {marks}mode {} of user {}, group {}\n  mounted: {}",
         shm.mode,
         shm.uid,
         shm.gid,

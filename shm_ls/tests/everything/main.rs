@@ -115,7 +115,10 @@ fn a_full_dev_shm_is_marked() {
         "{page}"
     );
     assert_eq!(page.matches("FULL").count(), 1, "{page}");
-    assert!(page.contains("\n/dev/shm: mode 0755 of user 0, group 0\n"), "{page}");
+    assert!(
+        page.contains("\n/dev/shm: NOT WRITABLE for all users, mode 0755 of user 0, "),
+        "{page}"
+    );
     assert!(
         page.contains("mounted: /dev/shm of tmpfs from none, rw,noexec,relatime; rw,size=64k"),
         "{page}"
@@ -162,7 +165,10 @@ fn a_read_only_dev_shm_is_marked() {
 fn a_missing_mount_at_dev_shm_is_named() {
     run("mount -t tmpfs none /dev && mkdir /dev/shm");
     let page = page();
-    assert!(page.contains("\n/dev/shm: NO MOUNT here, mode 0755 "), "{page}");
+    assert!(
+        page.contains("\n/dev/shm: NO MOUNT here, NOT WRITABLE for all users, mode 0755 "),
+        "{page}"
+    );
     assert!(page.contains("\n  mounted: /dev of tmpfs "), "{page}");
     assert!(
         page.contains("\nnot read: the POSIX message queues: no file system of type mqueue is "),

@@ -22,17 +22,17 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 }
 
 /// An image, removed on drop.
-struct Image<'a> {
+pub(crate) struct Image<'a> {
     engine: &'a Engine,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl<'a> Image<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    pub(crate) fn new(engine: &'a Engine) -> Self {
         Self { engine, name: format!("localhost/shm_trial:{:x}", random_key()) }
     }
 
-    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
+    pub(crate) fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {

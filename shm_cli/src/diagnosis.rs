@@ -62,7 +62,7 @@ impl Diagnosis {
                     )
                 }))
             }
-            Error::Name(_) | Error::OutOfBounds { .. } => None,
+            Error::ChosenId { .. } | Error::Name(_) | Error::OutOfBounds { .. } => None,
         }
     }
 }
@@ -296,9 +296,17 @@ fn control(id: SegmentId, command: &str, errno: Errno) -> Option<Diagnosis> {
 }
 
 fn removed(id: SegmentId) -> Diagnosis {
+    let exists = table::list().map(|stats| stats.iter().any(|stat| stat.shmid == id));
     Diagnosis::new(
-        format!("segment {id} was removed, or belongs to another IPC namespace"),
-        "list the segments (shm_ls), then try again",
+        match exists {
+            Ok(false) => format!(
+                "no segment has id {id} in {}: it was removed, or belongs to another namespace",
+                this_namespace()
+            ),
+            // It appeared after the failure, or there is no listing.
+            _ => format!("segment {id} was removed, or belonged to another IPC namespace"),
+        },
+        "list the segments of this namespace with their ids: shm_ls",
     )
 }
 

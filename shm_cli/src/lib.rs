@@ -7,6 +7,8 @@ pub mod address;
 pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
+pub mod memory_limit;
+pub mod mounts;
 pub mod outcome;
 pub mod process;
 pub mod progress;

@@ -129,6 +129,12 @@ pub enum Error {
         /// The segment.
         id: SegmentId,
     },
+    /// A segment was to be created with a shmid. The kernel chooses these numbers.
+    #[error("cannot create segment {id}: the kernel chooses the ids")]
+    ChosenId {
+        /// The shmid.
+        id: SegmentId,
+    },
     /// An invalid name for a POSIX object.
     #[error("invalid POSIX object name {0:?}: give one path component of at most 254 bytes")]
     Name(String),
@@ -154,7 +160,10 @@ impl Error {
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
             Self::File { call, .. } | Self::IpcObject { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
-            Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Fault { .. }
+            | Self::ChosenId { .. }
+            | Self::Name(_)
+            | Self::OutOfBounds { .. } => None,
         }
     }
 
@@ -170,7 +179,7 @@ impl Error {
             | Self::IpcObject { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
             Self::Fault { .. } => Some(Errno::EFAULT),
-            Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::ChosenId { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 }

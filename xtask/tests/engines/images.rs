@@ -28,7 +28,7 @@ pub(crate) struct Image<'a> {
 }
 
 impl<'a> Image<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    pub(crate) fn new(engine: &'a Engine) -> Self {
         Self { engine, name: format!("localhost/shm_trial:{:x}", random_key()) }
     }
 

@@ -24,6 +24,7 @@ mod kills;
 mod ledgers;
 mod leftovers;
 mod liars;
+mod listings;
 mod machine;
 mod matrices;
 mod pods;
@@ -83,6 +84,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(foreign_resources_in_engines::trials(engines));
     trials.extend(side_by_side::trials(engines));
     trials.extend(images::trials(engines));
+    trials.extend(listings::trials(engines));
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
     trials.extend(runtimes::trials());

@@ -20,7 +20,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_seccomp_filter_is_named_as_the_cause_of_a_refused_call,
             a_filter_is_named_for_each_mechanism,
             a_refused_lock_of_a_frame_is_not_taken_for_a_mode,
-            a_refused_shmget_is_not_taken_for_a_missing_segment;
+            a_refused_shmget_is_not_taken_for_a_missing_segment,
+            what_a_filter_hides_from_shm_ls_is_named;
         Trial::isolated, &[COMPILER, MOUNTS] =>
             the_other_mechanisms_work_without_system_v_calls;
     ]
@@ -159,6 +160,21 @@ fn a_refused_shmget_is_not_taken_for_a_missing_segment() {
     let [cause, hint] = no_system_v("shmget");
     tells(wait.timeout(Duration::from_secs(10)), first, &cause, &hint);
     tells(&mut filter.run(38, &ALL, "shm_wr", &["--remove"]), first, &cause, &hint);
+}
+
+fn what_a_filter_hides_from_shm_ls_is_named() {
+    let filter = Filter::compile();
+    let _ = Segment::create_new(DEFAULT_KEY, 1024, 0o600).unwrap();
+    let reason = "shmctl failed, errno: 38 msg: Function not implemented";
+    let page = filter.run(38, &["shmctl"], "shm_ls", &["--all-objects"]).assert().code(0);
+    page.stdout(contains(format!("\nnot read: the limits of segments: {reason}\n")))
+        .stdout(contains(format!("\nnot read: the use of segments: {reason}\n")))
+        .stdout(contains("\n0x0134b3d5 "))
+        .stderr("");
+    let listing = filter.run(38, &["shmctl"], "shm_ls", &["--json"]).assert().code(0);
+    listing
+        .stdout(contains(format!(r#""limits":{{"not_read":"{reason}"}}"#)))
+        .stdout(contains(r#""segments":[{"key":"0x0134b3d5""#));
 }
 
 fn the_other_mechanisms_work_without_system_v_calls() {

@@ -12,6 +12,7 @@ use std::path::Path;
 use clap::Parser;
 use shm_cli::memory_limit::visible_folders;
 use shm_cli::mounts;
+use shm_cli::process::{IdMap, parse_filtered, parse_label};
 use shm_cli::text::{Escaped, Spaced, spaced};
 use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc, queues, semaphores};
@@ -105,6 +106,23 @@ pub(crate) fn mounts(data: &[u8]) {
     for folder in visible_folders(cgroup, &mounts) {
         assert!(mounts.iter().any(|mount| folder.starts_with(&mount.mount_point)));
     }
+}
+
+/// `/proc/self/{status,uid_map,attr/current}`: a parsed map stays the same when printed and parsed again, and maps
+/// what it prints. Labels have no surrounding space.
+pub(crate) fn process(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if let Some(map) = IdMap::parse(&text).filter(|map| map.to_string() != "empty") {
+        let printed = map.to_string();
+        assert_eq!(IdMap::parse(&printed.replace(", ", "\n")).as_ref(), Some(&map));
+        let first: Vec<u32> =
+            printed.split([' ', ',']).take(3).map(|number| number.parse().unwrap()).collect();
+        assert!(first[2] == 0 || map.maps(first[0]), "{printed}");
+    }
+    if let Some(label) = parse_label(&text) {
+        assert!(!label.is_empty() && label.trim() == label);
+    }
+    let _ = parse_filtered(&text);
 }
 
 /// Text for a terminal: it has no control sequences, and is the same if it is written in pieces.

@@ -56,9 +56,11 @@ impl Permissions {
     #[must_use]
     pub fn may_be_own(&self, process: &Process) -> bool {
         let Process { uid, gid, groups, uid_map, gid_map, .. } = process;
-        let user = !uid_map.maps(*uid) && !(uid_map.maps(self.uid) && uid_map.maps(self.cuid));
-        let in_unmapped_group = groups.iter().chain([gid]).any(|gid| !gid_map.maps(*gid));
-        user || in_unmapped_group && !(gid_map.maps(self.gid) && gid_map.maps(self.cgid))
+        let hides_a_user = |ids: &[u32]| ids.iter().any(|id| !uid_map.maps(*id));
+        let hides_a_group = |ids: &[u32]| ids.iter().any(|id| !gid_map.maps(*id));
+        hides_a_user(&[*uid]) && hides_a_user(&[self.uid, self.cuid])
+            || (hides_a_group(&[*gid]) || hides_a_group(groups))
+                && hides_a_group(&[self.gid, self.cgid])
     }
 
     /// Returns whether the mode alone grants the bits.

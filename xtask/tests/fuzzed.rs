@@ -112,6 +112,11 @@ fn escaped_text_has_no_control_characters() {
 }
 
 #[test]
+fn facts_of_a_process_are_parsed_or_rejected() {
+    fuzz("process", 4_000, targets::process);
+}
+
+#[test]
 fn a_written_ledger_is_read_back() {
     fuzz("ledger", 4_000, targets::ledger);
 }

@@ -151,7 +151,8 @@ fn allowed(call: Call, path: &Path, process: &Process) -> String {
     if let Some(label) = attribute("security.selinux") {
         let label = String::from_utf8_lossy(&label);
         let label = text::escape_line(label.trim_end_matches('\0').as_bytes());
-        state += &format!("; its label is {label}");
+        state.push_str("; its label is ");
+        state.push_str(&label);
     }
     state
 }

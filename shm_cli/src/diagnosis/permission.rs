@@ -105,20 +105,20 @@ impl Subject<'_> {
 
     /// Says that owner and group are not known, if that can change the answer.
     fn unless(self) -> &'static str {
-        match self.object.may_be_own(self.process) {
-            true => ", unless that owner or its group is its own",
-            false => "",
+        if self.object.may_be_own(self.process) {
+            ", unless that owner or its group is its own"
+        } else {
+            ""
         }
     }
 
     /// Names the owner and the mode, and the group if that would be enough.
     fn belongs(self) -> String {
         let Self { name, object, access, process } = self;
-        let mut words = format!("{name} belongs to {}", owner(object, process));
-        if object.let_group(access) && !object.let_use(access, process) {
-            words += &format!(" and group {}", object.gid);
-        }
-        words + &format!(" and has mode {:04o}", object.mode)
+        let is_enough = object.let_group(access) && !object.let_use(access, process);
+        let group = if is_enough { format!(" and group {}", object.gid) } else { String::new() };
+        let owner = owner(object, process);
+        format!("{name} belongs to {owner}{group} and has mode {:04o}", object.mode)
     }
 
     /// Returns the next step; `otherwise` is what the owner can do.
@@ -129,11 +129,11 @@ impl Subject<'_> {
         if object.is_owner(process) {
             return otherwise.to_owned();
         }
-        if !process.uid_map.maps(uid) || process.has(missing) {
+        if !process.uid_map.maps(uid) {
             return format!("run this in the user namespace of its owner; or {otherwise}");
         }
         let owner = format!("run this as user {uid} (docker run --user {uid})");
-        if process.uid == 0 {
+        if process.uid == 0 && !process.has(missing) {
             return format!("{owner}, or add the capability: --cap-add {capability}");
         }
         format!("{owner}; or {otherwise}")
@@ -142,10 +142,10 @@ impl Subject<'_> {
 
 /// Names this user.
 pub(super) fn user(process: &Process) -> String {
-    match process.uid_map.maps(process.uid) {
-        true => format!("user {}", process.uid),
-        false => format!("user {}, which is not mapped in this user namespace,", process.uid),
-    }
+    let Process { uid, uid_map, .. } = process;
+    let unmapped =
+        if uid_map.maps(*uid) { "" } else { ", which is not mapped in this user namespace," };
+    format!("user {uid}{unmapped}")
 }
 
 /// Names the owner of an object.

@@ -106,7 +106,7 @@ fn allow_calls(call: &str) -> String {
     )
 }
 
-/// Returns the next step for a label. SELinux's have at least three colons.
+/// Returns the next step for a label. A label of `SELinux` has at least three colons.
 fn security_module(label: &str) -> &'static str {
     if label.matches(':').count() >= 3 {
         "look for the refusal in the log of the host (ausearch -m avc), and allow it in the policy, \
@@ -168,7 +168,7 @@ mod tests {
 
     fn diagnosis(call: Call, label: Option<&str>, filtered: Option<bool>) -> [String; 2] {
         let label = label.map(str::to_owned);
-        let process = Process { label, filtered, ..Process::current() };
+        let process = Process { filtered, label, ..Process::current() };
         let diagnosis = Refusal::of(call, &process).diagnosis("its mode lets user 0 read it");
         [diagnosis.cause, diagnosis.hint]
     }

@@ -37,7 +37,7 @@ const ENTER: [u32; 5] = [0, 1, 2, 3, 7];
 /// Returns the modes with these bits in each of the three classes.
 fn modes(bits: &[u32]) -> impl Iterator<Item = u32> {
     let pair = |high: u32| bits.iter().map(move |low| high << 3 | low);
-    bits.iter().flat_map(move |first| pair(*first)).flat_map(move |two| pair(two))
+    bits.iter().flat_map(move |first| pair(*first)).flat_map(pair)
 }
 
 const CREATOR: &str = "--reuid 1000 --regid 1000 --clear-groups";

@@ -34,15 +34,8 @@ pub struct Args {
 
     /// With --watch, the time between two readings of the list, from 1 to 3600000 ms. Each takes
     /// about 50 microseconds of processor time
-    #[arg(
-        long,
-        value_name = "MILLISECONDS",
-        requires = "watch",
-        default_value = "250",
-        hide_default_value = true,
-        value_parser = parse_interval
-    )]
-    pub interval: Duration,
+    #[arg(long, value_name = "MILLISECONDS", requires = "watch", value_parser = parse_interval)]
+    pub interval: Option<Duration>,
 
     /// List only the segment with this shmid
     #[arg(long, value_name = "SHMID", conflicts_with = "limits", value_parser = parse_id)]

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
+use std::time::Duration;
 
 use serde::Serialize;
 use shm_cli::ToolError;
@@ -16,6 +17,9 @@ use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
 
 use crate::args::Args;
+
+/// The polling interval if no `--interval` is given.
+const DEFAULT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// One line of the log: the change of a segment between two polls.
 #[derive(Serialize)]
@@ -53,7 +57,8 @@ struct Started {
 pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ToolError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
-    let interval_ms = args.interval.as_millis();
+    let interval = args.interval.unwrap_or(DEFAULT_INTERVAL);
+    let interval_ms = interval.as_millis();
     if args.json {
         print_json(&Started { event: "watching", ipc_namespace, interval_ms }, stdout)?;
     } else {
@@ -80,7 +85,7 @@ pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ToolError> {
         }
         stdout.flush()?;
         before = now;
-        if signals.wait(args.interval) {
+        if signals.wait(interval) {
             return Ok(());
         }
     }

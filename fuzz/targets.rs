@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Parser;
+use shm_cli::memory_limit::visible_folders;
+use shm_cli::mounts;
 use shm_cli::text::{Escaped, Spaced, spaced};
 use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc};
@@ -77,6 +79,22 @@ pub(crate) fn arguments(data: &[u8]) {
     }
     if let Ok(args) = shm_ls::args::Args::try_parse_from(words()) {
         assert!(!(args.limits && args.watch));
+    }
+}
+
+/// `/proc/PID/cgroup`, an empty line, `/proc/PID/mountinfo`: each mount is found at its mount point, and the memory
+/// cgroup lies below a mount.
+pub(crate) fn mounts(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (cgroup, mountinfo) = text.split_once("\n\n").unwrap_or(("", &text));
+    let mounts = mounts::parse(mountinfo);
+    assert!(serde_json::to_string(&mounts).is_ok());
+    for mount in &mounts {
+        let found = mounts::covering(&mounts, Path::new(&mount.mount_point)).unwrap();
+        assert_eq!(Path::new(&found.mount_point), Path::new(&mount.mount_point));
+    }
+    for folder in visible_folders(cgroup, &mounts) {
+        assert!(mounts.iter().any(|mount| folder.starts_with(&mount.mount_point)));
     }
 }
 

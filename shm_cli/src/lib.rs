@@ -6,6 +6,8 @@ pub mod address;
 pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
+pub mod memory_limit;
+pub mod mounts;
 pub mod outcome;
 pub mod progress;
 pub mod start;

@@ -76,6 +76,8 @@ pub enum Error {
         ipc_object: IpcObject,
         /// The call's name.
         call: &'static str,
+        /// The number of semaphores or bytes that the call was to make or send; 0 for none.
+        size: u64,
         /// The error number.
         errno: Errno,
     },

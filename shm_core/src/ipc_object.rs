@@ -114,11 +114,12 @@ impl IpcObject {
             Self::Queue(key) => {
                 if text.len() > sys::LONGEST_MESSAGE {
                     // By default (kernel.msgmax), msgsnd fails too, but the old text is gone then.
-                    return Err(self.error("msgsnd", Errno::EINVAL));
+                    return Err(self.error_of_size("msgsnd", text.len(), Errno::EINVAL));
                 }
                 let (id, origin) = self.queue(key, mode, create_new)?;
                 while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
-                sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
+                sys::msgsnd(id, text)
+                    .map_err(|errno| self.error_of_size("msgsnd", text.len(), errno))?;
                 Ok(origin)
             }
             Self::Mqueue(key) => {
@@ -195,11 +196,12 @@ impl IpcObject {
         mode: u32,
         create_new: bool,
     ) -> Result<(std::fs::File, Origin)> {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
         let name = name(key);
-        let open =
-            |create| sys::mq_open(&name, create).map_err(|errno| self.error("mq_open", errno));
-        let create = || open(Some((mode & 0o777, size)));
+        let open = |create| {
+            let answer = sys::mq_open(&name, create);
+            answer.map_err(|errno| self.error_of_size("mq_open", size, errno))
+        };
+        let create = || open(Some((mode & 0o777, i64::try_from(size).unwrap_or(i64::MAX))));
         let (queue, origin) = create_or_open(create_new, create, || open(None))?;
         if origin == Origin::Created {
             // mq_open applies the umask; fchmod does not.
@@ -235,7 +237,11 @@ impl IpcObject {
     }
 
     fn error(self, call: &'static str, errno: Errno) -> Error {
-        Error::IpcObject { ipc_object: self, call, errno }
+        self.error_of_size(call, 0, errno)
+    }
+
+    fn error_of_size(self, call: &'static str, size: usize, errno: Errno) -> Error {
+        Error::IpcObject { ipc_object: self, call, size: size as u64, errno }
     }
 }
 

@@ -143,7 +143,7 @@ fn is_unexpected_refusal(planned: &PlannedStep, observed: &Observation) -> bool 
     observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
-/// The maximum number of parallel steps. Engines cannot handle more.
+/// The maximum number of parallel steps, so that a script does not start all its containers at once.
 const AT_ONCE: usize = 8;
 
 /// Returns the description of a step for messages.

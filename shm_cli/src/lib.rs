@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 pub mod address;
+pub mod change;
 pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
 pub mod memory_limit;
 pub mod mounts;
 pub mod outcome;
+pub mod place;
 pub mod progress;
 pub mod start;
 pub mod text;

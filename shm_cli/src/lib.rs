@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
 pub mod memory_limit;
+pub mod memory_warning;
 pub mod mounts;
 pub mod outcome;
 pub mod place;

@@ -1,14 +1,16 @@
 //! The causes of ambiguous errnos. More system calls find them after the failure.
 
-use std::fmt::Write as _;
 use std::fs;
 
+mod absence;
 mod files;
 pub(crate) mod frames;
+mod limits;
+mod object_limits;
 
 use rustix::process::geteuid;
 use shm_core::stat::SegmentId;
-use shm_core::{Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table};
+use shm_core::{Errno, Error, IpcObject, Key, Segment, Stat, table};
 
 /// The most likely cause of a failed call, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +37,9 @@ impl Diagnosis {
             Error::Control { id, errno, .. } => control(*id, *errno),
             Error::Info { errno, .. } => absent_or_filtered(*errno),
             Error::File { path, size, errno, .. } => Some(files::failed(path, *size, *errno)),
-            Error::IpcObject { ipc_object, errno, .. } => ipc_object_failed(*ipc_object, *errno),
+            Error::IpcObject { ipc_object, call, size, errno } => {
+                ipc_object_failed(*ipc_object, call, *size, *errno)
+            }
             Error::Fault { .. } => Some(missing_page("EFAULT")),
             Error::Namespace { errno, .. } => {
                 Some(descriptors_used_up(*errno).unwrap_or_else(|| {
@@ -82,15 +86,15 @@ fn has_no_descriptor() -> bool {
 fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
     let existing = || key.and_then(|key| Segment::find(key).ok());
     match (errno, key) {
-        (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
+        (Errno::ENOENT, Some(key)) => Some(absence::no_such_key(key)),
         (Errno::EEXIST, Some(key)) => Some(Diagnosis::new(
             format!("key {key} is in use by {}", describe(existing())),
             "omit --create-new to write to it, or choose another --key",
         )),
         (Errno::EACCES, _) => Some(denied(&describe(existing()))),
-        (Errno::EINVAL, _) => wrong_size(existing(), size, create),
-        (Errno::ENOSPC, _) => Some(limits_met(size)),
-        (Errno::ENOMEM, _) => Some(out_of_memory(size)),
+        (Errno::EINVAL, _) => limits::wrong_size(existing(), size, create),
+        (Errno::ENOSPC, _) => Some(limits::limits_met(size)),
+        (Errno::ENOMEM, _) => Some(limits::out_of_memory(size)),
         _ => absent_or_filtered(errno),
     }
 }
@@ -109,49 +113,23 @@ fn huge_pages(errno: Errno) -> Option<Diagnosis> {
     }
 }
 
-fn no_such_key(key: Key) -> Diagnosis {
-    let mut cause = format!("no segment has key {key} in {}", this_namespace());
-    let stats = table::list().unwrap_or_default();
-    match stats.len() {
-        0 => cause.push_str("; it has no segments"),
-        1 => cause.push_str("; it has 1 other segment"),
-        count => _ = write!(cause, "; it has {count} other segments"),
-    }
-    let marked = stats.iter().filter(|stat| stat.dest).count();
-    if marked > 0 {
-        let _ = write!(cause, ", {marked} marked for destruction, which shmget no longer finds");
-    }
-    Diagnosis::new(cause, WRITE_FIRST)
-}
-
-/// Returns words for the namespace of this process, with its identity if it is known.
-fn this_namespace() -> String {
-    let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
-    format!("this IPC namespace{}", namespace.unwrap_or_default())
-}
-
-fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
+fn ipc_object_failed(
+    ipc_object: IpcObject,
+    call: &str,
+    size: u64,
+    errno: Errno,
+) -> Option<Diagnosis> {
     let object = match ipc_object {
         IpcObject::Semaphores(key) => format!("set of semaphores with key {key}"),
         IpcObject::Queue(key) => format!("message queue with key {key}"),
         IpcObject::Mqueue(key) => format!("POSIX message queue for key {key}"),
-    };
-    // For `EINVAL` the limit of a size, for the other errnos those of a number.
-    let limits = match (ipc_object, errno) {
-        (IpcObject::Semaphores(_), _) => "kernel.sem",
-        (IpcObject::Queue(_), Errno::EINVAL) => "kernel.msgmax, and at most 8192 bytes",
-        (IpcObject::Queue(_), _) => "kernel.msgmni or kernel.msgmnb",
-        (IpcObject::Mqueue(_), Errno::EINVAL) => "fs.mqueue.msgsize_max",
-        (IpcObject::Mqueue(_), _) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
     let uid = geteuid().as_raw();
     match errno {
         // RLIMIT_MSGQUEUE causes the same errno.
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
         Errno::ENFILE => descriptors_used_up(errno),
-        Errno::ENOENT => {
-            Some(Diagnosis::new(format!("no {object} in {}", this_namespace()), WRITE_FIRST))
-        }
+        Errno::ENOENT => Some(absence::no_such_object(&object)),
         Errno::EEXIST => Some(Diagnosis::new(
             format!("a {object} already exists"),
             "omit --create-new to write to it, or choose another --key",
@@ -160,91 +138,13 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
             format!("user {uid} may not do this to the {object}: its mode or owner forbids it"),
             "run this as its owner",
         )),
-        Errno::ENOSPC | Errno::EMFILE | Errno::EAGAIN => Some(Diagnosis::new(
-            format!("this namespace or user has reached a limit: {limits}"),
-            format!("remove unused objects (ipcrm, /dev/mqueue), or raise {limits}"),
-        )),
-        Errno::EINVAL => Some(Diagnosis::new(
-            format!("the text, or the --size, is larger than the limit: {limits}"),
-            "give a shorter text or a smaller --size",
-        )),
         Errno::EMSGSIZE => Some(Diagnosis::new(
             "the existing message queue was created for shorter texts",
             "give a shorter text, or remove the queue first (--remove)",
         )),
-        _ => absent_or_filtered(errno),
+        _ => object_limits::failed(ipc_object, call, size, errno)
+            .or_else(|| absent_or_filtered(errno)),
     }
-}
-
-/// The next step if there is nothing to read.
-const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
-                           or run this in the IPC namespace of the writer: docker exec NAME, or \
-                           docker run --ipc=container:NAME";
-
-fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Diagnosis> {
-    if let Some(Ok(stat)) = existing.map(Segment::stat)
-        && !create
-        && stat.size < size as u64
-    {
-        return Some(Diagnosis::new(
-            format!("the segment has {} bytes, fewer than the requested {size}", stat.size),
-            format!("give --size {}, or remove the segment first (--remove)", stat.size),
-        ));
-    }
-    if size == 0 {
-        return Some(Diagnosis::new(
-            "a new segment must have at least 1 byte",
-            "give a larger --size",
-        ));
-    }
-    if size as u64 > i64::MAX as u64 {
-        return Some(Diagnosis::new(
-            format!("{size} bytes exceed the largest size that the kernel supports"),
-            "give a smaller --size",
-        ));
-    }
-    let limits = Limits::current().ok()?;
-    (size as u64 > limits.max_segment_bytes).then(|| {
-        Diagnosis::new(
-            format!(
-                "{size} bytes exceed kernel.shmmax of this namespace, {} bytes",
-                limits.max_segment_bytes
-            ),
-            "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
-        )
-    })
-}
-
-fn limits_met(size: usize) -> Diagnosis {
-    let (Ok(limits), Ok(usage)) = (Limits::current(), Usage::current()) else {
-        return Diagnosis::new("this namespace has reached a limit", "see shm_ls --limits");
-    };
-    if usage.segments >= limits.max_segments {
-        return Diagnosis::new(
-            format!("all {} segments that kernel.shmmni allows are in use", limits.max_segments),
-            "remove some (ipcrm), or raise the limit: docker run --sysctl kernel.shmmni=NUMBER",
-        );
-    }
-    let pages = (size as u64).div_ceil(limits.page_bytes);
-    Diagnosis::new(
-        format!(
-            "{pages} new pages and {} existing pages exceed kernel.shmall, {} pages",
-            usage.total_pages, limits.max_total_pages
-        ),
-        "remove some segments (ipcrm), or raise the limit: docker run --sysctl kernel.shmall=PAGES",
-    )
-}
-
-fn out_of_memory(size: usize) -> Diagnosis {
-    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
-    Diagnosis::new(
-        format!(
-            "the kernel refuses to allocate {size} bytes: there is not enough memory for it \
-             (vm.overcommit_memory is {}), or the memory cgroup has reached its limit",
-            overcommit.trim()
-        ),
-        "give a smaller --size, or raise the container's --memory",
-    )
 }
 
 /// Returns the diagnosis if `errno` means that System V IPC is unavailable.

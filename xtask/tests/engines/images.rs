@@ -22,9 +22,9 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 }
 
 /// An image, removed on drop.
-struct Image<'a> {
-    engine: &'a Engine,
-    name: String,
+pub(crate) struct Image<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) name: String,
 }
 
 impl<'a> Image<'a> {
@@ -32,7 +32,16 @@ impl<'a> Image<'a> {
         Self { engine, name: format!("localhost/shm_trial:{:x}", random_key()) }
     }
 
-    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
+    /// Builds an image that has only the tools.
+    pub(crate) fn scratch(engine: &'a Engine) -> Result<Self, Failed> {
+        let image = Self::new(engine);
+        let context = workspace().to_str().unwrap();
+        image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
+        Ok(image)
+    }
+
+    /// Runs a command of the engine that must succeed, and returns what it prints.
+    pub(crate) fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
@@ -50,9 +59,7 @@ impl Drop for Image<'_> {
 }
 
 fn by_hand(engine: &Engine) -> Result<(), Failed> {
-    let image = Image::new(engine);
-    let context = workspace().to_str().unwrap();
-    image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
+    let image = Image::scratch(engine)?;
     let run = ["run", "--rm", "--network", "none", &image.name];
     let pair = image.engine(&[&run[..], &["shm_wr", "hello_world"]].concat())?;
     assert_eq!(pair, "shm write success\n");

@@ -1,20 +1,21 @@
 //! The causes of ambiguous errnos. More system calls find them after the failure.
 
-use std::fmt::Write as _;
 use std::fs;
 
+mod absence;
 mod file_permission;
 mod files;
 pub(crate) mod frames;
+mod limits;
+mod object_limits;
 mod permission;
 mod refusal;
 mod sysvipc;
 
 use shm_core::stat::SegmentId;
-use shm_core::{
-    Access, Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table,
-};
+use shm_core::{Access, Errno, Error, IpcObject, Key, Segment, Stat, table};
 
+use absence::this_namespace;
 use permission::Call;
 use sysvipc::Found;
 
@@ -49,9 +50,9 @@ impl Diagnosis {
                 let call = Call { name: call, errno: *errno, access: *access };
                 Some(files::failed(call, path, *size))
             }
-            Error::IpcObject { ipc_object, call, access, errno } => {
+            Error::IpcObject { ipc_object, call, access, size, errno } => {
                 let call = Call { name: call, errno: *errno, access: *access };
-                ipc_object_failed(*ipc_object, call)
+                ipc_object_failed(*ipc_object, call, *size)
             }
             Error::Fault { .. } => Some(missing_page("EFAULT")),
             Error::Namespace { errno, .. } => {
@@ -108,14 +109,14 @@ fn refused(call: Call, find: impl FnOnce() -> Found) -> Option<Diagnosis> {
 fn get(key: Option<Key>, size: usize, access: Access, errno: Errno) -> Option<Diagnosis> {
     let existing = || key.and_then(|key| Segment::find(key).ok());
     match (errno, key) {
-        (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
+        (Errno::ENOENT, Some(key)) => Some(absence::no_such_key(key)),
         (Errno::EEXIST, Some(key)) => Some(Diagnosis::new(
             format!("key {key} is in use by {}", describe(existing())),
             "omit --create-new to write to it, or choose another --key",
         )),
-        (Errno::EINVAL, _) => wrong_size(existing(), size, access == Access::Create),
-        (Errno::ENOSPC, _) => Some(limits_met(size)),
-        (Errno::ENOMEM, _) => Some(out_of_memory(size)),
+        (Errno::EINVAL, _) => limits::wrong_size(existing(), size, access == Access::Create),
+        (Errno::ENOSPC, _) => Some(limits::limits_met(size)),
+        (Errno::ENOMEM, _) => Some(limits::out_of_memory(size)),
         _ => refused(Call { name: "shmget", errno, access }, || Found::segment_of_key(key)),
     }
 }
@@ -135,49 +136,18 @@ fn huge_pages(errno: Errno) -> Option<Diagnosis> {
     }
 }
 
-fn no_such_key(key: Key) -> Diagnosis {
-    let mut cause = format!("no segment has key {key} in {}", this_namespace());
-    let stats = table::list().unwrap_or_default();
-    match stats.len() {
-        0 => cause.push_str("; it has no segments"),
-        1 => cause.push_str("; it has 1 other segment"),
-        count => _ = write!(cause, "; it has {count} other segments"),
-    }
-    let marked = stats.iter().filter(|stat| stat.dest).count();
-    if marked > 0 {
-        let _ = write!(cause, ", {marked} marked for destruction, which shmget no longer finds");
-    }
-    Diagnosis::new(cause, WRITE_FIRST)
-}
-
-/// Returns words for the namespace of this process, with its identity if it is known.
-fn this_namespace() -> String {
-    let namespace = IpcNamespace::current().map(|it| format!(", {it}"));
-    format!("this IPC namespace{}", namespace.unwrap_or_default())
-}
-
-fn ipc_object_failed(ipc_object: IpcObject, call: Call) -> Option<Diagnosis> {
+fn ipc_object_failed(ipc_object: IpcObject, call: Call, size: u64) -> Option<Diagnosis> {
     let errno = call.errno;
     let object = match ipc_object {
         IpcObject::Semaphores(key) => format!("set of semaphores with key {key}"),
         IpcObject::Queue(key) => format!("message queue with key {key}"),
         IpcObject::Mqueue(key) => format!("POSIX message queue for key {key}"),
     };
-    // For `EINVAL` the limit of a size, for the other errnos those of a number.
-    let limits = match (ipc_object, errno) {
-        (IpcObject::Semaphores(_), _) => "kernel.sem",
-        (IpcObject::Queue(_), Errno::EINVAL) => "kernel.msgmax, and at most 8192 bytes",
-        (IpcObject::Queue(_), _) => "kernel.msgmni or kernel.msgmnb",
-        (IpcObject::Mqueue(_), Errno::EINVAL) => "fs.mqueue.msgsize_max",
-        (IpcObject::Mqueue(_), _) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
-    };
     match errno {
         // RLIMIT_MSGQUEUE causes the same errno.
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
         Errno::ENFILE => descriptors_used_up(errno),
-        Errno::ENOENT => {
-            Some(Diagnosis::new(format!("no {object} in {}", this_namespace()), WRITE_FIRST))
-        }
+        Errno::ENOENT => Some(absence::no_such_object(&object)),
         Errno::EEXIST => Some(Diagnosis::new(
             format!("a {object} already exists"),
             "omit --create-new to write to it, or choose another --key",
@@ -185,91 +155,15 @@ fn ipc_object_failed(ipc_object: IpcObject, call: Call) -> Option<Diagnosis> {
         Errno::EACCES | Errno::EPERM if matches!(ipc_object, IpcObject::Mqueue(_)) => {
             Some(file_permission::queue(call, ipc_object.key(), &object))
         }
-        Errno::ENOSPC | Errno::EMFILE | Errno::EAGAIN => Some(Diagnosis::new(
-            format!("this namespace or user has reached a limit: {limits}"),
-            format!("remove unused objects (ipcrm, /dev/mqueue), or raise {limits}"),
-        )),
-        Errno::EINVAL => Some(Diagnosis::new(
-            format!("the text, or the --size, is larger than the limit: {limits}"),
-            "give a shorter text or a smaller --size",
-        )),
+        Errno::EACCES | Errno::EPERM | Errno::ENOSYS => {
+            refused(call, || Found::object(ipc_object.mechanism(), &object, ipc_object.key()))
+        }
         Errno::EMSGSIZE => Some(Diagnosis::new(
             "the existing message queue was created for shorter texts",
             "give a shorter text, or remove the queue first (--remove)",
         )),
-        _ => refused(call, || Found::object(ipc_object.mechanism(), &object, ipc_object.key())),
+        _ => object_limits::failed(ipc_object, call.name, size, errno),
     }
-}
-
-/// The next step if there is nothing to read.
-const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
-                           or run this in the IPC namespace of the writer: docker exec NAME, or \
-                           docker run --ipc=container:NAME";
-
-fn wrong_size(existing: Option<Segment>, size: usize, create: bool) -> Option<Diagnosis> {
-    if let Some(Ok(stat)) = existing.map(Segment::stat)
-        && !create
-        && stat.size < size as u64
-    {
-        return Some(Diagnosis::new(
-            format!("the segment has {} bytes, fewer than the requested {size}", stat.size),
-            format!("give --size {}, or remove the segment first (--remove)", stat.size),
-        ));
-    }
-    if size == 0 {
-        return Some(Diagnosis::new(
-            "a new segment must have at least 1 byte",
-            "give a larger --size",
-        ));
-    }
-    if size as u64 > i64::MAX as u64 {
-        return Some(Diagnosis::new(
-            format!("{size} bytes exceed the largest size that the kernel supports"),
-            "give a smaller --size",
-        ));
-    }
-    let limits = Limits::current().ok()?;
-    (size as u64 > limits.max_segment_bytes).then(|| {
-        Diagnosis::new(
-            format!(
-                "{size} bytes exceed kernel.shmmax of this namespace, {} bytes",
-                limits.max_segment_bytes
-            ),
-            "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
-        )
-    })
-}
-
-fn limits_met(size: usize) -> Diagnosis {
-    let (Ok(limits), Ok(usage)) = (Limits::current(), Usage::current()) else {
-        return Diagnosis::new("this namespace has reached a limit", "see shm_ls --limits");
-    };
-    if usage.segments >= limits.max_segments {
-        return Diagnosis::new(
-            format!("all {} segments that kernel.shmmni allows are in use", limits.max_segments),
-            "remove some (ipcrm), or raise the limit: docker run --sysctl kernel.shmmni=NUMBER",
-        );
-    }
-    let pages = (size as u64).div_ceil(limits.page_bytes);
-    Diagnosis::new(
-        format!(
-            "{pages} new pages and {} existing pages exceed kernel.shmall, {} pages",
-            usage.total_pages, limits.max_total_pages
-        ),
-        "remove some segments (ipcrm), or raise the limit: docker run --sysctl kernel.shmall=PAGES",
-    )
-}
-
-fn out_of_memory(size: usize) -> Diagnosis {
-    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap_or_default();
-    Diagnosis::new(
-        format!(
-            "the kernel refuses to allocate {size} bytes: there is not enough memory for it \
-             (vm.overcommit_memory is {}), or the memory cgroup has reached its limit",
-            overcommit.trim()
-        ),
-        "give a smaller --size, or raise the container's --memory",
-    )
 }
 
 fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {

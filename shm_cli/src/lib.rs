@@ -4,12 +4,15 @@
 
 pub mod access;
 pub mod address;
+pub mod change;
 pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
 pub mod memory_limit;
+pub mod memory_warning;
 pub mod mounts;
 pub mod outcome;
+pub mod place;
 pub mod process;
 pub mod progress;
 pub mod start;

@@ -111,6 +111,8 @@ pub enum Error {
         call: &'static str,
         /// The access that the call asked for.
         access: Access,
+        /// The number of semaphores or bytes that the call was to make or send; 0 for none.
+        size: u64,
         /// The error number.
         errno: Errno,
     },

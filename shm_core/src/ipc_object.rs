@@ -114,12 +114,18 @@ impl IpcObject {
             Self::Queue(_) => {
                 if text.len() > sys::LONGEST_MESSAGE {
                     // By default (kernel.msgmax), msgsnd fails too, but the old text is gone then.
-                    return Err(self.error("msgsnd", Access::Write, Errno::EINVAL));
+                    return Err(self.error_of_size(
+                        "msgsnd",
+                        Access::Write,
+                        text.len(),
+                        Errno::EINVAL,
+                    ));
                 }
                 let (id, origin) = self.queue(mode, create_new)?;
                 while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
-                sys::msgsnd(id, text)
-                    .map_err(|errno| self.error("msgsnd", Access::Write, errno))?;
+                sys::msgsnd(id, text).map_err(|errno| {
+                    self.error_of_size("msgsnd", Access::Write, text.len(), errno)
+                })?;
                 Ok(origin)
             }
             Self::Mqueue(key) => {
@@ -153,7 +159,7 @@ impl IpcObject {
             Self::Semaphores(key) => values(SemaphoreSet::open(key, 0)?),
             Self::Queue(_) => self.message(self.msgget(READ)?),
             Self::Mqueue(key) => {
-                let queue = self.mq_open(&name(key), None)?;
+                let queue = self.mq_open(&name(key), None, 0)?;
                 let text = self.received(sys::mq_receive(&queue), Errno::EAGAIN)?;
                 if let Some(text) = &text {
                     sys::mq_send(&queue, text)
@@ -191,16 +197,19 @@ impl IpcObject {
         create_or_open(create_new, create, || self.msgget(READ_WRITE))
     }
 
-    fn mq_open(self, name: &CStr, create: Option<(u32, i64)>) -> Result<File> {
-        let access = if create.is_some() { Access::Create } else { Access::ReadWrite };
-        sys::mq_open(name, create).map_err(|errno| self.error("mq_open", access, errno))
+    /// Opens the queue, or creates it with a mode for messages of `size` bytes.
+    fn mq_open(self, name: &CStr, mode: Option<u32>, size: usize) -> Result<File> {
+        let access = if mode.is_some() { Access::Create } else { Access::ReadWrite };
+        let limit = i64::try_from(size).unwrap_or(i64::MAX);
+        sys::mq_open(name, mode.map(|mode| (mode, limit)))
+            .map_err(|errno| self.error_of_size("mq_open", access, size, errno))
     }
 
     fn mqueue(self, key: Key, size: usize, mode: u32, create_new: bool) -> Result<(File, Origin)> {
-        let size = i64::try_from(size).unwrap_or(i64::MAX);
         let name = name(key);
-        let create = || self.mq_open(&name, Some((mode & 0o777, size)));
-        let (queue, origin) = create_or_open(create_new, create, || self.mq_open(&name, None))?;
+        let create = || self.mq_open(&name, Some(mode & 0o777), size);
+        let (queue, origin) =
+            create_or_open(create_new, create, || self.mq_open(&name, None, size))?;
         if origin == Origin::Created {
             // mq_open applies the umask; fchmod does not.
             queue
@@ -238,7 +247,11 @@ impl IpcObject {
     }
 
     fn error(self, call: &'static str, access: Access, errno: Errno) -> Error {
-        Error::IpcObject { ipc_object: self, call, access, errno }
+        self.error_of_size(call, access, 0, errno)
+    }
+
+    fn error_of_size(self, call: &'static str, access: Access, size: usize, errno: Errno) -> Error {
+        Error::IpcObject { ipc_object: self, call, access, size: size as u64, errno }
     }
 }
 

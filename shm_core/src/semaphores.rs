@@ -56,9 +56,9 @@ impl SemaphoreSet {
 
     fn get(key: Key, count: usize, flags: i32) -> Result<Self> {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
-        sys::semget(key.raw(), count, flags)
-            .map(|id| Self { key, id })
-            .map_err(|errno| error(key, "semget", Access::of_get(flags), errno))
+        sys::semget(key.raw(), count, flags).map(|id| Self { key, id }).map_err(|errno| {
+            error(key, "semget", Access::of_get(flags), count.unsigned_abs().into(), errno)
+        })
     }
 
     /// Returns the value of semaphore `number`. `semctl(GETVAL)`.
@@ -108,7 +108,7 @@ impl SemaphoreSet {
             |&(sem_num, sem_op): &(u16, i16)| libc::sembuf { sem_num, sem_op, sem_flg: undo };
         let mut operations: Vec<_> = operations.iter().map(operation).collect();
         sys::semtimedop(self.id, &mut operations, limit)
-            .map_err(|errno| error(self.key, "semtimedop", Access::Write, errno))
+            .map_err(|errno| error(self.key, "semtimedop", Access::Write, 0, errno))
     }
 
     /// Removes the set. Processes that wait for it get `EIDRM`. `semctl(IPC_RMID)`.
@@ -122,10 +122,10 @@ impl SemaphoreSet {
     }
 
     fn control<T>(self, access: Access, answer: Result<T, Errno>) -> Result<T> {
-        answer.map_err(|errno| error(self.key, "semctl", access, errno))
+        answer.map_err(|errno| error(self.key, "semctl", access, 0, errno))
     }
 }
 
-fn error(key: Key, call: &'static str, access: Access, errno: Errno) -> Error {
-    Error::IpcObject { ipc_object: IpcObject::Semaphores(key), call, access, errno }
+fn error(key: Key, call: &'static str, access: Access, size: u64, errno: Errno) -> Error {
+    Error::IpcObject { ipc_object: IpcObject::Semaphores(key), call, access, size, errno }
 }

@@ -12,6 +12,17 @@ use crate::protocol::Load;
 /// allocates it, so the rest is not read.
 const BLANK: usize = 64 * 1024 / WORD;
 
+/// Returns whether the first word of a segment is the mark of a frame, of any version and byte order.
+/// A reader that takes the frame for a text reads the mark.
+#[must_use]
+pub fn is_mark(first_word: [u8; WORD]) -> bool {
+    let mark = u64::from_ne_bytes(first_word);
+    let same_name = |mark: u64| (mark ^ MARK) << (u64::BITS - VERSION_SHIFT) == 0;
+    // A longer text can begin with the same letters. No version has more than one byte.
+    let is_version = |mark: u64| u8::try_from(mark >> VERSION_SHIFT).is_ok();
+    [mark, mark.swap_bytes()].into_iter().any(|mark| same_name(mark) && is_version(mark))
+}
+
 /// Checks that the words are a frame that this program can read.
 pub(crate) fn check<W: Load>(key: Key, words: &[W]) -> Result<()> {
     let mark = words.first().map_or(0, Load::load);
@@ -62,4 +73,18 @@ pub(crate) fn refuse_foreign_segment(key: Key) -> Result<()> {
 
 fn is_zero<W: Load>(words: &[W], count: usize) -> bool {
     words.iter().take(count).all(|word| word.load() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MARK, is_mark};
+
+    #[test]
+    fn a_mark_is_known_in_each_byte_order_and_version() {
+        assert!(is_mark(MARK.to_le_bytes()) && is_mark(MARK.to_be_bytes()));
+        assert!(is_mark(*b"SHMFRM\x01\0"));
+        for text in [b"SHMFRM it", b"shmfrm\x02\0h", b"\0\0\0\0\0\0\0\0\0"] {
+            assert!(!is_mark(text[..8].try_into().unwrap()), "{text:?}");
+        }
+    }
 }

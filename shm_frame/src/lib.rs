@@ -45,6 +45,7 @@ mod state;
 mod writer;
 mod writer_lock;
 
+pub use check::is_mark;
 pub use error::{Error, FrameError, LockHolder, Result};
 pub use layout::capacity;
 pub use reader::Reader;

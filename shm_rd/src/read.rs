@@ -37,9 +37,12 @@ pub(crate) fn read(
         Target::Memory(address) => {
             let memory = wait(args, || Ok(address.open()?), is_empty)?;
             if !args.json {
-                return print_memory(args, terminal, &memory, stdout, stderr);
+                print_memory(args, terminal, &memory, stdout, stderr)?;
+                note_frame(&memory, stderr);
+                return Ok(());
             }
             let text = whole_text(&memory)?;
+            note_frame(&memory, stderr);
             (memory.segment().map(Segment::id), Some(memory.size()?), text)
         }
         Target::IpcObject(ipc_object) => {
@@ -76,6 +79,19 @@ fn print_memory(
             Ok(())
         }
         _ => print_text(args, terminal, &mut memory.text(), stdout, stderr),
+    }
+}
+
+/// Prints a note if the segment is a frame, whose text is only the frame's mark.
+fn note_frame(memory: &Memory, stderr: &mut impl Write) {
+    let mut first = [0; 8];
+    let is_read = |bytes: &mut _| memory.read_at(0, bytes).is_ok_and(|count| count == 8);
+    if memory.segment().is_some() && is_read(&mut first) && shm_frame::is_mark(first) {
+        // The text was printed, so a failure of the note is not an error.
+        let _ = writeln!(
+            stderr,
+            "note: shm_wr --framed wrote this segment; to read its message: shm_rd --framed"
+        );
     }
 }
 

@@ -42,8 +42,11 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
     } else if args.text.is_none() && !args.stdin && !args.json {
         writeln!(stderr, "{NO_TEXT}").map(|()| false)
     } else {
-        let written =
-            if args.framed { framed::write(args, stdin) } else { write::write(args, stdin) };
+        let written = if args.framed {
+            framed::write(args, stdin)
+        } else {
+            write::write(args, stdin, &mut stderr)
+        };
         report(args, "write", &written, &mut stdout, &mut stderr)
     };
     match reported {

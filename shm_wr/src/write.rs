@@ -1,5 +1,8 @@
 //! Writes a text to memory, semaphores or a queue.
 
+use std::io::Write;
+
+use shm_cli::memory_warning::memory_warning;
 use shm_cli::{Checksum, Failure};
 use shm_core::memory::WritableMemory;
 use shm_core::{
@@ -11,14 +14,18 @@ use crate::input::{does_not_fit, fit, text};
 use crate::report::Written;
 use crate::stream::{self, HEAD};
 
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
+pub(crate) fn write(
+    args: &Args,
+    stdin: Descriptor,
+    stderr: &mut impl Write,
+) -> Result<Written, Failure> {
     let target = args.address.target();
     // A segment that is named by its id exists already, with a size of any number of bytes.
     let default_size = if let Target::Memory(Address::Id(_)) = target { 0 } else { DEFAULT_SIZE };
     let size = args.size.unwrap_or(default_size);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
     match target {
-        Target::Memory(address) => write_memory(args, stdin, address, size, mode),
+        Target::Memory(address) => write_memory(args, stdin, stderr, address, size, mode),
         Target::IpcObject(ipc_object) => write_ipc_object(args, stdin, ipc_object, size, mode),
     }
 }
@@ -50,6 +57,7 @@ fn write_ipc_object(
 fn write_memory(
     args: &Args,
     stdin: Descriptor,
+    stderr: &mut impl Write,
     address: Address,
     size: usize,
     mode: u32,
@@ -57,10 +65,8 @@ fn write_memory(
     // The size of existing memory decides what fits. Check it before anything is created or
     // written.
     let existing = if args.create_new { None } else { find(&address, size)? };
-    let capacity = match &existing {
-        Some(memory) => memory.size()?.max(size as u64),
-        None => size as u64,
-    };
+    let old_size = existing.as_ref().map_or(Ok(0), WritableMemory::size)?;
+    let capacity = old_size.max(size as u64);
     let text = text(args, stdin, capacity.min(HEAD))?;
     let goes_on = args.stdin && text.len() as u64 == HEAD && capacity > HEAD;
     let streamed = goes_on && !text.contains(&0);
@@ -69,6 +75,12 @@ fn write_memory(
     }
     let (text, cut) = if streamed { (text, false) } else { fit(text, capacity, args.truncate)? };
 
+    let rest = if streamed { stdin.remaining().unwrap_or(capacity) } else { 0 };
+    let longest = rest.saturating_add(text.len() as u64).min(capacity);
+    if let Some(warning) = memory_warning(&address, capacity - old_size, longest) {
+        // If standard error fails, there is no way to report it.
+        let _ = writeln!(stderr, "{warning}");
+    }
     let (memory, origin) = match existing {
         Some(memory) => {
             memory.grow(size)?;

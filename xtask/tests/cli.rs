@@ -70,7 +70,19 @@ fn a_report_in_a_file_equals_the_one_on_standard_output_without_colour() {
 #[test]
 fn a_report_on_a_full_disk_exits_with_status_2() {
     let assert = shell("exec \"$0\" experiment --engine model >/dev/full").assert();
-    assert.code(2).stderr(contains("cannot write the report"));
+    let free = "cannot write the report; next step: choose a file on a file system with free space";
+    assert.code(2).stderr(contains(free));
+}
+
+#[test]
+fn free_space_is_not_the_next_step_if_there_is_enough() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without a handler for SIGXFSZ, the limit would end the process.
+    let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" experiment --engine model --output \"$1\"";
+    let mut limited = Command::new("sh");
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_xtask")]).arg(folder.path().join("report"));
+    let next = "cannot write the report; next step: choose another file, --output FILE";
+    limited.assert().code(2).stderr(contains(next).and(contains("File too large")));
 }
 
 /// Returns a shell command with `xtask` as `$0` and a generous time limit.

@@ -12,7 +12,10 @@ use shm_core::posix::{DIRECTORY, room};
 use shm_core::{Errno, text};
 
 use super::permission::Call;
-use super::{Diagnosis, descriptors_used_up, file_permission};
+use super::{Diagnosis, absence, descriptors_used_up, file_permission};
+use crate::change::{Change, words};
+use crate::mounts::Mount;
+use crate::place::{Place, ShmMount};
 
 /// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
@@ -35,23 +38,7 @@ pub(super) fn failed(call: Call, path: &Path, size: u64) -> Diagnosis {
         );
     }
     match errno {
-        Errno::ENOENT if posix && !Path::new(DIRECTORY).is_dir() => Diagnosis::new(
-            format!("{DIRECTORY} does not exist"),
-            "run the container without --ipc=none, or mount a tmpfs there: --tmpfs /dev/shm",
-        ),
-        Errno::ENOENT if !posix && !folder_of(path).is_dir() => Diagnosis::new(
-            format!("the directory of {} does not exist", shown(path)),
-            "create the directory, or mount the volume that contains it",
-        ),
-        Errno::ENOENT if path.is_symlink() => Diagnosis::new(
-            format!("{} is a dangling symbolic link", shown(path)),
-            "give its target instead, or remove the link first (--remove)",
-        ),
-        Errno::ENOENT => Diagnosis::new(
-            format!("{} does not exist", shown(path)),
-            "write it first, or run this where the writer's /dev/shm (--posix) or volume (--file) \
-             is mounted",
-        ),
+        Errno::ENOENT => absence::no_such_file(path, posix),
         Errno::EEXIST => Diagnosis::new(
             format!("{} already exists", shown(path)),
             "omit --create-new to write to it, or choose another name",
@@ -65,7 +52,7 @@ pub(super) fn failed(call: Call, path: &Path, size: u64) -> Diagnosis {
             format!("{size} bytes exceed the disk quota on {}", shown(folder_of(path))),
             "give a smaller --size, or remove unused files",
         ),
-        Errno::ENOSPC => no_space(path, size),
+        Errno::ENOSPC => no_space(path, posix, size),
         Errno::EROFS => Diagnosis::new(
             format!("{} is on a read-only file system", shown(path)),
             "choose a file on a writable volume",
@@ -158,19 +145,77 @@ fn too_large(path: &Path, size: u64) -> Diagnosis {
     }
 }
 
-fn no_space(path: &Path, size: u64) -> Diagnosis {
+fn no_space(path: &Path, posix: bool, size: u64) -> Diagnosis {
     let folder = folder_of(path);
     let room = File::open(folder).ok().and_then(|folder| room(folder.as_fd()));
-    let mut cause = format!("{size} bytes do not fit into {}", shown(folder));
+    // A new file or object is made without a size.
+    let no_inode = room.filter(|room| size == 0 && room.files > 0 && room.free_files == 0);
+    if let Some(room) = no_inode {
+        return Diagnosis::new(
+            format!(
+                "the file system of {} has no free inode: it can have {} files and directories",
+                shown(folder),
+                room.files
+            ),
+            format!(
+                "remove {}, or mount it with more inodes (on a tmpfs: nr_inodes=NUMBER)",
+                if posix {
+                    format!("objects ({})", words(Change::Remove("posix"), None))
+                } else {
+                    "files there".to_owned()
+                }
+            ),
+        );
+    }
+    let needed = match size {
+        0 => "a new file does".to_owned(),
+        size => format!("{size} bytes do"),
+    };
+    let mut cause = format!("{needed} not fit into {}", shown(folder));
     if let Some(room) = room {
         let _ = write!(cause, ", which has {} bytes free", room.free);
+        if room.free >= size.max(room.block) {
+            cause.push_str(
+                " now: others freed some since, or the file system keeps some back (reserved \
+                 blocks, a quota)",
+            );
+            return Diagnosis::new(
+                cause,
+                "try again, give a smaller --size, or look at its quotas",
+            );
+        }
     }
-    Diagnosis::new(
-        cause,
-        if path.starts_with(DIRECTORY) {
-            "give a smaller --size, or enlarge the container's /dev/shm: --shm-size"
+    Diagnosis::new(cause, format!("give a smaller --size, or {}", more_space(path)))
+}
+
+/// Returns the way to more space for the file at `path`.
+fn more_space(path: &Path) -> String {
+    let Ok(mount) = Mount::of_path(folder_of(path)) else {
+        return "free space on that file system".to_owned();
+    };
+    let point = text::escape_line(mount.mount_point.as_bytes());
+    let is_tmpfs = mount.file_system == "tmpfs";
+    if mount.mount_point != DIRECTORY {
+        return if is_tmpfs {
+            format!("enlarge the tmpfs at {point} (its mount option size=SIZE)")
         } else {
-            "give a smaller --size, or free space on that file system"
-        },
-    )
+            format!("free space on the file system at {point}")
+        };
+    }
+    let Place { engine, host_ipc, shm } = Place::current();
+    match shm {
+        ShmMount::Engine => format!("enlarge {DIRECTORY}; {}", words(Change::ShmSize, engine)),
+        ShmMount::Tmpfs if engine.is_none() || host_ipc => format!(
+            "enlarge {DIRECTORY}, which no --shm-size made: mount -o remount,size=SIZE {DIRECTORY} \
+             where it was mounted{}",
+            if host_ipc { ", on the host" } else { "" }
+        ),
+        ShmMount::Tmpfs => format!(
+            "enlarge the tmpfs at {DIRECTORY}, which no --shm-size made; {}",
+            words(Change::TmpfsSize, engine)
+        ),
+        ShmMount::Volume | ShmMount::Nothing => {
+            format!("free space on the volume at {DIRECTORY}, which no --shm-size made")
+        }
+    }
 }

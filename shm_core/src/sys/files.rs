@@ -45,6 +45,10 @@ pub struct Room {
     pub free: u64,
     /// The unit of allocation in bytes.
     pub block: u64,
+    /// How many files the file system can have, or 0 without a limit.
+    pub files: u64,
+    /// How many more files it can have.
+    pub free_files: u64,
 }
 
 /// Returns the free space in the file system of an open file, or `None` if it is unlimited or
@@ -61,7 +65,12 @@ pub fn room(file: BorrowedFd) -> Option<Room> {
     }
     // Some blocks are reserved for root.
     let blocks = if effective_uid() == 0 { stat.f_bfree } else { stat.f_bavail };
-    Some(Room { free: blocks.saturating_mul(stat.f_frsize), block: stat.f_frsize })
+    Some(Room {
+        free: blocks.saturating_mul(stat.f_frsize),
+        block: stat.f_frsize,
+        files: stat.f_files,
+        free_files: stat.f_favail,
+    })
 }
 
 /// Returns the type of an open file's file system: the 32 bits of `f_type` of `fstatfs(2)`.

@@ -88,8 +88,8 @@ fn the_error_of_a_missing_segment_names_its_key() {
                 *key
             ))
             .and(contains(
-                "\nhint: write a text first (shm_wr TEXT with the same --key and --object), or run \
-                 this in the IPC namespace of",
+                "\nhint: write a text first (shm_wr TEXT with the same --key and --object), or \
+                 share the writer's IPC namespace; ",
             )),
         );
 }
@@ -127,14 +127,26 @@ fn a_file_without_a_nul_is_read_to_its_end_and_an_empty_one_is_an_empty_text() {
 fn the_error_of_a_missing_object_or_file_names_its_path() {
     let (name, folder) = (ScratchName::new(), tempfile::tempdir().unwrap());
     let file = folder.path().join("file");
-    for (option, value, call, path) in [
-        ("--posix", &*name, "shm_open", format!("/dev/shm{}", &*name)),
-        ("--file", file.to_str().unwrap(), "open", file.to_str().unwrap().to_owned()),
+    for (option, value, call, path, next) in [
+        (
+            "--posix",
+            &*name,
+            "shm_open",
+            format!("/dev/shm{}", &*name),
+            "share the writer's /dev/shm; ",
+        ),
+        (
+            "--file",
+            file.to_str().unwrap(),
+            "open",
+            file.to_str().unwrap().to_owned(),
+            "mount the volume here",
+        ),
     ] {
         shm_rd().args([option, value]).assert().code(255).stdout("shm read failed\n").stderr(
             starts_with(format!(
                 "{call} failed, errno: 2 msg: No such file or directory\n\
-                 cause: {path} does not exist\nhint: write it first, or run this where"
+                 cause: {path} does not exist\nhint: write it first, or {next}"
             )),
         );
     }

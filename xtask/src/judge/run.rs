@@ -126,7 +126,7 @@ impl Drop for HostControls<'_> {
     }
 }
 
-/// The maximum number of parallel steps. Engines cannot handle more.
+/// The maximum number of parallel steps, so that a script does not start all its containers at once.
 const AT_ONCE: usize = 8;
 
 /// Returns the description of a step for messages.

@@ -1,7 +1,7 @@
 //! The destination of a report.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -54,10 +54,15 @@ pub fn write(
     match written {
         // The reader closes the pipe when it needs no more output.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        answer => answer.context(
-            "cannot write the report; next step: choose a file on a file system with free space, \
-             --output FILE",
-        ),
+        answer => answer.map_err(|error| {
+            let next = if matches!(error.kind(), StorageFull | QuotaExceeded) {
+                "choose a file on a file system with free space"
+            } else {
+                "choose another file"
+            };
+            let message = format!("cannot write the report; next step: {next}, --output FILE");
+            anyhow::Error::new(error).context(message)
+        }),
     }
 }
 

@@ -41,7 +41,7 @@ fn no_room() -> Result<(), Failed> {
             model.args(["-c", "exec \"$0\" \"$@\" --output /dev/stdout >/dev/full"]);
             model.arg(env!("CARGO_BIN_EXE_xtask")).args(command);
             model.args(["--engine", "model", "--format", format]);
-            let words = ["cannot write the report", FULL, "next step:"];
+            let words = ["cannot write the report", FULL, "file system with free space"];
             fails(&mut model, &words)?;
         }
     }
@@ -63,7 +63,7 @@ fn with_room(size: &str, script: &str) -> Result<(Command, tempfile::TempDir), F
 fn full_output(_: &Engine) -> Result<(), Failed> {
     let script = "exec \"$0\" experiment --engine model --format html --output \"$FOLDER/report\"";
     let (mut command, _folder) = with_room("4k", script)?;
-    fails(&mut command, &["cannot write the report", FULL, "next step:"])
+    fails(&mut command, &["cannot write the report", FULL, "file system with free space"])
 }
 
 fn full_volume(_: &Engine) -> Result<(), Failed> {
@@ -82,6 +82,6 @@ fn full_ledger(engine: &Engine) -> Result<(), Failed> {
     let script =
         "XDG_STATE_HOME=$FOLDER exec \"$0\" experiment --engine namespaces --containers 64";
     let (mut command, _folder) = with_room("4k", &format!("{script} --key {}", random_key()))?;
-    fails(&mut command, &["the ledger or its folder", FULL, "next step:"])?;
+    fails(&mut command, &["the ledger or its folder", FULL, "next step: free space there"])?;
     nothing_left(engine)
 }

@@ -23,7 +23,7 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 
 /// An image, removed on drop.
 pub(crate) struct Image<'a> {
-    engine: &'a Engine,
+    pub(crate) engine: &'a Engine,
     pub(crate) name: String,
 }
 

@@ -17,6 +17,7 @@ mod faults;
 mod foreign_resources;
 mod foreign_resources_in_engines;
 mod full_folders;
+mod hints;
 mod images;
 mod interrupted;
 mod isolated_env;
@@ -85,6 +86,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(side_by_side::trials(engines));
     trials.extend(images::trials(engines));
     trials.extend(listings::trials(engines));
+    trials.extend(hints::trials(engines));
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
     trials.extend(runtimes::trials());

@@ -3,13 +3,16 @@
 use std::fs;
 
 use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::{ends_with, starts_with};
 use shm_cli::DEFAULT_KEY;
+use shm_cli::change::Change;
 use shm_core::Segment;
 use shm_testkit::need::{LIMITS, OVERCOMMIT};
 use shm_testkit::scratch::make;
 use shm_testkit::{Trial, tools, trials};
 
-use crate::{shm_rd, shm_wr, tells};
+use crate::{change, shm_rd, shm_wr, tells};
 
 pub(crate) fn trials() -> Vec<Trial> {
     trials![
@@ -17,7 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             einval_of_shmget_names_the_size_of_a_smaller_segment,
             enomem_of_shmat_names_the_segment_that_does_not_fit;
         Trial::isolated, &[OVERCOMMIT] =>
-            enomem_of_shmget_names_the_size_that_was_not_granted;
+            enomem_of_shmget_compares_the_size_with_the_memory_of_the_machine;
         Trial::isolated, &[LIMITS] =>
             einval_of_shmget_names_the_largest_size,
             enospc_of_shmget_says_that_all_segments_are_in_use,
@@ -27,6 +30,19 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn set(limit: &str, value: u64) {
     fs::write(format!("/proc/sys/kernel/{limit}"), value.to_string()).unwrap();
+}
+
+fn sysctl(name: &str, value: &str) -> String {
+    change(Change::Sysctl { name, value })
+}
+
+/// Returns the hint at a limit. `shm_wr --remove` comes first, because a scratch image has no ipcrm.
+fn remove_or_raise(name: &str, value: &str) -> String {
+    format!(
+        "remove some (shm_wr --remove --key KEY, or ipcrm -m ID for a segment without a key), or \
+         raise it; {}",
+        sysctl(name, value)
+    )
 }
 
 fn einval_of_shmget_names_the_size_of_a_smaller_segment() {
@@ -47,7 +63,7 @@ fn einval_of_shmget_names_the_largest_size() {
         &mut shm_wr(&["--size", "4001", "x"]),
         "shmget failed, errno: 22 msg: Invalid argument",
         "4001 bytes exceed kernel.shmmax of this namespace, 4000 bytes",
-        "give a smaller --size, or raise the limit: docker run --sysctl kernel.shmmax=BYTES",
+        &format!("give a smaller --size, or raise it; {}", sysctl("kernel.shmmax", "BYTES")),
     );
     assert!(Segment::find(DEFAULT_KEY).is_err());
     shm_wr(&["--size", "4000", "x"]).assert().code(0);
@@ -60,7 +76,7 @@ fn enospc_of_shmget_says_that_all_segments_are_in_use() {
         &mut shm_wr(&["x"]),
         "shmget failed, errno: 28 msg: No space left on device",
         "all 2 segments that kernel.shmmni allows are in use",
-        "remove some (ipcrm), or raise the limit: docker run --sysctl kernel.shmmni=NUMBER",
+        &remove_or_raise("kernel.shmmni", "NUMBER"),
     );
     segments[0].remove().unwrap();
     shm_wr(&["x"]).assert().code(0);
@@ -74,22 +90,23 @@ fn enospc_of_shmget_says_that_all_pages_are_in_use() {
         &mut shm_wr(&["--size", &(page + 1).to_string(), "x"]),
         "shmget failed, errno: 28 msg: No space left on device",
         "2 new pages and 2 existing pages exceed kernel.shmall, 3 pages",
-        "remove some segments (ipcrm), or raise the limit: docker run --sysctl kernel.shmall=PAGES",
+        &remove_or_raise("kernel.shmall", "PAGES"),
     );
     shm_wr(&["x"]).assert().code(0);
 }
 
-fn enomem_of_shmget_names_the_size_that_was_not_granted() {
-    let overcommit = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
-    tells(
-        &mut shm_wr(&["--size", "1024T", "x"]),
-        "shmget failed, errno: 12 msg: Cannot allocate memory",
-        &format!(
-            "the kernel refuses to allocate 1125899906842624 bytes: there is not enough memory for \
-             it (vm.overcommit_memory is {}), or the memory cgroup has reached its limit",
-            overcommit.trim()
-        ),
-        "give a smaller --size, or raise the container's --memory",
+fn enomem_of_shmget_compares_the_size_with_the_memory_of_the_machine() {
+    let failed = shm_wr(&["--size", "1024T", "x"]).assert().code(255);
+    let mode = fs::read_to_string("/proc/sys/vm/overcommit_memory").unwrap();
+    let cause = match mode.trim() {
+        "0" => "1125899906842624 bytes exceed all memory and swap of this machine, ",
+        _ => "vm.overcommit_memory is 2, and of CommitLimit, ",
+    };
+    failed.stderr(
+        starts_with(format!(
+            "shmget failed, errno: 12 msg: Cannot allocate memory\ncause: {cause}"
+        ))
+        .and(ends_with("\nhint: give a smaller --size, or provide more memory or swap\n")),
     );
     assert!(Segment::find(DEFAULT_KEY).is_err());
 }

@@ -4,16 +4,21 @@
 
 mod frames;
 mod limits;
+mod object_limits;
 mod objects;
 mod permissions;
 mod refusals;
 mod rules;
 
+use std::fs;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
 use shm_cli::DEFAULT_KEY;
+use shm_cli::change::{Change, words};
+use shm_cli::place::Place;
 use shm_core::{IpcNamespace, Segment};
+use shm_testkit::need::LIMITS;
 use shm_testkit::scratch::make;
 use shm_testkit::tools::{self, tool};
 use shm_testkit::{Suite, Trial, trials};
@@ -38,9 +43,21 @@ fn shm_rd(arguments: &[&str]) -> Command {
 }
 
 const ENOENT: &str = "shmget failed, errno: 2 msg: No such file or directory";
-const WRITE_FIRST: &str = "write a text first (shm_wr TEXT with the same --key and --object), \
-                           or run this in the IPC namespace of the writer: docker exec NAME, or \
-                           docker run --ipc=container:NAME";
+
+/// Returns the hint if nothing was written: how to share, in the words of the engine of these tests, or
+/// of all engines.
+fn write_first() -> String {
+    format!(
+        "write a text first (shm_wr TEXT with the same --key and --object), or share the writer's \
+         IPC namespace; {}",
+        change(Change::Join)
+    )
+}
+
+/// Returns the words for a change where the tests run: on a host, those of all engines.
+fn change(change: Change) -> String {
+    words(change, Place::current().engine)
+}
 
 /// Returns the cause for a missing key; `others` says what else the namespace contains.
 fn no_such_key(others: &str) -> String {
@@ -50,8 +67,8 @@ fn no_such_key(others: &str) -> String {
 
 fn enoent_of_shmget_names_the_namespace_and_counts_its_segments() {
     let tells_of = |others: &str| {
-        tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
-        tells(&mut shm_wr(&["--remove"]), ENOENT, &no_such_key(others), WRITE_FIRST);
+        tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), &write_first());
+        tells(&mut shm_wr(&["--remove"]), ENOENT, &no_such_key(others), &write_first());
     };
     tells_of("it has no segments");
     let _ = make(1, 100, 0o600);
@@ -61,11 +78,38 @@ fn enoent_of_shmget_names_the_namespace_and_counts_its_segments() {
 }
 
 fn enoent_of_shmget_counts_segments_marked_for_destruction() {
-    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
+    let segment = make(1, 100, 0o600);
     let _attachment = segment.attach().unwrap();
     segment.remove().unwrap();
     let others = "it has 1 other segment, 1 marked for destruction, which shmget no longer finds";
-    tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), WRITE_FIRST);
+    tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), &write_first());
+}
+
+fn enoent_of_shmget_names_the_process_that_keeps_the_removed_segment() {
+    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
+    let _attachment = segment.attach().unwrap();
+    segment.remove().unwrap();
+    let others = format!(
+        "it has 1 other segment; segment {} had this key and is marked for destruction: process {} \
+         still has it attached",
+        segment.id(),
+        std::process::id()
+    );
+    let hint = "write the text again (shm_wr TEXT with the same --key); the old segment stays \
+                until the last process detaches it or ends";
+    tells(&mut shm_rd(&[]), ENOENT, &no_such_key(&others), hint);
+    shm_wr(&["again"]).assert().code(0);
+    shm_rd(&["--raw"]).assert().code(0).stdout("again");
+}
+
+fn enoent_of_shmget_says_that_segments_end_with_their_writer() {
+    fs::write("/proc/sys/kernel/shm_rmid_forced", "1").unwrap();
+    shm_wr(&["x"]).assert().code(0);
+    let others = "it has no segments; kernel.shm_rmid_forced is 1, so a segment ends when the last \
+                  process detaches it: that of shm_wr ends with shm_wr";
+    let zero = change(Change::Sysctl { name: "kernel.shm_rmid_forced", value: "0" });
+    let hint = format!("keep a writer attached, or set it to 0: {zero}");
+    tells(&mut shm_rd(&[]), ENOENT, &no_such_key(others), &hint);
 }
 
 fn eexist_of_shmget_names_the_segment_with_the_key() {
@@ -90,11 +134,15 @@ fn main() -> ExitCode {
         Trial::isolated, &[] =>
             enoent_of_shmget_names_the_namespace_and_counts_its_segments,
             enoent_of_shmget_counts_segments_marked_for_destruction,
+            enoent_of_shmget_names_the_process_that_keeps_the_removed_segment,
             eexist_of_shmget_names_the_segment_with_the_key;
+        Trial::isolated, &[LIMITS] =>
+            enoent_of_shmget_says_that_segments_end_with_their_writer;
     ];
     let others = [
         frames::trials(),
         limits::trials(),
+        object_limits::trials(),
         objects::trials(),
         permissions::trials(),
         refusals::trials(),

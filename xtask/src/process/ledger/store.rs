@@ -49,9 +49,10 @@ pub enum LedgerError {
     },
     /// A system call failed.
     #[error(
-        "the ledger or its folder, {}, cannot be used: {source}\nnext step: free space or allow \
-         access there, or set XDG_STATE_HOME to another folder",
-        Untrusted::path(path)
+        "the ledger or its folder, {}, cannot be used: {source}\nnext step: {} there, or set \
+         XDG_STATE_HOME to another folder",
+        Untrusted::path(path),
+        remedy(source)
     )]
     Io {
         /// The folder or file.
@@ -70,6 +71,15 @@ pub enum LedgerError {
         /// Why not.
         why: String,
     },
+}
+
+/// Returns what can make a failed access to a folder succeed.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "allow access",
+        _ => "check the folder",
+    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Matrix;
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
+use crate::judge::quirk::Quirk;
 use crate::judge::results::{self, CellOutcome, CellResult, Grid, ScriptRun, Visibility};
 use crate::process::untrusted::json::write_pretty;
 use crate::report::json::StepJson;
@@ -47,7 +48,7 @@ struct RowJson<'a> {
 #[derive(Serialize)]
 struct QuirkJson {
     id: &'static str,
-    citation: &'static str,
+    citation: String,
     racy: bool,
 }
 
@@ -82,7 +83,7 @@ fn on_engine(grid: &Grid) -> OnEngine<'_> {
         duration_ms: grid.duration.as_millis(),
         cells: grid.cells.iter().map(|cell| row(grid, cell)).collect(),
         scripts: grid.scripts.iter().map(script).collect(),
-        quirks_gone: grid.gone.iter().map(|it| quirk(it)).collect(),
+        quirks_gone: grid.gone.iter().map(|it| quirk(grid, it)).collect(),
         verdict: verdict(grid.passed()),
     }
 }
@@ -94,15 +95,16 @@ fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> RowJson<'a> {
         observed: &cell.observed,
         ipc_namespace: &cell.namespace,
         verdict: cell.outcome,
-        quirk: cell.quirk.map(quirk),
+        quirk: cell.quirk.map(|it| quirk(grid, it)),
         reason: cell.reason.as_deref(),
         script: &grid.scripts[cell.script].name,
         steps: &cell.steps,
     }
 }
 
-fn quirk(quirk: &crate::judge::quirk::Quirk) -> QuirkJson {
-    QuirkJson { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
+fn quirk(grid: &Grid, quirk: &Quirk) -> QuirkJson {
+    let Quirk { id, racy, .. } = *quirk;
+    QuirkJson { id, citation: quirk.citation_for(&grid.engine), racy }
 }
 
 fn script(script: &ScriptRun) -> ScriptJson<'_> {

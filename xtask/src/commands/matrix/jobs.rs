@@ -55,7 +55,7 @@ impl<'a> SharedState<'a> {
         let made = Volume::make(ledger);
         let volume = made.with_context(|| format!("cannot make the shared folder; {next_step}"))?;
         if groups.iter().any(Group::exhausts_memory) {
-            let path = volume.path.join(LARGE_TEXT);
+            let path = volume.shared.join(LARGE_TEXT);
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });

@@ -4,7 +4,7 @@ use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
 use crate::judge::quirk;
 use crate::judge::results::{CellOutcome, CellResult, Run, Visibility};
-use crate::judge::verdict::{self, Difference, StepResult, Verdict};
+use crate::judge::verdict::{self, StepResult, Verdict};
 use crate::model::plan::Plan;
 use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
@@ -17,8 +17,10 @@ struct CellAnswer {
     /// The message of the engine's refusal.
     message: Option<String>,
     namespace: Option<Identity>,
-    /// Whether a step before the observer's steps failed or is missing.
+    /// Whether a step before the observer's steps failed.
     broken: bool,
+    /// Why the cell has no answer.
+    unclear: Option<String>,
     /// Why the answer is not proven, if it is as predicted.
     doubt: Option<String>,
 }
@@ -36,9 +38,11 @@ pub fn judge(
     let answers: Vec<_> = runs.iter().map(|run| answer(question, plan, run)).collect();
     let failing: Vec<_> =
         answers.iter().filter(|it| matches!(it.verdict, Verdict::Fail(_))).collect();
+    let unclear = answers.iter().find_map(|it| it.unclear.clone());
     let skipped = answers.iter().find(|it| matches!(it.verdict, Verdict::Skip(_)));
     let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.survived()));
     let (outcome, reason) = match (failing.first(), skipped) {
+        (None, _) if unclear.is_some() => (CellOutcome::Unclear, unclear),
         (None, Some(skipped)) => (CellOutcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
             Some(last) if last.predicted == Visibility::Refused => {
@@ -115,8 +119,10 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
             let failed = |result: &&&StepResult| matches!(result.verdict, Verdict::Fail(_));
             let verdict = executed.iter().find(failed).unwrap_or(deciding).verdict.clone();
             let namespace = deciding.observed.as_ref().and_then(|it| it.namespace.clone());
+            let unclear = missing_control(question, plan, run);
             let doubt = doubt(question, plan, run, &executed);
-            CellAnswer { namespace, doubt, ..CellAnswer::new(predicted, seen(deciding), verdict) }
+            let answer = CellAnswer::new(predicted, seen(deciding), verdict);
+            CellAnswer { namespace, unclear, doubt, ..answer }
         }
         None => unanswered(question, predicted, run),
     }
@@ -124,20 +130,30 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
 
 impl CellAnswer {
     fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
-        let (message, namespace, doubt) = (None, None, None);
-        Self { predicted, observed, verdict, message, namespace, broken: false, doubt }
+        let (message, namespace, doubt, unclear) = (None, None, None, None);
+        Self { predicted, observed, verdict, message, namespace, broken: false, unclear, doubt }
     }
+
+    /// Returns the answer of a cell that its script has not reached.
+    fn not_run(predicted: Visibility, why: &str) -> Self {
+        let unclear = Some(format!("not run: {why}"));
+        Self { unclear, ..Self::new(predicted, Visibility::Unknown, Verdict::Pass) }
+    }
+}
+
+/// Returns which planned control of a cell was not run, and why.
+fn missing_control(question: &Question, plan: &Plan, run: &Run) -> Option<String> {
+    let was_run = |id: &&String| run.steps.iter().any(|result| result.planned.step.id == **id);
+    let id = controls(question, plan).find(|id| !was_run(id))?;
+    let why = run.aborted.as_deref().unwrap_or("the script ended before");
+    Some(format!("its control, step {id}, was not run: {why}"))
 }
 
 /// Returns why a cell that is as predicted is not proven: an unknown namespace, or a planned
 /// control that did not succeed.
 fn doubt(question: &Question, plan: &Plan, run: &Run, executed: &[&StepResult]) -> Option<String> {
     let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
-    let controls: Vec<_> = controls(question, plan).map(|id| (id, find(id))).collect();
-    if let Some((id, _)) = controls.iter().find(|(_, control)| control.is_none()) {
-        return Some(format!("the script ended before its control, step {id}"));
-    }
-    let controls = controls.iter().filter_map(|(_, control)| *control);
+    let controls = controls(question, plan).filter_map(find);
     executed.iter().copied().chain(controls).find_map(verdict::doubt)
 }
 
@@ -165,10 +181,7 @@ fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnsw
     let place = question.cell.observer.place();
     if predicted != Visibility::Refused {
         let why = run.aborted.as_deref().unwrap_or("the script ended before this step");
-        return CellAnswer {
-            broken: true,
-            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
-        };
+        return CellAnswer::not_run(predicted, why);
     }
     let refusal = run
         .steps
@@ -181,10 +194,7 @@ fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnsw
             let message = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
             CellAnswer { message, ..CellAnswer::new(predicted, observed, refusal.verdict.clone()) }
         }
-        (None, Some(why)) => CellAnswer {
-            broken: true,
-            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
-        },
+        (None, Some(why)) => CellAnswer::not_run(predicted, why),
         (None, None) => {
             let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
             CellAnswer::new(predicted, Visibility::Unknown, verdict)
@@ -200,18 +210,9 @@ fn seen(result: &StepResult) -> Visibility {
 fn failed_preparation<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
     let is_preparation = |result: &&StepResult| {
         let step = &result.planned.step;
-        let is_of_cell = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
-        step.role == Role::Prepare && is_of_cell
+        let is_of_mechanism = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
+        step.role == Role::Prepare && is_of_mechanism && cell.depends_on(step.place)
     };
     // Later failures may be consequences of the first.
     steps.iter().filter(is_preparation).find(|result| !matches!(result.verdict, Verdict::Pass))
-}
-
-/// Returns the verdict for a cell whose script could not be completed.
-fn aborted(why: &str) -> Verdict {
-    Verdict::Fail(Difference {
-        what: "script",
-        predicted: "completed".to_owned(),
-        observed: why.to_owned(),
-    })
 }

@@ -34,9 +34,10 @@ fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
             TestCaseStatus::success()
         }
         CellOutcome::Skipped => TestCaseStatus::skipped(),
-        CellOutcome::Differs | CellOutcome::Unstable | CellOutcome::Unproven => {
-            TestCaseStatus::non_success(NonSuccessKind::Failure)
-        }
+        CellOutcome::Differs
+        | CellOutcome::Unstable
+        | CellOutcome::Unproven
+        | CellOutcome::Unclear => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
     if let Some(reason) = &cell.reason {
         status.set_message(Untrusted::from(&reason[..]).to_string());

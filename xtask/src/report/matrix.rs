@@ -48,8 +48,8 @@ impl Matrix {
 const LEGEND: &str = "S System V segment, s semaphores, q message queue; m POSIX message queue, \
                       P POSIX object; F file";
 /// The meaning of the other signs in a grid.
-const SIGNS: &str = "- absent; L limited; x refused; . skipped; ! differs, unstable, unproven \
-                     or unclear; ~ known difference";
+const SIGNS: &str = "- absent; L limited; x refused; . skipped; ! differs or in doubt; \
+                     ~ known difference";
 
 /// Returns the observers of a mode, in the order of the columns.
 fn columns(sharing: &str) -> [Observer; 4] {

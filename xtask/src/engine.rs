@@ -94,6 +94,8 @@ pub struct EngineInfo {
     pub runtime: Option<CheckedName<Runtime>>,
     /// Whether the containers share the host's kernel.
     pub kernels: Kernels,
+    /// Whether the containers have a user namespace of their own (docker's `--userns-remap`).
+    pub remaps_users: bool,
     /// Why this engine was selected.
     pub chosen: Untrusted,
 }
@@ -102,7 +104,8 @@ impl EngineInfo {
     /// Returns the rules for shared memory on this engine.
     #[must_use]
     pub fn rules(&self) -> Rules {
-        Rules { policy: self.name.policy(), kernels: self.kernels }
+        let (policy, kernels, remaps_users) = (self.name.policy(), self.kernels, self.remaps_users);
+        Rules { policy, kernels, remaps_users }
     }
 
     /// Returns the engine's name, with the requested runtime if there is one.

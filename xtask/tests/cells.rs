@@ -178,14 +178,65 @@ fn an_event_that_is_skipped_skips_every_later_cell() {
 }
 
 #[test]
-fn all_cells_of_a_script_that_ended_early_differ() {
+fn the_cells_that_a_script_has_not_reached_are_unclear_and_the_others_keep_their_answers() {
     let group = group("private/restart");
-    let mut run = run(&plan(&group, Policy::Docker), as_predicted);
-    run.steps.truncate(3);
-    run.aborted = Some("starting other: the disk is full".to_owned());
+    let whole = run(&plan(&group, Policy::Docker), as_predicted);
+    let ended_before = |step: &str| {
+        let steps = whole.steps.iter().take_while(|it| it.planned.step.id != step);
+        let aborted = Some("starting other: the disk is full".to_owned());
+        let run = Run { steps: steps.cloned().collect(), aborted };
+        judged(&group, EngineKind::Docker, &[run])
+    };
+    let cells = ended_before("run-other");
+    assert!(cells.iter().all(|cell| cell.outcome == CellOutcome::Unclear));
+    let reason = Some("not run: starting other: the disk is full");
+    assert!(cells.iter().all(|cell| cell.reason.as_deref() == reason));
+
+    let cells = ended_before("host-write-control-sem");
+    let unclear: Vec<_> = unexpected(&cells).into_iter().map(|(cell, _)| cell).collect();
+    let of_host = ["sem", "msg", "mqueue", "posix"].map(|it| format!("{it}/private/restart/host"));
+    assert!(of_host.iter().all(|cell| unclear.contains(cell)), "{unclear:?}");
+    assert!(unclear.iter().all(|cell| cell.ends_with("/host")), "{unclear:?}");
+    let control = "its control, step host-write-control-sem, was not run: starting other";
+    let cell = cells.iter().find(|it| it.cell.to_string() == of_host[0]).unwrap();
+    assert_eq!(cell.outcome, CellOutcome::Unclear);
+    assert!(cell.reason.as_deref().unwrap().starts_with(control), "{:?}", cell.reason);
+}
+
+#[test]
+fn a_run_that_ended_early_does_not_hide_a_difference() {
+    let group = group("private/restart");
+    let plan = plan(&group, Policy::Docker);
+    let mut whole = run(&plan, |step, observed| {
+        if step == "own-sysv" {
+            sees_the_text(observed);
+        }
+    });
+    whole.steps.retain(|it| !it.planned.step.id.starts_with("host-"));
+    whole.aborted = Some("reading in host: killed".to_owned());
+    let cells = judged(&group, EngineKind::Docker, &[whole]);
+    let differs = ("sysv/private/restart/own".to_owned(), CellOutcome::Differs);
+    let unexpected = unexpected(&cells);
+    assert!(unexpected.contains(&differs), "{unexpected:?}");
+    let count = unexpected.iter().filter(|(_, it)| *it == CellOutcome::Differs).count();
+    assert_eq!(count, 1, "{unexpected:?}");
+}
+
+#[test]
+fn an_unexpected_refusal_of_an_observer_concerns_its_own_cells() {
+    let group = group("shareable/restart");
+    let run = run(&plan(&group, Policy::Docker), |step, observed| {
+        if step == "run-joiner" {
+            observed.state = Some(State::Refused);
+            observed.output.stderr = b"nope".to_vec();
+        }
+    });
     let cells = judged(&group, EngineKind::Docker, &[run]);
-    assert!(cells.iter().all(|cell| cell.outcome == CellOutcome::Differs));
-    assert!(cells[0].reason.as_deref().unwrap().contains("the disk is full"));
+    let unexpected = unexpected(&cells);
+    assert!(unexpected.iter().all(|(cell, _)| cell.ends_with("/joiner")), "{unexpected:?}");
+    assert_eq!(unexpected.len(), 6, "{unexpected:?}");
+    let reason = cells.iter().find_map(|cell| cell.reason.as_deref());
+    assert_eq!(reason, Some("container: predicted running, observed refused: nope"));
 }
 
 #[test]

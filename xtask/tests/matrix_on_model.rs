@@ -142,7 +142,7 @@ fn objects_of_a_pod_outlive_its_containers_but_not_the_pod() {
 
 #[test]
 fn containers_with_their_own_kernel_share_only_what_the_engine_mounts() {
-    let cells = predicted(Rules { policy: Policy::Docker, kernels: Kernels::Own });
+    let cells = predicted(Rules { kernels: Kernels::Own, ..Rules::from(Policy::Docker) });
     let rows = |mode, event| rows(&cells, mode, event);
     assert_eq!(rows("private", "writer-exits"), pair("s-x-", "s-x-"));
     assert_eq!(rows("shareable", "writer-exits"), pair("s---", "s-s-"));

@@ -97,7 +97,7 @@ pub(crate) fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     };
     let jobs = Jobs {
         groups: &groups,
-        volume: shared.as_ref().map(|shared| &*shared.volume.path),
+        volume: shared.as_ref().map(|shared| &*shared.volume.shared),
         at_once: args.jobs.get(),
         repeat: args.repeat.get(),
         interrupt,

@@ -61,6 +61,7 @@ impl Session {
             Means::Program(program) => {
                 let image = Image::new(dist, base)?;
                 let at = client::current(info.name, program, interrupt)?;
+                info.remaps_users = client::remaps_users(&at, interrupt)?;
                 if info.runtime.is_some() {
                     info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
                 }

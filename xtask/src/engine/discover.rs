@@ -110,7 +110,9 @@ fn detected(
     means: Means,
 ) -> Detected {
     let kernels = Kernels::Shared;
-    Detected { info: EngineInfo { name, version, kernel, runtime: None, kernels, chosen }, means }
+    let (runtime, remaps_users) = (None, false);
+    let info = EngineInfo { name, version, kernel, runtime, kernels, remaps_users, chosen };
+    Detected { info, means }
 }
 
 fn unusable(

@@ -11,7 +11,7 @@ use shm_core::IpcNamespace;
 
 use self::client::{client, failed};
 use self::failure::classify;
-use self::remove::{Kind, Remover};
+use self::remove::Remover;
 use super::image::Image;
 use super::tool::Tools;
 use super::{
@@ -22,6 +22,7 @@ use crate::engine::observation::{Identity, Observation, State};
 use crate::process::invocation::Output;
 use crate::process::labels::{LEDGER_LABEL, RUN_LABEL, RUN_VARIABLE, RunId};
 use crate::process::ledger::{EngineAt, Entry};
+use crate::process::name::{CheckedName, Id};
 use crate::process::proc_stat::ProcStat;
 use crate::script::{Action, Container, Mechanism, Place, RunOptions, Setting, Sharing, Step};
 
@@ -30,6 +31,7 @@ mod conmon_oom;
 pub(super) mod failure;
 pub(super) mod inspect;
 pub(crate) mod probe;
+mod refusal;
 pub(crate) mod remove;
 pub(crate) mod run_options;
 mod state;
@@ -63,6 +65,10 @@ struct ContainerRecord {
     exists: bool,
     /// Whether it is the sandbox (infra container) of a pod.
     is_sandbox: bool,
+    /// Its id on the engine, if it was inspected.
+    id: Option<CheckedName<Id>>,
+    /// The pid of its process on the engine's host, if it was running when it was last inspected.
+    pid: Option<u32>,
     /// Its namespace since its last start, if it was inspected.
     namespace: Option<Identity>,
     /// The pid and start time of its process since its last start, if that is on this machine.
@@ -99,30 +105,14 @@ impl Docker {
         Ok(client(&self.at, args.iter().copied()).run(&self.tools.interrupt)?)
     }
 
-    /// Records `entry` in the ledger, then runs the command that creates it.
-    fn create(&self, entry: Entry, args: &[&str]) -> Result<Output, EngineError> {
-        self.tools.ledger.record(entry)?;
-        let create = client(&self.at, args.iter().copied());
-        Ok(create.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
+    /// Runs a command that creates something that the ledger names.
+    fn make(&self, args: &[String]) -> Result<Output, EngineError> {
+        let make = client(&self.at, args.iter().map(String::as_str));
+        Ok(make.recorded(&self.tools.ledger, &self.run).run(&self.tools.interrupt)?)
     }
 
-    /// Inspects a container after a command that changed its state.
-    fn changed(&self, container: Container, output: Output) -> Result<Observation, EngineError> {
-        if !output.succeeded() {
-            return self.refused(output);
-        }
-        self.with_state(container, output.into())
-    }
-
-    /// Returns the state `Refused` if the engine refused the command, and the failure otherwise.
-    fn refused(&self, output: Output) -> Result<Observation, EngineError> {
-        let failure = failed(format!("a {} command failed", self.info.name), output);
-        match failure.kind {
-            FailureKind::Rejected | FailureKind::Unsupported(_) => {
-                Ok(Observation { state: Some(State::Refused), ..failure.output.into() })
-            }
-            _ => Err(failure.into()),
-        }
+    fn remover(&self) -> Remover<'_> {
+        Remover { at: &self.at, interrupt: self.tools.interrupt.clone() }
     }
 
     fn run(&self, container: Container, options: RunOptions) -> Result<Observation, EngineError> {
@@ -133,11 +123,33 @@ impl Docker {
         if matches!(options.setting, Some(Setting::Memory(_))) {
             conmon_oom::expect();
         }
+        let args = self.creation("run", &name, options)?;
+        let (engine, run) = (self.at.clone(), self.run.clone());
+        self.tools.ledger.record(Entry::Container { engine, run, name })?;
+        let answer = self.make(&args).and_then(|made| {
+            if made.succeeded() {
+                return self.with_state(container, made.into());
+            }
+            self.refused(container, &Action::Run(options), made, || self.make(&args))
+        });
+        self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
+        if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
+            self.with_record(container, |known| known.exists = true);
+        }
+        answer
+    }
+
+    /// Returns the arguments of `run` or `create` for a container.
+    fn creation(
+        &self,
+        command: &'static str,
+        name: &str,
+        options: RunOptions,
+    ) -> Result<Vec<String>, EngineError> {
         let [run, ledger] = self.labels()?;
         let variable = format!("{RUN_VARIABLE}={}", self.run);
-        let mut args = run_options::runtime(&self.info);
-        args.extend(["--detach", "--name", &name, "--label", &run, "--label", &ledger]);
-        args.extend(["--env", &variable]);
+        let mut args = run_options::creation(&self.info, command);
+        args.extend(["--name", name, "--label", &run, "--label", &ledger, "--env", &variable]);
         args.extend(run_options::HARDENED);
         let mut chosen = run_options::sharing(options.sharing, |donor| self.name(donor));
         chosen.extend(options.setting.into_iter().flat_map(run_options::setting));
@@ -150,19 +162,7 @@ impl Docker {
             args.extend(["--interactive", "--tty", "--stop-signal", "SIGHUP"]);
             args.extend(["--entrypoint", "/bin/bash", self.image.tag()]);
         }
-        let entry =
-            Entry::Container { engine: self.at.clone(), run: self.run.clone(), name: name.clone() };
-        let made = self.create(entry, &args);
-        let answer = made.and_then(|made| self.changed(container, made));
-        self.in_doubt.fetch_or(answer.is_err(), Ordering::SeqCst);
-        if answer.as_ref().is_ok_and(|it| it.state != Some(State::Refused)) {
-            self.with_record(container, |known| known.exists = true);
-        } else if answer.is_ok() && !self.with_record(container, |known| known.exists) {
-            // Docker keeps a container that it created but could not start.
-            let remover = Remover { at: &self.at, interrupt: self.tools.interrupt.clone() };
-            remover.named(Kind::Container, &self.run, &[&name])?;
-        }
-        answer
+        Ok(args.into_iter().map(str::to_owned).collect())
     }
 
     fn labels(&self) -> Result<[String; 2], EngineError> {
@@ -180,11 +180,13 @@ impl Docker {
         args.extend(["--security-opt", "no-new-privileges"]);
         args.extend(["--label", &run, "--label", &ledger]);
         let (engine, run) = (self.at.clone(), self.run.clone());
-        let created = self.create(Entry::Pod { engine, run, name: pod.clone() }, &args)?;
+        self.tools.ledger.record(Entry::Pod { engine, run, name: pod.clone() })?;
+        let args: Vec<_> = args.into_iter().map(str::to_owned).collect();
+        let created = self.make(&args)?;
         if !created.succeeded() {
-            return self.refused(created);
+            return Err(failed("cannot create a pod", created).into());
         }
-        let started = self.changed(sandbox, self.invoke(&["pod", "start", &pod])?)?;
+        let started = self.change(sandbox, &Action::Start, &["pod", "start", &pod])?;
         let Observation { namespace, state, .. } = started;
         Ok(Observation { namespace, state, ..created.into() })
     }
@@ -204,7 +206,7 @@ impl Docker {
                     // The command applies to the pod, which changes all its containers.
                     with(&self.containers, |all| {
                         for known in all.values_mut() {
-                            known.namespace = None;
+                            (known.namespace, known.pid) = (None, None);
                         }
                     });
                     let pod = run_options::pod(&name);
@@ -235,8 +237,11 @@ impl Docker {
         args: &[&str],
     ) -> Result<Observation, EngineError> {
         let output = self.invoke(args)?;
-        if *action != Action::Remove || !output.succeeded() {
-            return self.changed(container, output);
+        if !output.succeeded() {
+            return self.refused(container, action, output, || self.invoke(args));
+        }
+        if *action != Action::Remove {
+            return self.with_state(container, output.into());
         }
         self.with_record(container, |known| known.exists = false);
         Ok(Observation { state: Some(State::Gone), ..output.into() })

@@ -126,7 +126,8 @@ impl Namespaces {
         let (program, mut args, own) = match options.sharing {
             Sharing::Container(donor) | Sharing::Pod(donor) => {
                 let own = with(&self.running, |all| all.get(&donor).map(|it| it.own.clone()))?;
-                ("nsenter", self.enter(donor)?, own)
+                let (program, args) = self.enter(donor)?;
+                (program, args, own)
             }
             Sharing::Host => self.unshare(vec![]),
             Sharing::HostShm => self.unshare(vec!["--ipc"]),
@@ -162,8 +163,8 @@ impl Namespaces {
         ("unshare", args.into_iter().map(str::to_owned).collect(), own)
     }
 
-    /// Returns the arguments of `nsenter` for a container, or `None` if it is not running.
-    fn enter(&self, container: Container) -> Option<Vec<String>> {
+    /// Returns the program and arguments that enter a container, or `None` if it is not running.
+    fn enter(&self, container: Container) -> Option<(&'static str, Vec<String>)> {
         let (pid, mut flags) = with(&self.running, |running| {
             let process = running.get(&container)?;
             Some((process.background.pid(), process.own.clone()))
@@ -171,9 +172,15 @@ impl Namespaces {
         if self.user {
             flags.extend(["--user", "--preserve-credentials"]);
         }
+        if flags.is_empty() {
+            // The container shares everything with this program. `nsenter` refuses to enter nothing
+            // since util-linux 2.41 (sys-utils/nsenter.c).
+            return Some(self.unshare(vec![])).map(|(program, args, _)| (program, args));
+        }
         flags.push("--");
         let target = ["--target".to_owned(), pid.to_string()];
-        Some(target.into_iter().chain(flags.into_iter().map(str::to_owned)).collect())
+        let args = target.into_iter().chain(flags.into_iter().map(str::to_owned)).collect();
+        Some(("nsenter", args))
     }
 
     /// Returns the time limit for the start and for the stop of a container.
@@ -276,10 +283,10 @@ impl Namespaces {
 
     fn exec(&self, container: Container, action: &Action) -> Result<Observation, EngineError> {
         let (tool, args) = self.tools.command(action, self.tools.volume_on_host())?;
-        let mut command = self.enter(container).ok_or_else(|| not_running(container))?;
+        let (program, mut command) = self.enter(container).ok_or_else(|| not_running(container))?;
         command.push(self.tools.dist.tool(tool));
         command.extend(args);
-        let invocation = self.tools.recorded(action, Invocation::new("nsenter", command));
+        let invocation = self.tools.recorded(action, Invocation::new(program, command));
         let output = invocation.run(&self.tools.interrupt)?;
         let namespace =
             with(&self.running, |running| Some(running.get(&container)?.namespace.clone()));

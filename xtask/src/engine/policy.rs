@@ -12,12 +12,16 @@ pub struct Rules {
     pub policy: Policy,
     /// Whether the containers share the host's kernel.
     pub kernels: Kernels,
+    /// Whether the containers have a user namespace of their own. The runtime then refuses the
+    /// host's IPC namespace: it may not mount a message queue file system that another user
+    /// namespace owns (kernel `ipc/mqueue.c`, `mqueue_init_fs_context`).
+    pub remaps_users: bool,
 }
 
 impl From<Policy> for Rules {
     /// Returns the rules with the host's kernel.
     fn from(policy: Policy) -> Self {
-        Self { policy, kernels: Kernels::Shared }
+        Self { policy, kernels: Kernels::Shared, remaps_users: false }
     }
 }
 

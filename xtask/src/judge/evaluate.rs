@@ -4,7 +4,7 @@ use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
 use crate::judge::quirk;
 use crate::judge::results::{CellOutcome, CellResult, Run, Visibility};
-use crate::judge::verdict::{self, Difference, StepResult, Verdict};
+use crate::judge::verdict::{self, StepResult, Verdict};
 use crate::model::plan::Plan;
 use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
@@ -17,8 +17,10 @@ struct CellAnswer {
     /// The message of the engine's refusal.
     message: Option<String>,
     namespace: Option<Identity>,
-    /// Whether a step before the observer's steps failed or is missing.
+    /// Whether a step before the observer's steps failed.
     broken: bool,
+    /// Why the cell has no answer.
+    unclear: Option<String>,
     /// Why the answer is not proven, if it is as predicted.
     doubt: Option<String>,
 }
@@ -36,9 +38,11 @@ pub fn judge(
     let answers: Vec<_> = runs.iter().map(|run| answer(question, plan, run)).collect();
     let failing: Vec<_> =
         answers.iter().filter(|it| matches!(it.verdict, Verdict::Fail(_))).collect();
+    let unclear = answers.iter().find_map(|it| it.unclear.clone());
     let skipped = answers.iter().find(|it| matches!(it.verdict, Verdict::Skip(_)));
     let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.survived()));
     let (outcome, reason) = match (failing.first(), skipped) {
+        (None, _) if unclear.is_some() => (CellOutcome::Unclear, unclear),
         (None, Some(skipped)) => (CellOutcome::Skipped, skipped.verdict.reason()),
         (None, None) => match answers.last() {
             Some(last) if last.predicted == Visibility::Refused => {
@@ -93,8 +97,14 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
 
 impl CellAnswer {
     fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
-        let (message, namespace, doubt) = (None, None, None);
-        Self { predicted, observed, verdict, message, namespace, broken: false, doubt }
+        let (message, namespace, doubt, unclear) = (None, None, None, None);
+        Self { predicted, observed, verdict, message, namespace, broken: false, unclear, doubt }
+    }
+
+    /// Returns the answer of a cell that its script has not reached.
+    fn not_run(predicted: Visibility, why: &str) -> Self {
+        let unclear = Some(format!("not run: {why}"));
+        Self { unclear, ..Self::new(predicted, Visibility::Unknown, Verdict::Pass) }
     }
 
     /// Returns whether the only difference is that the object survived, which a quirk can explain.
@@ -120,20 +130,26 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
             let failed = |result: &&&StepResult| matches!(result.verdict, Verdict::Fail(_));
             let verdict = executed.iter().find(failed).unwrap_or(deciding).verdict.clone();
             let namespace = deciding.observed.as_ref().and_then(|it| it.namespace.clone());
+            let unclear = missing_control(question, plan, run);
             let doubt = doubt(question, plan, run, &executed);
-            CellAnswer { namespace, doubt, ..CellAnswer::new(predicted, seen(deciding), verdict) }
+            let answer = CellAnswer::new(predicted, seen(deciding), verdict);
+            CellAnswer { namespace, unclear, doubt, ..answer }
         }
         None => unanswered(question, predicted, run),
     }
+}
+
+/// Returns which planned control of a cell was not run, and why.
+fn missing_control(question: &Question, plan: &Plan, run: &Run) -> Option<String> {
+    let id = controls(question, plan).find(|id| verdict::find(&run.steps, id).is_none())?;
+    let why = run.aborted.as_deref().unwrap_or("the script ended before");
+    Some(format!("its control, step {id}, was not run: {why}"))
 }
 
 /// Returns why a cell that is as predicted is not proven: an unknown namespace, or a planned
 /// control that did not succeed.
 fn doubt(question: &Question, plan: &Plan, run: &Run, executed: &[&StepResult]) -> Option<String> {
     let find = |id: &String| verdict::find(&run.steps, id);
-    if let Some(id) = controls(question, plan).find(|id| find(id).is_none()) {
-        return Some(format!("the script ended before its control, step {id}"));
-    }
     let controls = controls(question, plan).filter_map(find);
     executed.iter().copied().chain(controls).find_map(verdict::doubt)
 }
@@ -160,25 +176,24 @@ pub fn predicted(question: &Question, plan: &Plan) -> Visibility {
 /// Returns the answer for a cell whose steps were not planned, or not executed.
 fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer {
     let place = question.cell.observer.place();
+    if predicted != Visibility::Refused {
+        let why = run.aborted.as_deref().unwrap_or("the script ended before this step");
+        return CellAnswer::not_run(predicted, why);
+    }
     let is_refusal =
         |result: &&StepResult| result.planned.step.makes(place) && result.planned.is_refused();
-    let is_refused = predicted == Visibility::Refused;
-    if let Some(refusal) = run.steps.iter().rev().find(is_refusal).filter(|_| is_refused) {
+    if let Some(refusal) = run.steps.iter().rev().find(is_refusal) {
         let message = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
         let verdict = refusal.verdict.clone();
         return CellAnswer { message, ..CellAnswer::new(predicted, seen(refusal), verdict) };
     }
-    let ended = (!is_refused).then_some("the script ended before this step");
-    let verdict = match run.aborted.as_deref().or(ended) {
-        Some(why) => Verdict::Fail(Difference {
-            what: "script",
-            predicted: "completed".to_owned(),
-            observed: why.to_owned(),
-        }),
-        None => Verdict::Skip("no step of this cell was executed".to_owned()),
-    };
-    let broken = matches!(verdict, Verdict::Fail(_));
-    CellAnswer { broken, ..CellAnswer::new(predicted, Visibility::Unknown, verdict) }
+    match &run.aborted {
+        Some(why) => CellAnswer::not_run(predicted, why),
+        None => {
+            let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
+            CellAnswer::new(predicted, Visibility::Unknown, verdict)
+        }
+    }
 }
 
 fn seen(result: &StepResult) -> Visibility {
@@ -189,8 +204,8 @@ fn seen(result: &StepResult) -> Visibility {
 fn failed_preparation<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a StepResult> {
     let is_preparation = |result: &&StepResult| {
         let step = &result.planned.step;
-        let is_of_cell = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
-        step.role == Role::Prepare && is_of_cell
+        let is_of_mechanism = step.action.mechanism().is_none_or(|it| it == cell.mechanism);
+        step.role == Role::Prepare && is_of_mechanism && cell.depends_on(step.place)
     };
     // Later failures may be consequences of the first.
     steps.iter().filter(is_preparation).find(|result| !matches!(result.verdict, Verdict::Pass))

@@ -2,25 +2,22 @@
 //! other difference fails the run.
 
 use semver::{Version, VersionReq};
-use serde::Serialize;
 
 use crate::engine::{EngineInfo, EngineKind};
 use crate::script::Mechanism;
 use crate::script::matrix::{Cell, Event, Observer};
 
 /// A known difference from the model. The serialized form is that of the JSON report.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Quirk {
     /// The name in reports.
     pub id: &'static str,
     /// The engine.
-    #[serde(skip)]
     pub engine: EngineKind,
-    /// The versions of the engine, in Cargo's notation.
-    #[serde(skip)]
-    pub versions: &'static str,
+    /// The versions of the engine that were measured, in Cargo's notation. Other versions may have
+    /// the quirk too; reports say that they were not measured.
+    pub measured: &'static [&'static str],
     /// Returns whether it can explain a cell.
-    #[serde(skip)]
     pub applies: fn(&Cell) -> bool,
     /// Its description and source.
     pub citation: &'static str,
@@ -32,7 +29,7 @@ pub struct Quirk {
 pub const QUIRKS: &[Quirk] = &[Quirk {
     id: "podman-old-shm",
     engine: EngineKind::Podman,
-    versions: ">=3",
+    measured: &["~4.3", "~5.4", "~5.8"],
     applies: restarted_tmpfs,
     racy: true,
     citation: "podman starts a restarted or just killed container with its old /dev/shm, unless \
@@ -56,13 +53,29 @@ impl Quirk {
         if self.racy { "did not show this time" } else { "no longer shows" }
     }
 
-    /// Returns whether an engine has it.
+    /// Returns whether an engine may have it.
     #[must_use]
     pub fn concerns(&self, engine: &EngineInfo) -> bool {
-        let version = leading(&engine.version.to_string());
-        let wanted = VersionReq::parse(self.versions);
         self.engine == engine.name
-            && wanted.is_ok_and(|wanted| version.is_none_or(|it| wanted.matches(&it)))
+    }
+
+    /// Returns whether it was measured on this version of the engine.
+    #[must_use]
+    pub fn was_measured_on(&self, engine: &EngineInfo) -> bool {
+        let Some(version) = leading(&engine.version.to_string()) else { return false };
+        let mut measured = self.measured.iter().filter_map(|it| VersionReq::parse(it).ok());
+        measured.any(|it| it.matches(&version))
+    }
+
+    /// Returns its description and source, with the measured versions if this one is none of them.
+    #[must_use]
+    pub fn citation_for(&self, engine: &EngineInfo) -> String {
+        if self.was_measured_on(engine) {
+            return self.citation.to_owned();
+        }
+        let versions: Vec<_> = self.measured.iter().map(|it| it.trim_start_matches('~')).collect();
+        let versions = versions.join(", ");
+        format!("{}; not measured on this version, but on {versions}", self.citation)
     }
 }
 
@@ -87,6 +100,7 @@ mod tests {
     use semver::{Version, VersionReq};
 
     use super::{QUIRKS, leading};
+    use crate::engine::{EngineInfo, EngineKind, discover};
 
     #[test]
     fn a_version_is_parsed_without_its_suffix() {
@@ -99,7 +113,24 @@ mod tests {
     #[test]
     fn every_quirk_has_valid_versions() {
         for quirk in QUIRKS {
-            VersionReq::parse(quirk.versions).expect(quirk.id);
+            assert!(!quirk.measured.is_empty(), "{}", quirk.id);
+            for versions in quirk.measured {
+                VersionReq::parse(versions).expect(quirk.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_citation_says_if_the_version_was_not_measured() {
+        let [quirk] = QUIRKS else { panic!("one quirk") };
+        let remark = "; not measured on this version, but on 4.3, 5.4, 5.8";
+        for (version, remark) in
+            [("4.3.1", ""), ("5.8.0", ""), ("5.0.3", remark), ("6.0.0-dev", remark), ("hm", remark)]
+        {
+            let (name, version) = (EngineKind::Podman, version.into());
+            let engine = EngineInfo { name, version, ..discover::model().info };
+            let citation = format!("{}{remark}", quirk.citation);
+            assert_eq!(quirk.citation_for(&engine), citation, "{}", engine.version);
         }
     }
 }

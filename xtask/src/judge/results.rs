@@ -84,6 +84,8 @@ pub enum CellOutcome {
     Differs,
     /// As predicted in some runs only.
     Unstable,
+    /// Without an answer, because the script ended before, twice.
+    Unclear,
     /// Not supported by this engine.
     Skipped,
 }
@@ -96,11 +98,12 @@ impl fmt::Display for CellOutcome {
 
 impl CellOutcome {
     /// All outcomes, from best to worst.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Agrees,
         Self::Refused,
         Self::Quirk,
         Self::Skipped,
+        Self::Unclear,
         Self::Unproven,
         Self::Unstable,
         Self::Differs,
@@ -109,7 +112,7 @@ impl CellOutcome {
     /// Returns whether it fails the run.
     #[must_use]
     pub fn is_bad(self) -> bool {
-        matches!(self, Self::Differs | Self::Unstable | Self::Unproven)
+        matches!(self, Self::Differs | Self::Unstable | Self::Unproven | Self::Unclear)
     }
 }
 

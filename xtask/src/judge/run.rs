@@ -1,6 +1,7 @@
 //! Executes a plan on an engine.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 
 use shm_core::IpcNamespace;
 
@@ -72,20 +73,24 @@ pub fn run(
         for planned in stage {
             tell(RunEvent::Started(planned));
         }
-        let answers = parallel::each(stage, AT_ONCE, interrupt, |planned| {
-            engine.execute_step(&planned.step).map_err(|cause| RunError::at(planned, engine, cause))
-        })?;
+        let Ok(answers) = parallel::each(stage, AT_ONCE, interrupt, |planned| {
+            Ok::<_, Infallible>(engine.execute_step(&planned.step))
+        });
+        // The first error ends the run, after the observations of the stage's other steps.
+        let mut ended = None;
         for (planned, answer) in stage.iter().zip(answers) {
             let (observed, verdict) = match answer {
-                StepOutcome::Skipped(why) => (None, Verdict::Skip(why)),
-                // A refusal against the prediction makes the remaining steps meaningless.
-                StepOutcome::Observed(observed)
-                    if observed.state == Some(State::Refused) && !planned.is_refused() =>
-                {
-                    let cause = engine.refused(observed.output);
-                    return Err(RunError::at(planned, engine, cause));
+                Err(cause) => {
+                    ended.get_or_insert_with(|| RunError::at(planned, engine, cause));
+                    continue;
                 }
-                StepOutcome::Observed(observed) => {
+                Ok(StepOutcome::Skipped(why)) => (None, Verdict::Skip(why)),
+                Ok(StepOutcome::Observed(observed)) => {
+                    // A refusal against the prediction makes the remaining steps meaningless.
+                    if observed.state == Some(State::Refused) && !planned.is_refused() {
+                        let cause = engine.refused(observed.output.clone());
+                        ended.get_or_insert_with(|| RunError::at(planned, engine, cause));
+                    }
                     let verdict = judge.step(planned, &observed);
                     let namespace = observed.identity(&planned.step.action);
                     (Some(Observation { namespace, ..observed }), verdict)
@@ -99,6 +104,9 @@ pub fn run(
             }
             tell(RunEvent::Finished(&result));
             results.push(result);
+        }
+        if let Some(error) = ended {
+            return Err(error);
         }
         if let Some(signal) = interrupt.name() {
             let step = stage.last().map(|planned| format!("after {}", describe(planned)));

@@ -107,7 +107,7 @@ impl Judge {
         let predicted = &planned.predicted;
         if predicted.state == Some(State::Refused) || observed.state == Some(State::Refused) {
             let difference = differ("container", state(predicted), state(observed));
-            return difference.map_or(Verdict::Pass, Verdict::Fail);
+            return difference.map_or(Verdict::Pass, |it| Verdict::Fail(quoted(it, observed)));
         }
         let identity = observed.identity(&planned.step.action);
         let difference = contradiction(planned, observed)
@@ -248,6 +248,15 @@ fn state(observation: &Observation) -> String {
         Some(State::Refused) => "refused".to_owned(),
         None => "not queried".to_owned(),
     }
+}
+
+/// Adds the engine's words to a difference, if the engine refused the step.
+fn quoted(difference: Difference, observation: &Observation) -> Difference {
+    if observation.state != Some(State::Refused) {
+        return difference;
+    }
+    let observed = format!("{}: {}", difference.observed, observation.output.stderr_tail());
+    Difference { observed, ..difference }
 }
 
 fn running(observation: &Observation) -> String {

@@ -22,7 +22,7 @@ impl ModelState {
     /// Returns the view of a container on the host's kernel.
     fn view_on_host_kernel(&mut self, name: Container, sharing: Sharing) -> Option<View> {
         if sharing == Sharing::Host {
-            return Some(HOST);
+            return Some(HOST).filter(|_| !self.rules.remaps_users);
         }
         if let Some(donor) = sharing.donor() {
             let joined = self.joined_view(name, donor)?;

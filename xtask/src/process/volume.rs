@@ -1,9 +1,9 @@
 //! The folder on the host that all containers of a matrix share.
 
 use std::ffi::{CStr, CString};
-use std::fs::{self, DirBuilder, Metadata};
+use std::fs::{self, DirBuilder, Metadata, Permissions};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::{env, io};
 
@@ -22,7 +22,10 @@ pub const PREFIX: &str = "shm_experiment.";
 /// The folder. It is removed when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Volume {
-    pub(crate) path: PathBuf,
+    /// The folder that containers mount. The root of a container may be another user of the host,
+    /// so everyone may write in it; only this user can reach it outside of containers.
+    pub(crate) shared: PathBuf,
+    path: PathBuf,
     run: RunId,
     ledger: Ledger,
 }
@@ -50,10 +53,17 @@ impl Volume {
         let path = env::temp_dir().join(format!("{PREFIX}{run}"));
         let path = path::absolute(&path).map_err(|source| VolumeError::Io { path, source })?;
         ledger.record(Entry::Folder { run: run.clone(), path: path.clone() })?;
-        match DirBuilder::new().mode(0o700).create(&path) {
-            Ok(()) => Ok(Self { path, run, ledger: ledger.clone() }),
-            Err(source) => Err(VolumeError::Io { path, source }),
+        let shared = path.join("shared");
+        let made = DirBuilder::new().mode(0o700).create(&path);
+        if let Err(source) = made {
+            return Err(VolumeError::Io { path, source });
         }
+        // Removes the folder on failure.
+        let volume = Self { shared, path, run, ledger: ledger.clone() };
+        fs::create_dir(&volume.shared)
+            .and_then(|()| fs::set_permissions(&volume.shared, Permissions::from_mode(0o777)))
+            .map_err(|source| VolumeError::Io { path: volume.shared.clone(), source })?;
+        Ok(volume)
     }
 }
 

@@ -48,7 +48,7 @@ impl Matrix {
 const LEGEND: &str = "S System V segment, s semaphores, q message queue; m POSIX message queue, \
                       P POSIX object; F file";
 /// The meaning of the other signs in a grid.
-const SIGNS: &str = "- absent; L limited; x refused; . skipped; ! differs, unstable or unproven; \
+const SIGNS: &str = "- absent; L limited; x refused; . skipped; ! differs or in doubt; \
                      ~ known difference";
 
 /// Returns the observers of a mode, in the order of the columns.
@@ -151,6 +151,7 @@ fn summary(grid: &Grid) -> String {
             CellOutcome::Skipped => format!("{count} skipped"),
             CellOutcome::Unstable => format!("{count} unstable"),
             CellOutcome::Unproven => format!("{count} unproven"),
+            CellOutcome::Unclear => format!("{count} unclear"),
             CellOutcome::Differs => format!("{count} not as predicted"),
         })
         .collect();

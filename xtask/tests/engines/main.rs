@@ -31,6 +31,7 @@ mod matrices;
 mod pods;
 mod private_daemon;
 mod random;
+mod refusals;
 mod runtimes;
 mod schema;
 mod side_by_side;
@@ -89,6 +90,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(hints::trials(engines));
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
+    trials.extend(refusals::trials(engines));
     trials.extend(runtimes::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());

@@ -93,10 +93,12 @@ fn name(cell: &Value) -> String {
     ["mechanism", "sharing", "event", "observer"].map(part).join("/")
 }
 
-/// Returns the names of the cells that differ, are unstable or are unproven.
+/// Returns the names of the cells that differ, are unstable, unproven or unclear.
 fn bad(cells: &[Value]) -> Vec<String> {
     let bad = |cell: &&Value| {
-        ["differs", "unstable", "unproven"].map(|it| cell["verdict"] == it).contains(&true)
+        ["differs", "unstable", "unproven", "unclear"]
+            .map(|it| cell["verdict"] == it)
+            .contains(&true)
     };
     cells.iter().filter(bad).map(name).collect()
 }

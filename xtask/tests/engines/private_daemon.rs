@@ -8,6 +8,7 @@ use std::{fs, thread};
 
 use assert_cmd::Command;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use shm_testkit::{Effort, Failed, Need, Trial, count};
 use tempfile::TempDir;
 
@@ -32,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_daemon_that_hangs_ends_the_run_and_clean_works_later", stopped),
         trial("a_daemon_that_is_killed_ends_the_run_and_clean_works_later", killed),
         trial("a_full_disk_is_named_for_the_image_and_for_a_container", full),
+        trial("a_daemon_that_remaps_users_refuses_the_hosts_namespace_as_predicted", remapped),
     ]
 }
 
@@ -39,12 +41,18 @@ pub(crate) fn trials() -> Vec<Trial> {
 struct Daemon {
     folder: TempDir,
     running: Option<Running>,
+    /// Whether containers get a user namespace.
+    remaps_users: bool,
 }
 
 impl Daemon {
     /// Starts a daemon whose data folder has this size.
     fn start(size: &str) -> Result<Self, Failed> {
-        let mut daemon = Self { folder: tempfile::tempdir()?, running: None };
+        Self::start_with(size, false)
+    }
+
+    fn start_with(size: &str, remaps_users: bool) -> Result<Self, Failed> {
+        let mut daemon = Self { folder: tempfile::tempdir()?, running: None, remaps_users };
         fs::create_dir(daemon.data())?;
         // The configuration of the machine may contradict the options.
         fs::write(daemon.folder.path().join("config"), "{}")?;
@@ -86,8 +94,19 @@ impl Daemon {
         let log = path("log");
         let search = std::env::var("PATH")?;
         // In a private network namespace: a daemon without a bridge removes an existing docker0.
-        let script = "exec unshare --net dockerd \"$@\" >\"$0\" 2>&1";
-        let shell = ["-c", script, &log].map(str::to_owned);
+        let script = if self.remaps_users {
+            args.push("--userns-remap=nobody:nogroup".to_owned());
+            // In a private mount namespace, so that the machine's files stay as they are.
+            let ids = path("ids");
+            fs::write(&ids, "nobody:100000:65536\n")?;
+            format!(
+                "exec unshare --net --mount sh -c 'for file in /etc/subuid /etc/subgid; do \
+                 mount --bind {ids} $file || exit; done; exec dockerd \"$@\"' sh \"$@\" >\"$0\" 2>&1"
+            )
+        } else {
+            "exec unshare --net dockerd \"$@\" >\"$0\" 2>&1".to_owned()
+        };
+        let shell = ["-c", &script, &log].map(str::to_owned);
         let args = [&shell[..], &args].concat();
         self.running = Some(Running::start_program("sh", args, &search)?);
         let started = Instant::now();
@@ -259,6 +278,29 @@ fn full() -> Result<(), Failed> {
     full("error: starting ")?;
     fs::remove_file(&filler)?;
     daemon.assert_cleaned()?;
+    daemon.assert_works()
+}
+
+/// With `--userns-remap`, no container may use the host's IPC namespace. All other cells, those of the
+/// shared folder too, are as on another daemon.
+fn remapped() -> Result<(), Failed> {
+    let daemon = Daemon::start_with("200m", true)?;
+    for (only, refused) in [("*/host/writer-exits", 18), ("*/hostshm/pause", 6), ("sysv/host", 39)]
+    {
+        let mut matrix = daemon.on_it(xtask());
+        matrix.args(["matrix", "--engine", "docker", "--format", "json", "--only", only]);
+        let output = matrix.output()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{only}: {:?}: {stderr}", output.status);
+        let report: Value = serde_json::from_slice(&output.stdout)?;
+        let engine = &report["engines"][0];
+        assert_eq!(engine["engine"]["remaps_users"], true);
+        let cells = engine["cells"].as_array().ok_or("no cells")?;
+        let is_refused = |cell: &&Value| {
+            cell["verdict"] == "refused" && cell["reason"].as_str().is_some_and(|it| !it.is_empty())
+        };
+        assert_eq!(cells.iter().filter(is_refused).count(), refused, "{only}: {cells:#?}");
+    }
     daemon.assert_works()
 }
 

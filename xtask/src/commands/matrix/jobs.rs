@@ -55,7 +55,7 @@ impl<'a> SharedState<'a> {
         let made = Volume::make(ledger);
         let volume = made.with_context(|| format!("cannot make the shared folder; {next_step}"))?;
         if groups.iter().any(Group::exhausts_memory) {
-            let path = volume.path.join(LARGE_TEXT);
+            let path = volume.shared.join(LARGE_TEXT);
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });
@@ -146,7 +146,7 @@ impl Jobs<'_> {
         let plan = Plan::new(script, session.info.rules())?;
         let mut runs = Vec::with_capacity(self.repeat);
         while runs.len() < self.repeat && self.interrupt.signal().is_none() {
-            runs.push(self.run_once(&plan, &*self.engine(session, group))?);
+            runs.push(self.run_to_the_end(&plan, || self.engine(session, group))?);
         }
         let judge = |question: &Question| match unsupported(question.cell.mechanism) {
             Some(why) => evaluate::skipped(question, index, why),
@@ -158,6 +158,18 @@ impl Jobs<'_> {
 
     fn engine(&self, session: &Session, group: &Group) -> Box<dyn Engine> {
         session.engine(group.script.objects, self.volume.map(Path::to_owned))
+    }
+
+    /// Runs a script, and again if it ended early: an error says nothing about the engine's rules.
+    /// Returns the run with more observations.
+    fn run_to_the_end(&self, plan: &Plan, engine: impl Fn() -> Box<dyn Engine>) -> Result<Run> {
+        let first = self.run_once(plan, &*engine())?;
+        if first.aborted.is_none() || self.interrupt.signal().is_some() {
+            return Ok(first);
+        }
+        let second = self.run_once(plan, &*engine())?;
+        let more = second.aborted.is_none() || second.steps.len() >= first.steps.len();
+        Ok(if more { second } else { first })
     }
 
     /// Runs a script once and removes all that it made.

@@ -31,6 +31,18 @@ pub(crate) fn current(
     Ok(EngineAt { identity: identity(&at, interrupt)?, ..at })
 }
 
+/// Returns whether docker's daemon gives containers a user namespace (`--userns-remap`). Podman gives
+/// them one only if an option asks for it.
+pub(crate) fn remaps_users(at: &EngineAt, interrupt: &Interrupt) -> Result<bool, EngineError> {
+    if at.kind != EngineKind::Docker {
+        return Ok(false);
+    }
+    let output = client(at, ["info", "--format", "{{json .SecurityOptions}}"]).run(interrupt)?;
+    // A daemon without this answer remaps nothing.
+    let options: Vec<String> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    Ok(options.iter().any(|option| option == "name=userns"))
+}
+
 /// Returns the current identity of the engine `at`: the daemon's id, or podman's host name and
 /// storage folder. Fails if `info` does not identify the engine.
 pub(crate) fn identity(at: &EngineAt, interrupt: &Interrupt) -> Result<Untrusted, EngineError> {

@@ -1,38 +1,11 @@
-//! Classifies failures of docker and podman by the messages of engines and runtimes.
+//! Classifies failures of docker and podman by the messages of engines and runtimes. The kind selects
+//! the next step for the user. It does not decide whether a failure is a refusal (`refusal.rs`).
 //!
 //! Patterns are in lower case, without parts that change between versions. Comments name their
 //! sources, and the versions where these differ.
 
 use crate::engine::failure::{FailureKind, message};
 use crate::process::invocation::Output;
-
-/// Messages for what they refuse by design. All strings of an entry must match.
-const REJECTED: [&[&str]; 12] = [
-    // Joining a stopped container: docker 20.10 (moby daemon/container_operations_unix.go:
-    // getIpcContainer) ...
-    &["can't join ipc of container"],
-    // ... and docker 26.1 and 28.5 (the same file: setupIPCDirs; daemon/errors.go: errNotRunning,
-    // errContainerIsRestarting).
-    &["failed to join ipc namespace", "is not running"],
-    &["failed to join ipc namespace", "is restarting"],
-    // Joining a private container (the same file, and podman pkg/specgen/generate/namespaces.go).
-    &["non-shareable ipc"],
-    // Joining a container that was refused (moby daemon/errors.go, podman libpod/define/errors.go).
-    &["no such container"],
-    // Joining a container of a pod from outside: podman 4.3 (libpod/boltdb_state_internal.go), and
-    // 5.4 and 5.8 with a sqlite database (libpod/sqlite_state_internal.go).
-    &["containers not in pods cannot depend on containers in pods"],
-    &["container dependency", "is part of a pod, but container is not"],
-    // Removing a container that others have joined (podman libpod/runtime_ctr.go).
-    &["has dependent containers which must be removed before it"],
-    // Using the name of another container (moby daemon/names.go, containers/storage).
-    &["is already in use by"],
-    // Setting limits of the host (runc libcontainer/configs/validate/validator.go, crun
-    // src/libcrun/linux.c), or its /dev/shm size (podman pkg/specgen/container_validate.go).
-    &["is not allowed in the hosts ipc namespace"],
-    &["requires a new ipc namespace"],
-    &["cannot set shmsize when running in the"],
-];
 
 /// One-line messages for what works only on another machine or for another user.
 const UNSUPPORTED: [&str; 3] = [
@@ -69,10 +42,6 @@ pub(crate) fn classify(output: &Output) -> FailureKind {
         return FailureKind::Unsupported(line.trim().to_owned());
     }
     let message = message.to_lowercase();
-    let rejects = |patterns: &&[&str]| patterns.iter().all(|it| message.contains(it));
-    if is_answer && REJECTED.iter().any(rejects) {
-        return FailureKind::Rejected;
-    }
     // A client that connects through another program (ssh) quotes that program's message.
     match FailureKind::quoted(&message) {
         Some(FailureKind::NoSpace) => FailureKind::NoSpace,
@@ -93,48 +62,6 @@ mod tests {
 
     fn failed(stderr: &str, exit_code: Option<i32>) -> Output {
         Output { stderr: stderr.into(), exit_code, ..Output::default() }
-    }
-
-    #[test]
-    fn refusals_of_each_version_are_recognised() {
-        for message in [
-            // docker 20.10
-            "docker: Error response from daemon: can't join IPC of container 1f2e: Container 1f2e is not running.",
-            "docker: Error response from daemon: can't join IPC of container 1f2e: non-shareable IPC (hint: use \
-             IpcMode:shareable for the donor container).",
-            "docker: Error response from daemon: can't join IPC of container a: No such container: a.",
-            "docker: Error response from daemon: Conflict. The container name \"/a\" is already in use by container \
-             \"1f2e\". You have to remove (or rename) that container to be able to reuse that name.",
-            // docker 26.1 and 28.5
-            "docker: Error response from daemon: failed to join IPC namespace: container 1f2e is not running",
-            "docker: Error response from daemon: failed to join IPC namespace: Container 1f2e is restarting, wait \
-             until the container is running",
-            "docker: Error response from daemon: failed to join IPC namespace: container 1f2e: non-shareable IPC \
-             (hint: use IpcMode:shareable for the donor container)",
-            "docker: Error response from daemon: failed to join IPC namespace: No such container: a",
-            // podman 4.3
-            "Error: joining IPC of container 1f2e is not allowed: non-shareable IPC (hint: use IpcMode:shareable for \
-             the donor container)",
-            "Error: container 1f2e depends on container 3d4c which is in a pod - containers not in pods cannot depend \
-             on containers in pods: invalid argument",
-            "Error: container 1f2e has dependent containers which must be removed before it: 3d4c: container already \
-             exists",
-            "Error: looking up container to share ipc namespace with: no container with name or ID \"a\" found: no \
-             such container",
-            "Error: creating container storage: the container name \"a\" is already in use by 1f2e. You have to \
-             remove that container to be able to reuse that name: that name is already in use",
-            "Error: invalid config provided: cannot set shmsize when running in the {host } IPC Namespace",
-            // podman 5.4 and 5.8
-            "Error: container dependency 3d4c is part of a pod, but container is not: invalid argument",
-            // runc and crun, behind both
-            "docker: Error response from daemon: failed to create shim task: OCI runtime create failed: sysctl \
-             \"kernel.shmmax\" is not allowed in the hosts ipc namespace: unknown.",
-            "Error: crun: the sysctl `kernel.shmmax` requires a new IPC namespace: OCI runtime error",
-        ] {
-            assert_eq!(classify(&failed(message, Some(125))), FailureKind::Rejected, "{message}");
-            // A client that was killed by a signal is not a refusal.
-            assert_eq!(classify(&failed(message, None)), FailureKind::Other, "{message}");
-        }
     }
 
     #[test]

@@ -41,8 +41,8 @@ pub(super) struct Inspected {
     pub(super) state: Option<State>,
     /// The id of its process, on the engine's host.
     pub(super) pid: u32,
-    id: CheckedName<Id>,
-    status: Untrusted,
+    pub(super) id: CheckedName<Id>,
+    pub(super) status: Untrusted,
     exit_code: Untrusted,
     /// Whether the kernel's OOM killer killed a process of the container.
     out_of_memory: bool,

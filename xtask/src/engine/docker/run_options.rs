@@ -21,10 +21,24 @@ pub(crate) const HARDENED: [&str; 7] = [
 
 /// Returns the `run` command with the runtime, which is a global option of podman.
 pub(super) fn runtime(info: &EngineInfo) -> Vec<&str> {
+    with_runtime(info, "run")
+}
+
+/// Returns the start of the command that creates a container, `run` or `create`. The container runs
+/// in the background.
+pub(super) fn creation<'a>(info: &'a EngineInfo, command: &'a str) -> Vec<&'a str> {
+    let mut args = with_runtime(info, command);
+    if command == "run" {
+        args.push("--detach");
+    }
+    args
+}
+
+fn with_runtime<'a>(info: &'a EngineInfo, command: &'a str) -> Vec<&'a str> {
     match (&info.runtime, info.name) {
-        (None, _) => vec!["run"],
-        (Some(runtime), EngineKind::Podman) => vec!["--runtime", &**runtime, "run"],
-        (Some(runtime), _) => vec!["run", "--runtime", &**runtime],
+        (None, _) => vec![command],
+        (Some(runtime), EngineKind::Podman) => vec!["--runtime", &**runtime, command],
+        (Some(runtime), _) => vec![command, "--runtime", &**runtime],
     }
 }
 

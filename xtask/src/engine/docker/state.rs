@@ -26,6 +26,10 @@ impl Docker {
     ) -> Result<Observation, EngineError> {
         let name = self.name(container);
         let (state, inspected) = self.settled(&name)?;
+        self.with_record(container, |known| {
+            known.id = Some(inspected.id.clone());
+            known.pid = (state == State::Running).then_some(inspected.pid);
+        });
         if state != State::Running {
             let state = if state == State::Exited { self.ended(container) } else { state };
             return Ok(Observation { state: Some(state), ..changed });

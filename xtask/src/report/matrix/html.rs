@@ -212,7 +212,7 @@ fn explained(grid: &Grid) -> Markup {
                 p {
                     span class={ "badge " (class(cells[0])) } { (cells[0].outcome) } " "
                     (reason)
-                    @if let Some(quirk) = cells[0].quirk { ". Known: " (quirk.citation) }
+                    @if let Some(quirk) = cells[0].quirk { ". Known: " (quirk.citation_for(&grid.engine)) }
                 }
                 details {
                     summary.faint { (cells.len()) " cells" }

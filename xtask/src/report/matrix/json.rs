@@ -26,7 +26,7 @@ struct OnEngine<'a> {
     duration_ms: u128,
     cells: Vec<RowJson<'a>>,
     scripts: &'a [ScriptRun],
-    quirks_gone: &'a [&'static Quirk],
+    quirks_gone: Vec<QuirkJson>,
     verdict: &'static str,
 }
 
@@ -38,10 +38,17 @@ struct RowJson<'a> {
     observed: &'a [Visibility],
     ipc_namespace: &'a Option<Identity>,
     verdict: CellOutcome,
-    quirk: Option<&'static Quirk>,
+    quirk: Option<QuirkJson>,
     reason: Option<&'a str>,
     script: &'a str,
     steps: &'a [String],
+}
+
+#[derive(Serialize)]
+struct QuirkJson {
+    id: &'static str,
+    citation: String,
+    racy: bool,
 }
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
@@ -63,7 +70,7 @@ fn on_engine(grid: &Grid) -> OnEngine<'_> {
         duration_ms: grid.duration.as_millis(),
         cells: grid.cells.iter().map(|cell| row(grid, cell)).collect(),
         scripts: &grid.scripts,
-        quirks_gone: &grid.gone,
+        quirks_gone: grid.gone.iter().map(|it| quirk(grid, it)).collect(),
         verdict: verdict(grid.passed()),
     }
 }
@@ -75,11 +82,16 @@ fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> RowJson<'a> {
         observed: &cell.observed,
         ipc_namespace: &cell.namespace,
         verdict: cell.outcome,
-        quirk: cell.quirk,
+        quirk: cell.quirk.map(|it| quirk(grid, it)),
         reason: cell.reason.as_deref(),
         script: &grid.scripts[cell.script].name,
         steps: &cell.steps,
     }
+}
+
+fn quirk(grid: &Grid, quirk: &Quirk) -> QuirkJson {
+    let Quirk { id, racy, .. } = *quirk;
+    QuirkJson { id, citation: quirk.citation_for(&grid.engine), racy }
 }
 
 fn verdict(passed: bool) -> &'static str {

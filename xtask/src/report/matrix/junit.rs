@@ -31,8 +31,13 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
 fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     let mut status = match cell.outcome {
         CellOutcome::Skipped => TestCaseStatus::skipped(),
-        bad if bad.is_bad() => TestCaseStatus::non_success(NonSuccessKind::Failure),
-        _ => TestCaseStatus::success(),
+        CellOutcome::Agrees | CellOutcome::Refused | CellOutcome::Quirk => {
+            TestCaseStatus::success()
+        }
+        CellOutcome::Differs
+        | CellOutcome::Unstable
+        | CellOutcome::Unproven
+        | CellOutcome::Unclear => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
     if let Some(reason) = &cell.reason {
         status.set_message(Untrusted::from(&reason[..]).to_string());

@@ -39,7 +39,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
         let names: Vec<_> = cells.iter().map(|cell| code(&cell.cell)).collect();
         writeln!(out, "- **{}**: {}", cells[0].outcome, inline(reason))?;
         if let Some(quirk) = cells[0].quirk {
-            writeln!(out, "  Known: {}", inline(quirk.citation))?;
+            writeln!(out, "  Known: {}", inline(quirk.citation_for(&grid.engine)))?;
         }
         writeln!(out, "  <details><summary>{} cells</summary>", cells.len())?;
         writeln!(out, "\n  {}\n  </details>", names.join(", "))?;

@@ -97,11 +97,12 @@ fn write_remarks(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  and {} more", cells.len() - NAMED)?;
         }
         if let Some(quirk) = cells[0].quirk {
-            writeln!(out, "  known: {}", quirk.citation)?;
+            writeln!(out, "  known: {}", quirk.citation_for(&grid.engine))?;
         }
     }
     for quirk in &grid.gone {
-        writeln!(out, "\n{} {}: {}", quirk.id, quirk.absence(), quirk.citation)?;
+        let citation = quirk.citation_for(&grid.engine);
+        writeln!(out, "\n{} {}: {citation}", quirk.id, quirk.absence())?;
     }
     Ok(())
 }

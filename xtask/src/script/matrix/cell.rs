@@ -20,6 +20,17 @@ pub struct Cell {
     pub observer: Observer,
 }
 
+impl Cell {
+    /// Returns whether the cell depends on the container at a place. It does not depend on those
+    /// that only observe for other cells.
+    #[must_use]
+    pub fn depends_on(&self, place: Place) -> bool {
+        let only_observes = [OTHER, JOINER].map(Place::In).contains(&place);
+        // This event adds the joiner.
+        !only_observes || place == self.observer.place() || self.event == Event::Debug
+    }
+}
+
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mechanism, sharing, event, observer } = self;

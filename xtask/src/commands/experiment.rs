@@ -110,11 +110,13 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     args.check()?;
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for an engine");
+    let ledger = Ledger::default();
     let found = discover::find(&Query {
         kind: args.engine.0,
         runtime: args.runtime.as_ref(),
         cluster: &args.cluster,
         base: &args.base,
+        ledger: &ledger,
         interrupt,
     })?;
     let kind = found.info.name;
@@ -122,7 +124,6 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
         host::ensure_unused(args.key)?;
     }
     progress.say("building the tools");
-    let ledger = Ledger::default();
     let dist = tools_for(&[kind], interrupt)?;
     let session = Session::open(found, &dist, &args.base, &ledger, interrupt)?;
     let script = script(args, kind);

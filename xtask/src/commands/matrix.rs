@@ -153,7 +153,8 @@ fn sessions(
     let mut found = Vec::new();
     for &EngineChoice(kind) in &args.engine {
         let (runtime, cluster) = (args.runtime.as_ref(), &args.cluster);
-        found.push(discover::find(&Query { kind, runtime, cluster, base: SCRATCH, interrupt })?);
+        let wanted = Query { kind, runtime, cluster, base: SCRATCH, ledger, interrupt };
+        found.push(discover::find(&wanted)?);
     }
     progress.say("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();

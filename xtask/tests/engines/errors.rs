@@ -27,6 +27,9 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
                 engine.trial("a_base_image_for_an_engine_without_images_is_refused", no_images),
             );
         }
+        if engine.name == "podman" {
+            trials.push(engine.trial("auto_passes_over_what_cannot_run_a_container", passed_over));
+        }
         if engine.name == "docker" {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
             trials.push(engine.trial("clean_names_the_ledger_of_an_engine_that_is_gone", gone));
@@ -163,16 +166,45 @@ fn no_userns(engine: &Engine) -> Result<(), Failed> {
 fn automatic() -> Result<(), Failed> {
     let path =
         only(&["sh", "true", "unshare", "nsenter", "mount", "lsns", "cargo", "rustc", "cc", "ld"]);
-    let key = random_key().to_string();
     let mut command = xtask();
-    command.args(["experiment", "--format", "json", "--key", &key]).env("PATH", path.path());
+    command.env("PATH", path.path());
+    let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
+    selects_namespaces(command, &reasons)
+}
+
+/// Docker's daemon does not answer. Podman answers, and its OCI runtime starts no container.
+fn passed_over(_: &Engine) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let conf = folder.path().join("containers.conf");
+    let settings = "[engine]\nruntime = \"broken\"\n[engine.runtimes]\nbroken = [\"/bin/false\"]\n";
+    std::fs::write(&conf, settings)?;
+    let broken = || {
+        let mut command = xtask();
+        command.env("CONTAINERS_CONF", &conf);
+        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        command
+    };
+    let reasons = ["docker: ", "; podman: podman cannot run a container: ", "need no engine"];
+    selects_namespaces(broken(), &reasons)?;
+    for option in [["--base", "no.such.registry.invalid/image:1"], ["--runtime", "broken"]] {
+        let mut command = broken();
+        command.args(["experiment", "--key", &random_key().to_string()]).args(option);
+        let next_step =
+            format!("next step: make one of them run containers, or omit {}", option[0]);
+        fails_as(command, &["neither docker nor podman: docker: ", "; podman: ", &next_step])?;
+    }
+    Ok(())
+}
+
+/// Asserts that an experiment with `--engine auto` uses namespaces and names these reasons.
+fn selects_namespaces(mut command: assert_cmd::Command, reasons: &[&str]) -> Result<(), Failed> {
+    command.args(["experiment", "--format", "json", "--key", &random_key().to_string()]);
     let output = command.output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(report["engine"]["name"], "namespaces", "{}", report["engine"]);
     let chosen = report["engine"]["chosen"].as_str().unwrap();
-    let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
     assert!(reasons.iter().all(|reason| chosen.contains(reason)), "{chosen}");
     Ok(())
 }

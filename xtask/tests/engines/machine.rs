@@ -3,7 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -11,6 +11,13 @@ use serde_json::Value;
 use shm_testkit::programs::which;
 use shm_testkit::trial::TrialResult;
 use shm_testkit::{Effort, Failed, Need, Trial};
+use xtask::engine::EngineKind;
+use xtask::engine::discover::{Query, running};
+use xtask::engine::image::SCRATCH;
+use xtask::engine::kubernetes::Cluster;
+use xtask::process::interrupt::Interrupt;
+use xtask::process::ledger::Ledger;
+use xtask::process::name::{CheckedName, Runtime};
 
 use crate::{isolated_env, ledgers};
 
@@ -23,13 +30,32 @@ pub(crate) struct Engine {
 
 /// All engines.
 pub(crate) static ENGINES: [Engine; 3] = [
-    Engine { name: "docker", need: Need::engine("docker", "docker version") },
-    Engine { name: "podman", need: Need::engine("podman", "podman info") },
+    Engine { name: "docker", need: Need::engine_found_by("docker", || DOCKER.clone()) },
+    Engine { name: "podman", need: Need::engine_found_by("podman", || PODMAN.clone()) },
     Engine {
         name: "namespaces",
         need: Need::engine("namespaces", "unshare --user --map-root-user --ipc --mount true"),
     },
 ];
+
+/// Whether docker and podman are there: each has run a container of ours. One that only answers
+/// may be unable to start any.
+static DOCKER: LazyLock<Result<(), String>> = LazyLock::new(|| runs(EngineKind::Docker, None));
+static PODMAN: LazyLock<Result<(), String>> = LazyLock::new(|| runs(EngineKind::Podman, None));
+
+/// Runs a container of the tools. Fails with the reason if that fails.
+pub(crate) fn runs(kind: EngineKind, runtime: Option<&CheckedName<Runtime>>) -> Result<(), String> {
+    let wanted = Query {
+        kind: Some(kind),
+        runtime,
+        cluster: &Cluster::default(),
+        base: SCRATCH,
+        ledger: &Ledger::in_folder(ledgers::state().join("shm_experiment")),
+        interrupt: &Interrupt::default(),
+    };
+    let found = running(kind, &wanted, "asked for".into());
+    found.map_err(|error| format!("{error:#}"))?.map(drop)
+}
 
 /// The body of a trial on an engine.
 pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
@@ -47,6 +73,15 @@ impl Engine {
     /// Returns a run of the experiment on this engine with a random key.
     pub(crate) fn experiment(&self) -> Experiment {
         Experiment::new(&["experiment", "--engine", self.name], random_key())
+    }
+
+    /// Returns whether docker or podman has run a container of ours.
+    pub(crate) fn runs_containers(&self) -> bool {
+        match self.name {
+            "docker" => DOCKER.is_ok(),
+            "podman" => PODMAN.is_ok(),
+            _ => false,
+        }
     }
 
     /// Returns whether the engine has Docker's command line.

@@ -83,7 +83,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(images::trials(engines));
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
-    trials.extend(runtimes::trials());
+    trials.extend(runtimes::trials(engines));
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
     trials.extend(cluster_errors::trials());

@@ -68,7 +68,7 @@ fn select(nodes: Vec<Node>, wanted: &[CheckedName<Subdomain>]) -> Result<Vec<Nod
         return Ok(nodes);
     }
     if let Some(missing) = wanted.iter().find(|name| !nodes.iter().any(|it| it.name == **name)) {
-        bail!("there is no node {missing}; next step: list them with kubectl get nodes");
+        bail!("there is no node {missing}\nnext step: list them with kubectl get nodes");
     }
     Ok(nodes.into_iter().filter(|node| wanted.contains(&node.name)).collect())
 }

@@ -9,7 +9,9 @@ use super::dist::Dist;
 use super::image::{Image, SCRATCH};
 use super::kubernetes::client::kubectl;
 use super::kubernetes::{self, Cluster};
-use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
+use super::{
+    EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, hints, kernel_release,
+};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, InvocationError};
 use crate::process::ledger::Ledger;
@@ -207,14 +209,19 @@ fn container_engine(
         answer => answer?,
     };
     if !output.succeeded() {
-        let next_step = if docker::failure::classify(&output) == FailureKind::NotPermitted {
-            "join the group that may use its socket (usermod -aG docker $USER, then log in \
-             again), or run this as root"
-        } else {
-            "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
-             names the right one, or use --engine namespaces, which needs no engine"
+        let answer = output.stderr_tail();
+        let next_step = match docker::failure::classify(&output) {
+            _ if kind == EngineKind::Podman => hints::of_message(&answer.to_string()).unwrap_or(
+                "run `podman info` and mend what it names, or use --engine namespaces, which needs \
+                 no engine",
+            ),
+            FailureKind::NotPermitted => hints::NOT_PERMITTED,
+            _ => {
+                "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
+                 names the right one, or use --engine namespaces, which needs no engine"
+            }
         };
-        return Err(unusable(kind, output.stderr_tail(), next_step));
+        return Err(unusable(kind, answer, next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.stderr_tail();
@@ -302,10 +309,9 @@ fn kernel_of_node(
 
 fn namespaces(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineError> {
     if wanted.base != SCRATCH {
-        return Err(EngineError::Script(format!(
-            "--base {} needs an engine with images: use --engine docker or podman, or omit --base",
-            wanted.base
-        )));
+        let why = format!("--base {} needs an engine with images", wanted.base);
+        let next_step = "use --engine docker or podman, or omit --base";
+        return Err(unusable(EngineKind::Namespaces, why, next_step));
     }
     let kind = EngineKind::Namespaces;
     let ask = |args: &[&str]| {

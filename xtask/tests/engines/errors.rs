@@ -1,12 +1,16 @@
 //! Runs that fail: status 2, an error that names the cause and the next step, and nothing on
 //! standard output.
 
+use std::path::{Path, PathBuf};
+
 use shm_core::segment::RemoveOnDrop;
 use shm_core::{Key, Segment};
 use shm_testkit::programs::which;
 use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, Experiment, Wrappers, random_key, workspace, xtask};
+use crate::machine::{
+    Engine, Experiment, Wrappers, assert_not_carried_out, random_key, workspace, xtask,
+};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials =
@@ -29,6 +33,8 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
         }
         if engine.name == "podman" {
             trials.push(engine.trial("auto_passes_over_what_cannot_run_a_container", passed_over));
+            trials.push(engine.trial("a_runtime_that_starts_no_container_is_named", no_runtime));
+            trials.push(engine.trial("missing_programs_for_user_namespaces_are_named", no_id_maps));
         }
         if engine.name == "docker" {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
@@ -46,8 +52,7 @@ fn fails(experiment: &Experiment, words: &[&str]) -> Result<(), Failed> {
 
 fn fails_as(mut command: assert_cmd::Command, words: &[&str]) -> Result<(), Failed> {
     let output = command.output()?;
-    let stderr = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    let stderr = assert_not_carried_out(&output);
     assert!(output.stdout.is_empty(), "standard output is not empty");
     for word in words {
         assert!(stderr.contains(word), "no {word:?} in: {stderr}");
@@ -87,12 +92,17 @@ fn gone(engine: &Engine) -> Result<(), Failed> {
     let mut run = engine.experiment().with(&kills_the_run).command();
     run.env("XDG_STATE_HOME", state.path()).assert().interrupted();
 
-    let silent = Wrappers::new().wrap(engine.name, "echo 'Cannot connect to it' >&2; exit 1");
-    let mut clean = xtask();
-    clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", silent.path());
-    let output = clean.output()?;
-    let stderr = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let clean = |script: &str| {
+        let wrappers = Wrappers::new().wrap(engine.name, script);
+        let mut clean = xtask();
+        clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", wrappers.path());
+        clean.output()
+    };
+    let denied = clean("echo 'permission denied while trying to connect to it' >&2; exit 1")?;
+    let denied = assert_not_carried_out(&denied);
+    assert!(denied.contains("next step: join the group that may use its socket"), "{denied}");
+    let output = clean("echo 'Cannot connect to it' >&2; exit 1")?;
+    let stderr = assert_not_carried_out(&output);
     let ledger = format!("delete its ledger: {}/shm_experiment/", state.path().display());
     let next_step = stderr.lines().last().unwrap_or_default();
     assert!(stderr.contains("Cannot connect to it"), "{stderr}");
@@ -172,12 +182,33 @@ fn automatic() -> Result<(), Failed> {
     selects_namespaces(command, &reasons)
 }
 
+/// Returns the path of a podman configuration with an OCI runtime that starts no container.
+fn broken_runtime(folder: &Path) -> Result<PathBuf, Failed> {
+    let conf = folder.join("containers.conf");
+    let settings = "[engine]\nruntime = \"broken\"\n[engine.runtimes]\nbroken = [\"/bin/false\"]\n";
+    std::fs::write(&conf, settings)?;
+    Ok(conf)
+}
+
+fn no_runtime(engine: &Engine) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut command = engine.experiment().command();
+    command.env("CONTAINERS_CONF", broken_runtime(folder.path())?);
+    fails_as(command, &["next step: mend the OCI runtime"])
+}
+
+/// The message of podman 4.3 (containers/storage pkg/unshare) for a user with ranges of ids.
+fn no_id_maps(engine: &Engine) -> Result<(), Failed> {
+    let message = "Error: command required for rootless mode with multiple IDs: exec: \"newuidmap\": \
+                   executable file not found in $PATH";
+    let wrappers = Wrappers::new().wrap("podman", &format!("echo '{message}' >&2; exit 125"));
+    fails(&engine.experiment().with(&wrappers), &[message, "next step: install newuidmap"])
+}
+
 /// Docker's daemon does not answer. Podman answers, and its OCI runtime starts no container.
 fn passed_over(_: &Engine) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let conf = folder.path().join("containers.conf");
-    let settings = "[engine]\nruntime = \"broken\"\n[engine.runtimes]\nbroken = [\"/bin/false\"]\n";
-    std::fs::write(&conf, settings)?;
+    let conf = broken_runtime(folder.path())?;
     let broken = || {
         let mut command = xtask();
         command.env("CONTAINERS_CONF", &conf);

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Output;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -212,6 +213,22 @@ impl Wrappers {
     pub(crate) fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// Asserts what every run that could not be carried out shows: status 2, and on standard error a
+/// line with the next step. The last message has no line twice. Returns standard error.
+pub(crate) fn assert_not_carried_out(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    // Programs such as cargo may print before it.
+    let message = &stderr[stderr.rfind("error: ").unwrap_or(0)..];
+    let mut lines: Vec<_> = message.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("next step: ")), "no next step in: {stderr}");
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), count, "a line comes twice in: {stderr}");
+    stderr
 }
 
 /// Returns the ids of the conclusions that failed.

@@ -4,6 +4,7 @@
 //! names it. docs/CONTRIBUTING.md lists the variables that select trials.
 #![forbid(unsafe_code)]
 
+mod builds;
 mod cluster;
 mod cluster_errors;
 mod cluster_faults;
@@ -84,6 +85,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
     trials.extend(runtimes::trials(engines));
+    trials.extend(builds::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
     trials.extend(cluster_errors::trials());

@@ -5,7 +5,7 @@ use serde_json::Value;
 use shm_testkit::{Failed, Need, Trial};
 use xtask::engine::EngineKind;
 
-use crate::machine::{Engine, runs, xtask};
+use crate::machine::{Engine, assert_not_carried_out, runs, xtask};
 
 const RUNSC: Need = Need::engine_found_by("runsc", || {
     let runtime = "runsc".parse().map_err(|_| "no name of a runtime")?;
@@ -60,9 +60,9 @@ fn not_there() -> Result<(), Failed> {
     let args = ["--engine", "docker", "--runtime", "no-such-runtime"];
     for command in ["experiment", "matrix"] {
         let output = xtask().arg(command).args(args).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{stderr}");
-        assert!(stderr.contains("no-such-runtime"), "{stderr}");
+        let stderr = assert_not_carried_out(&output);
+        assert!(output.stdout.is_empty() && stderr.contains("no-such-runtime"), "{stderr}");
+        assert!(stderr.contains("next step: mend the OCI runtime"), "{stderr}");
     }
     Ok(())
 }

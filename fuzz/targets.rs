@@ -10,14 +10,16 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Parser;
+use shm_cli::memory_limit::visible_folders;
+use shm_cli::mounts;
 use shm_cli::text::{Escaped, Spaced, spaced};
 use shm_core::posix::{DIRECTORY, Location, Name};
-use shm_core::table::{Row, Table, parse_proc};
+use shm_core::table::{Row, Table, parse_proc, queues, semaphores};
 use shm_core::text::escape;
 use shm_core::{Key, Stat};
 use xtask::process::ledger;
 
-/// `/proc/sysvipc/shm` and the output of `ipcs -m`: a parsed table stays the same when printed and parsed again.
+/// `/proc/sysvipc/{shm,sem,msg}` and the output of `ipcs -m`: a parsed table stays the same when printed and parsed again.
 pub(crate) fn table(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(stats) = parse_proc(&text) {
@@ -35,6 +37,14 @@ pub(crate) fn table(data: &[u8]) {
     }
     if let Some(table) = Table::parse(&text) {
         assert_round_trip(&table);
+    }
+    if let Some(sets) = semaphores::parse_proc(&text) {
+        assert!(sets.iter().all(|set| set.mode <= 0o777));
+        assert!(serde_json::to_string(&sets).is_ok());
+    }
+    if let Some(queues) = queues::parse_proc(&text) {
+        assert!(queues.iter().all(|queue| queue.mode <= 0o777));
+        assert!(serde_json::to_string(&queues).is_ok());
     }
 }
 
@@ -77,6 +87,23 @@ pub(crate) fn arguments(data: &[u8]) {
     }
     if let Ok(args) = shm_ls::args::Args::try_parse_from(words()) {
         assert!(!(args.limits && args.watch));
+        assert!((1..=3_600_000).contains(&args.interval.as_millis()));
+    }
+}
+
+/// `/proc/PID/cgroup`, an empty line, `/proc/PID/mountinfo`: each mount is found at its mount point, and the memory
+/// cgroup lies below a mount.
+pub(crate) fn mounts(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (cgroup, mountinfo) = text.split_once("\n\n").unwrap_or(("", &text));
+    let mounts = mounts::parse(mountinfo);
+    assert!(serde_json::to_string(&mounts).is_ok());
+    for mount in &mounts {
+        let found = mounts::covering(&mounts, Path::new(&mount.mount_point)).unwrap();
+        assert_eq!(Path::new(&found.mount_point), Path::new(&mount.mount_point));
+    }
+    for folder in visible_folders(cgroup, &mounts) {
+        assert!(mounts.iter().any(|mount| folder.starts_with(&mount.mount_point)));
     }
 }
 

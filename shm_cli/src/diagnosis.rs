@@ -3,12 +3,20 @@
 use std::fmt::Write as _;
 use std::fs;
 
+mod file_permission;
 mod files;
 pub(crate) mod frames;
+mod permission;
+mod refusal;
+mod sysvipc;
 
-use rustix::process::geteuid;
 use shm_core::stat::SegmentId;
-use shm_core::{Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table};
+use shm_core::{
+    Access, Errno, Error, IpcNamespace, IpcObject, Key, Limits, Segment, Stat, Usage, table,
+};
+
+use permission::Call;
+use sysvipc::Found;
 
 /// The most likely cause of a failed call, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +38,21 @@ impl Diagnosis {
     pub fn of(error: &Error) -> Option<Self> {
         match error {
             Error::Get { huge: true, errno, .. } => huge_pages(*errno),
-            Error::Get { key, size, create, errno, .. } => get(*key, *size, *create, *errno),
+            Error::Get { key, size, access, errno, .. } => get(*key, *size, *access, *errno),
             Error::Attach { id, write, errno } => attach(*id, *write, *errno),
-            Error::Control { id, errno, .. } => control(*id, *errno),
-            Error::Info { errno, .. } => absent_or_filtered(*errno),
-            Error::File { path, size, errno, .. } => Some(files::failed(path, *size, *errno)),
-            Error::IpcObject { ipc_object, errno, .. } => ipc_object_failed(*ipc_object, *errno),
+            Error::Control { id, command, errno } => control(*id, command, *errno),
+            Error::Info { errno, .. } => {
+                let call = Call { name: "shmctl", errno: *errno, access: Access::Unchecked };
+                refused(call, || Found::Absent("shmctl needs no permission for this".to_owned()))
+            }
+            Error::File { call, path, size, access, errno } => {
+                let call = Call { name: call, errno: *errno, access: *access };
+                Some(files::failed(call, path, *size))
+            }
+            Error::IpcObject { ipc_object, call, access, errno } => {
+                let call = Call { name: call, errno: *errno, access: *access };
+                ipc_object_failed(*ipc_object, call)
+            }
             Error::Fault { .. } => Some(missing_page("EFAULT")),
             Error::Namespace { errno, .. } => {
                 Some(descriptors_used_up(*errno).unwrap_or_else(|| {
@@ -45,7 +62,7 @@ impl Diagnosis {
                     )
                 }))
             }
-            Error::Name(_) | Error::OutOfBounds { .. } => None,
+            Error::ChosenId { .. } | Error::Name(_) | Error::OutOfBounds { .. } => None,
         }
     }
 }
@@ -79,7 +96,16 @@ fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
 
-fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diagnosis> {
+/// Returns the cause of a refused call on a System V object, or of a call that is missing.
+fn refused(call: Call, find: impl FnOnce() -> Found) -> Option<Diagnosis> {
+    match call.errno {
+        Errno::EACCES | Errno::EPERM => Some(permission::system_v(call, find())),
+        Errno::ENOSYS => Some(refusal::missing_call(call.name)),
+        _ => None,
+    }
+}
+
+fn get(key: Option<Key>, size: usize, access: Access, errno: Errno) -> Option<Diagnosis> {
     let existing = || key.and_then(|key| Segment::find(key).ok());
     match (errno, key) {
         (Errno::ENOENT, Some(key)) => Some(no_such_key(key)),
@@ -87,11 +113,10 @@ fn get(key: Option<Key>, size: usize, create: bool, errno: Errno) -> Option<Diag
             format!("key {key} is in use by {}", describe(existing())),
             "omit --create-new to write to it, or choose another --key",
         )),
-        (Errno::EACCES, _) => Some(denied(&describe(existing()))),
-        (Errno::EINVAL, _) => wrong_size(existing(), size, create),
+        (Errno::EINVAL, _) => wrong_size(existing(), size, access == Access::Create),
         (Errno::ENOSPC, _) => Some(limits_met(size)),
         (Errno::ENOMEM, _) => Some(out_of_memory(size)),
-        _ => absent_or_filtered(errno),
+        _ => refused(Call { name: "shmget", errno, access }, || Found::segment_of_key(key)),
     }
 }
 
@@ -102,7 +127,8 @@ fn huge_pages(errno: Errno) -> Option<Diagnosis> {
             "provide more (sysctl vm.nr_hugepages), or create the segment without huge pages",
         )),
         Errno::EPERM => Some(Diagnosis::new(
-            "only root and the group vm.hugetlb_shm_group may use huge pages",
+            "huge pages need CAP_IPC_LOCK in the first user namespace, or the group \
+             vm.hugetlb_shm_group",
             "set that group (sysctl vm.hugetlb_shm_group), or create the segment without huge pages",
         )),
         _ => None,
@@ -130,7 +156,8 @@ fn this_namespace() -> String {
     format!("this IPC namespace{}", namespace.unwrap_or_default())
 }
 
-fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
+fn ipc_object_failed(ipc_object: IpcObject, call: Call) -> Option<Diagnosis> {
+    let errno = call.errno;
     let object = match ipc_object {
         IpcObject::Semaphores(key) => format!("set of semaphores with key {key}"),
         IpcObject::Queue(key) => format!("message queue with key {key}"),
@@ -144,7 +171,6 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
         (IpcObject::Mqueue(_), Errno::EINVAL) => "fs.mqueue.msgsize_max",
         (IpcObject::Mqueue(_), _) => "fs.mqueue.queues_max or RLIMIT_MSGQUEUE",
     };
-    let uid = geteuid().as_raw();
     match errno {
         // RLIMIT_MSGQUEUE causes the same errno.
         Errno::EMFILE if has_no_descriptor() => descriptors_used_up(errno),
@@ -156,10 +182,9 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
             format!("a {object} already exists"),
             "omit --create-new to write to it, or choose another --key",
         )),
-        Errno::EACCES | Errno::EPERM => Some(Diagnosis::new(
-            format!("user {uid} may not do this to the {object}: its mode or owner forbids it"),
-            "run this as its owner",
-        )),
+        Errno::EACCES | Errno::EPERM if matches!(ipc_object, IpcObject::Mqueue(_)) => {
+            Some(file_permission::queue(call, ipc_object.key(), &object))
+        }
         Errno::ENOSPC | Errno::EMFILE | Errno::EAGAIN => Some(Diagnosis::new(
             format!("this namespace or user has reached a limit: {limits}"),
             format!("remove unused objects (ipcrm, /dev/mqueue), or raise {limits}"),
@@ -172,7 +197,7 @@ fn ipc_object_failed(ipc_object: IpcObject, errno: Errno) -> Option<Diagnosis> {
             "the existing message queue was created for shorter texts",
             "give a shorter text, or remove the queue first (--remove)",
         )),
-        _ => absent_or_filtered(errno),
+        _ => refused(call, || Found::object(ipc_object.mechanism(), &object, ipc_object.key())),
     }
 }
 
@@ -247,75 +272,41 @@ fn out_of_memory(size: usize) -> Diagnosis {
     )
 }
 
-/// Returns the diagnosis if `errno` means that System V IPC is unavailable.
-fn absent_or_filtered(errno: Errno) -> Option<Diagnosis> {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let filtered = status
-        .lines()
-        .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2"));
-    match errno {
-        Errno::EPERM | Errno::ENOSYS if filtered => Some(Diagnosis::new(
-            "a seccomp filter is active and may refuse System V IPC",
-            "try --security-opt seccomp=unconfined; if that helps, allow the refused calls in the \
-             profile, such as shmget, shmat, shmdt and shmctl",
-        )),
-        Errno::ENOSYS => Some(Diagnosis::new(
-            "this kernel has no System V IPC (CONFIG_SYSVIPC)",
-            "use POSIX shared memory instead: --posix NAME",
-        )),
-        _ => None,
-    }
-}
-
 fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
     let segment = Segment::from_id(id);
     match errno {
-        Errno::EACCES => {
-            let mut diagnosis = denied(&describe(Some(segment)));
-            if write && segment.attach().is_ok() {
-                diagnosis.cause.push_str("; it can be read");
-            }
-            Some(diagnosis)
-        }
         Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
         Errno::ENOMEM => Some(Diagnosis::new(
             format!("the address space has no room for {}", describe(Some(segment))),
             "raise the limit of the address space: ulimit -v",
         )),
-        _ => absent_or_filtered(errno),
+        _ => {
+            let access = if write { Access::ReadWrite } else { Access::Read };
+            refused(Call { name: "shmat", errno, access }, || Found::segment_of_id(id))
+        }
     }
 }
 
-fn control(id: SegmentId, errno: Errno) -> Option<Diagnosis> {
+fn control(id: SegmentId, command: &str, errno: Errno) -> Option<Diagnosis> {
+    let access = if command == "IPC_STAT" { Access::Read } else { Access::Remove };
     match errno {
-        Errno::EPERM => Some(Diagnosis::new(
-            format!(
-                "user {} is neither owner nor creator of {}, and has no CAP_SYS_ADMIN in the user \
-                 namespace that owns the IPC namespace",
-                geteuid().as_raw(),
-                describe(Some(Segment::from_id(id))),
-            ),
-            "run this as the segment's owner or as root",
-        )),
-        Errno::EACCES => Some(denied(&describe(Some(Segment::from_id(id))))),
         Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
-        _ => None,
+        _ => refused(Call { name: "shmctl", errno, access }, || Found::segment_of_id(id)),
     }
-}
-
-/// Returns the diagnosis if the mode of an object denies access.
-fn denied(object: &str) -> Diagnosis {
-    Diagnosis::new(
-        format!("user {} may not access {object}", geteuid().as_raw()),
-        "run this as its owner; or let the owner remove it and create it again with a --mode that \
-         includes this user, such as 0666",
-    )
 }
 
 fn removed(id: SegmentId) -> Diagnosis {
+    let exists = table::list().map(|stats| stats.iter().any(|stat| stat.shmid == id));
     Diagnosis::new(
-        format!("segment {id} was removed, or belongs to another IPC namespace"),
-        "list the segments (shm_ls), then try again",
+        match exists {
+            Ok(false) => format!(
+                "no segment has id {id} in {}: it was removed, or belongs to another namespace",
+                this_namespace()
+            ),
+            // It appeared after the failure, or there is no listing.
+            _ => format!("segment {id} was removed, or belonged to another IPC namespace"),
+        },
+        "list the segments of this namespace with their ids: shm_ls",
     )
 }
 

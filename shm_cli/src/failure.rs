@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use serde::Serialize;
-use shm_core::{Errno, Error, Key};
+use shm_core::{Errno, Error};
 
 use crate::Diagnosis;
 use crate::diagnosis::{frames, missing_page};
@@ -36,11 +36,11 @@ impl Failure {
         }
     }
 
-    /// Creates the report of a SIGBUS: the kernel has no page for an access to the segment.
+    /// Creates the report of a SIGBUS: the kernel has no page for an access to `segment`.
     #[must_use]
-    pub(crate) fn missing_page(key: Key) -> Self {
+    pub(crate) fn missing_page(segment: &str) -> Self {
         let Diagnosis { cause, hint } = missing_page("SIGBUS");
-        Self::new(format!("a page of the segment with key {key} is not available"), cause, hint)
+        Self::new(format!("a page of {segment} is not available"), cause, hint)
     }
 
     /// Appends the consequences of the failure to the message.

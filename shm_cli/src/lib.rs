@@ -2,11 +2,15 @@
 //! with the next steps, forms of output, and the transfer of long texts.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod address;
 pub mod checksum;
 pub mod diagnosis;
 pub mod failure;
+pub mod memory_limit;
+pub mod mounts;
 pub mod outcome;
+pub mod process;
 pub mod progress;
 pub mod start;
 pub mod text;

@@ -30,10 +30,14 @@ pub fn start<Args: Parser>(failed: u8) -> Args {
 /// page ends the process with `status`. `main` calls this. [`Failure::report`] has the meaning of
 /// `json` and `last_line`.
 pub fn prepare_for_fault(address: &AddressArgs, json: bool, last_line: Option<&str>, status: u8) {
-    let Target::Memory(Address::SysV(key)) = address.target() else { return };
+    let segment = match address.target() {
+        Target::Memory(Address::SysV(key)) => format!("the segment with key {key}"),
+        Target::Memory(Address::Id(id)) => format!("segment {id}"),
+        Target::Memory(Address::File(_)) | Target::IpcObject(_) => return,
+    };
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     // Writing to memory does not fail.
-    let _ = Failure::missing_page(key).report(json, last_line, &mut stdout, &mut stderr);
+    let _ = Failure::missing_page(&segment).report(json, last_line, &mut stdout, &mut stderr);
     program::end_on_missing_page(stdout, stderr, status);
 }
 

@@ -3,11 +3,42 @@
 use std::path::PathBuf;
 
 use crate::stat::SegmentId;
+use crate::sys::{READ, READ_WRITE};
 use crate::text::escape_line;
 use crate::{Errno, IpcObject, Key};
 
 /// The result of the functions of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The access that a failed call asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// None that depends on a mode: the call only finds the object, asks about the whole namespace,
+    /// or uses an open file.
+    Unchecked,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Reading and writing.
+    ReadWrite,
+    /// Creation of an object that must not exist.
+    Create,
+    /// Removal, or a change of the owner or the mode.
+    Remove,
+}
+
+impl Access {
+    /// Returns the access that the flags of `shmget(2)`, `semget(2)` or `msgget(2)` ask for.
+    pub(crate) fn of_get(flags: i32) -> Self {
+        match flags {
+            _ if flags & libc::IPC_CREAT != 0 => Self::Create,
+            READ_WRITE => Self::ReadWrite,
+            READ => Self::Read,
+            _ => Self::Unchecked,
+        }
+    }
+}
 
 /// A failed call, with its arguments and the [`Errno`] that it returned.
 ///
@@ -22,8 +53,8 @@ pub enum Error {
         key: Option<Key>,
         /// The requested size in bytes; 0 accepts every size.
         size: usize,
-        /// Whether the call was to create the segment.
-        create: bool,
+        /// The access that the call asked for.
+        access: Access,
         /// Whether the segment was to have huge pages.
         huge: bool,
         /// The error number.
@@ -66,6 +97,8 @@ pub enum Error {
         path: PathBuf,
         /// The size in bytes; 0 if the call takes no size.
         size: u64,
+        /// The access that the call asked for.
+        access: Access,
         /// The error number.
         errno: Errno,
     },
@@ -76,6 +109,8 @@ pub enum Error {
         ipc_object: IpcObject,
         /// The call's name.
         call: &'static str,
+        /// The access that the call asked for.
+        access: Access,
         /// The error number.
         errno: Errno,
     },
@@ -92,6 +127,12 @@ pub enum Error {
     #[error("a page of segment {id} is not available")]
     Fault {
         /// The segment.
+        id: SegmentId,
+    },
+    /// A segment was to be created with a shmid. The kernel chooses these numbers.
+    #[error("cannot create segment {id}: the kernel chooses the ids")]
+    ChosenId {
+        /// The shmid.
         id: SegmentId,
     },
     /// An invalid name for a POSIX object.
@@ -119,7 +160,10 @@ impl Error {
             Self::Control { .. } | Self::Info { .. } => Some("shmctl"),
             Self::File { call, .. } | Self::IpcObject { call, .. } => Some(call),
             Self::Namespace { .. } => Some("open"),
-            Self::Fault { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::Fault { .. }
+            | Self::ChosenId { .. }
+            | Self::Name(_)
+            | Self::OutOfBounds { .. } => None,
         }
     }
 
@@ -135,7 +179,7 @@ impl Error {
             | Self::IpcObject { errno, .. }
             | Self::Namespace { errno, .. } => Some(*errno),
             Self::Fault { .. } => Some(Errno::EFAULT),
-            Self::Name(_) | Self::OutOfBounds { .. } => None,
+            Self::ChosenId { .. } | Self::Name(_) | Self::OutOfBounds { .. } => None,
         }
     }
 }

@@ -1,15 +1,15 @@
 //! The other objects of an IPC namespace that can hold a text. Like segments, they end with the
 //! namespace and show who shares it.
 
-use std::ffi::CString;
-use std::fs::Permissions;
+use std::ffi::{CStr, CString};
+use std::fs::{File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::origin::create_or_open;
 use crate::sys::{self, CREATE_NEW, READ, READ_WRITE};
-use crate::{Address, Errno, Error, Key, Origin, Result, SemaphoreSet};
+use crate::{Access, Address, Errno, Error, Key, Origin, Result, SemaphoreSet};
 
 /// An object of an IPC namespace that holds a text but is not memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,25 +111,29 @@ impl IpcObject {
                 set_values(set, text)?;
                 Ok(origin)
             }
-            Self::Queue(key) => {
+            Self::Queue(_) => {
                 if text.len() > sys::LONGEST_MESSAGE {
                     // By default (kernel.msgmax), msgsnd fails too, but the old text is gone then.
-                    return Err(self.error("msgsnd", Errno::EINVAL));
+                    return Err(self.error("msgsnd", Access::Write, Errno::EINVAL));
                 }
-                let (id, origin) = self.queue(key, mode, create_new)?;
+                let (id, origin) = self.queue(mode, create_new)?;
                 while self.received(sys::msgrcv(id, false), Errno::ENOMSG)?.is_some() {}
-                sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
+                sys::msgsnd(id, text)
+                    .map_err(|errno| self.error("msgsnd", Access::Write, errno))?;
                 Ok(origin)
             }
             Self::Mqueue(key) => {
                 let (queue, origin) = self.mqueue(key, size, mode, create_new)?;
                 let room = sys::mq_message_size(&queue);
-                if text.len() > room.map_err(|errno| self.error("mq_getattr", errno))? {
+                if text.len()
+                    > room.map_err(|errno| self.error("mq_getattr", Access::Unchecked, errno))?
+                {
                     // As above: the existing queue may accept only shorter texts.
-                    return Err(self.error("mq_send", Errno::EMSGSIZE));
+                    return Err(self.error("mq_send", Access::Unchecked, Errno::EMSGSIZE));
                 }
                 while self.received(sys::mq_receive(&queue), Errno::EAGAIN)?.is_some() {}
-                sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
+                sys::mq_send(&queue, text)
+                    .map_err(|errno| self.error("mq_send", Access::Unchecked, errno))?;
                 Ok(origin)
             }
         }
@@ -147,16 +151,13 @@ impl IpcObject {
     pub fn read_text(self) -> Result<Vec<u8>> {
         match self {
             Self::Semaphores(key) => values(SemaphoreSet::open(key, 0)?),
-            Self::Queue(key) => {
-                let id = sys::msgget(key.raw(), READ);
-                self.message(id.map_err(|errno| self.error("msgget", errno))?)
-            }
+            Self::Queue(_) => self.message(self.msgget(READ)?),
             Self::Mqueue(key) => {
-                let queue =
-                    sys::mq_open(&name(key), None).map_err(|errno| self.error("mq_open", errno))?;
+                let queue = self.mq_open(&name(key), None)?;
                 let text = self.received(sys::mq_receive(&queue), Errno::EAGAIN)?;
                 if let Some(text) = &text {
-                    sys::mq_send(&queue, text).map_err(|errno| self.error("mq_send", errno))?;
+                    sys::mq_send(&queue, text)
+                        .map_err(|errno| self.error("mq_send", Access::Unchecked, errno))?;
                 }
                 Ok(text.unwrap_or_default())
             }
@@ -171,41 +172,40 @@ impl IpcObject {
     pub fn remove(self) -> Result<()> {
         match self {
             Self::Semaphores(key) => SemaphoreSet::find(key, 0)?.remove(),
-            Self::Queue(key) => {
-                let id = sys::msgget(key.raw(), 0).map_err(|errno| self.error("msgget", errno))?;
-                sys::remove_queue(id).map_err(|errno| self.error("msgctl", errno))
+            Self::Queue(_) => {
+                let id = self.msgget(0)?;
+                sys::remove_queue(id).map_err(|errno| self.error("msgctl", Access::Remove, errno))
             }
-            Self::Mqueue(key) => {
-                sys::mq_unlink(&name(key)).map_err(|errno| self.error("mq_unlink", errno))
-            }
+            Self::Mqueue(key) => sys::mq_unlink(&name(key))
+                .map_err(|errno| self.error("mq_unlink", Access::Remove, errno)),
         }
     }
 
-    fn queue(self, key: Key, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
-        let get =
-            |flags| sys::msgget(key.raw(), flags).map_err(|errno| self.error("msgget", errno));
-        let create = || get(CREATE_NEW | (mode & 0o777).cast_signed());
-        create_or_open(create_new, create, || get(READ_WRITE))
+    fn msgget(self, flags: i32) -> Result<i32> {
+        sys::msgget(self.key().raw(), flags)
+            .map_err(|errno| self.error("msgget", Access::of_get(flags), errno))
     }
 
-    fn mqueue(
-        self,
-        key: Key,
-        size: usize,
-        mode: u32,
-        create_new: bool,
-    ) -> Result<(std::fs::File, Origin)> {
+    fn queue(self, mode: u32, create_new: bool) -> Result<(i32, Origin)> {
+        let create = || self.msgget(CREATE_NEW | (mode & 0o777).cast_signed());
+        create_or_open(create_new, create, || self.msgget(READ_WRITE))
+    }
+
+    fn mq_open(self, name: &CStr, create: Option<(u32, i64)>) -> Result<File> {
+        let access = if create.is_some() { Access::Create } else { Access::ReadWrite };
+        sys::mq_open(name, create).map_err(|errno| self.error("mq_open", access, errno))
+    }
+
+    fn mqueue(self, key: Key, size: usize, mode: u32, create_new: bool) -> Result<(File, Origin)> {
         let size = i64::try_from(size).unwrap_or(i64::MAX);
         let name = name(key);
-        let open =
-            |create| sys::mq_open(&name, create).map_err(|errno| self.error("mq_open", errno));
-        let create = || open(Some((mode & 0o777, size)));
-        let (queue, origin) = create_or_open(create_new, create, || open(None))?;
+        let create = || self.mq_open(&name, Some((mode & 0o777, size)));
+        let (queue, origin) = create_or_open(create_new, create, || self.mq_open(&name, None))?;
         if origin == Origin::Created {
             // mq_open applies the umask; fchmod does not.
             queue
                 .set_permissions(Permissions::from_mode(mode & 0o777))
-                .map_err(|error| self.error("fchmod", Errno::from_io(&error)))?;
+                .map_err(|error| self.error("fchmod", Access::Unchecked, Errno::from_io(&error)))?;
         }
         Ok((queue, origin))
     }
@@ -215,7 +215,8 @@ impl IpcObject {
             Err(Errno::ENOSYS) => {
                 let text = self.received(sys::msgrcv(id, false), Errno::ENOMSG)?;
                 if let Some(text) = &text {
-                    sys::msgsnd(id, text).map_err(|errno| self.error("msgsnd", errno))?;
+                    sys::msgsnd(id, text)
+                        .map_err(|errno| self.error("msgsnd", Access::Write, errno))?;
                 }
                 text
             }
@@ -229,13 +230,15 @@ impl IpcObject {
         match answer {
             Ok(text) => Ok(Some(text)),
             Err(errno) if errno == empty => Ok(None),
-            Err(errno) if matches!(self, Self::Queue(_)) => Err(self.error("msgrcv", errno)),
-            Err(errno) => Err(self.error("mq_receive", errno)),
+            Err(errno) if matches!(self, Self::Queue(_)) => {
+                Err(self.error("msgrcv", Access::Read, errno))
+            }
+            Err(errno) => Err(self.error("mq_receive", Access::Unchecked, errno)),
         }
     }
 
-    fn error(self, call: &'static str, errno: Errno) -> Error {
-        Error::IpcObject { ipc_object: self, call, errno }
+    fn error(self, call: &'static str, access: Access, errno: Errno) -> Error {
+        Error::IpcObject { ipc_object: self, call, access, errno }
     }
 }
 

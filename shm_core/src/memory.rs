@@ -7,14 +7,17 @@ use std::path::PathBuf;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use crate::posix::{Location, Name, Object};
+use crate::stat::SegmentId;
 use crate::text::Text;
-use crate::{Attachment, Key, Origin, Segment, WritableAttachment};
+use crate::{Attachment, Error, Key, Origin, Segment, WritableAttachment};
 
-/// The address of shared memory: a key, a name or a path.
+/// The address of shared memory: a key, a shmid, a name or a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// A System V segment, by its key.
     SysV(Key),
+    /// An existing System V segment, by its shmid. It may have no key (`IPC_PRIVATE`).
+    Id(SegmentId),
     /// A POSIX object, by its name, or a file, by its path.
     File(Location),
 }
@@ -22,6 +25,12 @@ pub enum Address {
 impl From<Key> for Address {
     fn from(key: Key) -> Self {
         Self::SysV(key)
+    }
+}
+
+impl From<SegmentId> for Address {
+    fn from(id: SegmentId) -> Self {
+        Self::Id(id)
     }
 }
 
@@ -38,12 +47,14 @@ impl From<PathBuf> for Address {
 }
 
 impl Serialize for Address {
-    /// Serializes as `{"mechanism":"sysv","key":"0x..."}`, or with the `path` in place of the key.
+    /// Serializes as `{"mechanism":"sysv","key":"0x..."}`, or with the `shmid` or the `path` in place
+    /// of the key.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_struct("Address", 2)?;
         fields.serialize_field("mechanism", self.mechanism())?;
         match self {
             Self::SysV(key) => fields.serialize_field("key", key)?,
+            Self::Id(id) => fields.serialize_field("shmid", id)?,
             Self::File(location) => {
                 fields.serialize_field("path", &location.path().to_string_lossy())?;
             }
@@ -57,7 +68,7 @@ impl Address {
     #[must_use]
     pub fn mechanism(&self) -> &'static str {
         match self {
-            Self::SysV(_) => "sysv",
+            Self::SysV(_) | Self::Id(_) => "sysv",
             Self::File(Location::Posix(_)) => "posix",
             Self::File(Location::File(_)) => "file",
         }
@@ -70,10 +81,8 @@ impl Address {
     /// Those of [`Segment::open`] and [`Segment::attach`], or of [`Object::open`].
     pub fn open(&self) -> crate::Result<Memory> {
         match self {
-            Self::SysV(key) => {
-                let segment = Segment::open(*key)?;
-                Ok(Memory::SysV(segment, segment.attach()?))
-            }
+            Self::SysV(key) => Memory::attach(Segment::open(*key)?),
+            Self::Id(id) => Memory::attach(Segment::from_id(*id)),
             Self::File(location) => Object::open(location).map(Memory::File),
         }
     }
@@ -84,10 +93,18 @@ impl Address {
     /// # Errors
     ///
     /// Those of [`Segment::open_writable`] and [`Segment::attach_writable`], or of
-    /// [`Object::open_writable`].
+    /// [`Object::open_writable`]. For a shmid, [`Error::OutOfBounds`] if the segment is smaller.
     pub fn open_writable(&self, size: usize) -> crate::Result<WritableMemory> {
         match self {
             Self::SysV(key) => WritableMemory::attach(Segment::open_writable(*key, size)?),
+            Self::Id(id) => {
+                let memory = WritableMemory::attach(Segment::from_id(*id))?;
+                let (length, actual) = (size as u64, memory.size()?);
+                if actual < length {
+                    return Err(Error::OutOfBounds { offset: 0, length, size: actual });
+                }
+                Ok(memory)
+            }
             Self::File(location) => Object::open_writable(location).map(WritableMemory::File),
         }
     }
@@ -96,17 +113,20 @@ impl Address {
     ///
     /// # Errors
     ///
-    /// Those of [`Segment::create_new`], [`Segment::attach_writable`] or [`Object::create_new`].
+    /// Those of [`Segment::create_new`], [`Segment::attach_writable`] or [`Object::create_new`];
+    /// [`Error::ChosenId`] for a shmid.
     pub fn create_new(&self, size: usize, mode: u32) -> crate::Result<WritableMemory> {
         match self {
             Self::SysV(key) => WritableMemory::attach(Segment::create_new(*key, size, mode)?),
+            Self::Id(id) => Err(Error::ChosenId { id: *id }),
             Self::File(location) => {
                 Object::create_new(location, size as u64, mode).map(WritableMemory::File)
             }
         }
     }
 
-    /// Opens existing memory for writing, or creates it. Returns which of the two it did.
+    /// Opens existing memory for writing, or creates it. Returns which of the two it did. Never
+    /// creates a segment for a shmid.
     ///
     /// # Errors
     ///
@@ -122,6 +142,7 @@ impl Address {
                 let (segment, origin) = Segment::open_or_create(*key, size, mode)?;
                 Ok((WritableMemory::attach(segment)?, origin))
             }
+            Self::Id(_) => Ok((self.open_writable(size)?, Origin::Opened)),
             Self::File(location) => {
                 let (object, origin) = Object::open_or_create(location, size as u64, mode)?;
                 Ok((WritableMemory::File(object), origin))
@@ -137,6 +158,7 @@ impl Address {
     pub fn remove(&self) -> crate::Result<()> {
         match self {
             Self::SysV(key) => Segment::find(*key)?.remove(),
+            Self::Id(id) => Segment::from_id(*id).remove(),
             Self::File(location) => location.remove(),
         }
     }
@@ -181,6 +203,10 @@ impl<A: AsRef<Attachment>> Shared<A> {
 }
 
 impl Memory {
+    fn attach(segment: Segment) -> crate::Result<Self> {
+        Ok(Self::SysV(segment, segment.attach()?))
+    }
+
     /// Copies the available bytes from `offset` on into `buffer`; returns their number.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -13,6 +13,8 @@ use crate::{Errno, Error, Result};
 
 /// The inode of the initial IPC namespace of a kernel, `PROC_IPC_INIT_INO`.
 const INITIAL_INODE: u64 = 0xEFFF_FFFF;
+
+const CURRENT: &str = "/proc/self/ns/ipc";
 
 /// The identity of an IPC namespace.
 ///
@@ -35,7 +37,20 @@ impl IpcNamespace {
     ///
     /// [`Error::Namespace`] if `/proc` is not mounted.
     pub fn current() -> Result<Self> {
-        Self::open(Path::new("/proc/self/ns/ipc").to_owned())
+        Self::open(CURRENT.into())
+    }
+
+    /// Returns whether the capabilities of this process count for the objects of its IPC namespace:
+    /// the user namespace that owns it is that of this process or a descendant. Returns `None` if
+    /// the kernel does not say.
+    #[must_use]
+    pub fn grants_capabilities() -> Option<bool> {
+        let namespace = File::open(CURRENT).ok()?;
+        match sys::owning_user_namespace(&namespace) {
+            Ok(_) => Some(true),
+            Err(Errno::EPERM) => Some(false),
+            Err(_) => None,
+        }
     }
 
     /// Returns the namespace of another process, by its id in this process's pid namespace.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use crate::sys::{Room, room};
-use crate::{Attachment, Errno, Error, Origin, Result, WritableAttachment, sys};
+use crate::{Access, Attachment, Errno, Error, Origin, Result, WritableAttachment, sys};
 
 pub mod caution;
 
@@ -81,7 +81,7 @@ impl Location {
                 .open(path)
                 .map_err(|error| Errno::from_io(&error)),
         };
-        answer.map_err(|errno| self.error(self.open_call(), errno))
+        answer.map_err(|errno| self.error(self.open_call(), Access::Create, errno))
     }
 
     /// Opens an existing regular file.
@@ -96,7 +96,8 @@ impl Location {
             }
             Self::File(path) => caution::open(path, write),
         };
-        answer.map_err(|errno| self.error(self.open_call(), errno))
+        let access = if write { Access::ReadWrite } else { Access::Read };
+        answer.map_err(|errno| self.error(self.open_call(), access, errno))
     }
 
     fn open_call(&self) -> &'static str {
@@ -106,8 +107,8 @@ impl Location {
         }
     }
 
-    fn error(&self, call: &'static str, errno: Errno) -> Error {
-        Error::File { call, path: self.path(), size: 0, errno }
+    fn error(&self, call: &'static str, access: Access, errno: Errno) -> Error {
+        Error::File { call, path: self.path(), size: 0, access, errno }
     }
 
     /// Removes the name. Existing mappings and open files stay valid. `shm_unlink(3)`, `unlink(2)`.
@@ -124,13 +125,13 @@ impl Location {
         // A device or a FIFO is not shared memory, so its removal would be a mistake.
         let kind = fs::symlink_metadata(self.path()).map(|metadata| metadata.file_type());
         if kind.is_ok_and(|kind| !kind.is_file() && !kind.is_symlink()) {
-            return Err(self.error(call, Errno::EINVAL));
+            return Err(self.error(call, Access::Remove, Errno::EINVAL));
         }
         let answer = match self {
             Self::Posix(name) => sys::shm_unlink(&name.0),
             Self::File(path) => fs::remove_file(path).map_err(|error| Errno::from_io(&error)),
         };
-        answer.map_err(|errno| self.error(call, errno))
+        answer.map_err(|errno| self.error(call, Access::Remove, errno))
     }
 }
 
@@ -175,7 +176,7 @@ impl Object {
         if object.metadata()?.is_file() {
             Ok(object)
         } else {
-            Err(location.error(location.open_call(), Errno::EINVAL))
+            Err(location.error(location.open_call(), Access::Unchecked, Errno::EINVAL))
         }
     }
 
@@ -246,6 +247,7 @@ impl Object {
             call: "posix_fallocate",
             path: self.path.clone(),
             size,
+            access: Access::Unchecked,
             errno,
         })
     }
@@ -368,7 +370,7 @@ impl Object {
     }
 
     fn error(&self, call: &'static str, errno: Errno) -> Error {
-        Error::File { call, path: self.path.clone(), size: 0, errno }
+        Error::File { call, path: self.path.clone(), size: 0, access: Access::Unchecked, errno }
     }
 }
 

@@ -1,6 +1,7 @@
 //! System V segments.
 
 use crate::attachment::{Attachment, WritableAttachment};
+use crate::error::Access;
 use crate::origin::create_or_open;
 use crate::stat::SegmentId;
 use crate::sys::{self, CREATE_NEW, Control, READ, READ_WRITE};
@@ -207,8 +208,8 @@ fn get(key: Option<Key>, size: usize, flags: i32) -> Result<Segment> {
     sys::shmget(key.map_or(libc::IPC_PRIVATE, Key::raw), size, flags)
         .map(|id| Segment { id: SegmentId(id) })
         .map_err(|errno| {
-            let (create, huge) = (flags & libc::IPC_CREAT != 0, flags & libc::SHM_HUGETLB != 0);
-            Error::Get { key, size, create, huge, errno }
+            let (access, huge) = (Access::of_get(flags), flags & libc::SHM_HUGETLB != 0);
+            Error::Get { key, size, access, huge, errno }
         })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::sys::{self, CREATE_NEW, READ, READ_WRITE};
-use crate::{Errno, Error, IpcObject, Key, Result};
+use crate::{Access, Errno, Error, IpcObject, Key, Result};
 
 /// A set of semaphores of this process's IPC namespace, by its key and its semid.
 ///
@@ -58,7 +58,7 @@ impl SemaphoreSet {
         let count = i32::try_from(count).unwrap_or(i32::MAX);
         sys::semget(key.raw(), count, flags)
             .map(|id| Self { key, id })
-            .map_err(|errno| error(key, "semget", errno))
+            .map_err(|errno| error(key, "semget", Access::of_get(flags), errno))
     }
 
     /// Returns the value of semaphore `number`. `semctl(GETVAL)`.
@@ -67,7 +67,7 @@ impl SemaphoreSet {
     ///
     /// [`Error::IpcObject`]: `EINVAL` if the set has fewer semaphores or is gone, `EACCES`.
     pub fn value(self, number: i32) -> Result<i32> {
-        self.control(sys::semaphore_value(self.id, number))
+        self.control(Access::Read, sys::semaphore_value(self.id, number))
     }
 
     /// Sets semaphore `number`. `semctl(SETVAL)`.
@@ -76,7 +76,7 @@ impl SemaphoreSet {
     ///
     /// As for [`value`](Self::value); `ERANGE` if the value is not in 0 to 32767.
     pub fn set_value(self, number: i32, value: i32) -> Result<()> {
-        self.control(sys::set_semaphore_value(self.id, number, value))
+        self.control(Access::Write, sys::set_semaphore_value(self.id, number, value))
     }
 
     /// Returns the process that last changed semaphore `number`; `None` if it never changed or its
@@ -86,7 +86,7 @@ impl SemaphoreSet {
     ///
     /// As for [`value`](Self::value).
     pub fn last_pid(self, number: i32) -> Result<Option<u32>> {
-        let pid = self.control(sys::semaphore_pid(self.id, number))?;
+        let pid = self.control(Access::Read, sys::semaphore_pid(self.id, number))?;
         Ok(u32::try_from(pid).ok().filter(|pid| *pid != 0))
     }
 
@@ -108,7 +108,7 @@ impl SemaphoreSet {
             |&(sem_num, sem_op): &(u16, i16)| libc::sembuf { sem_num, sem_op, sem_flg: undo };
         let mut operations: Vec<_> = operations.iter().map(operation).collect();
         sys::semtimedop(self.id, &mut operations, limit)
-            .map_err(|errno| error(self.key, "semtimedop", errno))
+            .map_err(|errno| error(self.key, "semtimedop", Access::Write, errno))
     }
 
     /// Removes the set. Processes that wait for it get `EIDRM`. `semctl(IPC_RMID)`.
@@ -118,14 +118,14 @@ impl SemaphoreSet {
     /// [`Error::IpcObject`]: `EPERM` unless the user is its owner, its creator or privileged; `EINVAL`
     /// or `EIDRM` if it is gone.
     pub fn remove(self) -> Result<()> {
-        self.control(sys::remove_semaphores(self.id))
+        self.control(Access::Remove, sys::remove_semaphores(self.id))
     }
 
-    fn control<T>(self, answer: Result<T, Errno>) -> Result<T> {
-        answer.map_err(|errno| error(self.key, "semctl", errno))
+    fn control<T>(self, access: Access, answer: Result<T, Errno>) -> Result<T> {
+        answer.map_err(|errno| error(self.key, "semctl", access, errno))
     }
 }
 
-fn error(key: Key, call: &'static str, errno: Errno) -> Error {
-    Error::IpcObject { ipc_object: IpcObject::Semaphores(key), call, errno }
+fn error(key: Key, call: &'static str, access: Access, errno: Errno) -> Error {
+    Error::IpcObject { ipc_object: IpcObject::Semaphores(key), call, access, errno }
 }

@@ -57,12 +57,15 @@ pub struct Stat {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{mode:04o}"))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn hexadecimal<S: serde::Serializer>(key: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn hexadecimal<S: serde::Serializer>(
+    key: &i32,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("0x{key:08x}"))
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 
 use crate::Errno;
@@ -41,6 +41,8 @@ const SHM_STAT_ANY: i32 = 15;
 
 /// `NS_GET_ID` of `linux/nsfs.h`: `_IOR(0xb7, 13, __u64)`, since Linux 6.18.
 const NS_GET_ID: u64 = 0x8008_b70d;
+/// `NS_GET_USERNS` of `linux/nsfs.h`: `_IO(0xb7, 1)`.
+const NS_GET_USERNS: u64 = 0xb701;
 
 /// `struct shminfo64` of `linux/shm.h`, which `shmctl(IPC_INFO)` fills.
 #[repr(C)]
@@ -303,6 +305,15 @@ pub(crate) fn namespace_id(namespace: &File) -> Result<u64, Errno> {
     // does not support the request writes nothing and fails.
     check(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_ID as _, &raw mut id) })?;
     Ok(id)
+}
+
+/// `ioctl(NS_GET_USERNS)`: opens the user namespace that owns an open namespace. Fails with `EPERM`
+/// unless it is the user namespace of this process or a descendant.
+pub(crate) fn owning_user_namespace(namespace: &File) -> Result<File, Errno> {
+    // SAFETY: the request takes no argument and accesses no memory of this process.
+    let fd = check(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS as _) })?;
+    // SAFETY: the call just returned the descriptor, so nothing else owns it.
+    Ok(File::from(unsafe { OwnedFd::from_raw_fd(fd) }))
 }
 
 /// Returns the size of a page in bytes. `sysconf(3)`.

@@ -1,9 +1,14 @@
-//! The list of the segments of this namespace, and the table of `ipcs -m`.
+//! The list of the segments of this namespace, and the table of `ipcs -m`. The modules have those of
+//! the semaphore sets and of the message queues.
 
 use std::fmt;
 use std::fs;
+use std::io;
 
-use crate::stat::SegmentId;
+pub mod queues;
+pub mod semaphores;
+
+use crate::stat::{SegmentId, hexadecimal, octal};
 use crate::sys;
 use crate::{Errno, Error, Result, Stat, Usage};
 
@@ -47,10 +52,19 @@ fn walk() -> Result<Vec<Stat>> {
 /// is invalid.
 #[must_use]
 pub fn parse_proc(text: &str) -> Option<Vec<Stat>> {
+    parse_lines(text, parse_proc_line)
+}
+
+fn parse_lines<T>(text: &str, parse: fn(&str) -> Option<T>) -> Option<Vec<T>> {
     let mut lines = text.lines();
     // A file without the heading is not the kernel's: something else is mounted there.
     lines.next().filter(|heading| heading.trim_start().starts_with("key"))?;
-    lines.map(parse_proc_line).collect()
+    lines.map(parse).collect()
+}
+
+fn read_proc<T>(path: &str, parse: fn(&str) -> Option<T>) -> io::Result<Vec<T>> {
+    let reason = || io::Error::new(io::ErrorKind::InvalidData, "not the kernel's table");
+    parse_lines(&fs::read_to_string(path)?, parse).ok_or_else(reason)
 }
 
 fn parse_proc_line(line: &str) -> Option<Stat> {

@@ -100,7 +100,18 @@ pub enum FrameError {
     Busy {
         /// How long this process waited.
         limit: Duration,
-        /// The process that holds the lock; `None` for a process of another pid namespace.
-        holder: Option<u32>,
+        /// Who held it at the end.
+        holder: LockHolder,
     },
+}
+
+/// The process that held the lock of the writers: the last that changed its semaphore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LockHolder {
+    /// A process, by its id.
+    Process(u32),
+    /// A process that has no id in the pid namespace of this process.
+    OtherPidNamespace,
+    /// The kernel did not say: the call failed.
+    Unknown(Errno),
 }

@@ -45,7 +45,7 @@ mod state;
 mod writer;
 mod writer_lock;
 
-pub use error::{Error, FrameError, Result};
+pub use error::{Error, FrameError, LockHolder, Result};
 pub use layout::capacity;
 pub use reader::Reader;
 pub use state::WriteState;

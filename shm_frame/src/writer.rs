@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use shm_core::attachment::WritableWords;
-use shm_core::{Errno, Key, Origin, Segment};
+use shm_core::{Access, Errno, Key, Origin, Segment};
 
 use crate::check::{is_blank, refuse_foreign_segment};
 use crate::error::{Error, FrameError, Result};
@@ -59,7 +59,8 @@ impl Writer {
         if Segment::find(key).is_ok() {
             // What the kernel would return, but before a semaphore changes.
             let (key, errno) = (Some(key), Errno::EEXIST);
-            let error = shm_core::Error::Get { key, size, create: true, huge: false, errno };
+            let access = Access::Create;
+            let error = shm_core::Error::Get { key, size, access, huge: false, errno };
             return Err(error.into());
         }
         let create = || Ok((Segment::create_new(key, size, mode)?, Origin::Created));

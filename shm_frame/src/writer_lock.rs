@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use shm_core::{Errno, Key, SemaphoreSet};
 
-use crate::error::{Error, FrameError, Result};
+use crate::error::{Error, FrameError, LockHolder, Result};
 
 /// The semaphore's number in its set, the only one that is used.
 const LOCK: u16 = 0;
@@ -72,7 +72,11 @@ impl WriterLock {
             };
             match error.errno() {
                 Some(Errno::EAGAIN) => {
-                    let holder = set.last_pid(LOCK.into()).ok().flatten();
+                    let holder = match set.last_pid(LOCK.into()) {
+                        Ok(Some(pid)) => LockHolder::Process(pid),
+                        Ok(None) => LockHolder::OtherPidNamespace,
+                        Err(error) => LockHolder::Unknown(error.errno().unwrap_or(Errno::EIO)),
+                    };
                     return Err(Error::Frame { key, error: FrameError::Busy { limit, holder } });
                 }
                 Some(Errno::EINTR) => {}

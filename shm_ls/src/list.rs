@@ -1,51 +1,39 @@
-//! The listing of all segments, printed once.
+//! The listing of the objects, printed once.
 
 use std::io::{self, Write};
 
-use serde::Serialize;
 use shm_cli::ToolError;
 use shm_cli::outcome::print_outcome;
-use shm_core::namespace::boot_id;
-use shm_core::table::{self, Row, Table};
-use shm_core::{IpcNamespace, Limits, Stat, Usage};
+use shm_core::table::{Row, Table};
+use shm_core::{Limits, Stat};
 
 use crate::args::Args;
+use crate::facts::{Facts, Required, segments};
 use crate::owner::Owners;
+use crate::page;
 
-/// The object that `--json` prints.
-#[derive(Serialize)]
-struct Listing {
-    boot_id: Option<String>,
-    ipc_namespace: Option<IpcNamespace>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    segments: Option<Vec<Stat>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    limits: Option<Limits>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Usage>,
-}
-
-/// Prints the segments or the limits.
+/// Prints the segments, the limits or everything.
 ///
 /// # Errors
 ///
-/// Fails if the kernel does not return them or the output fails.
+/// Fails if the kernel does not return the segments or the limits, whichever are printed, or the
+/// output fails. With `--all-objects`, what cannot be read is printed as such.
 pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ToolError> {
     if args.json {
-        let (segments, limits, usage) = if args.limits {
-            (None, Some(Limits::current()?), Some(Usage::current()?))
-        } else {
-            (Some(table::list()?), None, None)
+        let required = match args {
+            Args { all_objects: true, .. } => Required::Nothing,
+            Args { limits: true, .. } => Required::Limits,
+            Args { id, .. } => Required::Segments(*id),
         };
-        let (boot_id, ipc_namespace) = (boot_id(), IpcNamespace::current().ok());
-        let listing = Listing { boot_id, ipc_namespace, segments, limits, usage };
-        print_outcome(Ok(&listing), stdout)?;
+        print_outcome(Ok(&Facts::read(required)?), stdout)?;
+    } else if args.all_objects {
+        page::print(&Facts::read(Required::Nothing)?, stdout)?;
     } else if args.limits {
         print_limits(Limits::current()?, stdout)?;
     } else {
         let owners = Owners::load();
         let row = |stat: Stat| Row::new(&stat, owners.name(stat.uid));
-        write!(stdout, "{}", Table(table::list()?.into_iter().map(row).collect()))?;
+        write!(stdout, "{}", Table(segments(args.id)?.into_iter().map(row).collect()))?;
     }
     Ok(stdout.flush()?)
 }

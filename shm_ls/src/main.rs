@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     // The standard library's writer reports success if the descriptor is closed.
     let mut output = BufWriter::new(Descriptor(stdout.as_fd()));
     let done =
-        if args.watch { watch::run(args.json, &mut output) } else { list::run(&args, &mut output) };
+        if args.watch { watch::run(&args, &mut output) } else { list::run(&args, &mut output) };
     let Err(error) = done else { return ExitCode::SUCCESS };
     error.report(args.json, None, &mut output, &mut io::stderr());
     FAILED.into()

@@ -41,6 +41,11 @@ impl Owners {
     pub(crate) fn name(&self, uid: u32) -> Option<&str> {
         self.0.get(&uid).map(String::as_str)
     }
+
+    /// Returns the name of a user, or the user id without one.
+    pub(crate) fn label(&self, uid: u32) -> String {
+        self.name(uid).map_or_else(|| uid.to_string(), str::to_owned)
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
-use std::time::Duration;
 
 use serde::Serialize;
 use shm_cli::ToolError;
@@ -16,9 +15,7 @@ use shm_core::stat::SegmentId;
 use shm_core::stop::StopSignals;
 use shm_core::{IpcNamespace, Stat, table};
 
-/// The polling interval. The kernel does not report new segments; a poll takes about 50
-/// microseconds.
-const INTERVAL: Duration = Duration::from_millis(250);
+use crate::args::Args;
 
 /// One line of the log: the change of a segment between two polls.
 #[derive(Serialize)]
@@ -45,28 +42,37 @@ impl fmt::Display for Line {
 struct Started {
     event: &'static str,
     ipc_namespace: Option<IpcNamespace>,
+    interval_ms: u128,
 }
 
-/// Prints a line for each change until SIGTERM, SIGINT or SIGHUP.
+/// Prints a line for each change between two polls until SIGTERM, SIGINT or SIGHUP.
 ///
 /// # Errors
 ///
 /// Fails if the kernel does not return the listing or the output fails.
-pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ToolError> {
+pub fn run(args: &Args, stdout: &mut impl Write) -> Result<(), ToolError> {
     let signals = StopSignals::hold();
     let ipc_namespace = IpcNamespace::current().ok();
-    if json {
-        print_json(&Started { event: "watching", ipc_namespace }, stdout)?;
-    } else if let Some(namespace) = ipc_namespace {
-        writeln!(stdout, "watching {namespace}")?;
+    let interval_ms = args.interval.as_millis();
+    if args.json {
+        print_json(&Started { event: "watching", ipc_namespace, interval_ms }, stdout)?;
+    } else {
+        let namespace = ipc_namespace
+            .map_or_else(|| "this IPC namespace".to_owned(), |namespace| namespace.to_string());
+        writeln!(
+            stdout,
+            "watching {namespace} every {interval_ms} ms; segments that live shorter can be missed"
+        )?;
     }
     stdout.flush()?;
 
     let mut before = BTreeMap::new();
     loop {
-        let now = table::list()?.into_iter().map(|stat| (stat.shmid, stat)).collect();
+        let wanted = |stat: &Stat| args.id.is_none_or(|id| stat.shmid == id);
+        let stats = table::list()?.into_iter().filter(wanted);
+        let now = stats.map(|stat| (stat.shmid, stat)).collect();
         for line in changes(&before, &now) {
-            if json {
+            if args.json {
                 print_json(&line, stdout)?;
             } else {
                 writeln!(stdout, "{line}")?;
@@ -74,7 +80,7 @@ pub fn run(json: bool, stdout: &mut impl Write) -> Result<(), ToolError> {
         }
         stdout.flush()?;
         before = now;
-        if signals.wait(INTERVAL) {
+        if signals.wait(args.interval) {
             return Ok(());
         }
     }

@@ -8,7 +8,8 @@ use predicates::prelude::*;
 use predicates::str::{contains, is_empty, starts_with};
 use serde_json::{Value, json};
 use shm_core::segment::RemoveOnDrop;
-use shm_core::{Key, Limits, Segment};
+use shm_core::table::Table;
+use shm_core::{IpcNamespace, Key, Limits, Segment};
 use shm_testkit::programs::shell;
 
 fn shm_ls() -> Command {
@@ -26,7 +27,16 @@ fn answer(arguments: &[&str]) -> Value {
 #[test]
 fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_ls().arg("--help").assert().code(0).stderr("");
-    for option in ["--limits", "--watch", "--json", "Exit status: 0 listed, or --watch got"] {
+    for option in [
+        "--all-objects",
+        "--limits",
+        "--watch",
+        "every 250 ms",
+        "--interval <MILLISECONDS>",
+        "--id <SHMID>",
+        "--json",
+        "Exit status: 0 listed, or --watch got",
+    ] {
         help = help.stdout(contains(option));
     }
 }
@@ -41,6 +51,14 @@ fn the_version_is_that_of_the_package() {
 fn wrong_usage_exits_with_2_and_names_the_mistake() {
     for (arguments, named) in [
         (&["--limits", "--watch"][..], "cannot be used with"),
+        (&["--all-objects", "--watch"], "cannot be used with"),
+        (&["--all-objects", "--limits"], "cannot be used with"),
+        (&["--all-objects", "--id", "1"], "cannot be used with"),
+        (&["--limits", "--id", "1"], "cannot be used with"),
+        (&["--id=-1"], "expected a shmid as shm_ls prints it"),
+        (&["--interval", "50"], "--watch"),
+        (&["--watch", "--interval", "0"], "expected a number of milliseconds from 1 to 3600000"),
+        (&["--watch", "--interval", "1s"], "expected a number of milliseconds"),
         (&["-m"], "-m"),
         (&["segment"], "segment"),
     ] {
@@ -70,7 +88,62 @@ fn json_has_all_data_of_a_segment() {
             "atime": stat.atime, "dtime": 0, "ctime": stat.ctime,
         })
     );
-    assert!(answer.get("limits").is_none());
+    assert_eq!(answer["limits"], json!(Limits::current().unwrap()));
+}
+
+#[test]
+fn json_always_has_everything() {
+    let expected = [
+        "boot_id",
+        "dev_shm",
+        "error",
+        "ipc_namespace",
+        "limits",
+        "memory",
+        "mqueue_limits",
+        "mqueues",
+        "nearly_used",
+        "ok",
+        "posix_objects",
+        "queue_limits",
+        "queues",
+        "segments",
+        "semaphore_limits",
+        "semaphores",
+        "usage",
+    ];
+    for arguments in [&[][..], &["--limits"], &["--all-objects"]] {
+        let answer = answer(arguments);
+        let mut fields: Vec<_> = answer.as_object().unwrap().keys().collect();
+        fields.sort();
+        assert_eq!(fields, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_id_selects_one_segment() {
+    let segments = [(); 2].map(|()| RemoveOnDrop(Segment::create_private(100, 0o600).unwrap()));
+    let id = segments[0].0.id();
+    let answer = answer(&["--id", &id.to_string()]);
+    assert_eq!(answer["segments"], json!([segments[0].0.stat().unwrap()]));
+    let text = shm_ls().args(["--id", &id.to_string()]).assert().code(0);
+    let text = String::from_utf8(text.get_output().stdout.clone()).unwrap();
+    let rows = Table::parse(&text).unwrap().0;
+    assert_eq!(rows.iter().map(|row| row.shmid).collect::<Vec<_>>(), [id.0]);
+}
+
+#[test]
+fn an_unknown_id_is_explained() {
+    let segment = Segment::create_private(100, 0o600).unwrap();
+    segment.remove().unwrap();
+    let (id, namespace) = (segment.id(), IpcNamespace::current().unwrap());
+    let cause = format!("cause: no segment has id {id} in this IPC namespace, {namespace}");
+    shm_ls()
+        .args(["--id", &id.to_string()])
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr(starts_with("shmctl failed, errno: 22").and(contains(cause)));
 }
 
 #[test]
@@ -81,7 +154,7 @@ fn json_has_the_limits_and_the_usage() {
     for field in ["segments", "total_pages", "resident_pages", "swapped_pages"] {
         assert!(answer["usage"][field].is_u64(), "{field}");
     }
-    assert!(answer.get("segments").is_none());
+    assert!(answer["segments"].is_array());
 }
 
 #[test]
@@ -90,7 +163,9 @@ fn output_that_cannot_be_written_is_an_error() {
         (">/dev/full", "No space left on device (os error 28)"),
         (">&-", "Bad file descriptor (os error 9)"),
     ] {
-        for option in ["", "--limits", "--json", "--watch", "--watch --json", "--help"] {
+        for option in
+            ["", "--limits", "--all-objects", "--json", "--watch", "--watch --json", "--help"]
+        {
             let script = format!("exec \"$0\" $1 {output}");
             let mut shell = shell(&script, env!("CARGO_BIN_EXE_shm_ls"), &[option]);
             shell.assert().code(1).stderr(format!("cannot write to standard output: {reason}\n"));

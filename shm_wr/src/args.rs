@@ -30,16 +30,16 @@ pub struct Args {
     /// Size in bytes of a new segment, POSIX object, file or --object; an existing segment must
     /// have at least this size, an existing POSIX object or file grows to it; K, M and G multiply
     /// by 1024 [default: 1024]
-    #[arg(long, value_name = "BYTES", value_parser = parse_size)]
+    #[arg(long, value_name = "BYTES", value_parser = parse_size, conflicts_with = "id")]
     pub size: Option<usize>,
 
     /// Permission bits of a new segment, POSIX object, file or --object, in octal; the umask does
     /// not apply [default: 0666]
-    #[arg(long, value_name = "MODE", value_parser = parse_mode)]
+    #[arg(long, value_name = "MODE", value_parser = parse_mode, conflicts_with = "id")]
     pub mode: Option<u32>,
 
     /// Fail if the segment, POSIX object, file or --object exists already
-    #[arg(long)]
+    #[arg(long, conflicts_with = "id")]
     pub create_new: bool,
 
     /// Cut a text that does not fit, or that contains a NUL, instead of failing

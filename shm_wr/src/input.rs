@@ -63,7 +63,7 @@ pub(crate) fn does_not_fit(capacity: u64, left: &str) -> Failure {
         "the text does not fit",
         format!("{capacity} bytes have room for {room} bytes of text and a NUL{left}"),
         "give --truncate to cut it, or a larger --size (first remove an existing segment: \
-         --remove)",
+         --remove; --id takes no --size)",
     )
 }
 

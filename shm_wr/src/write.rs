@@ -12,9 +12,12 @@ use crate::report::Written;
 use crate::stream::{self, HEAD};
 
 pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
-    let size = args.size.unwrap_or(DEFAULT_SIZE);
+    let target = args.address.target();
+    // A segment that is named by its id exists already, with a size of any number of bytes.
+    let default_size = if let Target::Memory(Address::Id(_)) = target { 0 } else { DEFAULT_SIZE };
+    let size = args.size.unwrap_or(default_size);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
-    match args.address.target() {
+    match target {
         Target::Memory(address) => write_memory(args, stdin, address, size, mode),
         Target::IpcObject(ipc_object) => write_ipc_object(args, stdin, ipc_object, size, mode),
     }

@@ -18,7 +18,7 @@ use shm_core::Errno;
 use crate::engine::observation::{Identity, ModelNamespace, Observation, State, failed};
 use crate::engine::{Engine, EngineError, EngineInfo, Kernels, Rules, StepOutcome};
 use crate::model::objects::{ModelObjects, Refusal};
-use crate::model::sharing::unmounted;
+use crate::model::sharing::folder;
 use crate::process::invocation::Output;
 use crate::script::{
     Action, Container, Objects, Place, RunOptions, Setting, Sharing, Step, Workload,
@@ -129,8 +129,9 @@ impl ModelState {
 
     /// Applies `action`, or skips it if the container is in the wrong state for it.
     fn in_container(&mut self, names: Objects, name: Container, action: &Action) -> StepOutcome {
-        let found = self.containers.get(&name).copied();
-        let state = found.map_or(State::Gone, |container| container.state);
+        let found = self.containers.get(&name);
+        let (state, view) = found.map_or((State::Gone, HOST), |it| (it.state, it.view));
+        let namespace = Some(Identity::Model(view.ipc));
         let observation = match (action, state) {
             (Action::Run(options), State::Gone) => self.run(name, *options),
             (Action::Run(_), _) => refused(),
@@ -140,7 +141,9 @@ impl ModelState {
             (Action::KillSandbox | Action::Restart, State::Running) => self.restart(name),
             (Action::Replace, State::Running) => self.replace(name),
             (Action::Crash | Action::ChangeImage, State::Running) => self.crash(name),
-            (Action::Leak, State::Running) => self.leak(name),
+            // The pages of the segment stay charged to the container that touched them first, which
+            // leaves less memory for the container's next process.
+            (Action::Leak, State::Running) => Observation { namespace, ..done() },
             (Action::Stop, State::Running | State::Exited) | (Action::Kill, State::Running) => {
                 self.end(name)
             }
@@ -149,17 +152,11 @@ impl ModelState {
                 self.set(name, State::Running)
             }
             (Action::Remove, State::Running | State::Paused | State::Exited) => self.remove(name),
-            (Action::ExhaustMemory, State::Running) => {
-                let namespace = found.map(|container| Identity::Model(container.view.ipc));
-                Observation { namespace, ..ended(KILLED) }
-            }
+            (Action::ExhaustMemory, State::Running) => Observation { namespace, ..ended(KILLED) },
             (
                 Action::Write(..) | Action::Control(..) | Action::Read(_) | Action::List,
                 State::Running,
-            ) => {
-                let view = found.map_or(HOST, |container| container.view);
-                self.tool(names, view, action)
-            }
+            ) => self.tool(names, view, action),
             _ => return StepOutcome::Skipped(format!("{name} is in the wrong state")),
         };
         StepOutcome::Observed(observation)
@@ -268,7 +265,7 @@ impl ModelState {
         self.workloads.remove(&name);
         for joiner in self.containers.values_mut() {
             // No file can be created in a removed folder.
-            joiner.view.shm = joiner.view.shm.filter(|it| *it != unmounted(name));
+            joiner.view.shm = joiner.view.shm.filter(|it| *it != folder(name));
         }
         self.collect_unused();
         Observation { state: Some(State::Gone), ..done() }
@@ -288,35 +285,32 @@ impl ModelState {
         let lives = |container: &&Instance| container.state != State::Exited;
         let views = self.containers.values().filter(lives).map(|container| container.view);
         let used = views.flat_map(|view| [Some(view.ipc), view.shm]).flatten();
-        let volumes = self.workloads.keys().map(|pod| pods::volume(*pod));
-        let folders = self.containers.keys().map(|name| unmounted(*name));
-        let used = used.chain(volumes).chain(folders);
-        let used: BTreeSet<_> = used.chain([ModelNamespace::HOST]).collect();
+        let folders = self.containers.keys().map(|name| folder(*name));
+        let used: BTreeSet<_> = used.chain(folders).chain([ModelNamespace::HOST]).collect();
         self.objects.keep(&used);
     }
 
     /// Runs a tool in the namespaces of `view`.
     fn tool(&mut self, names: Objects, view: View, action: &Action) -> Observation {
         let namespace = Some(Identity::Model(view.ipc));
+        let space = action.mechanism().and_then(|mechanism| view.space(mechanism));
         let observation = match action {
-            Action::Write(mechanism, text) => {
-                match self.objects.write(*mechanism, view.space(*mechanism), text) {
-                    Ok(()) => printed(b"shm write success\n".to_vec()),
-                    Err(Refusal { call, errno }) => failed("write", call, errno),
-                }
-            }
+            Action::Write(mechanism, text) => match self.objects.write(*mechanism, space, text) {
+                Ok(()) => printed(b"shm write success\n".to_vec()),
+                Err(Refusal { call, errno }) => failed("write", call, errno),
+            },
             Action::Control(mechanism, text) => {
-                match self.objects.create(*mechanism, view.space(*mechanism), text) {
+                match self.objects.create(*mechanism, space, text) {
                     Ok(()) => done(),
                     Err(_) => ended(255),
                 }
             }
-            Action::Read(mechanism) => {
-                match self.objects.read(*mechanism, view.space(*mechanism)) {
-                    Some(text) => printed(shm_rd_output(text)),
-                    None => failed("read", mechanism.call(), Errno::ENOENT),
+            Action::Read(mechanism) => match self.objects.read(*mechanism, space) {
+                Some(text) => {
+                    printed([spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat())
                 }
-            }
+                None => failed("read", mechanism.call(), Errno::ENOENT),
+            },
             Action::List => {
                 let table = self.objects.list(names.key, view.ipc);
                 printed(table.to_string().into_bytes())
@@ -341,8 +335,4 @@ fn printed(stdout: Vec<u8>) -> Observation {
 
 fn refused() -> Observation {
     Observation { state: Some(State::Refused), ..Observation::default() }
-}
-
-fn shm_rd_output(text: &str) -> Vec<u8> {
-    [spaced(text.as_bytes()), b"\nshm read success\n".to_vec()].concat()
 }

@@ -9,7 +9,7 @@ use shm_core::Key;
 use shm_core::text::escape;
 
 use crate::engine::EngineInfo;
-use crate::engine::observation::{Identity, Observation};
+use crate::engine::observation::Identity;
 use crate::judge::run::{describe, namespaces};
 use crate::judge::verdict::{self, Difference, StepResult, Verdict};
 use crate::model::plan::Plan;
@@ -126,6 +126,11 @@ impl Report {
         steps.chain(self.conclusions.iter().map(|conclusion| &conclusion.verdict))
     }
 
+    /// Iterates over the sections of the script. Each has at least one step.
+    fn sections(&self) -> impl Iterator<Item = &[StepResult]> {
+        self.steps.chunk_by(|a, b| a.planned.step.section == b.planned.step.section)
+    }
+
     /// Returns whether all results are as predicted and proven.
     #[must_use]
     pub fn passed(&self) -> bool {
@@ -180,13 +185,12 @@ impl Format {
 }
 
 fn conclude(plan: &Plan, conclusion: &Conclusion, steps: &[StepResult]) -> ConclusionResult {
-    let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
-    let observe = |id: &str| find(id)?.observed.as_ref();
-    let predict = |id: &str| -> Option<&Observation> { Some(&find(id)?.planned.predicted) };
+    let observe = |id: &str| verdict::find(steps, id)?.observed.as_ref();
+    let predict = |id: &str| verdict::find(steps, id).map(|result| &result.planned.predicted);
     let predicted = verdict::holds(&plan.script, conclusion, predict);
     let observed = verdict::holds(&plan.script, conclusion, observe);
     let skipped = conclusion.evidence.iter().find_map(|evidence| {
-        let verdict = &find(&evidence.step)?.verdict;
+        let verdict = &verdict::find(steps, &evidence.step)?.verdict;
         matches!(verdict, Verdict::Skip(_)).then(|| verdict.clone())
     });
     let verdict = skipped.unwrap_or_else(|| {

@@ -7,11 +7,9 @@ use shm_core::Key;
 
 pub mod article;
 pub mod matrix;
-mod run_options;
-mod workload;
+mod sharing;
 
-pub use run_options::{RunOptions, Setting, Sharing, Sysctl};
-pub use workload::{Controller, Member, Pod, Workload};
+pub use sharing::{Controller, Member, Pod, RunOptions, Setting, Sharing, Sysctl, Workload};
 
 /// Ordered stages of steps, and the conclusions from them.
 #[derive(Clone, Debug)]
@@ -293,23 +291,16 @@ pub enum Mechanism {
     File,
 }
 
+impl fmt::Display for Mechanism {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl Mechanism {
     /// All mechanisms, those of the IPC namespace first.
     pub const ALL: [Self; 6] =
         [Self::Sysv, Self::Sem, Self::Msg, Self::Mqueue, Self::Posix, Self::File];
-
-    /// Returns its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sysv => "sysv",
-            Self::Sem => "sem",
-            Self::Msg => "msg",
-            Self::Mqueue => "mqueue",
-            Self::Posix => "posix",
-            Self::File => "file",
-        }
-    }
 
     /// Returns the system or library call that opens the object.
     #[must_use]

@@ -102,6 +102,11 @@ fn every_command_line_is_parsed_or_rejected() {
 }
 
 #[test]
+fn every_mount_is_found_at_its_mount_point() {
+    fuzz("mounts", 4_000, targets::mounts);
+}
+
+#[test]
 fn escaped_text_has_no_control_characters() {
     fuzz("text", 4_000, targets::text);
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use shm_cli::DEFAULT_KEY;
 use shm_core::IpcNamespace;
+use xtask::engine::kubernetes::nodes::Node;
 use xtask::engine::observation::{Identity, ModelNamespace, Observation, State};
 use xtask::engine::{Policy, discover};
+use xtask::judge::exit_code::Exit;
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
-use xtask::report::Report;
+use xtask::report::nodes::{NodeOutcome, NodeResult, NodesReport};
+use xtask::report::{Format, Report};
 use xtask::script::{Action, Container, article};
 
 /// Judges a run that went as predicted, except for the observations that `change` modifies.
@@ -252,6 +255,21 @@ fn an_unknown_namespace_is_no_difference_and_proves_nothing() {
     let unproven = unproven(&report);
     assert_eq!(names(&unproven), ["containers_isolated", "host_isolated", "cleared_by_restart"]);
     assert!(unproven[2].1.contains("another user's") && unproven[2].1.contains("-after"));
+    assert_the_row_of_a_node_is_unproven(report);
+}
+
+fn assert_the_row_of_a_node_is_unproven(report: Report) {
+    let name = "a".parse().unwrap();
+    let node = Node { name, runtime: "runtime".into(), kernel: "kernel".into(), unfit: None };
+    let outcome = NodeOutcome::Judged(Box::new(report));
+    let nodes = vec![NodeResult { node, duration: Duration::ZERO, outcome }];
+    let report = NodesReport { engine: discover::model().info, duration: Duration::ZERO, nodes };
+    let mut out = Vec::new();
+    report.write(Format::Markdown, &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    assert!(shown.contains("| a | runtime | kernel | 0 ms | unproven | "), "{shown}");
+    assert!(shown.contains("0 not as predicted, 1 unproven"), "{shown}");
+    assert_eq!(report.exit(), Exit::Differs);
 }
 
 #[test]

@@ -11,14 +11,16 @@ use shm_core::posix::caution::{self, Trap, folder_of};
 use shm_core::posix::{DIRECTORY, room};
 use shm_core::{Errno, text};
 
-use super::{Diagnosis, descriptors_used_up};
+use super::permission::Call;
+use super::{Diagnosis, descriptors_used_up, file_permission};
 
 /// The longest path that is shown in full, in bytes.
 const SHOWN: usize = 512;
 
 const CHOOSE_A_FILE: &str = "choose a regular file, or one that does not exist yet";
 
-pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
+pub(super) fn failed(call: Call, path: &Path, size: u64) -> Diagnosis {
+    let errno = call.errno;
     let posix = path.starts_with(DIRECTORY);
     if let Some(diagnosis) = descriptors_used_up(errno) {
         return diagnosis;
@@ -54,7 +56,7 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
             format!("{} already exists", shown(path)),
             "omit --create-new to write to it, or choose another name",
         ),
-        Errno::EACCES | Errno::EPERM => denied(path, posix),
+        Errno::EACCES | Errno::EPERM => denied(call, path, posix),
         Errno::EINVAL | Errno::EISDIR | Errno::ENXIO => {
             Diagnosis::new(not_regular(path), CHOOSE_A_FILE)
         }
@@ -81,7 +83,7 @@ pub(super) fn failed(path: &Path, size: u64, errno: Errno) -> Diagnosis {
 }
 
 /// Returns a path as one line that is safe on a terminal; cuts the middle out of a long path.
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.len() <= SHOWN {
         return text::escape_line(bytes);
@@ -98,7 +100,7 @@ fn virtual_file_system(path: &Path) -> Option<&'static str> {
     })
 }
 
-fn denied(path: &Path, posix: bool) -> Diagnosis {
+fn denied(call: Call, path: &Path, posix: bool) -> Diagnosis {
     match caution::trap(path) {
         Some(Trap::Link { path, target, owner }) => Diagnosis::new(
             format!(
@@ -116,7 +118,7 @@ fn denied(path: &Path, posix: bool) -> Diagnosis {
             ),
             "run this as that user, or choose a file in another directory",
         ),
-        _ => super::denied(&shown(path)),
+        _ => file_permission::file(call, path),
     }
 }
 

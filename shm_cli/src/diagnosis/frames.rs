@@ -1,7 +1,8 @@
 //! The causes of unusable frames.
 
+use rustix::process::{Pid, test_kill_process};
 use shm_core::Key;
-use shm_frame::{FrameError, WriteState};
+use shm_frame::{FrameError, LockHolder, WriteState};
 
 use super::Diagnosis;
 
@@ -66,12 +67,40 @@ pub(crate) fn diagnosis(key: Key, error: &FrameError) -> Diagnosis {
                  --object sem --remove --key {key})"
             ),
         ),
-        FrameError::Busy { holder, .. } => Diagnosis::new(
-            match holder {
-                Some(pid) => format!("process {pid} holds the write lock: it writes or is stopped"),
-                None => "a process of another pid namespace holds the write lock".to_owned(),
-            },
-            "try again, let that process finish, or end it: the kernel then releases the lock",
+        FrameError::Busy { holder, .. } => busy(key, *holder),
+    }
+}
+
+fn busy(key: Key, holder: LockHolder) -> Diagnosis {
+    let wait = "try again, let that process finish, or end it: the kernel then releases the lock";
+    match holder {
+        LockHolder::Process(pid) if has_ended(pid) => Diagnosis::new(
+            format!(
+                "process {pid} was the last to change the semaphore of the write lock, and has \
+                 ended; the kernel releases the lock of a writer that ends, so another process holds \
+                 it now, or a program that does not use frames has set it"
+            ),
+            format!(
+                "try again; if that fails and no writer runs, remove the semaphores (shm_wr --object \
+                 sem --remove --key {key})"
+            ),
+        ),
+        LockHolder::Process(pid) => Diagnosis::new(
+            format!("process {pid} holds the write lock: it writes or is stopped"),
+            wait,
+        ),
+        LockHolder::OtherPidNamespace => {
+            Diagnosis::new("a process of another pid namespace holds the write lock", wait)
+        }
+        LockHolder::Unknown(errno) => Diagnosis::new(
+            format!("a process holds the write lock; which one is not known (semctl: {errno})"),
+            wait,
         ),
     }
+}
+
+/// Returns whether no process has this id. `kill(2)` sees processes that `/proc` hides.
+fn has_ended(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }

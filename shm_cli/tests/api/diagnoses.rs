@@ -2,7 +2,7 @@
 
 use shm_cli::{Diagnosis, Failure};
 use shm_core::posix::Object;
-use shm_core::{Error, IpcObject, Key, Segment};
+use shm_core::{Error, IpcNamespace, IpcObject, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 fn message(error: Error) -> String {
@@ -49,9 +49,11 @@ fn each_call_explains_a_removed_segment() {
             message(error),
             format!(
                 "{call} failed, errno: 22 msg: Invalid argument\n\
-                 cause: segment {} was removed, or belongs to another IPC namespace\n\
-                 hint: list the segments (shm_ls), then try again",
-                segment.id()
+                 cause: no segment has id {} in this IPC namespace, {}: it was removed, or belongs \
+                 to another namespace\n\
+                 hint: list the segments of this namespace with their ids: shm_ls",
+                segment.id(),
+                IpcNamespace::current().unwrap(),
             )
         );
     }

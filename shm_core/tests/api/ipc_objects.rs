@@ -1,5 +1,7 @@
 //! Texts in semaphores and message queues.
 
+use shm_core::limits::{MqueueLimits, QueueLimits, SemaphoreLimits};
+use shm_core::table::{queues, semaphores};
 use shm_core::{Errno, Error, IpcObject, Origin};
 use shm_testkit::scratch::ScratchKey;
 
@@ -110,4 +112,33 @@ fn a_removed_object_is_gone() {
         ipc_object.remove().unwrap();
         assert_eq!(errno(ipc_object.read_text()), Errno::ENOENT);
     }
+}
+
+#[test]
+fn semaphores_and_queues_are_in_the_tables_of_the_kernel() {
+    let scratch = Scratch::new();
+    let key = scratch.0[0].key().raw();
+    for ipc_object in &scratch.0 {
+        ipc_object.write_text(b"hello", 64, 0o640, true).unwrap();
+    }
+    let sets = semaphores::list().unwrap();
+    let set = sets.iter().find(|set| set.key == key).unwrap();
+    assert_eq!((set.nsems, set.mode), (64, 0o640));
+    let queues = queues::list().unwrap();
+    let queue = queues.iter().find(|queue| queue.key == key).unwrap();
+    assert_eq!((queue.messages, queue.used_bytes, queue.mode), (1, 5, 0o640));
+    assert_eq!(queue.lspid, std::process::id());
+}
+
+#[test]
+fn the_limits_of_semaphores_and_queues_are_those_of_proc() {
+    let sysctl = |name: &str| std::fs::read_to_string(format!("/proc/sys/{name}")).unwrap();
+    let SemaphoreLimits { max_set_semaphores, max_semaphores, max_operations, max_sets } =
+        SemaphoreLimits::current().unwrap();
+    let printed = format!("{max_set_semaphores}\t{max_semaphores}\t{max_operations}\t{max_sets}\n");
+    assert_eq!(printed, sysctl("kernel/sem"));
+    let queues = QueueLimits::current().unwrap();
+    assert_eq!(format!("{}\n", queues.max_message_bytes), sysctl("kernel/msgmax"));
+    let mqueues = MqueueLimits::current().unwrap();
+    assert_eq!(format!("{}\n", mqueues.max_queues), sysctl("fs/mqueue/queues_max"));
 }

@@ -5,7 +5,7 @@ use std::thread;
 
 use shm_core::segment::{HugePage, RemoveOnDrop};
 use shm_core::table;
-use shm_core::{Errno, Error, Key, Origin, Segment};
+use shm_core::{Access, Errno, Error, Key, Origin, Segment};
 use shm_testkit::scratch::ScratchKey;
 
 fn errno<T>(result: Result<T, Error>) -> Option<Errno> {
@@ -63,14 +63,26 @@ fn errors_have_the_arguments_of_the_call() {
     let error = Segment::open_writable(*key, 7).unwrap_err();
     assert_eq!(
         error,
-        Error::Get { key: Some(*key), size: 7, create: false, huge: false, errno: Errno::ENOENT }
+        Error::Get {
+            key: Some(*key),
+            size: 7,
+            access: Access::ReadWrite,
+            huge: false,
+            errno: Errno::ENOENT
+        }
     );
     assert_eq!(error.to_string(), "shmget failed, errno: 2 msg: No such file or directory");
     assert_eq!(error.call(), Some("shmget"));
     let error = Segment::create_new(*key, 0, 0o600).unwrap_err();
     assert_eq!(
         error,
-        Error::Get { key: Some(*key), size: 0, create: true, huge: false, errno: Errno::EINVAL }
+        Error::Get {
+            key: Some(*key),
+            size: 0,
+            access: Access::Create,
+            huge: false,
+            errno: Errno::EINVAL
+        }
     );
 }
 

@@ -1,6 +1,7 @@
 use std::io::Read;
 
-use shm_core::{Address, Error, Segment};
+use shm_core::segment::RemoveOnDrop;
+use shm_core::{Address, Error, Origin, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 fn text(address: &Address) -> Vec<u8> {
@@ -85,4 +86,20 @@ fn only_a_file_grows() {
         memory.size().unwrap()
     });
     assert_eq!(sizes, [10, 20, 20]);
+}
+
+#[test]
+fn a_shmid_names_an_existing_segment_only() {
+    let segment = RemoveOnDrop(Segment::create_private(100, 0o600).unwrap());
+    let id = segment.0.id();
+    let address = Address::from(id);
+    let (memory, origin) = address.open_or_create(100, 0o600).unwrap();
+    memory.write_text(b"hello").unwrap();
+    assert_eq!((text(&address), origin), (b"hello".to_vec(), Origin::Opened));
+    let too_small = Error::OutOfBounds { offset: 0, length: 101, size: 100 };
+    assert_eq!(address.open_writable(101).unwrap_err(), too_small);
+    assert_eq!(address.create_new(100, 0o600).unwrap_err(), Error::ChosenId { id });
+    drop(memory);
+    address.remove().unwrap();
+    assert!(address.open().is_err());
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use shm_core::{Errno, IpcObject, Key, Origin, Segment};
-use shm_frame::{self as frame, FrameError, WriteState, Writer};
+use shm_frame::{self as frame, FrameError, LockHolder, WriteState, Writer};
 use shm_testkit::scratch::ScratchKey;
 
 use crate::frames::{LIMIT, frame_error, has_semaphore, put, read, writer};
@@ -16,7 +16,7 @@ const SHORT: Duration = Duration::from_millis(50);
 fn only_one_writer_holds_the_lock_and_errors_name_it() {
     let key = ScratchKey::new();
     let first = writer(*key);
-    let busy = FrameError::Busy { limit: SHORT, holder: Some(std::process::id()) };
+    let busy = FrameError::Busy { limit: SHORT, holder: LockHolder::Process(std::process::id()) };
     assert_eq!(frame_error(Writer::open_or_create(*key, 1024, 0o600, SHORT)), busy);
     assert_eq!(frame_error(frame::remove(*key, SHORT)), busy);
     drop(first);

@@ -67,17 +67,59 @@ impl Watch {
 
     /// Sends a signal; checks that it ends at once with status 0 and that no line is unread.
     fn stop(self, signal: &str) {
+        let seen = self.seen;
+        assert_eq!(self.finish(signal).lines().count(), seen);
+    }
+
+    /// Sends a signal; checks that it ends at once with status 0, and returns its log.
+    fn finish(self, signal: &str) -> String {
         let start = Instant::now();
         Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.pid)]).assert().success();
         self.runner.join().unwrap().code(0).stdout("").stderr("");
         assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
-        assert_eq!(fs::read_to_string(&self.log).unwrap().lines().count(), self.seen);
+        fs::read_to_string(&self.log).unwrap()
     }
 }
 
-fn the_first_line_has_the_namespace() {
-    let (watch, first) = Watch::start("", "");
-    assert_eq!(first, format!("watching {}\n", IpcNamespace::current().unwrap()));
+fn the_first_line_has_the_namespace_and_the_interval() {
+    let namespace = IpcNamespace::current().unwrap();
+    for (option, interval) in [("", 250), ("--interval 20", 20)] {
+        let (watch, first) = Watch::start("", option);
+        assert_eq!(
+            first,
+            format!(
+                "watching {namespace} every {interval} ms; segments that live shorter can be \
+                 missed\n"
+            )
+        );
+        watch.stop("TERM");
+    }
+}
+
+/// Segments that live 100 ms each are all seen every 5 ms, and few of them every 1000 ms.
+fn a_shorter_interval_sees_segments_that_live_shorter() {
+    const SEGMENTS: i32 = 10;
+    let seen = |interval: &str| {
+        let (watch, _) = Watch::start("", &format!("--interval {interval}"));
+        for key in 1..=SEGMENTS {
+            let segment = Segment::create_new(Key::new(key).unwrap(), 100, 0o600).unwrap();
+            thread::sleep(Duration::from_millis(100));
+            segment.remove().unwrap();
+        }
+        watch.finish("TERM").matches("appeared").count()
+    };
+    assert_eq!(seen("5"), 10);
+    assert!(seen("1000") <= 2);
+}
+
+fn an_id_selects_one_segment() {
+    let [one, other] =
+        [1, 2].map(|key| Segment::create_new(Key::new(key).unwrap(), 100, 0o600).unwrap());
+    let (mut watch, _) = Watch::start("", &format!("--interval 10 --id {}", one.id()));
+    assert!(watch.next().starts_with("appeared key=0x00000001 "));
+    other.remove().unwrap();
+    one.remove().unwrap();
+    assert!(watch.next().starts_with("gone key=0x00000001 "));
     watch.stop("TERM");
 }
 
@@ -121,7 +163,7 @@ fn json_has_an_object_a_line() {
     let (mut watch, first) = Watch::start("", "--json");
     let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
     let first = read(&first);
-    assert_eq!(first["event"], "watching");
+    assert_eq!((&first["event"], &first["interval_ms"]), (&"watching".into(), &250.into()));
     assert_eq!(first["ipc_namespace"], json!(IpcNamespace::current().unwrap()));
     let segment = Segment::create_new(Key::new(1).unwrap(), 100, 0o640).unwrap();
     let stat = json!(segment.stat().unwrap());
@@ -177,7 +219,9 @@ fn after_its_reader_closed_the_next_line_ends_it() {
 fn main() -> ExitCode {
     let trials = trials![
         Trial::isolated, &[] =>
-            the_first_line_has_the_namespace,
+            the_first_line_has_the_namespace_and_the_interval,
+            a_shorter_interval_sees_segments_that_live_shorter,
+            an_id_selects_one_segment,
             an_existing_segment_has_a_line,
             each_change_has_a_line_until_the_segment_is_gone,
             json_has_an_object_a_line,

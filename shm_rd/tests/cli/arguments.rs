@@ -8,6 +8,7 @@ fn help_has_every_option_and_the_exit_statuses() {
     let mut help = shm_rd().arg("--help").assert().code(0).stderr("");
     for option in [
         "--key <KEY>",
+        "--id <SHMID>",
         "--posix <NAME>",
         "--file <PATH>",
         "--framed",
@@ -38,6 +39,11 @@ fn wrong_usage_exits_with_2_and_names_the_mistake() {
         (&["--raw", "--json"], "cannot be used with"),
         (&["--posix", "a", "--file", "b"], "cannot be used with"),
         (&["--posix", ".."], "--posix"),
+        (&["--id", "1", "--key", "1"], "cannot be used with"),
+        (&["--id", "1", "--file", "x"], "cannot be used with"),
+        (&["--id", "1", "--posix", "x"], "cannot be used with"),
+        (&["--id", "1", "--framed"], "cannot be used with"),
+        (&["--id", "0x1"], "expected a shmid as shm_ls prints it"),
         (&["text"], "text"),
         (&["--size", "1"], "--size"),
     ] {

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod framed;
+mod ids;
 mod ipc_objects;
 mod json;
 mod long;

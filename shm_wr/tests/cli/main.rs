@@ -5,6 +5,7 @@ mod arguments;
 mod files;
 mod fitting;
 mod framed;
+mod ids;
 mod ipc_objects;
 mod json;
 mod long;

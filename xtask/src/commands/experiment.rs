@@ -13,7 +13,7 @@ use crate::engine::discover::{self, Query};
 use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Cluster;
 use crate::engine::{EngineKind, host};
-use crate::judge::execution::{Concluded, execute};
+use crate::judge::execution::{Execution, execute};
 use crate::judge::exit_code::Exit;
 use crate::judge::host_segment::{self, Orphan};
 use crate::judge::run::RunEvent;
@@ -124,7 +124,7 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     if kind.is_local() {
         host::ensure_unused(args.key)?;
     }
-    progress.say("building the tools");
+    progress.show("building the tools");
     let dist = tools_for(&[kind], interrupt)?;
     let session = Session::open(found, &dist, &args.base, &ledger, interrupt)?;
     let script = script(args, kind);
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     if kind.is_local() {
         host_segment::record(&plan.script, &ledger)?;
     }
-    progress.count(plan.len());
+    progress.count(plan.steps().count());
     let mut tell = |event: RunEvent<'_>| progress.tell(&event);
     let execution = execute(&plan, &*engine, interrupt, args.keep, &mut tell);
     let stray = kind
@@ -148,7 +148,8 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     if args.keep && kind.is_real() {
         message("note: the containers are kept; cargo xtask clean removes them");
     }
-    let Concluded { steps, duration, error, removed } = execution.conclude()?;
+    let Execution { steps, duration, error, cleaned } = execution;
+    let removed = cleaned?;
     if let Some(error) = error {
         if interrupt.signal().is_some() && !args.keep {
             let thing = if kind.has_pods() { "pod" } else { "container" };

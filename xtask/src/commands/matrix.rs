@@ -160,7 +160,7 @@ fn sessions(
         let wanted = Query { kind, runtime, cluster, base: SCRATCH, ledger, interrupt };
         found.push(discover::find(&wanted)?);
     }
-    progress.say("building the tools");
+    progress.show("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();
     let dist = tools_for(&kinds, interrupt)?;
     let open = |found| Session::open(found, &dist, SCRATCH, ledger, interrupt);

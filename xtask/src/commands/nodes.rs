@@ -13,7 +13,7 @@ use crate::engine::image::SCRATCH;
 use crate::engine::kubernetes::Kubernetes;
 use crate::engine::kubernetes::nodes::Node;
 use crate::engine::{Engine, EngineError, EngineKind, FailureKind};
-use crate::judge::execution::{Concluded, execute};
+use crate::judge::execution::execute;
 use crate::judge::exit_code::Exit;
 use crate::judge::run::RunError;
 use crate::model::plan::Plan;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     let runs = Runs { args, parent: &parent, ledger, interrupt };
     progress.count_groups(nodes.len());
     let results = runs.on_all(&nodes, args.nodes.jobs.get(), &progress);
-    progress.say("cleaning up");
+    progress.show("cleaning up");
     let cleaned = clean_up.now();
     progress.end();
     if let Some(signal) = interrupt.name() {
@@ -114,13 +114,13 @@ impl Runs<'_> {
         let tools = remote_tools(self.args.key, self.ledger, self.interrupt);
         let engine = self.parent.run_on(node, tools);
         let keep = self.args.keep;
-        let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {}).conclude()?;
+        let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {});
+        execution.cleaned?;
         if let Some(error) = execution.error {
             return Err(error.into());
         }
-        let Concluded { steps, duration, .. } = execution;
         let base = self.args.cluster.image.as_deref().unwrap_or_default().to_owned();
-        Ok(Report::new(engine.info().clone(), base, &plan, steps, duration))
+        Ok(Report::new(engine.info().clone(), base, &plan, execution.steps, execution.duration))
     }
 }
 

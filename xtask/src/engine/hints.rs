@@ -25,8 +25,9 @@ pub(crate) fn of_message(message: &str) -> Option<&'static str> {
     let words = ["oci runtime", "oci permission", "container create failed", "invalid runtime"];
     let runtime = has(&words) || has(&["unknown runtime", "shim task"]);
     runtime.then_some(
-        "mend the OCI runtime, which did not start the container (its reason is above), or use \
-         another with --runtime NAME; `docker info` and `podman info` name the installed ones",
+        "remove the reason that is given above, for which the OCI runtime did not start the \
+         container, or use another runtime with --runtime NAME; `docker info` and `podman info` name \
+         the installed ones",
     )
 }
 

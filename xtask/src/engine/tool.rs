@@ -145,7 +145,7 @@ pub fn address(objects: Objects, mechanism: Mechanism, volume: &Path) -> Vec<Str
     let named = |option: &str, name: String| vec![option.to_owned(), name];
     match mechanism {
         Mechanism::Sysv => key,
-        Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => object(mechanism.word()),
+        Mechanism::Sem | Mechanism::Msg | Mechanism::Mqueue => object(&mechanism.to_string()),
         Mechanism::Posix => named("--posix", objects.name()),
         Mechanism::File => {
             let path = volume.join(objects.name());

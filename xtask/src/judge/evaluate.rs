@@ -92,6 +92,11 @@ pub(crate) fn skipped(question: &Question, index: usize, why: &str) -> CellResul
 }
 
 impl CellAnswer {
+    fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
+        let (message, namespace, doubt) = (None, None, None);
+        Self { predicted, observed, verdict, message, namespace, broken: false, doubt }
+    }
+
     /// Returns whether the only difference is that the object survived, which a quirk can explain.
     fn survived(&self) -> bool {
         (self.predicted, self.observed, self.broken)
@@ -101,8 +106,8 @@ impl CellAnswer {
 
 fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
     let predicted = predicted(question, plan);
-    let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
-    let executed: Vec<_> = question.steps.iter().map_while(find).collect();
+    let executed: Vec<_> =
+        question.steps.iter().map_while(|id| verdict::find(&run.steps, id)).collect();
     if let Some(broken) = failed_preparation(&run.steps, &question.cell) {
         let observed = executed.last().map_or(Visibility::Unknown, |result| seen(result));
         let verdict = broken.verdict.clone();
@@ -122,28 +127,20 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
     }
 }
 
-impl CellAnswer {
-    fn new(predicted: Visibility, observed: Visibility, verdict: Verdict) -> Self {
-        let (message, namespace, doubt) = (None, None, None);
-        Self { predicted, observed, verdict, message, namespace, broken: false, doubt }
-    }
-}
-
 /// Returns why a cell that is as predicted is not proven: an unknown namespace, or a planned
 /// control that did not succeed.
 fn doubt(question: &Question, plan: &Plan, run: &Run, executed: &[&StepResult]) -> Option<String> {
-    let find = |id: &String| run.steps.iter().find(|result| result.planned.step.id == *id);
-    let controls: Vec<_> = controls(question, plan).map(|id| (id, find(id))).collect();
-    if let Some((id, _)) = controls.iter().find(|(_, control)| control.is_none()) {
+    let find = |id: &String| verdict::find(&run.steps, id);
+    if let Some(id) = controls(question, plan).find(|id| find(id).is_none()) {
         return Some(format!("the script ended before its control, step {id}"));
     }
-    let controls = controls.iter().filter_map(|(_, control)| *control);
+    let controls = controls(question, plan).filter_map(find);
     executed.iter().copied().chain(controls).find_map(verdict::doubt)
 }
 
 /// Returns the controls of a cell that are planned.
 fn controls<'a>(question: &'a Question, plan: &'a Plan) -> impl Iterator<Item = &'a String> {
-    let planned = |id: &&String| plan.stages.iter().flatten().any(|it| it.step.id == **id);
+    let planned = |id: &&String| plan.steps().any(|it| it.step.id == **id);
     question.controls.iter().filter(planned)
 }
 
@@ -151,7 +148,7 @@ fn controls<'a>(question: &'a Question, plan: &'a Plan) -> impl Iterator<Item = 
 #[must_use]
 pub fn predicted(question: &Question, plan: &Plan) -> Visibility {
     let find = |id: &String| {
-        let planned = plan.stages.iter().flatten().find(|planned| planned.step.id == *id)?;
+        let planned = plan.steps().find(|planned| planned.step.id == *id)?;
         Some(Visibility::of(&planned.predicted))
     };
     let predicted: Option<Vec<_>> = question.steps.iter().map(find).collect();
@@ -163,33 +160,25 @@ pub fn predicted(question: &Question, plan: &Plan) -> Visibility {
 /// Returns the answer for a cell whose steps were not planned, or not executed.
 fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnswer {
     let place = question.cell.observer.place();
-    if predicted != Visibility::Refused {
-        let why = run.aborted.as_deref().unwrap_or("the script ended before this step");
-        return CellAnswer {
-            broken: true,
-            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
-        };
+    let is_refusal =
+        |result: &&StepResult| result.planned.step.makes(place) && result.planned.is_refused();
+    let is_refused = predicted == Visibility::Refused;
+    if let Some(refusal) = run.steps.iter().rev().find(is_refusal).filter(|_| is_refused) {
+        let message = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
+        let verdict = refusal.verdict.clone();
+        return CellAnswer { message, ..CellAnswer::new(predicted, seen(refusal), verdict) };
     }
-    let refusal = run
-        .steps
-        .iter()
-        .rev()
-        .find(|result| result.planned.step.makes(place) && result.planned.is_refused());
-    match (refusal, &run.aborted) {
-        (Some(refusal), _) => {
-            let observed = refusal.observed.as_ref().map_or(Visibility::Unknown, Visibility::of);
-            let message = refusal.observed.as_ref().map(|it| it.output.stderr_tail().to_string());
-            CellAnswer { message, ..CellAnswer::new(predicted, observed, refusal.verdict.clone()) }
-        }
-        (None, Some(why)) => CellAnswer {
-            broken: true,
-            ..CellAnswer::new(predicted, Visibility::Unknown, aborted(why))
-        },
-        (None, None) => {
-            let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
-            CellAnswer::new(predicted, Visibility::Unknown, verdict)
-        }
-    }
+    let ended = (!is_refused).then_some("the script ended before this step");
+    let verdict = match run.aborted.as_deref().or(ended) {
+        Some(why) => Verdict::Fail(Difference {
+            what: "script",
+            predicted: "completed".to_owned(),
+            observed: why.to_owned(),
+        }),
+        None => Verdict::Skip("no step of this cell was executed".to_owned()),
+    };
+    let broken = matches!(verdict, Verdict::Fail(_));
+    CellAnswer { broken, ..CellAnswer::new(predicted, Visibility::Unknown, verdict) }
 }
 
 fn seen(result: &StepResult) -> Visibility {
@@ -205,13 +194,4 @@ fn failed_preparation<'a>(steps: &'a [StepResult], cell: &Cell) -> Option<&'a St
     };
     // Later failures may be consequences of the first.
     steps.iter().filter(is_preparation).find(|result| !matches!(result.verdict, Verdict::Pass))
-}
-
-/// Returns the verdict for a cell whose script could not be completed.
-fn aborted(why: &str) -> Verdict {
-    Verdict::Fail(Difference {
-        what: "script",
-        predicted: "completed".to_owned(),
-        observed: why.to_owned(),
-    })
 }

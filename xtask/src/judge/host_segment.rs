@@ -6,7 +6,7 @@ use shm_core::{Address, Errno, IpcNamespace, Key, Segment};
 
 use crate::engine::observation::{Identity, Observation};
 use crate::engine::{EngineError, host};
-use crate::judge::verdict::StepResult;
+use crate::judge::verdict::{StepResult, Verdict};
 use crate::process::ledger::{Entry, Ledger, LedgerError, LeftoverManifest};
 use crate::script::{Action, Place, Script, Step};
 
@@ -44,15 +44,19 @@ fn manifest(script: &Script) -> Option<LeftoverManifest> {
     Some(LeftoverManifest { text: text.to_owned(), keys: vec![script.objects.host_control.raw()] })
 }
 
-/// Returns the error for a step on this host that differs because another process uses the key of
-/// the script. `before` are the steps until then.
+/// Returns the error if a step on this host differs because another process uses the key of the
+/// script. `before` are the steps until then.
 #[must_use]
 pub fn disturbance(
     script: &Script,
     before: &[StepResult],
-    step: &Step,
-    observed: &Observation,
+    result: &StepResult,
 ) -> Option<EngineError> {
+    let (step, observed) = (&result.planned.step, result.observed.as_ref()?);
+    let differs = matches!(result.verdict, Verdict::Fail(_));
+    if step.place != Place::Host || !differs || !step.action.uses_segments() {
+        return None;
+    }
     let key = script.objects.of(step).key;
     let what = match find(script, key, before) {
         Some(HostSegment::Others(whose)) => {

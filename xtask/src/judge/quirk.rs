@@ -1,29 +1,31 @@
 //! Quirks: known differences from the model, by engine and version, each with a citation. Any
 //! other difference fails the run.
 
-use std::str::FromStr;
-
 use semver::{Version, VersionReq};
+use serde::Serialize;
 
 use crate::engine::{EngineInfo, EngineKind};
 use crate::script::Mechanism;
 use crate::script::matrix::{Cell, Event, Observer};
 
-/// A known difference from the model.
-#[derive(Debug)]
+/// A known difference from the model. The serialized form is that of the JSON report.
+#[derive(Debug, Serialize)]
 pub struct Quirk {
     /// The name in reports.
     pub id: &'static str,
     /// The engine.
+    #[serde(skip)]
     pub engine: EngineKind,
     /// The versions of the engine, in Cargo's notation.
+    #[serde(skip)]
     pub versions: &'static str,
     /// Returns whether it can explain a cell.
+    #[serde(skip)]
     pub applies: fn(&Cell) -> bool,
-    /// Whether it shows only sometimes.
-    pub racy: bool,
     /// Its description and source.
     pub citation: &'static str,
+    /// Whether it shows only sometimes.
+    pub racy: bool,
 }
 
 /// All quirks.
@@ -57,7 +59,7 @@ impl Quirk {
     /// Returns whether an engine has it.
     #[must_use]
     pub fn concerns(&self, engine: &EngineInfo) -> bool {
-        let version = engine.version.parse::<Leading>().ok().map(|it| it.0);
+        let version = leading(&engine.version.to_string());
         let wanted = VersionReq::parse(self.versions);
         self.engine == engine.name
             && wanted.is_ok_and(|wanted| version.is_none_or(|it| wanted.matches(&it)))
@@ -70,39 +72,28 @@ pub fn of(engine: &EngineInfo, cell: &Cell) -> Option<&'static Quirk> {
     QUIRKS.iter().find(|quirk| quirk.concerns(engine) && (quirk.applies)(cell))
 }
 
-/// The first three numbers of an engine's version, without a pre-release.
-#[derive(Debug, PartialEq, Eq)]
-struct Leading(Version);
-
-impl FromStr for Leading {
-    type Err = NoNumber;
-
-    fn from_str(text: &str) -> Result<Self, NoNumber> {
-        let digits = text.split(|c: char| !c.is_ascii_digit() && c != '.').next();
-        let mut numbers =
-            digits.unwrap_or_default().split('.').map_while(|number| number.parse().ok());
-        let major = numbers.next().ok_or(NoNumber)?;
-        let mut next = || numbers.next().unwrap_or(0);
-        Ok(Self(Version::new(major, next(), next())))
-    }
+/// Returns the first three numbers of an engine's version, without a pre-release; `None` if the
+/// version does not begin with a number.
+fn leading(version: &str) -> Option<Version> {
+    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    let mut numbers = digits.split('.').map_while(|number| number.parse().ok());
+    let major = numbers.next()?;
+    let mut next = || numbers.next().unwrap_or(0);
+    Some(Version::new(major, next(), next()))
 }
-
-/// The error for a version that does not begin with a number.
-#[derive(Debug, PartialEq, Eq)]
-struct NoNumber;
 
 #[cfg(test)]
 mod tests {
     use semver::{Version, VersionReq};
 
-    use super::{Leading, NoNumber, QUIRKS};
+    use super::{QUIRKS, leading};
 
     #[test]
     fn a_version_is_parsed_without_its_suffix() {
-        let version = "20.10.24+dfsg1 (client 28.2.2)".parse();
-        assert_eq!(version, Ok(Leading(Version::new(20, 10, 24))));
-        assert_eq!("5.0.0-rc1".parse(), Ok(Leading(Version::new(5, 0, 0))));
-        assert_eq!("unknown".parse::<Leading>(), Err(NoNumber));
+        let version = leading("20.10.24+dfsg1 (client 28.2.2)");
+        assert_eq!(version, Some(Version::new(20, 10, 24)));
+        assert_eq!(leading("5.0.0-rc1"), Some(Version::new(5, 0, 0)));
+        assert_eq!(leading("unknown"), None);
     }
 
     #[test]

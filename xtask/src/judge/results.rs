@@ -1,5 +1,6 @@
 //! The results of a matrix, as plain values for reporters.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -26,8 +27,8 @@ pub struct Grid {
     pub gone: Vec<&'static Quirk>,
 }
 
-/// A script and its runs.
-#[derive(Debug)]
+/// A script and its runs. The serialized form is that of the JSON report.
+#[derive(Debug, Serialize)]
 pub struct ScriptRun {
     /// The script's name: mode and event.
     pub name: String,
@@ -36,7 +37,7 @@ pub struct ScriptRun {
 }
 
 /// One run of a script.
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 pub struct Run {
     /// The executed steps.
     pub steps: Vec<StepResult>,
@@ -87,6 +88,12 @@ pub enum CellOutcome {
     Skipped,
 }
 
+impl fmt::Display for CellOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl CellOutcome {
     /// All outcomes, from best to worst.
     pub const ALL: [Self; 7] = [
@@ -98,20 +105,6 @@ impl CellOutcome {
         Self::Unstable,
         Self::Differs,
     ];
-
-    /// Returns its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Agrees => "agrees",
-            Self::Refused => "refused",
-            Self::Quirk => "quirk",
-            Self::Unproven => "unproven",
-            Self::Differs => "differs",
-            Self::Unstable => "unstable",
-            Self::Skipped => "skipped",
-        }
-    }
 
     /// Returns whether it fails the run.
     #[must_use]
@@ -136,6 +129,12 @@ pub enum Visibility {
     Unknown,
 }
 
+impl fmt::Display for Visibility {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 impl Visibility {
     /// Returns the visibility that an observation of a tool or of a start shows.
     #[must_use]
@@ -151,18 +150,6 @@ impl Visibility {
                 _ => Self::Unknown,
             },
             _ => Self::Unknown,
-        }
-    }
-
-    /// Returns its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Seen => "seen",
-            Self::Absent => "absent",
-            Self::Limited => "limited",
-            Self::Refused => "refused",
-            Self::Unknown => "unknown",
         }
     }
 }

@@ -78,7 +78,10 @@ pub fn run(
         for (planned, answer) in stage.iter().zip(answers) {
             let (observed, verdict) = match answer {
                 StepOutcome::Skipped(why) => (None, Verdict::Skip(why)),
-                StepOutcome::Observed(observed) if is_unexpected_refusal(planned, &observed) => {
+                // A refusal against the prediction makes the remaining steps meaningless.
+                StepOutcome::Observed(observed)
+                    if observed.state == Some(State::Refused) && !planned.is_refused() =>
+                {
                     let cause = engine.refused(observed.output);
                     return Err(RunError::at(planned, engine, cause));
                 }
@@ -88,11 +91,12 @@ pub fn run(
                     (Some(Observation { namespace, ..observed }), verdict)
                 }
             };
-            let judged = (planned, observed.as_ref(), &verdict);
-            if let Some(cause) = disturbance(plan, results, judged, engine) {
+            let result = StepResult { planned: planned.clone(), observed, verdict };
+            if engine.is_on_this_host()
+                && let Some(cause) = host_segment::disturbance(&plan.script, results, &result)
+            {
                 return Err(RunError::at(planned, engine, cause));
             }
-            let result = StepResult { planned: planned.clone(), observed, verdict };
             tell(RunEvent::Finished(&result));
             results.push(result);
         }
@@ -103,21 +107,6 @@ pub fn run(
         }
     }
     Ok(())
-}
-
-/// Returns the error for a step on the host that differs because of another process's segment.
-fn disturbance(
-    plan: &Plan,
-    before: &[StepResult],
-    (planned, observed, verdict): (&PlannedStep, Option<&Observation>, &Verdict),
-    engine: &dyn Engine,
-) -> Option<EngineError> {
-    let is_on_host = planned.step.place == Place::Host && engine.is_on_this_host();
-    let differs = matches!(verdict, Verdict::Fail(_));
-    let may = is_on_host && differs && planned.step.action.uses_segments();
-    observed
-        .filter(|_| may)
-        .and_then(|it| host_segment::disturbance(&plan.script, before, &planned.step, it))
 }
 
 /// Removes the objects of a plan's controls on this host when the run ends.
@@ -135,12 +124,6 @@ impl Drop for HostControls<'_> {
             let _ = host::remove_strays(objects, text);
         }
     }
-}
-
-/// Returns whether the engine refused a step against its prediction, which makes the remaining
-/// steps meaningless.
-fn is_unexpected_refusal(planned: &PlannedStep, observed: &Observation) -> bool {
-    observed.state == Some(State::Refused) && !planned.is_refused()
 }
 
 /// The maximum number of parallel steps. Engines cannot handle more.

@@ -82,6 +82,12 @@ pub struct StepResult {
     pub verdict: Verdict,
 }
 
+/// Returns the result of the step `id`.
+#[must_use]
+pub fn find<'a>(results: &'a [StepResult], id: &str) -> Option<&'a StepResult> {
+    results.iter().find(|result| result.planned.step.id == id)
+}
+
 /// Compares the steps of one run in order, and maps the model's namespaces to the kernel's.
 #[derive(Debug)]
 pub struct Judge {
@@ -123,41 +129,29 @@ impl Judge {
         let Some(Identity::Model(made)) = predicted.namespace else { return None };
         let namespace = match observed {
             Some(Identity::Kernel(namespace)) => namespace,
-            // The observation comes from the model.
-            Some(Identity::Model(same)) if *same == made => return None,
             // A foreign namespace cannot be compared, so only the output counts. An unknown one
             // makes conclusions unproven.
             Some(Identity::Unknown(_) | Identity::Foreign(_)) | None => return None,
+            // The observation comes from the model.
             Some(Identity::Model(other)) => {
                 return differ("IPC namespace", made.to_string(), other.to_string());
             }
         };
-        let difference = |predicted: String| Difference {
-            what: "IPC namespace",
-            predicted,
-            observed: namespace.to_string(),
-        };
         let same = self.known.iter().find(|(known, _)| *known == made);
         let taken = self.known.iter().find(|(_, known)| known == namespace);
-        if made != ModelNamespace::HOST && same.is_none() && namespace.is_initial() {
-            return Some(difference("a new one, not the host's".to_owned()));
-        }
-        match (same, taken) {
-            (Some((_, known)), _) if known != namespace => {
-                return Some(difference(format!("the same as before, {known}")));
+        let is_hosts = (made != ModelNamespace::HOST && namespace.is_initial())
+            || taken.is_some_and(|(other, _)| *other == ModelNamespace::HOST);
+        let predicted = match (same, taken) {
+            (Some((_, known)), _) if known == namespace => return None,
+            (Some((_, known)), _) => format!("the same as before, {known}"),
+            (None, _) if is_hosts => "a new one, not the host's".to_owned(),
+            (None, Some(_)) => "a new one, not one that was seen before".to_owned(),
+            (None, None) => {
+                self.known.push((made, namespace.clone()));
+                return None;
             }
-            (None, Some((other, _))) => {
-                let whose = if *other == ModelNamespace::HOST {
-                    "the host's"
-                } else {
-                    "one that was seen before"
-                };
-                return Some(difference(format!("a new one, not {whose}")));
-            }
-            (Some(_), _) => {}
-            (None, None) => self.known.push((made, namespace.clone())),
-        }
-        None
+        };
+        Some(Difference { what: "IPC namespace", predicted, observed: namespace.to_string() })
     }
 
     fn output(&self, planned: &PlannedStep, observed: &Observation) -> Option<Difference> {
@@ -286,37 +280,27 @@ pub fn holds<'a>(
 /// Each step must be as predicted and in a known namespace. Absence needs a control.
 #[must_use]
 pub fn missing_proof(conclusion: &Conclusion, steps: &[StepResult]) -> Option<String> {
-    let find = |id: &str| steps.iter().find(|result| result.planned.step.id == id);
-    let evidence = || conclusion.evidence.iter().filter_map(|it| find(&it.step));
+    let evidence = || conclusion.evidence.iter().filter_map(|it| find(steps, &it.step));
     let is_evidence = |id: &str| conclusion.evidence.iter().any(|it| it.step == id);
     let controls = |place: Place| {
-        let of_evidence = |it: &Step| it.control_of().is_some_and(is_evidence);
-        let found = steps.iter().map(|result| (&result.planned.step, result));
-        found.filter(move |(step, _)| step.place == place && of_evidence(step))
+        let at_place = steps.iter().filter(move |it| it.planned.step.place == place);
+        at_place.filter(move |it| it.planned.step.control_of().is_some_and(is_evidence))
     };
     let absent = evidence().filter(|result| result.planned.finds_nothing());
-    let uncontrolled = absent.map(|result| &result.planned.step).find(|step| {
-        let mut controls = controls(step.place);
-        controls.next().is_none()
-    });
-    if let Some(Step { id, .. }) = uncontrolled {
+    let mut absent = absent.map(|result| &result.planned.step);
+    if let Some(Step { id, .. }) = absent.find(|step| controls(step.place).next().is_none()) {
         return Some(format!("step {id} found nothing and has no control"));
     }
     let places: BTreeSet<_> = evidence().map(|result| result.planned.step.place).collect();
-    let controls = places.into_iter().flat_map(controls).map(|(_, control)| control);
-    evidence().chain(controls).find_map(doubt)
+    evidence().chain(places.into_iter().flat_map(controls)).find_map(doubt)
 }
 
 /// Returns why a step proves nothing, or `None` if it is proof.
 #[must_use]
 pub fn doubt(result: &StepResult) -> Option<String> {
-    let Step { id, place, .. } = &result.planned.step;
-    let of = result
-        .planned
-        .step
-        .control_of()
-        .map(|it| format!(", the control of {it},"))
-        .unwrap_or_default();
+    let step = &result.planned.step;
+    let (id, place, of) = (&step.id, step.place, step.control_of());
+    let of = of.map(|it| format!(", the control of {it},")).unwrap_or_default();
     if result.verdict.is_bad() {
         let why = result.verdict.reason().unwrap_or_default();
         return Some(format!("step {id}{of} is not as predicted: {why}"));
@@ -336,15 +320,14 @@ pub fn doubt(result: &StepResult) -> Option<String> {
 /// Compares the observed truth of a conclusion with its prediction.
 #[must_use]
 pub fn conclusion(predicted: Option<bool>, observed: Option<bool>) -> Verdict {
-    let words = |holds| match holds {
-        Some(true) => "it holds",
-        Some(false) => "it does not hold",
-        None => "the evidence is inconclusive",
-    };
-    let unpredicted = predicted.is_none();
-    let (predicted, observed) = (words(predicted).to_owned(), words(observed).to_owned());
-    if unpredicted {
-        return Verdict::Fail(Difference { what: "conclusion", predicted, observed });
+    if predicted.is_some() && predicted == observed {
+        return Verdict::Pass;
     }
-    differ("conclusion", predicted, observed).map_or(Verdict::Pass, Verdict::Fail)
+    let words = |holds| match holds {
+        Some(true) => "it holds".to_owned(),
+        Some(false) => "it does not hold".to_owned(),
+        None => "the evidence is inconclusive".to_owned(),
+    };
+    let (predicted, observed) = (words(predicted), words(observed));
+    Verdict::Fail(Difference { what: "conclusion", predicted, observed })
 }

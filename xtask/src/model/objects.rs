@@ -19,17 +19,9 @@ pub(super) struct ModelObjects {
     /// The size that every writer requests, in bytes.
     size: u64,
     texts: BTreeMap<(Mechanism, ModelNamespace), String>,
-    limits: BTreeMap<ModelNamespace, ModelLimits>,
+    /// The limits that differ from the kernel's defaults.
+    limits: BTreeMap<(ModelNamespace, Sysctl), u64>,
     shm_sizes: BTreeMap<ModelNamespace, u64>,
-}
-
-/// The limits of a namespace; `None` is the kernel's default.
-#[derive(Clone, Copy, Debug, Default)]
-struct ModelLimits {
-    shmmax: Option<u64>,
-    shmall: Option<u64>,
-    shmmni: Option<u64>,
-    rmid_forced: bool,
 }
 
 /// The call that failed in a writer, and its errno.
@@ -60,21 +52,13 @@ impl ModelObjects {
     /// Drops the state of all namespaces and mounts that are not in `used`.
     pub(super) fn keep(&mut self, used: &BTreeSet<ModelNamespace>) {
         self.texts.retain(|(_, made), _| used.contains(made));
-        self.limits.retain(|made, _| used.contains(made));
+        self.limits.retain(|(made, _), _| used.contains(made));
         self.shm_sizes.retain(|made, _| used.contains(made));
     }
 
     pub(super) fn limit(&mut self, ipc: ModelNamespace, sysctl: Sysctl, value: u64) {
-        let limits = self.limits.entry(ipc).or_default();
-        match sysctl {
-            Sysctl::Shmmax => limits.shmmax = Some(value),
-            Sysctl::Shmall => limits.shmall = Some(value),
-            Sysctl::Shmmni => limits.shmmni = Some(value),
-            Sysctl::ShmRmidForced => limits.rmid_forced = value != 0,
-            // No step sends so many messages.
-            Sysctl::MqueueMsgMax => {}
-        }
-        if limits.rmid_forced {
+        self.limits.insert((ipc, sysctl), value);
+        if self.is_rmid_forced(ipc) {
             // The kernel also destroys existing segments without an attachment.
             self.texts.remove(&(Mechanism::Sysv, ipc));
         }
@@ -95,7 +79,7 @@ impl ModelObjects {
         if !self.texts.contains_key(&(mechanism, made)) {
             self.check_limits(mechanism, made)?;
         }
-        if mechanism == Mechanism::Sysv && self.limits(made).rmid_forced {
+        if mechanism == Mechanism::Sysv && self.is_rmid_forced(made) {
             // The kernel destroys the segment when the writer detaches it.
             return Ok(());
         }
@@ -118,26 +102,26 @@ impl ModelObjects {
 
     /// Fails if a limit forbids a new object.
     fn check_limits(&self, mechanism: Mechanism, made: ModelNamespace) -> Result<(), Refusal> {
-        let limits = self.limits(made);
-        let over = |limit: Option<u64>, wanted: u64| limit.is_some_and(|limit| wanted > limit);
+        let exceeds = |limit: Option<&u64>, wanted: u64| limit.is_some_and(|it| wanted > *it);
+        let over = |sysctl: Sysctl, wanted| exceeds(self.limits.get(&(made, sysctl)), wanted);
         let refusal = |call, errno| Err(Refusal { call, errno });
         match mechanism {
-            Mechanism::Sysv if over(limits.shmmax, self.size) => refusal("shmget", Errno::EINVAL),
+            Mechanism::Sysv if over(Sysctl::Shmmax, self.size) => refusal("shmget", Errno::EINVAL),
             // The namespace has no other segment.
             Mechanism::Sysv
-                if over(limits.shmall, self.size.div_ceil(PAGE)) || over(limits.shmmni, 1) =>
+                if over(Sysctl::Shmall, self.size.div_ceil(PAGE)) || over(Sysctl::Shmmni, 1) =>
             {
                 refusal("shmget", Errno::ENOSPC)
             }
-            Mechanism::Posix if over(self.shm_sizes.get(&made).copied(), self.size) => {
+            Mechanism::Posix if exceeds(self.shm_sizes.get(&made), self.size) => {
                 refusal("posix_fallocate", Errno::ENOSPC)
             }
             _ => Ok(()),
         }
     }
 
-    fn limits(&self, ipc: ModelNamespace) -> ModelLimits {
-        self.limits.get(&ipc).copied().unwrap_or_default()
+    fn is_rmid_forced(&self, ipc: ModelNamespace) -> bool {
+        self.limits.get(&(ipc, Sysctl::ShmRmidForced)).is_some_and(|value| *value != 0)
     }
 
     pub(super) fn read(&self, mechanism: Mechanism, space: Option<ModelNamespace>) -> Option<&str> {

@@ -54,11 +54,12 @@ impl Plan {
         for stage in &script.stages {
             let mut planned = Vec::with_capacity(stage.0.len());
             for step in &stage.0 {
-                let so_far = stages.iter().flatten();
-                if step.control_of().is_some_and(|reader| !finds_nothing(so_far, reader)) {
-                    continue;
-                }
-                if let StepOutcome::Observed(predicted) = model.execute_step(step)? {
+                let mut so_far = stages.iter().flatten();
+                let finds_nothing =
+                    |id: &str| so_far.any(|it| it.step.id == id && it.finds_nothing());
+                if step.control_of().is_none_or(finds_nothing)
+                    && let StepOutcome::Observed(predicted) = model.execute_step(step)?
+                {
                     planned.push(PlannedStep { step: step.clone(), predicted });
                 }
             }
@@ -67,20 +68,8 @@ impl Plan {
         Ok(Self { script, stages })
     }
 
-    /// Returns the number of steps.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.stages.iter().map(Vec::len).sum()
+    /// Iterates over the planned steps in order.
+    pub fn steps(&self) -> impl Iterator<Item = &PlannedStep> {
+        self.stages.iter().flatten()
     }
-
-    /// Returns whether the plan has no steps.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// Returns whether the step `reader` is planned and predicted to find nothing.
-fn finds_nothing<'a>(mut steps: impl Iterator<Item = &'a PlannedStep>, reader: &str) -> bool {
-    steps.any(|planned| planned.step.id == reader && planned.finds_nothing())
 }

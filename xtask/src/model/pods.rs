@@ -1,14 +1,10 @@
 //! The pods of the model: a sandbox owns the namespaces, containers join them, and a controller
 //! replaces the pod.
 
-use crate::engine::observation::{Identity, ModelNamespace, Observation, State};
+use crate::engine::observation::{Observation, State};
+use crate::model::sharing::folder;
 use crate::model::{ModelState, View, done, refused};
-use crate::script::{Container, Controller, Place, Pod, RunOptions, Setting, Sharing, Workload};
-
-/// Returns the memory volume of a pod. It survives a restart of the sandbox.
-pub(super) fn volume(pod: Container) -> ModelNamespace {
-    ModelNamespace { place: Place::In(pod), start: 0 }
-}
+use crate::script::{Container, Controller, Pod, RunOptions, Setting, Sharing, Workload};
 
 impl ModelState {
     /// Creates the pods of a workload, unless the cluster refuses.
@@ -68,17 +64,10 @@ impl ModelState {
         replaced.into_iter().next().unwrap_or_else(refused)
     }
 
-    /// Leaks a segment. Its pages stay charged to the container that touched them first, which
-    /// leaves less memory for the container's next process.
-    pub(super) fn leak(&self, name: Container) -> Observation {
-        let namespace = self.containers.get(&name).map(|it| Identity::Model(it.view.ipc));
-        Observation { namespace, ..done() }
-    }
-
     /// Returns the view of a container in a pod. A volume at `/dev/shm` hides the sandbox's mount.
     pub(super) fn with_volume(&self, name: Container, pod: Container, joined: View) -> View {
         match self.containers.get(&name).and_then(|it| it.options.setting) {
-            Some(Setting::ShmVolume) => View { shm: Some(volume(pod)), ..joined },
+            Some(Setting::ShmVolume) => View { shm: Some(folder(pod)), ..joined },
             _ => joined,
         }
     }

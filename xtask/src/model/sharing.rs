@@ -53,7 +53,9 @@ impl ModelState {
         }
         let shm = match (found.view.shm, found.shm_from) {
             (None, _) if self.rules.policy.fills_in_shm() => Some(self.new_namespace(name)),
-            (_, Some(first)) if self.rules.policy.joins_shm_by_path() => Some(self.folder(first)?),
+            (_, Some(first)) if self.rules.policy.joins_shm_by_path() => {
+                Some(self.content_of_folder(first)?)
+            }
             (shm, _) => shm,
         };
         Some(View { shm, ..found.view })
@@ -69,10 +71,10 @@ impl ModelState {
     }
 
     /// Returns what the folder of a container's `/dev/shm` contains, or `None` after its removal.
-    fn folder(&self, number: usize) -> Option<ModelNamespace> {
+    fn content_of_folder(&self, number: usize) -> Option<ModelNamespace> {
         let (name, first) = self.containers.iter().find(|(_, it)| it.number == number)?;
         let mounted = first.view.shm.filter(|_| first.state != State::Exited);
-        Some(mounted.unwrap_or(unmounted(*name)))
+        Some(mounted.unwrap_or(folder(*name)))
     }
 
     /// Returns a new namespace for a start of a container.
@@ -83,7 +85,8 @@ impl ModelState {
     }
 }
 
-/// Returns the folder under a container's `/dev/shm` mount. It exists as long as the container.
-pub(super) fn unmounted(name: Container) -> ModelNamespace {
+/// Returns the folder under a container's `/dev/shm` mount, or the memory volume of a pod. It exists
+/// as long as the container or the pod, also while nothing runs.
+pub(super) fn folder(name: Container) -> ModelNamespace {
     ModelNamespace { place: Place::In(name), start: 0 }
 }

@@ -6,14 +6,13 @@ use maud::{Markup, html};
 
 use super::page::page;
 use super::{ConclusionResult, Report, action, identities, printed, reason};
-use crate::judge::verdict::{StepResult, Verdict};
+use crate::judge::verdict::StepResult;
 use crate::process::untrusted::Untrusted;
 
 pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let engine = &report.engine;
     let title =
         format!("The {}'s experiment on {} {}", report.script, engine.title(), engine.version);
-    let sections = report.steps.chunk_by(|a, b| a.planned.step.section == b.planned.step.section);
     let body = html! {
         h1 { (title) }
         p { (super::summary(report)) "." }
@@ -23,7 +22,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         }
         h2 { "Conclusions" }
         @for result in &report.conclusions { (conclusion(result)) }
-        @for steps in sections {
+        @for steps in report.sections() {
             h2 { (steps[0].planned.step.section) }
             @for result in steps { (step(result)) }
         }
@@ -34,7 +33,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 fn conclusion(result: &ConclusionResult) -> Markup {
     html! {
         div.step {
-            h3 { (badge(&result.verdict)) " " (result.finding()) }
+            h3 { (badge(result.verdict.word())) " " (result.finding()) }
             @if let Some(reason) = reason(&result.verdict) { p { (reason) } }
             @for (place, seen) in &result.namespaces {
                 p.faint { (place) " was in " (identities(seen)) }
@@ -47,7 +46,7 @@ fn step(result: &StepResult) -> Markup {
     let observed = result.observed.as_ref();
     html! {
         div.step id=(result.planned.step.id) {
-            (badge(&result.verdict)) " " strong { (result.planned.step.place) } " "
+            (badge(result.verdict.word())) " " strong { (result.planned.step.place) } " "
             code { (action(result)) }
             @if let Some(reason) = reason(&result.verdict) { p { (reason) } }
             @if let Some(observed) = observed {
@@ -70,11 +69,12 @@ fn step(result: &StepResult) -> Markup {
     }
 }
 
-fn badge(verdict: &Verdict) -> Markup {
-    let class = match verdict {
-        Verdict::Pass => "badge good",
-        Verdict::Fail(_) | Verdict::Unproven(_) => "badge bad",
-        Verdict::Skip(_) => "badge none",
+/// Returns the badge of a verdict, by its name.
+pub(super) fn badge(word: &str) -> Markup {
+    let class = match word {
+        "pass" => "badge good",
+        "skip" => "badge none",
+        _ => "badge bad",
     };
-    html! { span class=(class) { (verdict.word()) } }
+    html! { span class=(class) { (word) } }
 }

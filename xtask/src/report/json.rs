@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{ConclusionResult, Report};
 use crate::engine::EngineInfo;
@@ -19,14 +19,14 @@ struct DocumentJson<'a> {
     base: &'a Untrusted,
     key: String,
     duration_ms: u128,
-    steps: Vec<StepJson<'a>>,
+    steps: &'a [StepResult],
     conclusions: Vec<ConclusionJson<'a>>,
     verdict: &'static str,
 }
 
 /// A step with its prediction and its observation.
 #[derive(Serialize)]
-pub(super) struct StepJson<'a> {
+struct StepJson<'a> {
     id: &'a str,
     section: &'static str,
     place: Place,
@@ -80,28 +80,29 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         base: &report.base,
         key: report.key.to_string(),
         duration_ms: report.duration.as_millis(),
-        steps: report.steps.iter().map(StepJson::new).collect(),
+        steps: &report.steps,
         conclusions: report.conclusions.iter().map(conclusion).collect(),
         verdict: report.word(),
     };
     json::write_pretty(out, &document)
 }
 
-impl<'a> StepJson<'a> {
-    pub(super) fn new(result: &'a StepResult) -> Self {
-        let observed = result.observed.as_ref();
-        Self {
-            id: &result.planned.step.id,
-            section: result.planned.step.section,
-            place: result.planned.step.place,
-            control_of: result.planned.step.control_of(),
+impl Serialize for StepResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let observed = self.observed.as_ref();
+        let step = StepJson {
+            id: &self.planned.step.id,
+            section: self.planned.step.section,
+            place: self.planned.step.place,
+            control_of: self.planned.step.control_of(),
             command: observed.map_or(&[], |observed| &observed.output.command),
             observed: observed.map(outcome),
             duration_ms: observed.map(|observed| observed.output.duration.as_millis()),
-            predicted: outcome(&result.planned.predicted),
-            verdict: result.verdict.word(),
-            reason: result.verdict.reason(),
-        }
+            predicted: outcome(&self.planned.predicted),
+            verdict: self.verdict.word(),
+            reason: self.verdict.reason(),
+        };
+        step.serialize(serializer)
     }
 }
 
@@ -117,16 +118,11 @@ fn outcome(observation: &Observation) -> OutcomeJson<'_> {
 }
 
 fn conclusion(result: &ConclusionResult) -> ConclusionJson<'_> {
-    let namespaces = result.namespaces.iter();
+    let (evidence, namespaces) = (result.conclusion.evidence.iter(), result.namespaces.iter());
     ConclusionJson {
         id: result.conclusion.id,
         statement: result.conclusion.statement,
-        evidence: result
-            .conclusion
-            .evidence
-            .iter()
-            .map(|evidence| evidence.step.as_str())
-            .collect(),
+        evidence: evidence.map(|evidence| evidence.step.as_str()).collect(),
         predicted: result.predicted,
         observed: result.observed,
         verdict: result.verdict.word(),

@@ -16,7 +16,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let mut suite = suite(format!("{} on {title}", report.script), &report.engine);
     suite.set_time(report.duration);
     for result in &report.steps {
-        let mut case = TestCase::new(&result.planned.step.id, status(&result.verdict));
+        let mut case = TestCase::new(&result.planned.step.id, status_of(&result.verdict));
         case.set_classname(format!("{}.{title}", report.script));
         if let Some(observed) = &result.observed {
             case.set_time(observed.output.duration);
@@ -25,7 +25,7 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         suite.add_test_case(case);
     }
     for result in &report.conclusions {
-        let mut case = TestCase::new(result.conclusion.id, status(&result.verdict));
+        let mut case = TestCase::new(result.conclusion.id, status_of(&result.verdict));
         case.set_classname(format!("{}.{title}.conclusions", report.script));
         suite.add_test_case(case);
     }
@@ -67,17 +67,22 @@ pub(super) fn printed_output(observed: &Observation) -> String {
     command + &printed(&observed.output.stdout) + &printed(&observed.output.stderr)
 }
 
-fn status(verdict: &Verdict) -> TestCaseStatus {
-    let mut status = match verdict {
-        Verdict::Pass => TestCaseStatus::success(),
-        Verdict::Fail(_) | Verdict::Unproven(_) => {
-            TestCaseStatus::non_success(NonSuccessKind::Failure)
-        }
-        Verdict::Skip(_) => TestCaseStatus::skipped(),
+/// Returns a status by the name of a verdict. A success has no message.
+pub(super) fn status(word: &str, message: Option<Untrusted>) -> TestCaseStatus {
+    let mut status = match word {
+        "pass" => TestCaseStatus::success(),
+        "skip" => TestCaseStatus::skipped(),
+        "error" => TestCaseStatus::non_success(NonSuccessKind::Error),
+        _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
-    if let Some(reason) = reason(verdict) {
-        status.set_message(reason.to_string());
+    if let Some(message) = message {
+        status.set_message(message.to_string());
     }
+    status
+}
+
+fn status_of(verdict: &Verdict) -> TestCaseStatus {
+    let mut status = status(verdict.word(), reason(verdict));
     if matches!(verdict, Verdict::Unproven(_)) {
         status.set_type(verdict.word());
     }

@@ -26,13 +26,9 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let reason = reason(verdict).map(|it| format!(": {}", inline(it))).unwrap_or_default();
         writeln!(out, "| {} | {}{reason} |", result.finding(), verdict.word())?;
     }
-    let mut section = "";
-    for result in &report.steps {
-        if result.planned.step.section != section {
-            section = result.planned.step.section;
-            writeln!(out, "\n### {section}\n")?;
-        }
-        write_step(result, out)?;
+    for steps in report.sections() {
+        writeln!(out, "\n### {}\n", steps[0].planned.step.section)?;
+        steps.iter().try_for_each(|result| write_step(result, out))?;
     }
     Ok(())
 }

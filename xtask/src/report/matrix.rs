@@ -126,8 +126,8 @@ fn disagreements(matrix: &Matrix) -> Vec<(String, Vec<String>)> {
             let mut seen = squares.iter().filter(|text| *text != SKIPPED);
             let same = seen.next().is_none_or(|first| seen.all(|it| it == first));
             if !same {
-                let (event, observer) = (cell.event.word(), observer.word());
-                found.push((format!("{}/{event}/{observer}", cell.sharing), squares));
+                let name = format!("{}/{}/{observer}", cell.sharing, cell.event);
+                found.push((name, squares));
             }
         }
     }

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
-use maud::{Markup, html};
-use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus};
+use anstyle::Style;
+use maud::Markup;
+use quick_junit::TestCase;
 use serde::Serialize;
 
 use crate::engine::EngineInfo;
@@ -15,7 +15,7 @@ use crate::judge::verdict::Verdict;
 use crate::process::untrusted::{Untrusted, json};
 use crate::report::markdown::inline;
 use crate::report::page::page;
-use crate::report::{ConclusionResult, Format, Report, junit, time};
+use crate::report::{ConclusionResult, Format, Report, html, junit, text, time};
 
 /// The runs on all nodes.
 #[derive(Debug)]
@@ -54,8 +54,7 @@ impl NodeResult {
     /// Returns the name of the verdict.
     fn word(&self) -> &'static str {
         match &self.outcome {
-            NodeOutcome::Judged(report) if report.passed() => "pass",
-            NodeOutcome::Judged(_) => "fail",
+            NodeOutcome::Judged(report) => report.word(),
             NodeOutcome::Skipped(_) => "skip",
             NodeOutcome::Failed(_) => "error",
         }
@@ -88,14 +87,17 @@ impl NodeResult {
 }
 
 impl NodesReport {
+    fn count(&self, word: &str) -> usize {
+        self.nodes.iter().filter(|node| node.word() == word).count()
+    }
+
     /// Returns the exit status. A difference has priority over a node without a result.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let any = |word: &str| self.nodes.iter().any(|node| node.word() == word);
-        match (any("fail"), any("error")) {
-            (true, _) => Exit::Differs,
-            (false, true) => Exit::NotCarriedOut,
-            (false, false) => Exit::AsPredicted,
+        match ["fail", "unproven", "error"].map(|word| self.count(word)) {
+            [0, 0, 0] => Exit::AsPredicted,
+            [0, 0, _] => Exit::NotCarriedOut,
+            _ => Exit::Differs,
         }
     }
 
@@ -122,19 +124,13 @@ impl NodesReport {
     }
 
     fn summary(&self) -> String {
-        let count = |word: &str| self.nodes.iter().filter(|node| node.word() == word).count();
-        let [pass, fail, skip, error] = ["pass", "fail", "skip", "error"].map(count);
-        let is_unproven = |node: &&NodeResult| match &node.outcome {
-            NodeOutcome::Judged(report) => report.word() == "unproven",
-            _ => false,
-        };
-        let unproven = self.nodes.iter().filter(is_unproven).count();
+        let [pass, fail, unproven, skip, error] =
+            ["pass", "fail", "unproven", "skip", "error"].map(|word| self.count(word));
         format!(
-            "{} nodes in {}: {pass} as predicted, {} not as predicted, {unproven} unproven, {skip} \
-             skipped, {error} not completed",
+            "{} nodes in {}: {pass} as predicted, {fail} not as predicted, {unproven} unproven, \
+             {skip} skipped, {error} not completed",
             self.nodes.len(),
-            time(self.duration),
-            fail - unproven
+            time(self.duration)
         )
     }
 
@@ -155,12 +151,7 @@ impl NodesReport {
         )?;
         for result in &self.nodes {
             let Node { name, runtime, kernel, .. } = &result.node;
-            let color = match result.word() {
-                "pass" => AnsiColor::Green,
-                "skip" => AnsiColor::Yellow,
-                _ => AnsiColor::Red,
-            };
-            let (style, word) = (color.on_default().bold(), result.word());
+            let (style, word) = (text::style(result.word()), result.word());
             let (time, finding) = (time(result.duration), result.finding());
             write!(out, "{name:<a$}  {runtime:<b$}  {kernel:<c$}  {time:>7}  ")?;
             writeln!(out, "{style}{word}{style:#}: {finding}")?;
@@ -200,15 +191,7 @@ impl NodesReport {
         let mut suite = junit::suite("article on kubernetes".to_owned(), &self.engine);
         suite.set_time(self.duration);
         for result in &self.nodes {
-            let mut status = match &result.outcome {
-                NodeOutcome::Judged(report) if report.passed() => TestCaseStatus::success(),
-                NodeOutcome::Judged(_) => TestCaseStatus::non_success(NonSuccessKind::Failure),
-                NodeOutcome::Skipped(_) => TestCaseStatus::skipped(),
-                NodeOutcome::Failed(_) => TestCaseStatus::non_success(NonSuccessKind::Error),
-            };
-            if result.word() != "pass" {
-                status.set_message(result.finding().to_string());
-            }
+            let status = junit::status(result.word(), Some(result.finding()));
             let mut case = TestCase::new(&*result.node.name, status);
             case.set_classname("article.kubernetes").set_time(result.duration);
             suite.add_test_case(case);
@@ -219,7 +202,7 @@ impl NodesReport {
     }
 
     fn body(&self) -> Markup {
-        html! {
+        maud::html! {
             h1 { (self.title()) }
             p { (self.summary()) "." }
             table {
@@ -237,21 +220,13 @@ impl NodesReport {
                             td { (result.node.runtime) }
                             td { (result.node.kernel) }
                             td { (time(result.duration)) }
-                            td { span class={ "badge " (class(result)) } { (result.word()) } }
+                            td { (html::badge(result.word())) }
                             td { (result.finding()) }
                         }
                     }
                 }
             }
         }
-    }
-}
-
-fn class(result: &NodeResult) -> &'static str {
-    match result.word() {
-        "pass" => "good",
-        "skip" => "none",
-        _ => "bad",
     }
 }
 

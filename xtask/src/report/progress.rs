@@ -24,17 +24,17 @@ impl ProgressLine {
 
     /// Starts to count steps.
     pub fn count(&self, steps: usize) {
-        self.bar.set_length(steps as u64);
-        // The template is a constant; if it were invalid, the default spinner would stay.
-        if let Ok(style) = ProgressStyle::with_template("{spinner} [{pos}/{len}] {msg}") {
-            self.bar.set_style(style);
-        }
+        self.start_count(steps, "{spinner} [{pos}/{len}] {msg}");
     }
 
     /// Starts to count scripts, and shows the remaining time.
     pub fn count_groups(&self, groups: usize) {
-        self.bar.set_length(groups as u64);
-        let template = "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}";
+        self.start_count(groups, "{spinner} [{pos}/{len}] {bar:30} {eta} left  {msg}");
+    }
+
+    fn start_count(&self, total: usize, template: &str) {
+        self.bar.set_length(total as u64);
+        // The template is a constant; if it were invalid, the default spinner would stay.
         if let Ok(style) = ProgressStyle::with_template(template) {
             self.bar.set_style(style);
         }
@@ -51,13 +51,8 @@ impl ProgressLine {
         match event {
             RunEvent::Started(planned) => self.show(&describe(planned)),
             RunEvent::Finished(_) => self.bar.inc(1),
-            RunEvent::CleaningUp => self.say("cleaning up"),
+            RunEvent::CleaningUp => self.show("cleaning up"),
         }
-    }
-
-    /// Shows a constant message.
-    pub fn say(&self, message: &'static str) {
-        self.bar.set_message(message);
     }
 
     /// Removes the line.
@@ -65,7 +60,7 @@ impl ProgressLine {
         self.bar.finish_and_clear();
     }
 
-    /// Shows an untrusted text, escaped.
+    /// Shows a text, escaped.
     pub fn show(&self, text: &str) {
         self.bar.set_message(escape_line(text.as_bytes()));
     }

@@ -13,23 +13,20 @@ use crate::script::Action;
 const HEADING: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
 
-fn style(verdict: &Verdict) -> Style {
-    let color = match verdict {
-        Verdict::Pass => AnsiColor::Green,
-        Verdict::Fail(_) | Verdict::Unproven(_) => AnsiColor::Red,
-        Verdict::Skip(_) => AnsiColor::Yellow,
+/// Returns the style of a verdict, by its name.
+pub(super) fn style(word: &str) -> Style {
+    let color = match word {
+        "pass" => AnsiColor::Green,
+        "skip" => AnsiColor::Yellow,
+        _ => AnsiColor::Red,
     };
     color.on_default().bold()
 }
 
 /// Returns the verdict in colour. Failures are in capitals, which are visible without colour.
 fn word(verdict: &Verdict) -> String {
-    let word = match verdict {
-        Verdict::Fail(_) => "FAIL",
-        Verdict::Unproven(_) => "UNPROVEN",
-        other => other.word(),
-    };
-    let style = style(verdict);
+    let (style, word) = (style(verdict.word()), verdict.word());
+    let word = if verdict.is_bad() { word.to_uppercase() } else { word.to_owned() };
     format!("{style}{word}{style:#}")
 }
 
@@ -40,13 +37,9 @@ pub(super) fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{HEADING}{title}{HEADING:#}")?;
     writeln!(out, "engine: {}; kernel {}", engine.chosen, engine.kernel)?;
     writeln!(out, "base {}, key {}", report.base, report.key)?;
-    let mut section = "";
-    for result in &report.steps {
-        if result.planned.step.section != section {
-            section = result.planned.step.section;
-            writeln!(out, "\n{HEADING}{section}{HEADING:#}")?;
-        }
-        write_step(result, out)?;
+    for steps in report.sections() {
+        writeln!(out, "\n{HEADING}{}{HEADING:#}", steps[0].planned.step.section)?;
+        steps.iter().try_for_each(|result| write_step(result, out))?;
     }
     writeln!(out, "\n{HEADING}Conclusions{HEADING:#}")?;
     for result in &report.conclusions {

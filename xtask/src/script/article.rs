@@ -35,38 +35,23 @@ const RESTART: &str = "(3) Does it survive a restart?";
 const CONTAINER_RESTART: &str = "(3a) Does it survive a restart of the container in its pod?";
 const POD_RECREATION: &str = "(3b) Does it survive when the pod is deleted and created again?";
 
-/// The maximum number of containers.
-const COUNT: usize = 64;
-
-/// The possible containers: A to Z, then AA to BL.
-pub const CONTAINERS: [Container; COUNT] = {
-    let mut all = [Container(""); COUNT];
+/// The possible containers.
+pub const CONTAINERS: [Container; NAMES.len()] = {
+    let mut all = [Container(""); NAMES.len()];
     let mut index = 0;
-    while index < COUNT {
-        let (name, _) = NAMES[index].split_at(if index < 26 { 1 } else { 2 });
-        let Ok(name) = str::from_utf8(name) else { panic!("container name is not UTF-8") };
-        all[index] = Container(name);
+    while index < NAMES.len() {
+        all[index] = Container(NAMES[index]);
         index += 1;
     }
     all
 };
 
-/// The names of the containers. The first 26 use only the first byte.
-static NAMES: [[u8; 2]; COUNT] = {
-    let mut names = [[0; 2]; COUNT];
-    let mut index = 0;
-    while index < COUNT {
-        let (first, second) = (index / 26, index % 26);
-        names[index] =
-            if first == 0 { [letter(second), 0] } else { [letter(first - 1), letter(second)] };
-        index += 1;
-    }
-    names
-};
-
-const fn letter(index: usize) -> u8 {
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"[index]
-}
+const NAMES: [&str; 64] = [
+    "A", "B", "C", "D", "E", "F", "G", "H", "I", "J", "K", "L", "M", "N", "O", "P", "Q", "R", "S",
+    "T", "U", "V", "W", "X", "Y", "Z", "AA", "AB", "AC", "AD", "AE", "AF", "AG", "AH", "AI", "AJ",
+    "AK", "AL", "AM", "AN", "AO", "AP", "AQ", "AR", "AS", "AT", "AU", "AV", "AW", "AX", "AY", "AZ",
+    "BA", "BB", "BC", "BD", "BE", "BF", "BG", "BH", "BI", "BJ", "BK", "BL",
+];
 
 /// Returns the steps of the article, with `key` for every segment. It has the containers A and B.
 /// Each container in `more` goes through the same steps and also gets its own text.
@@ -81,8 +66,8 @@ pub fn script(key: Key, more: &[Container], fresh: &str) -> Script {
     let stages =
         [preparation(started), two_containers(fresh), more_containers(more, fresh)].concat();
     let stages = [stages, vec![on_the_host()], restart(&all), last_controls(&all, fresh)].concat();
-    let cleared = "shared memory is gone after a container was stopped and started";
-    let third = [cleared_by_restart("cleared_by_restart", cleared, more)];
+    let statement = "shared memory is gone after a container was stopped and started";
+    let third = [cleared("cleared_by_restart", statement, more, "after")];
     let conclusions = conclusions(more, fresh, third);
     Script { name: "article".to_owned(), objects: Objects::from(key), stages, conclusions }
 }
@@ -99,14 +84,9 @@ pub fn on_a_cluster(key: Key, fresh: &str) -> Script {
     let stages = [preparation(started), two_containers(fresh), vec![on_the_host()]].concat();
     let stages = [stages, restarts_on_a_cluster(), last_controls(&[B, A], fresh)].concat();
     let statement = "shared memory is gone after a container was restarted in its pod";
-    let in_its_pod = Conclusion {
-        id: "cleared_by_container_restart",
-        statement,
-        evidence: gone(&[B, A], "after-crash"),
-        places: places(&[A, B]),
-    };
+    let in_its_pod = cleared("cleared_by_container_restart", statement, &[], "after-crash");
     let statement = "shared memory is gone after a pod was deleted and created again";
-    let recreated = cleared_by_restart("cleared_by_pod_recreation", statement, &[]);
+    let recreated = cleared("cleared_by_pod_recreation", statement, &[], "after");
     let objects = Objects::from(key);
     let conclusions = conclusions(&[], fresh, [in_its_pod, recreated]);
     Script { name: "article".to_owned(), objects, stages, conclusions }
@@ -297,8 +277,13 @@ fn conclusions(
     conclusions
 }
 
-fn cleared_by_restart(id: &'static str, statement: &'static str, more: &[Container]) -> Conclusion {
-    let evidence = gone(&[&[B, A], more].concat(), "after");
+fn cleared(
+    id: &'static str,
+    statement: &'static str,
+    more: &[Container],
+    when: &str,
+) -> Conclusion {
+    let evidence = gone(&[&[B, A], more].concat(), when);
     Conclusion { id, statement, evidence, places: places(&[&[A, B], more].concat()) }
 }
 

@@ -30,8 +30,9 @@ const POD: Container = Container("pod");
 /// A container in the writer's pod without the writer's volume.
 const APART: Container = Container("apart");
 
-/// The memory limit of the container in which a process allocates [`TOO_MUCH_MEMORY`], in bytes.
-pub(super) const MEMORY: u64 = 64 << 20;
+/// The memory limit of the container in which a process allocates [`TOO_MUCH_MEMORY`], in bytes. On
+/// a cluster, it is too small for a leaked segment and a copy of its text.
+const MEMORY: u64 = 64 << 20;
 /// An allocation that exceeds the memory limit of the container, in bytes.
 pub const TOO_MUCH_MEMORY: u64 = 96 << 20;
 
@@ -135,7 +136,7 @@ impl<'a> Draft<'a> {
         self.controls(observers);
         let size = if is_limit { 64 << 10 } else { Objects::DEFAULT_SIZE };
         let script = Script {
-            name: format!("{}/{}", self.mode, self.event.word()),
+            name: format!("{}/{}", self.mode, self.event),
             objects: Objects { size, ..Objects::from(key) },
             stages: self.stages,
             conclusions: vec![],
@@ -154,8 +155,8 @@ impl<'a> Draft<'a> {
             self.one(Role::Prepare, &format!("event-{number}"), Place::In(container), action);
         }
         for observer in observers {
-            let (word, place) = (observer.word(), observer.place());
-            for (mechanism, step) in self.each(&Role::Observe, all, word, place, Action::Read) {
+            let (word, place) = (observer.to_string(), observer.place());
+            for (mechanism, step) in self.each(&Role::Observe, all, &word, place, Action::Read) {
                 self.question(mechanism, *observer, vec![step]);
             }
         }
@@ -166,10 +167,10 @@ impl<'a> Draft<'a> {
         let limited = &[Mechanism::Sysv, Mechanism::Posix];
         let text = self.text;
         for observer in observers {
-            let (word, place) = (observer.word(), observer.place());
+            let (word, place) = (observer.to_string(), observer.place());
             let write = |mechanism| Action::Write(mechanism, text.to_owned());
             let writes = self.each(&Role::Observe, limited, &format!("write-{word}"), place, write);
-            let reads = self.each(&Role::Observe, limited, word, place, Action::Read);
+            let reads = self.each(&Role::Observe, limited, &word, place, Action::Read);
             for ((mechanism, write), (_, read)) in writes.into_iter().zip(reads) {
                 self.question(mechanism, *observer, vec![write, read]);
             }
@@ -188,7 +189,7 @@ impl<'a> Draft<'a> {
                 for (verb, action, stage) in
                     [("write", write, &mut writes), ("read", Action::Read(mechanism), &mut reads)]
                 {
-                    let id = format!("{}-{verb}-control-{}", observer.word(), mechanism.word());
+                    let id = format!("{observer}-{verb}-control-{mechanism}");
                     question.controls.push(id.clone());
                     let step = step(id, observer.place(), action);
                     let of = question.steps.last().cloned();
@@ -229,7 +230,7 @@ impl<'a> Draft<'a> {
         place: Place,
         action: impl Fn(Mechanism) -> Action,
     ) -> Vec<(Mechanism, String)> {
-        let id = |mechanism: Mechanism| format!("{what}-{}", mechanism.word());
+        let id = |mechanism: Mechanism| format!("{what}-{mechanism}");
         let step = |mechanism: &Mechanism| Step {
             role: role.clone(),
             ..step(id(*mechanism), place, action(*mechanism))

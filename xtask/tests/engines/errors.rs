@@ -194,7 +194,7 @@ fn no_runtime(engine: &Engine) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let mut command = engine.experiment().command();
     command.env("CONTAINERS_CONF", broken_runtime(folder.path())?);
-    fails_as(command, &["next step: mend the OCI runtime"])
+    fails_as(command, &["next step: remove the reason that is given above"])
 }
 
 /// The message of podman 4.3 (containers/storage pkg/unshare) for a user with ranges of ids.

@@ -22,17 +22,26 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 }
 
 /// An image, removed on drop.
-struct Image<'a> {
+pub(crate) struct Image<'a> {
     engine: &'a Engine,
-    name: String,
+    pub(crate) name: String,
 }
 
 impl<'a> Image<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    pub(crate) fn new(engine: &'a Engine) -> Self {
         Self { engine, name: format!("localhost/shm_trial:{:x}", random_key()) }
     }
 
-    fn engine(&self, args: &[&str]) -> Result<String, Failed> {
+    /// Builds an image with nothing but the tools.
+    pub(crate) fn of_tools(engine: &'a Engine) -> Result<Self, Failed> {
+        let image = Self::new(engine);
+        let context = workspace().to_str().unwrap();
+        image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
+        Ok(image)
+    }
+
+    /// Runs a command of the engine and returns its output.
+    pub(crate) fn engine(&self, args: &[&str]) -> Result<String, Failed> {
         let output = Command::new(self.engine.name).args(args).output()?;
         let stderr = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
@@ -50,9 +59,7 @@ impl Drop for Image<'_> {
 }
 
 fn by_hand(engine: &Engine) -> Result<(), Failed> {
-    let image = Image::new(engine);
-    let context = workspace().to_str().unwrap();
-    image.engine(&["build", "--build-arg", "BASE=scratch", "--tag", &image.name, context])?;
+    let image = Image::of_tools(engine)?;
     let run = ["run", "--rm", "--network", "none", &image.name];
     let pair = image.engine(&[&run[..], &["shm_wr", "hello_world"]].concat())?;
     assert_eq!(pair, "shm write success\n");

@@ -277,7 +277,7 @@ fn panics(engine: &Engine) -> Result<(), Failed> {
     let interrupt = Interrupt::default();
     let plan = Plan::new(article::script(key, &[], "fresh"), info.rules())?;
     let mut tally = Tally::default();
-    for step in 0..plan.len() {
+    for step in 0..plan.steps().count() {
         let (interrupt, ledger) =
             (interrupt.clone(), Ledger::in_folder(ledgers::state().join("shm_experiment")));
         let tools = Tools { dist: Dist::existing(), objects, volume: None, interrupt, ledger };

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod builds;
+mod causes;
 mod cluster;
 mod cluster_errors;
 mod cluster_faults;
@@ -24,6 +25,7 @@ mod kills;
 mod ledgers;
 mod leftovers;
 mod liars;
+mod listings;
 mod machine;
 mod matrices;
 mod pods;
@@ -73,6 +75,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(disturbed::trials(engines));
     trials.extend(doubted::trials(engines));
     trials.extend(errors::trials(engines));
+    trials.extend(causes::trials(engines));
     trials.extend(interrupted::trials(engines));
     trials.extend(faults::trials(engines));
     trials.extend(full_folders::trials(engines));
@@ -82,6 +85,7 @@ fn trials() -> Vec<Trial> {
     trials.extend(foreign_resources_in_engines::trials(engines));
     trials.extend(side_by_side::trials(engines));
     trials.extend(images::trials(engines));
+    trials.extend(listings::trials(engines));
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
     trials.extend(runtimes::trials(engines));

@@ -62,7 +62,7 @@ fn not_there() -> Result<(), Failed> {
         let output = xtask().arg(command).args(args).output()?;
         let stderr = assert_not_carried_out(&output);
         assert!(output.stdout.is_empty() && stderr.contains("no-such-runtime"), "{stderr}");
-        assert!(stderr.contains("next step: mend the OCI runtime"), "{stderr}");
+        assert!(stderr.contains("next step: remove the reason that is given above"), "{stderr}");
     }
     Ok(())
 }

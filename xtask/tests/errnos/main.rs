@@ -2,10 +2,12 @@
 //! the next step.
 #![forbid(unsafe_code)]
 
+mod frames;
 mod limits;
 mod objects;
 mod permissions;
 mod refusals;
+mod rules;
 
 use std::process::ExitCode;
 
@@ -81,7 +83,7 @@ fn eexist_of_shmget_names_the_segment_with_the_key() {
 
 fn main() -> ExitCode {
     // A trial started this program as another user.
-    if let Some(status) = permissions::attach_if_asked() {
+    if let Some(status) = permissions::attach_if_asked().or_else(rules::compare_if_asked) {
         return status;
     }
     let trials = trials![
@@ -90,7 +92,14 @@ fn main() -> ExitCode {
             enoent_of_shmget_counts_segments_marked_for_destruction,
             eexist_of_shmget_names_the_segment_with_the_key;
     ];
-    let others = [limits::trials(), objects::trials(), permissions::trials(), refusals::trials()];
+    let others = [
+        frames::trials(),
+        limits::trials(),
+        objects::trials(),
+        permissions::trials(),
+        refusals::trials(),
+        rules::trials(),
+    ];
     let trials = trials.into_iter().chain(others.into_iter().flatten()).collect();
     Suite::new(trials).prepared_by(tools::environment).run()
 }

@@ -4,6 +4,8 @@ use std::env;
 use std::process::ExitCode;
 
 use assert_cmd::Command;
+use predicates::str::contains;
+use rustix::fs::{XattrFlags, setxattr};
 use shm_cli::{DEFAULT_KEY, Failure};
 use shm_core::Segment;
 use shm_core::stat::SegmentId;
@@ -20,9 +22,16 @@ pub(crate) fn trials() -> Vec<Trial> {
             eacces_of_shmget_names_the_user_and_the_segment,
             eacces_of_shmat_says_that_the_segment_can_be_read,
             eperm_of_shmctl_names_the_owner_of_the_segment,
-            a_user_with_read_permission_reads_and_cannot_write;
+            a_user_with_read_permission_reads_and_cannot_write,
+            an_owner_without_a_mapping_is_named_with_the_map,
+            a_group_that_would_be_enough_is_named,
+            an_unmapped_user_is_named_as_such;
         Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
-            eacces_of_shm_open_and_shm_unlink_names_the_user;
+            eacces_of_shm_open_and_shm_unlink_names_owner_and_mode,
+            a_directory_that_forbids_changes_is_named,
+            an_immutable_file_is_named,
+            an_access_control_list_is_named,
+            a_queue_names_its_owner_or_says_why_not;
     ]
 }
 
@@ -36,17 +45,20 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-const AS_OWNER: &str = "run this as its owner; or let the owner remove it and create it again with \
-                        a --mode that includes this user, such as 0666";
+const AS_OWNER: &str = "run this as user 0 (docker run --user 0); or let the owner remove it and \
+                        create it again with a --mode that includes this user, such as 0666";
 
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
     let id = Segment::find(DEFAULT_KEY).unwrap().id();
     let first = "shmget failed, errno: 13 msg: Permission denied";
-    let cause = format!("user 65534 may not access segment {id} of user 0, mode 0600, 1024 bytes");
-    tells(&mut theirs(&folder, "shm_rd", &[]), first, &cause, AS_OWNER);
-    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &cause, AS_OWNER);
+    let cause =
+        format!("segment {id} of 1024 bytes belongs to user 0 and has mode 0600: user 65534 ");
+    let read = cause.clone() + "may not read it";
+    let write = cause + "may neither read nor write it";
+    tells(&mut theirs(&folder, "shm_rd", &[]), first, &read, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &write, AS_OWNER);
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
@@ -65,7 +77,8 @@ fn eacces_of_shmat_says_that_the_segment_can_be_read() {
     let mut attaching = run_as(NOBODY, folder.copy(env::current_exe().unwrap()));
     attaching.env(ATTACH, segment.id().to_string());
     let cause = format!(
-        "user 65534 may not access segment {} of user 0, mode 0644, 100 bytes; it can be read",
+        "segment {} of 100 bytes belongs to user 0 and has mode 0644: user 65534 may read it, but \
+         not write it",
         segment.id()
     );
     let first = "shmat failed, errno: 13 msg: Permission denied";
@@ -92,11 +105,11 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
         &mut theirs(&folder, "shm_wr", &["--remove"]),
         "shmctl failed, errno: 1 msg: Operation not permitted",
         &format!(
-            "user 65534 is neither owner nor creator of segment {} of user 0, mode 0666, 1024 \
-             bytes, and has no CAP_SYS_ADMIN in the user namespace that owns the IPC namespace",
+            "segment {} of 1024 bytes belongs to user 0 and has mode 0666: user 65534 may not remove \
+             it, and has no CAP_SYS_ADMIN",
             segment.id()
         ),
-        "run this as the segment's owner or as root",
+        "run this as user 0 (docker run --user 0); or let its owner remove it",
     );
     assert_eq!(Segment::find(DEFAULT_KEY), Ok(segment));
     // That user may remove a segment of its own.
@@ -105,23 +118,181 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
     theirs(&folder, "shm_wr", &["--remove"]).assert().code(0).stdout("shm remove success\n");
 }
 
-fn eacces_of_shm_open_and_shm_unlink_names_the_user() {
+fn eacces_of_shm_open_and_shm_unlink_names_owner_and_mode() {
     let folder = PublicFolder::new();
     // With the sticky bit, other users cannot remove files of a directory that they may write to.
     mount_tmpfs("/dev/shm", "mode=1777");
     shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
-    let cause = "user 65534 may not access /dev/shm/name";
+    let cause = "/dev/shm/name belongs to user 0 and has mode 0600: user 65534 may ";
     let first = "shm_open failed, errno: 13 msg: Permission denied";
-    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, cause, AS_OWNER);
-    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, cause, AS_OWNER);
+    let hint = "run this as user 0 (docker run --user 0); or let the owner change the mode (chmod \
+                0666 /dev/shm/name), or remove it and create it again with a --mode that includes \
+                this user";
+    let [read, write] =
+        ["not read it", "neither read nor write it"].map(|it| cause.to_owned() + it);
+    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, &read, hint);
+    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, &write, hint);
+    let cause = format!(
+        "{cause}not remove it; in /dev/shm, which is sticky and belongs to user 0, users remove only \
+         their own files"
+    );
+    let hint = "run this as user 0 (docker run --user 0); or let its owner remove it";
     let remove = theirs(&folder, "shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
     let said = String::from_utf8(remove.stderr).unwrap();
     // The kernel returns EPERM; glibc's shm_unlink turns it into EACCES, musl's does not.
     assert!(
         ["1 msg: Operation not permitted", "13 msg: Permission denied"].iter().any(|error| {
-            said == format!("shm_unlink failed, errno: {error}\ncause: {cause}\nhint: {AS_OWNER}\n")
+            said == format!("shm_unlink failed, errno: {error}\ncause: {cause}\nhint: {hint}\n")
         }),
         "{said}"
     );
     shm_rd(&["--posix", "name", "--raw"]).assert().code(0).stdout("secret");
+}
+
+/// Returns a command that runs a tool as root of a new user namespace, in the same IPC namespace.
+fn as_root_of_a_user_namespace(tool: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user"]).arg(tools::path(tool)).args(arguments);
+    command
+}
+
+fn an_owner_without_a_mapping_is_named_with_the_map() {
+    let segment = Segment::create_new(DEFAULT_KEY, 100, 0o600).unwrap();
+    // The creator has the rights of the owner, so another user creates it.
+    segment.remove().unwrap();
+    let folder = PublicFolder::new();
+    theirs(&folder, "shm_wr", &["--mode", "0600", "secret"]).assert().code(0);
+    let id = Segment::find(DEFAULT_KEY).unwrap().id();
+    let belongs = format!(
+        "segment {id} of 1024 bytes belongs to an owner that is not mapped in this user namespace \
+         (uid_map: 0 0 1) and has mode 0600: user 0 may not"
+    );
+    let elsewhere = "does not count: another user namespace owns this IPC namespace";
+    let hint = "run this in the user namespace of its owner; or let";
+    tells(
+        &mut as_root_of_a_user_namespace("shm_rd", &[]),
+        "shmget failed, errno: 13 msg: Permission denied",
+        &format!("{belongs} read it; its CAP_IPC_OWNER {elsewhere}"),
+        &format!(
+            "{hint} the owner remove it and create it again with a --mode that includes this user, \
+             such as 0666"
+        ),
+    );
+    tells(
+        &mut as_root_of_a_user_namespace("shm_wr", &["--remove"]),
+        "shmctl failed, errno: 1 msg: Operation not permitted",
+        &format!("{belongs} remove it; its CAP_SYS_ADMIN {elsewhere}"),
+        &format!("{hint} its owner remove it"),
+    );
+    shm_rd(&["--raw"]).assert().code(0).stdout("secret");
+}
+
+fn an_unmapped_user_is_named_as_such() {
+    let folder = PublicFolder::new();
+    shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
+    let mut command = run_as(NOBODY, "unshare");
+    command.arg("--user").arg(folder.copy(tools::path("shm_rd")));
+    let said = command.assert().code(255);
+    said.stderr(contains(
+        "belongs to an owner that is not mapped in this user namespace (uid_map: empty) and has mode \
+         0600: user 65534, which is not mapped in this user namespace, may not read it, \
+         unless that owner or its group is its own\n",
+    ));
+}
+
+fn a_group_that_would_be_enough_is_named() {
+    let folder = PublicFolder::new();
+    shm_wr(&["--mode", "0640", "x"]).assert().code(0);
+    theirs(&folder, "shm_rd", &[]).assert().code(255).stderr(contains(
+        "belongs to user 0 and group 0 and has mode 0640: user 65534 may not read it\n",
+    ));
+    let mut member =
+        run_as("--reuid 65534 --regid 65534 --groups 0", folder.copy(tools::path("shm_rd")));
+    member.arg("--raw").assert().code(0).stdout("x");
+}
+
+fn a_directory_that_forbids_changes_is_named() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/dev/shm", "mode=0755");
+    shm_wr(&["--posix", "mine", "--mode", "0666", "x"]).assert().code(0);
+    let cause = "cause: /dev/shm belongs to user 0 and has mode 0755: user 65534 cannot";
+    theirs(&folder, "shm_wr", &["--posix", "new", "x"])
+        .assert()
+        .code(255)
+        .stderr(contains(format!("{cause} create files there\n")));
+    theirs(&folder, "shm_wr", &["--posix", "mine", "--remove"])
+        .assert()
+        .code(255)
+        .stderr(contains(format!("{cause} remove files there\n")));
+    // The directory lets nobody in, so nothing is known of the file.
+    mount_tmpfs("/dev/shm", "mode=0700");
+    theirs(&folder, "shm_rd", &["--posix", "mine"]).assert().code(255).stderr(contains(
+        "cause: /dev/shm belongs to user 0 and has mode 0700: user 65534 cannot enter it\n",
+    ));
+}
+
+fn an_immutable_file_is_named() {
+    mount_tmpfs("/dev/shm", "mode=1777");
+    shm_wr(&["--posix", "name", "x"]).assert().code(0);
+    let chattr = |flag: &str| Command::new("chattr").args([flag, "/dev/shm/name"]).assert();
+    chattr("+i").success();
+    let cause = "/dev/shm/name has the attribute immutable (lsattr), which binds root too";
+    let hint = "let root remove the attribute: chattr -i /dev/shm/name";
+    let first = "shm_open failed, errno: 1 msg: Operation not permitted";
+    tells(&mut shm_wr(&["--posix", "name", "y"]), first, cause, hint);
+    shm_wr(&["--posix", "name", "--remove"]).assert().code(255).stderr(contains(cause));
+    chattr("-i").success();
+    shm_wr(&["--posix", "name", "y"]).assert().code(0);
+}
+
+fn an_access_control_list_is_named() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/dev/shm", "mode=1777");
+    shm_wr(&["--posix", "name", "--mode", "0644", "x"]).assert().code(0);
+    theirs(&folder, "shm_rd", &["--posix", "name"]).assert().code(0);
+    // Version 2, then tag, permissions and id of each entry, in little endian: as of
+    // `setfacl -m u:65534:-`.
+    let entries: [(u16, u16, u32); 5] = [
+        (0x01, 6, u32::MAX),
+        (0x02, 0, 65_534),
+        (0x04, 4, u32::MAX),
+        (0x10, 4, u32::MAX),
+        (0x20, 4, u32::MAX),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in entries {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    setxattr("/dev/shm/name", "system.posix_acl_access", &list, XattrFlags::empty()).unwrap();
+    theirs(&folder, "shm_rd", &["--posix", "name"]).assert().code(255).stderr(contains(
+        "cause: /dev/shm/name belongs to user 0 and has mode 0644, and its mode lets user 65534 read \
+         it; it has an access control list (getfacl), which can deny it; ",
+    ));
+}
+
+fn a_queue_names_its_owner_or_says_why_not() {
+    let folder = PublicFolder::new();
+    let object = ["--object", "mqueue"];
+    shm_wr(&[&object[..], &["--mode", "0600", "x"]].concat()).assert().code(0);
+    let read = || theirs(&folder, "shm_rd", &object);
+    read()
+        .assert()
+        .code(255)
+        .stderr(contains("are not known, because no mount at /dev/mqueue shows it; "));
+    Command::new("sh")
+        .args([
+            "-c",
+            "mount -t tmpfs none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue",
+        ])
+        .assert()
+        .success();
+    read().assert().code(255).stderr(contains(format!(
+        "cause: /dev/mqueue/shm_{DEFAULT_KEY} belongs to user 0 and has mode 0600: user 65534 may \
+         neither read nor write it\n"
+    )));
+    theirs(&folder, "shm_wr", &["--object", "mqueue", "--remove"]).assert().code(255).stderr(
+        contains(": user 65534 may not remove it; in /dev/mqueue, which is sticky and belongs to "),
+    );
 }

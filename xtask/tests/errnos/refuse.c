@@ -20,7 +20,11 @@ static long number(const char *name)
     return strcmp(name, "shmget") == 0 ? SYS_shmget
          : strcmp(name, "shmat") == 0  ? SYS_shmat
          : strcmp(name, "shmctl") == 0 ? SYS_shmctl
-                                       : -1;
+         : strcmp(name, "semget") == 0 ? SYS_semget
+         : strcmp(name, "semctl") == 0 ? SYS_semctl
+         : strcmp(name, "msgget") == 0 ? SYS_msgget
+         : strcmp(name, "mq_open") == 0 ? SYS_mq_open
+                                        : -1;
 }
 
 int main(int count, char **arguments)

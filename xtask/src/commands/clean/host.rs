@@ -65,7 +65,7 @@ fn remaining_segment(key: Key) -> Option<String> {
 /// Describes an object that has `key` or a name derived from it.
 fn describe(target: &Target, key: Key) -> String {
     match target {
-        Target::Memory(Address::SysV(_)) => format!("segment {key}"),
+        Target::Memory(Address::SysV(_) | Address::Id(_)) => format!("segment {key}"),
         Target::Memory(Address::File(_)) => format!("/dev/shm/{}", Objects::from(key).name()),
         Target::IpcObject(IpcObject::Semaphores(_)) => format!("semaphores {key}"),
         Target::IpcObject(IpcObject::Queue(_)) => format!("message queue {key}"),

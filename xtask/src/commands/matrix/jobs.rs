@@ -13,7 +13,7 @@ use crate::commands::session::Session;
 use crate::engine::tool::LARGE_TEXT;
 use crate::engine::{Engine, host};
 use crate::judge::evaluate;
-use crate::judge::execution::{Concluded, execute};
+use crate::judge::execution::execute;
 use crate::judge::quirk::{QUIRKS, Quirk};
 use crate::judge::results::{CellOutcome, CellResult, Grid, Run, ScriptRun};
 use crate::model::plan::Plan;
@@ -170,11 +170,11 @@ impl Jobs<'_> {
                 let _ = host::remove_strays(plan.script.objects, text);
             }
         }
-        let Concluded { steps, error, .. } = execution.conclude()?;
-        match error {
+        execution.cleaned?;
+        match execution.error {
             // A disturbed run says nothing about the engine.
             Some(disturbed) if disturbed.is_disturbed() => Err(disturbed.into()),
-            error => Ok(Run { steps, aborted: error.map(|it| it.to_string()) }),
+            error => Ok(Run { steps: execution.steps, aborted: error.map(|it| it.to_string()) }),
         }
     }
 }

@@ -59,13 +59,13 @@ fn remove(
         // 255 is a failure of `shm_rd`, not of kubectl.
         Some(0 | 255) => return Ok(false),
         _ => {
-            let what = format!("{} {} may be left on the node", mechanism.word(), objects.key);
+            let what = format!("{mechanism} {} may be left on the node", objects.key);
             return Err(failed(what, read).into());
         }
     }
     let removed = client.invoke(&[&exec[..], &["shm_wr", "--remove"], &address].concat())?;
     if !removed.succeeded() {
-        let what = format!("cannot remove {} {} from the node", mechanism.word(), objects.key);
+        let what = format!("cannot remove {mechanism} {} from the node", objects.key);
         return Err(failed(what, removed).into());
     }
     Ok(true)

@@ -1,5 +1,6 @@
 //! The matrix as an HTML page, with coloured grids. A click on a cell shows its evidence.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use maud::{Markup, PreEscaped, html};
@@ -71,21 +72,22 @@ fn card(grid: &Grid) -> Markup {
 
 /// Returns the filters, which stay hidden in a browser without JavaScript.
 fn filters(matrix: &Matrix) -> Markup {
-    let group = |name: &str, values: &[&str]| {
+    fn group(name: &str, values: impl IntoIterator<Item = impl Display>) -> Markup {
         html! {
             fieldset {
                 legend { (name) }
                 @for value in values {
+                    @let value = value.to_string();
                     label { input type="checkbox" name=(name) value=(value) checked; " " (value) }
                 }
             }
         }
-    };
+    }
     html! {
         form #filters hidden {
-            (group("mechanism", &Mechanism::ALL.map(Mechanism::word)))
-            (group("mode", &modes(matrix)))
-            (group("verdict", &CellOutcome::ALL.map(CellOutcome::word)))
+            (group("mechanism", Mechanism::ALL))
+            (group("mode", modes(matrix)))
+            (group("verdict", CellOutcome::ALL))
         }
     }
 }
@@ -100,17 +102,14 @@ fn modes(matrix: &Matrix) -> Vec<&'static str> {
 
 /// Returns the section of a mode, with the tables of all engines.
 fn section(matrix: &Matrix, mode: &str) -> Markup {
-    let of_mode = |grid: &'_ Grid| grid.cells.iter().any(|cell| cell.cell.sharing == mode);
     html! {
-        @if matrix.grids.iter().any(of_mode) {
-            section data-mode=(mode) {
-                h2 { (mode) }
-                div.engines {
-                    @for (number, grid) in matrix.grids.iter().enumerate() {
-                        div.engine data-title=(grid.engine.title()) {
-                            @if matrix.grids.len() > 1 { h3 { (grid.engine.title()) } }
-                            (table(grid, number, mode))
-                        }
+        section data-mode=(mode) {
+            h2 { (mode) }
+            div.engines {
+                @for (number, grid) in matrix.grids.iter().enumerate() {
+                    div.engine data-title=(grid.engine.title()) {
+                        @if matrix.grids.len() > 1 { h3 { (grid.engine.title()) } }
+                        (table(grid, number, mode))
                     }
                 }
             }
@@ -128,12 +127,12 @@ fn table(grid: &Grid, number: usize, mode: &str) -> Markup {
         div.scroll {
             table.grid {
                 thead {
-                    tr { th {} @for observer in columns(mode) { th scope="col" { (observer.word()) } } }
+                    tr { th {} @for observer in columns(mode) { th scope="col" { (observer) } } }
                 }
                 tbody {
                     @for row in rows {
                         tr {
-                            th scope="row" { (row[0].cell.event.word()) }
+                            th scope="row" { (row[0].cell.event) }
                             @for observer in columns(mode) {
                                 td { (square_of(row, observer, number, &index)) }
                             }
@@ -155,11 +154,11 @@ fn square_of(
     html! {
         span.square {
             @for cell in row.iter().filter(|cell| cell.cell.observer == observer) {
-                button type="button" class={ "cell " (class(cell)) " " (cell.outcome.word()) }
-                    title={ (cell.cell) ": " (cell.sight().word()) ", " (cell.outcome.word()) }
+                button type="button" class={ "cell " (class(cell)) " " (cell.outcome) }
+                    title={ (cell.cell) ": " (cell.sight()) ", " (cell.outcome) }
                     data-engine=(number) data-cell=[index(cell)]
-                    data-mechanism=(cell.cell.mechanism.word())
-                    data-verdict=(cell.outcome.word()) { (letter(cell)) }
+                    data-mechanism=(cell.cell.mechanism)
+                    data-verdict=(cell.outcome) { (letter(cell)) }
             }
         }
         span.mark { (mark(outcome)) }
@@ -211,7 +210,7 @@ fn explained(grid: &Grid) -> Markup {
             h2 { "Remarks on " (grid.engine.title()) }
             @for (cells, reason) in &remarks {
                 p {
-                    span class={ "badge " (class(cells[0])) } { (cells[0].outcome.word()) } " "
+                    span class={ "badge " (class(cells[0])) } { (cells[0].outcome) } " "
                     (reason)
                     @if let Some(quirk) = cells[0].quirk { ". Known: " (quirk.citation) }
                 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::Matrix;
 use crate::engine::EngineInfo;
 use crate::engine::observation::Identity;
-use crate::judge::results::{self, CellOutcome, CellResult, Grid, ScriptRun, Visibility};
+use crate::judge::quirk::Quirk;
+use crate::judge::results::{CellOutcome, CellResult, Grid, ScriptRun, Visibility};
 use crate::process::untrusted::json::write_pretty;
-use crate::report::json::StepJson;
 use crate::script::matrix::Cell;
 
 #[derive(Serialize)]
@@ -25,8 +25,8 @@ struct OnEngine<'a> {
     engine: &'a EngineInfo,
     duration_ms: u128,
     cells: Vec<RowJson<'a>>,
-    scripts: Vec<ScriptJson<'a>>,
-    quirks_gone: Vec<QuirkJson>,
+    scripts: &'a [ScriptRun],
+    quirks_gone: &'a [&'static Quirk],
     verdict: &'static str,
 }
 
@@ -38,29 +38,10 @@ struct RowJson<'a> {
     observed: &'a [Visibility],
     ipc_namespace: &'a Option<Identity>,
     verdict: CellOutcome,
-    quirk: Option<QuirkJson>,
+    quirk: Option<&'static Quirk>,
     reason: Option<&'a str>,
     script: &'a str,
     steps: &'a [String],
-}
-
-#[derive(Serialize)]
-struct QuirkJson {
-    id: &'static str,
-    citation: &'static str,
-    racy: bool,
-}
-
-#[derive(Serialize)]
-struct ScriptJson<'a> {
-    name: &'a str,
-    runs: Vec<RunJson<'a>>,
-}
-
-#[derive(Serialize)]
-struct RunJson<'a> {
-    steps: Vec<StepJson<'a>>,
-    aborted: Option<&'a str>,
 }
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
@@ -81,8 +62,8 @@ fn on_engine(grid: &Grid) -> OnEngine<'_> {
         engine: &grid.engine,
         duration_ms: grid.duration.as_millis(),
         cells: grid.cells.iter().map(|cell| row(grid, cell)).collect(),
-        scripts: grid.scripts.iter().map(script).collect(),
-        quirks_gone: grid.gone.iter().map(|it| quirk(it)).collect(),
+        scripts: &grid.scripts,
+        quirks_gone: &grid.gone,
         verdict: verdict(grid.passed()),
     }
 }
@@ -94,25 +75,10 @@ fn row<'a>(grid: &'a Grid, cell: &'a CellResult) -> RowJson<'a> {
         observed: &cell.observed,
         ipc_namespace: &cell.namespace,
         verdict: cell.outcome,
-        quirk: cell.quirk.map(quirk),
+        quirk: cell.quirk,
         reason: cell.reason.as_deref(),
         script: &grid.scripts[cell.script].name,
         steps: &cell.steps,
-    }
-}
-
-fn quirk(quirk: &crate::judge::quirk::Quirk) -> QuirkJson {
-    QuirkJson { id: quirk.id, citation: quirk.citation, racy: quirk.racy }
-}
-
-fn script(script: &ScriptRun) -> ScriptJson<'_> {
-    ScriptJson { name: &script.name, runs: script.runs.iter().map(run).collect() }
-}
-
-fn run(run: &results::Run) -> RunJson<'_> {
-    RunJson {
-        steps: run.steps.iter().map(StepJson::new).collect(),
-        aborted: run.aborted.as_deref(),
     }
 }
 

@@ -30,21 +30,16 @@ pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
 
 fn case(title: &str, grid: &Grid, cell: &CellResult) -> TestCase {
     let mut status = match cell.outcome {
-        CellOutcome::Agrees | CellOutcome::Refused | CellOutcome::Quirk => {
-            TestCaseStatus::success()
-        }
         CellOutcome::Skipped => TestCaseStatus::skipped(),
-        CellOutcome::Differs | CellOutcome::Unstable | CellOutcome::Unproven => {
-            TestCaseStatus::non_success(NonSuccessKind::Failure)
-        }
+        bad if bad.is_bad() => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        _ => TestCaseStatus::success(),
     };
     if let Some(reason) = &cell.reason {
         status.set_message(Untrusted::from(&reason[..]).to_string());
     }
-    status.set_type(cell.outcome.word());
+    status.set_type(cell.outcome.to_string());
     let mut case = TestCase::new(cell.cell.to_string(), status);
-    let (mode, event) = (cell.cell.sharing, cell.cell.event.word());
-    case.set_classname(format!("matrix.{title}.{mode}.{event}"));
+    case.set_classname(format!("matrix.{title}.{}.{}", cell.cell.sharing, cell.cell.event));
     let steps: Vec<_> = steps(grid, cell).collect();
     case.set_time(steps.iter().filter_map(|it| Some(it.observed.as_ref()?.output.duration)).sum());
     let printed = steps.iter().filter_map(|it| it.observed.as_ref()).map(printed_output);

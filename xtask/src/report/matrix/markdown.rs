@@ -7,7 +7,6 @@ use super::{
 };
 use crate::judge::results::{CellResult, Grid};
 use crate::report::markdown::{code, inline};
-use crate::script::matrix::Observer;
 
 pub(super) fn write(matrix: &Matrix, out: &mut dyn Write) -> io::Result<()> {
     for grid in &matrix.grids {
@@ -38,7 +37,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     }
     for (cells, reason) in remarks(grid) {
         let names: Vec<_> = cells.iter().map(|cell| code(&cell.cell)).collect();
-        writeln!(out, "- **{}**: {}", cells[0].outcome.word(), inline(reason))?;
+        writeln!(out, "- **{}**: {}", cells[0].outcome, inline(reason))?;
         if let Some(quirk) = cells[0].quirk {
             writeln!(out, "  Known: {}", inline(quirk.citation))?;
         }
@@ -58,14 +57,14 @@ fn write_mode(rows: &[&[CellResult]], out: &mut dyn Write) -> io::Result<()> {
         return writeln!(out, "**{sharing}**: skipped: {}\n", inline(reason));
     }
     let columns = columns(sharing);
-    writeln!(out, "| **{sharing}** | {} |", columns.map(Observer::word).join(" | "))?;
+    writeln!(out, "| **{sharing}** | {} |", columns.map(|it| it.to_string()).join(" | "))?;
     writeln!(out, "|---|---|---|---|---|")?;
     for row in rows {
         let squares = columns.map(|observer| {
             let (text, outcome) = square(row, observer);
             code(format_args!("{text}{}", mark(outcome)))
         });
-        writeln!(out, "| {} | {} |", row[0].cell.event.word(), squares.join(" | "))?;
+        writeln!(out, "| {} | {} |", row[0].cell.event, squares.join(" | "))?;
     }
     writeln!(out)
 }

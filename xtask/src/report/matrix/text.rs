@@ -9,7 +9,6 @@ use super::{
     LEGEND, Matrix, SIGNS, columns, disagreements, mark, remarks, skipped_mode, square, summary,
 };
 use crate::judge::results::{CellOutcome, CellResult, Grid};
-use crate::script::matrix::Observer;
 
 const BOLD: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -58,7 +57,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "\n{BOLD}{sharing:<20}{BOLD:#}{FAINT}skipped: {reason}{FAINT:#}")?;
             continue;
         }
-        let [a, b, c, d] = columns(sharing).map(Observer::word);
+        let [a, b, c, d] = columns(sharing);
         writeln!(out, "\n{BOLD}{sharing:<20}{a:<WIDTH$}{b:<WIDTH$}{c:<WIDTH$}{d}{BOLD:#}")?;
         for row in mode {
             write_row(row, out)?;
@@ -69,7 +68,7 @@ fn write_grid(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
 }
 
 fn write_row(row: &[CellResult], out: &mut dyn Write) -> io::Result<()> {
-    let mut line = format!("  {:<18}", row[0].cell.event.word());
+    let mut line = format!("  {:<18}", row[0].cell.event);
     for observer in columns(row[0].cell.sharing) {
         let (text, outcome) = square(row, observer);
         let style = match outcome {
@@ -88,9 +87,9 @@ fn write_row(row: &[CellResult], out: &mut dyn Write) -> io::Result<()> {
 
 fn write_remarks(grid: &Grid, out: &mut dyn Write) -> io::Result<()> {
     for (cells, reason) in remarks(grid) {
-        let word = cells[0].outcome.word();
-        let style = if cells[0].outcome.is_bad() { RED } else { Style::new() };
-        writeln!(out, "\n{style}{word}{style:#}: {reason}")?;
+        let outcome = cells[0].outcome;
+        let style = if outcome.is_bad() { RED } else { Style::new() };
+        writeln!(out, "\n{style}{outcome}{style:#}: {reason}")?;
         for cell in cells.iter().take(NAMED) {
             writeln!(out, "  {}", cell.cell)?;
         }

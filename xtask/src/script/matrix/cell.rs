@@ -23,7 +23,7 @@ pub struct Cell {
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { mechanism, sharing, event, observer } = self;
-        write!(f, "{}/{sharing}/{}/{}", mechanism.word(), event.word(), observer.word())
+        write!(f, "{mechanism}/{sharing}/{event}/{observer}")
     }
 }
 
@@ -45,20 +45,13 @@ pub enum Observer {
     Host,
 }
 
-impl Observer {
-    /// Returns its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Own => "own",
-            Self::Other => "other",
-            Self::Joiner => "joiner",
-            Self::Apart => "apart",
-            Self::Donor => "donor",
-            Self::Host => "host",
-        }
+impl fmt::Display for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
+}
 
+impl Observer {
     /// Returns the place where it reads.
     #[must_use]
     pub fn place(self) -> Place {
@@ -129,39 +122,13 @@ pub enum Event {
     ShmSize,
 }
 
-impl Event {
-    /// Returns its name.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::WriterExits => "writer-exits",
-            Self::Pause => "pause",
-            Self::StopStart => "stop-start",
-            Self::KillStart => "kill-start",
-            Self::Restart => "restart",
-            Self::Recreate => "recreate",
-            Self::Oom => "oom",
-            Self::Crash => "crash",
-            Self::ImageChanged => "image-changed",
-            Self::InitExits => "init-exits",
-            Self::Debug => "debug",
-            Self::Leak => "leak",
-            Self::SandboxKilled => "sandbox-killed",
-            Self::KubeletRestarted => "kubelet-restarted",
-            Self::Deleted => "deleted",
-            Self::Replaced => "replaced",
-            Self::UnsafeSysctl => "unsafe-sysctl",
-            Self::DonorRestarts => "donor-restarts",
-            Self::DonorStopped => "donor-stopped",
-            Self::PodRestarts => "pod-restarts",
-            Self::Shmmax => "shmmax",
-            Self::Shmall => "shmall",
-            Self::Shmmni => "shmmni",
-            Self::RmidForced => "rmid-forced",
-            Self::ShmSize => "shm-size",
-        }
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
+}
 
+impl Event {
     /// Returns the setting of the writer's container for the event.
     pub(super) fn setting(self) -> Option<Setting> {
         Some(match self {

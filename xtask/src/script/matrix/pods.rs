@@ -2,7 +2,7 @@
 
 use shm_core::Key;
 
-use super::{APART, Draft, Event, Group, JOINER, OTHER, Observer, POD, WRITER};
+use super::{APART, Draft, Event, Group, JOINER, MEMORY, OTHER, Observer, POD, WRITER};
 use crate::script::Action::{
     ChangeImage, Crash, Deploy, ExhaustMemory, Finish, KillSandbox, Leak, Remove, Replace,
     RestartKubelet, Run,
@@ -15,9 +15,6 @@ use crate::script::{
 const MECHANISMS: &[Mechanism] =
     &[Mechanism::Sysv, Mechanism::Sem, Mechanism::Msg, Mechanism::Mqueue, Mechanism::Posix];
 
-/// The memory limit of a container, too small for a leaked segment and a copy of its text.
-const MEMORY: Setting = Setting::Memory(64 << 20);
-
 const fn given(name: Container, setting: Setting) -> Member {
     Member { name, init: false, setting: Some(setting) }
 }
@@ -27,8 +24,10 @@ const ANOTHER: &[Pod] = &[OTHER_POD];
 const ALONE: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }];
 const TWO_CONTAINERS: &[Pod] =
     &[Pod { name: POD, containers: &[Member::main(WRITER), Member::main(JOINER)] }];
-const WITH_LITTLE_MEMORY: &[Pod] =
-    &[Pod { name: POD, containers: &[given(WRITER, MEMORY), Member::main(JOINER)] }];
+const WITH_LITTLE_MEMORY: &[Pod] = &[Pod {
+    name: POD,
+    containers: &[given(WRITER, Setting::Memory(MEMORY)), Member::main(JOINER)],
+}];
 const ON_A_VOLUME: &[Pod] = &[Pod {
     name: POD,
     containers: &[
@@ -44,10 +43,10 @@ const INIT: &[Pod] = &[Pod {
 const REPLICAS: &[Pod] = &[Pod { name: POD, containers: &[Member::main(WRITER)] }, OTHER_POD];
 
 /// The name of each mode, its workload and its events.
-const MODES: [(&str, Mode, &[Event]); 8] = [
+const MODES: [(&str, Workload, &[Event]); 8] = [
     (
         "pod",
-        Mode { pods: TWO_CONTAINERS, controller: Controller::Nobody, ipc: Sharing::Sandbox },
+        Workload::pod(TWO_CONTAINERS),
         &[
             Event::WriterExits,
             Event::Debug,
@@ -64,14 +63,10 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
             Event::UnsafeSysctl,
         ],
     ),
-    (
-        "init",
-        Mode { pods: INIT, controller: Controller::Nobody, ipc: Sharing::Sandbox },
-        &[Event::InitExits],
-    ),
+    ("init", Workload::pod(INIT), &[Event::InitExits]),
     (
         "shm-volume",
-        Mode { pods: ON_A_VOLUME, controller: Controller::Nobody, ipc: Sharing::Sandbox },
+        Workload::pod(ON_A_VOLUME),
         &[
             Event::WriterExits,
             Event::Crash,
@@ -83,7 +78,7 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
     ),
     (
         "host-ipc",
-        Mode { pods: TWO_CONTAINERS, controller: Controller::Nobody, ipc: Sharing::Host },
+        Workload { ipc: Sharing::Host, ..Workload::pod(TWO_CONTAINERS) },
         &[
             Event::WriterExits,
             Event::Crash,
@@ -96,33 +91,25 @@ const MODES: [(&str, Mode, &[Event]); 8] = [
     ),
     (
         "deployment",
-        Mode { pods: REPLICAS, controller: Controller::Deployment, ipc: Sharing::Sandbox },
+        Workload { controller: Controller::Deployment, ..Workload::pod(REPLICAS) },
         &[Event::WriterExits, Event::Crash, Event::Replaced],
     ),
     (
         "stateful-set",
-        Mode { pods: REPLICAS, controller: Controller::StatefulSet, ipc: Sharing::Sandbox },
+        Workload { controller: Controller::StatefulSet, ..Workload::pod(REPLICAS) },
         &[Event::WriterExits, Event::Crash, Event::Replaced],
     ),
     (
         "job-on-failure",
-        Mode { pods: ALONE, controller: Controller::JobOnFailure, ipc: Sharing::Sandbox },
+        Workload { controller: Controller::JobOnFailure, ..Workload::pod(ALONE) },
         &[Event::Crash],
     ),
     (
         "job-never",
-        Mode { pods: ALONE, controller: Controller::JobNever, ipc: Sharing::Sandbox },
+        Workload { controller: Controller::JobNever, ..Workload::pod(ALONE) },
         &[Event::Crash],
     ),
 ];
-
-/// The workload of a mode, independent of the event.
-#[derive(Clone, Copy)]
-struct Mode {
-    pods: &'static [Pod],
-    controller: Controller,
-    ipc: Sharing,
-}
 
 pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
     let mut groups = Vec::new();
@@ -138,15 +125,14 @@ pub(super) fn groups(mut keys: impl FnMut() -> Key, text: &str) -> Vec<Group> {
     groups
 }
 
-fn workload(mode: Mode, event: Event) -> Workload {
-    let Mode { pods, controller, ipc } = mode;
+fn workload(mode: Workload, event: Event) -> Workload {
     match event {
         // The event adds the other container.
-        Event::Debug => Workload { controller, ipc, setting: None, pods: ALONE },
-        Event::Leak => Workload { controller, ipc, setting: None, pods: WITH_LITTLE_MEMORY },
+        Event::Debug => Workload { pods: ALONE, ..mode },
+        Event::Leak => Workload { pods: WITH_LITTLE_MEMORY, ..mode },
         _ => {
-            let sysctl = event.setting().filter(|setting| matches!(setting, Setting::Sysctl(..)));
-            Workload { controller, ipc, setting: sysctl, pods }
+            let setting = event.setting().filter(|setting| matches!(setting, Setting::Sysctl(..)));
+            Workload { setting, ..mode }
         }
     }
 }
@@ -155,8 +141,8 @@ fn pods(draft: &mut Draft<'_>, workload: Workload) {
     draft.build();
     draft.make(POD, Deploy(workload));
     if workload.pods.len() == 1 && workload.pods != ON_A_VOLUME {
-        let other = Workload { setting: None, pods: ANOTHER, ..workload };
-        draft.make(OTHER_POD.name, Deploy(Workload { controller: Controller::Nobody, ..other }));
+        let other = Workload { ipc: workload.ipc, ..Workload::pod(ANOTHER) };
+        draft.make(OTHER_POD.name, Deploy(other));
     }
 }
 

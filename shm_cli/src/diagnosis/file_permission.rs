@@ -1,0 +1,161 @@
+//! The causes of refused permission for files: POSIX objects, regular files and POSIX queues.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, getxattr, statx};
+use shm_core::posix::DIRECTORY;
+use shm_core::posix::caution::{self, folder_of};
+use shm_core::{Access, Key, text};
+
+use super::Diagnosis;
+use super::files::shown;
+use super::permission::{Call, LET_REMOVE, Subject, lack, owner, user};
+use super::refusal::Refusal;
+use crate::access::{self, Permissions};
+use crate::process::Process;
+
+/// Where containers mount the POSIX queues of their IPC namespace.
+const QUEUES: &str = "/dev/mqueue";
+
+/// Returns the cause why a call on a path was refused.
+pub(super) fn file(call: Call, path: &Path) -> Diagnosis {
+    let process = Process::current();
+    let refusal = Refusal::of(call, &process);
+    let denied = if refusal.is_proven() { None } else { denied(call.access, path, &process) };
+    denied.unwrap_or_else(|| refusal.diagnosis(&allowed(call, path, &process)))
+}
+
+/// Returns the cause why a call on the POSIX message queue for a key was refused.
+pub(super) fn queue(call: Call, key: Key, name: &str) -> Diagnosis {
+    let path = PathBuf::from(format!("{QUEUES}/shm_{key}"));
+    if caution::file_system_of(Path::new(QUEUES)) == Some("mqueue") && path.exists() {
+        return file(call, &path);
+    }
+    let refusal = Refusal::of(call, &Process::current());
+    if call.access == Access::Create {
+        return refusal.diagnosis("to create a queue no permission is needed");
+    }
+    refusal.diagnosis(&format!(
+        "the owner and mode of the {name} are not known, because no mount at {QUEUES} shows it"
+    ))
+}
+
+/// Returns the diagnosis if directories, owner, mode or attributes deny the access.
+fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
+    let folder = folder_of(path);
+    let mut folders: Vec<_> = folder.ancestors().filter(|it| !it.as_os_str().is_empty()).collect();
+    folders.reverse();
+    let closed = folders.into_iter().find_map(|it| entry_denied(it, "enter it", false, process));
+    let changed = || match access {
+        Access::Create => entry_denied(folder, "create files there", true, process),
+        Access::Remove => entry_denied(folder, "remove files there", true, process),
+        _ => None,
+    };
+    closed
+        .or_else(changed)
+        .or_else(|| use_denied(access, path, process))
+        .or_else(|| protected(access, path))
+}
+
+fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> Option<Diagnosis> {
+    let permissions = permissions(folder)?;
+    let missing = access::directory(&permissions, change, process)?;
+    let Permissions { uid, mode, .. } = permissions;
+    let (name, user) = (shown(folder), user(process));
+    let cause = format!(
+        "{name} belongs to {} and has mode {mode:04o}: {user} cannot {what}{}",
+        owner(&permissions, process),
+        lack(missing, process)
+    );
+    let change = if folder == Path::new(DIRECTORY) {
+        "mount it with mode 1777 (--tmpfs /dev/shm:mode=1777), or let its owner change the mode: \
+         chmod 1777 /dev/shm"
+            .to_owned()
+    } else {
+        format!("let its owner change the mode or the owner of {name} (chmod, chown)")
+    };
+    let hint = if process.uid == 0 && process.uid_map.maps(uid) && !process.has(missing) {
+        format!("add the capability: --cap-add {}; or {change}", missing.name())
+    } else {
+        change
+    };
+    Some(Diagnosis::new(cause, hint))
+}
+
+fn use_denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
+    let (name, object) = (shown(path), permissions(path)?);
+    let subject = Subject { name: &name, object: &object, access, process };
+    if access == Access::Remove {
+        let folder = permissions(folder_of(path))?;
+        let missing = access::sticky(&folder, &object, process)?;
+        let cause = format!(
+            "{}; in {}, which is sticky and belongs to {}, users remove only their own files",
+            subject.denied(missing),
+            shown(folder_of(path)),
+            owner(&folder, process),
+        );
+        return Some(Diagnosis::new(cause, subject.hint(missing, LET_REMOVE)));
+    }
+    let missing = access::file(&object, access, process)?;
+    let change = format!(
+        "let the owner change the mode (chmod 0666 {name}), or remove it and create it again with a \
+         --mode that includes this user"
+    );
+    Some(Diagnosis::new(subject.denied(missing), subject.hint(missing, &change)))
+}
+
+/// Returns the diagnosis if an attribute of the file or its directory forbids changes.
+fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
+    let changed: &[&Path] = match access {
+        Access::Unchecked | Access::Read => return None,
+        Access::Write | Access::ReadWrite => &[path],
+        Access::Create => &[folder_of(path)],
+        Access::Remove => &[path, folder_of(path)],
+    };
+    changed.iter().find_map(|path| {
+        let answer = statx(CWD, *path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MODE).ok()?;
+        let has = |attribute| answer.stx_attributes.contains(attribute);
+        let (attribute, letter) = match () {
+            () if has(StatxAttributes::IMMUTABLE) => ("immutable", 'i'),
+            () if has(StatxAttributes::APPEND) => ("append-only", 'a'),
+            () => return None,
+        };
+        let name = shown(path);
+        Some(Diagnosis::new(
+            format!("{name} has the attribute {attribute} (lsattr), which binds root too"),
+            format!("let root remove the attribute: chattr -{letter} {name}"),
+        ))
+    })
+}
+
+/// Says that directories, owner and mode allow the access, and which label and list the file has.
+fn allowed(call: Call, path: &Path, process: &Process) -> String {
+    let (name, folder) = (shown(path), shown(folder_of(path)));
+    let mut state = match (call.access, permissions(path)) {
+        (Access::Create, _) => format!("the mode of {folder} lets {} create files", user(process)),
+        (Access::Unchecked, _) => format!("{} needs no permission for an open file", call.name),
+        (_, None) => format!("the owner and mode of {name} cannot be read"),
+        (access, Some(object)) => {
+            let subject = Subject { name: &name, object: &object, access, process };
+            subject.allowed(call.name)
+        }
+    };
+    let attribute = |name: &str| {
+        let mut value = [0_u8; 256];
+        getxattr(path, name, &mut value[..]).ok().map(|length| value[..length].to_vec())
+    };
+    if attribute("system.posix_acl_access").is_some() {
+        state += "; it has an access control list (getfacl), which can deny it";
+    }
+    if let Some(label) = attribute("security.selinux") {
+        let label = String::from_utf8_lossy(&label);
+        let label = text::escape_line(label.trim_end_matches('\0').as_bytes());
+        state += &format!("; its label is {label}");
+    }
+    state
+}
+
+fn permissions(path: &Path) -> Option<Permissions> {
+    fs::metadata(path).ok().map(|metadata| (&metadata).into())
+}

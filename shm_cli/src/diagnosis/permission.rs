@@ -1,0 +1,178 @@
+//! The causes of refused permission: EACCES and EPERM of System V objects.
+//!
+//! The object's owner and mode come first. If they allow the access, something else has refused it,
+//! which [`Refusal`](super::refusal::Refusal) names.
+
+use shm_core::{Access, Errno};
+
+use super::Diagnosis;
+use super::refusal::Refusal;
+use super::sysvipc::Found;
+use crate::access::{self, Permissions};
+use crate::process::{Capability, Process};
+
+/// A call that was refused.
+#[derive(Clone, Copy)]
+pub(super) struct Call {
+    pub(super) name: &'static str,
+    pub(super) errno: Errno,
+    pub(super) access: Access,
+}
+
+/// Returns the cause why a call on a System V object was refused.
+pub(super) fn system_v(call: Call, found: Found) -> Diagnosis {
+    let process = Process::current();
+    let refusal = Refusal::of(call, &process);
+    let (name, object) = match found {
+        Found::Object(name, object) => (name, object),
+        Found::Absent(absent) if call.access == Access::Create => {
+            return refusal
+                .diagnosis(&format!("{absent}, and to create it no permission is needed"));
+        }
+        Found::Absent(what) => return refusal.diagnosis(&what),
+        Found::Hidden(what) => {
+            return refusal.diagnosis(&format!("its owner and mode are not known: {what}"));
+        }
+    };
+    let missing = access::system_v(&object, call.access, &process);
+    let subject = Subject { name: &name, object: &object, access: call.access, process: &process };
+    let otherwise = if call.access == Access::Remove { LET_REMOVE } else { RECREATE };
+    match missing {
+        Some(capability) if !refusal.is_proven() => {
+            Diagnosis::new(subject.denied(capability), subject.hint(capability, otherwise))
+        }
+        Some(capability) => refusal.diagnosis(&subject.denied(capability)),
+        None => refusal.diagnosis(&subject.allowed(call.name)),
+    }
+}
+
+/// How the owner of a System V object gives it another mode.
+const RECREATE: &str = "let the owner remove it and create it again with a --mode that \
+                                   includes this user, such as 0666";
+
+/// How another user gets an object removed.
+pub(super) const LET_REMOVE: &str = "let its owner remove it";
+
+/// An object, the access to it, and the process that wants it.
+#[derive(Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) name: &'a str,
+    pub(super) object: &'a Permissions,
+    pub(super) access: Access,
+    pub(super) process: &'a Process,
+}
+
+impl Subject<'_> {
+    /// Says that owner and mode deny the access, and which capability is missing.
+    pub(super) fn denied(self, missing: Capability) -> String {
+        let user = user(self.process);
+        let may = match self.access {
+            Access::Remove => "may not remove it",
+            // A mode that grants one of the two denies the other.
+            Access::ReadWrite if self.allows(Access::Read) => "may read it, but not write it",
+            Access::ReadWrite if self.allows(Access::Write) => "may write it, but not read it",
+            Access::ReadWrite => "may neither read nor write it",
+            Access::Write => "may not write it",
+            _ => "may not read it",
+        };
+        let lack = lack(missing, self.process);
+        format!("{}: {user} {may}{}{lack}", self.belongs(), self.unless())
+    }
+
+    fn allows(self, access: Access) -> bool {
+        self.object.let_use(access, self.process)
+    }
+
+    /// Says that owner and mode, or a capability, allow the access.
+    pub(super) fn allowed(self, call: &str) -> String {
+        let user = user(self.process);
+        match self.access {
+            Access::Unchecked | Access::Create => {
+                format!("{call} needs no permission for {}", self.name)
+            }
+            Access::Remove => format!("{}, and {user} may remove it", self.belongs()),
+            access => {
+                let by = if self.allows(access) { "its mode lets" } else { "a capability lets" };
+                let use_it = match access {
+                    Access::Read => "read it",
+                    Access::Write => "write it",
+                    _ => "read and write it",
+                };
+                format!("{}, and {by} {user} {use_it}{}", self.belongs(), self.unless())
+            }
+        }
+    }
+
+    /// Says that owner and group are not known, if that can change the answer.
+    fn unless(self) -> &'static str {
+        match self.object.may_be_own(self.process) {
+            true => ", unless that owner or its group is its own",
+            false => "",
+        }
+    }
+
+    /// Names the owner and the mode, and the group if that would be enough.
+    fn belongs(self) -> String {
+        let Self { name, object, access, process } = self;
+        let mut words = format!("{name} belongs to {}", owner(object, process));
+        if object.let_group(access) && !object.let_use(access, process) {
+            words += &format!(" and group {}", object.gid);
+        }
+        words + &format!(" and has mode {:04o}", object.mode)
+    }
+
+    /// Returns the next step; `otherwise` is what the owner can do.
+    pub(super) fn hint(self, missing: Capability, otherwise: &str) -> String {
+        let Self { object, process, .. } = self;
+        let Permissions { uid, .. } = *object;
+        let capability = missing.name();
+        if object.is_owner(process) {
+            return otherwise.to_owned();
+        }
+        if !process.uid_map.maps(uid) || process.has(missing) {
+            return format!("run this in the user namespace of its owner; or {otherwise}");
+        }
+        let owner = format!("run this as user {uid} (docker run --user {uid})");
+        if process.uid == 0 {
+            return format!("{owner}, or add the capability: --cap-add {capability}");
+        }
+        format!("{owner}; or {otherwise}")
+    }
+}
+
+/// Names this user.
+pub(super) fn user(process: &Process) -> String {
+    match process.uid_map.maps(process.uid) {
+        true => format!("user {}", process.uid),
+        false => format!("user {}, which is not mapped in this user namespace,", process.uid),
+    }
+}
+
+/// Names the owner of an object.
+pub(super) fn owner(object: &Permissions, process: &Process) -> String {
+    let Permissions { uid, cuid, .. } = *object;
+    if !process.uid_map.maps(uid) {
+        let map = &process.uid_map;
+        return format!("an owner that is not mapped in this user namespace (uid_map: {map})");
+    }
+    let creator = if cuid == uid { String::new() } else { format!(" (created by user {cuid})") };
+    format!("user {uid}{creator}")
+}
+
+/// Says why a capability does not help. Empty for an ordinary user, who is not expected to have one.
+pub(super) fn lack(missing: Capability, process: &Process) -> String {
+    let name = missing.name();
+    if process.has(missing) {
+        let counts = match missing {
+            Capability::IpcOwner | Capability::SysAdmin | Capability::IpcLock => {
+                "another user namespace owns this IPC namespace"
+            }
+            _ => "it covers only owners and groups that are mapped in this user namespace",
+        };
+        return format!("; its CAP_{name} does not count: {counts}");
+    }
+    if process.uid == 0 || missing == Capability::SysAdmin {
+        return format!(", and has no CAP_{name}");
+    }
+    String::new()
+}

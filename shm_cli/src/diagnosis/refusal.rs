@@ -1,0 +1,211 @@
+//! What refuses a call that owner and mode allow: a seccomp filter, a security module, or nothing
+//! that is visible.
+
+use std::path::Path;
+
+use shm_core::{probe, text};
+
+use super::Diagnosis;
+use super::permission::Call;
+use crate::process::Process;
+
+/// What can have refused a call.
+pub(super) struct Refusal {
+    who: String,
+    hint: String,
+    proven: bool,
+}
+
+impl Refusal {
+    /// Looks for what refuses a call. A call that fails in the same way without an object is refused
+    /// by a filter, because the kernel has no object to ask about.
+    pub(super) fn of(call: Call, process: &Process) -> Self {
+        let Call { name, errno, .. } = call;
+        let without_object = probe::errno_without_object(name);
+        let filtered = process.filtered;
+        if without_object == Some(errno) {
+            let who = match filtered {
+                Some(true) => format!("the seccomp filter of this process refuses {name}"),
+                _ => format!(
+                    "{name} is refused even without an object, as by a seccomp filter, but {}",
+                    no_filter(filtered)
+                ),
+            };
+            return Self { who, hint: allow_calls(name), proven: true };
+        }
+        if let Some(label) = &process.label {
+            let shown = text::escape_line(label.as_bytes());
+            return Self {
+                who: format!("a security module can refuse it: this process has the label {shown}"),
+                hint: security_module(label).to_owned(),
+                proven: false,
+            };
+        }
+        if without_object.is_none() && filtered == Some(true) {
+            let who = format!("the seccomp filter of this process can refuse {name}");
+            return Self { who, hint: allow_calls(name), proven: false };
+        }
+        let filter = match without_object {
+            Some(_) => format!("a filter does not refuse every {name}"),
+            None => no_filter(filtered).to_owned(),
+        };
+        Self {
+            who: format!(
+                "what refused it is not visible: {filter}, and this process has no label of a \
+                 security module"
+            ),
+            hint: "look for the refusal in the log of the host (dmesg); Landlock and BPF programs \
+                   leave no trace in /proc/self"
+                .to_owned(),
+            proven: false,
+        }
+    }
+
+    /// Returns whether it is certain that the call itself is refused, whatever it is about.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Returns the diagnosis; `state` says what was seen of the object.
+    pub(super) fn diagnosis(self, state: &str) -> Diagnosis {
+        let Self { who, hint, proven } = self;
+        let cause = if proven { format!("{who}; {state}") } else { format!("{state}; {who}") };
+        Diagnosis::new(cause, hint)
+    }
+}
+
+fn no_filter(filtered: Option<bool>) -> &'static str {
+    match filtered {
+        Some(true) => "a seccomp filter is active (Seccomp: 2 in /proc/self/status)",
+        Some(false) => "/proc/self/status shows none",
+        None => "/proc/self/status does not say whether there is one",
+    }
+}
+
+/// The calls of a mechanism, which a profile must allow together.
+fn calls(call: &str) -> &str {
+    match call {
+        "shmget" | "shmat" | "shmctl" => "shmget, shmat, shmdt and shmctl",
+        "semget" | "semctl" | "semtimedop" => "semget, semctl, semop and semtimedop",
+        "msgget" | "msgsnd" | "msgrcv" | "msgctl" => "msgget, msgsnd, msgrcv and msgctl",
+        "shm_open" => "open and openat",
+        "shm_unlink" => "unlink and unlinkat",
+        "posix_fallocate" => "fallocate",
+        _ if call.starts_with("mq_") => {
+            "mq_open, mq_unlink, mq_timedsend, mq_timedreceive and mq_getsetattr"
+        }
+        _ => call,
+    }
+}
+
+fn allow_calls(call: &str) -> String {
+    let calls = calls(call);
+    format!(
+        "start the container with a profile that allows {calls}: --security-opt seccomp=PROFILE, \
+         or seccomp=unconfined for none"
+    )
+}
+
+/// Returns the next step for a label. SELinux's have at least three colons.
+fn security_module(label: &str) -> &'static str {
+    if label.matches(':').count() >= 3 {
+        "look for the refusal in the log of the host (ausearch -m avc), and allow it in the policy, \
+         or choose another label: --security-opt label=type:TYPE"
+    } else {
+        "look for the refusal in the log of the host (dmesg), and allow it in the profile, or choose \
+         another one: --security-opt apparmor=PROFILE"
+    }
+}
+
+/// Returns the cause of ENOSYS: the kernel lacks the mechanism, or a filter pretends so.
+pub(super) fn missing_call(call: &str) -> Diagnosis {
+    let process = Process::current();
+    let posix = call.starts_with("mq_");
+    let (what, option, path, instead) = if posix {
+        let instead = "use a System V message queue instead: --object msg";
+        ("POSIX message queues", "CONFIG_POSIX_MQUEUE", "/proc/sys/fs/mqueue", instead)
+    } else {
+        let instead = "use POSIX shared memory instead: --posix NAME";
+        ("System V IPC", "CONFIG_SYSVIPC", "/proc/sysvipc", instead)
+    };
+    let filter = allow_calls(call);
+    match (Path::new(path).exists(), process.filtered) {
+        (true, Some(true)) => Diagnosis::new(
+            format!(
+                "the seccomp filter of this process refuses {call}: the kernel has {what}, for \
+                 {path} exists"
+            ),
+            filter,
+        ),
+        (true, filtered) => Diagnosis::new(
+            format!(
+                "the kernel has {what}, for {path} exists, so something else refuses {call}, as a \
+                 seccomp filter does, but {}",
+                no_filter(filtered)
+            ),
+            filter,
+        ),
+        (false, Some(false)) => {
+            Diagnosis::new(format!("this kernel has no {what} ({option})"), instead)
+        }
+        (false, _) => Diagnosis::new(
+            format!(
+                "{path} does not exist, so this kernel has no {what} ({option}); or a seccomp filter \
+                 refuses {call}, and /proc is not complete"
+            ),
+            format!("{instead}; or {filter}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shm_core::{Access, Errno};
+
+    use super::{Call, Process, Refusal, missing_call};
+
+    const CALL: Call = Call { name: "shmat", errno: Errno::EACCES, access: Access::Read };
+
+    fn diagnosis(call: Call, label: Option<&str>, filtered: Option<bool>) -> [String; 2] {
+        let label = label.map(str::to_owned);
+        let process = Process { label, filtered, ..Process::current() };
+        let diagnosis = Refusal::of(call, &process).diagnosis("its mode lets user 0 read it");
+        [diagnosis.cause, diagnosis.hint]
+    }
+
+    #[test]
+    fn a_label_is_named_where_no_filter_refuses_the_call() {
+        let [cause, hint] = diagnosis(CALL, Some("docker-default (enforce)"), Some(true));
+        assert_eq!(
+            cause,
+            "its mode lets user 0 read it; a security module can refuse it: this process has the \
+             label docker-default (enforce)"
+        );
+        assert!(hint.ends_with("--security-opt apparmor=PROFILE"), "{hint}");
+        let selinux = "system_u:system_r:container_t:s0:c1,c2";
+        let [_, hint] = diagnosis(CALL, Some(selinux), Some(false));
+        assert!(hint.ends_with("--security-opt label=type:TYPE"), "{hint}");
+    }
+
+    #[test]
+    fn what_is_not_visible_is_said() {
+        let [cause, hint] = diagnosis(CALL, None, Some(false));
+        assert_eq!(
+            cause,
+            "its mode lets user 0 read it; what refused it is not visible: a filter does not refuse \
+             every shmat, and this process has no label of a security module"
+        );
+        assert!(hint.contains("Landlock"), "{hint}");
+        let fchmod = Call { name: "fchmod", ..CALL };
+        let [cause, _] = diagnosis(fchmod, None, Some(true));
+        assert!(cause.ends_with("the seccomp filter of this process can refuse fchmod"), "{cause}");
+        let [cause, _] = diagnosis(fchmod, None, None);
+        assert!(cause.contains("does not say whether there is one"), "{cause}");
+    }
+
+    #[test]
+    fn a_missing_call_is_told_for_its_mechanism() {
+        assert!(missing_call("mq_open").cause.contains("has POSIX message queues"));
+        assert!(missing_call("semget").cause.contains("has System V IPC"));
+    }
+}

@@ -1,0 +1,203 @@
+//! The facts of this process that decide what it may access: user, groups, capabilities, filter,
+//! label and user namespace. Plain data; [`Process::current`] reads it.
+
+use std::fmt;
+use std::fs;
+
+use rustix::process::{getegid, geteuid, getgroups};
+use rustix::thread;
+use shm_core::IpcNamespace;
+
+/// What the kernel asks about a process before it grants access to an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// The effective user id.
+    pub uid: u32,
+    /// The effective group id.
+    pub gid: u32,
+    /// The supplementary group ids.
+    pub groups: Vec<u32>,
+    /// The effective capabilities, one bit for each.
+    pub capabilities: u64,
+    /// Whether the capabilities count for the objects of this process's IPC namespace.
+    pub ipc_capable: bool,
+    /// The user ids that are mapped in this process's user namespace.
+    pub uid_map: IdMap,
+    /// The group ids likewise.
+    pub gid_map: IdMap,
+    /// Whether a seccomp filter is active; `None` if the kernel does not say.
+    pub filtered: Option<bool>,
+    /// The label of the security module, such as `docker-default (enforce)`.
+    pub label: Option<String>,
+}
+
+/// A capability that can replace a permission: its name and its number in `linux/capability.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// Opens and enters every file and directory.
+    DacOverride = 1,
+    /// Opens every file for reading, and enters every directory.
+    DacReadSearch = 2,
+    /// Removes every file of a sticky directory.
+    Fowner = 3,
+    /// Locks memory.
+    IpcLock = 14,
+    /// Reads and writes every System V object.
+    IpcOwner = 15,
+    /// Removes every System V object, among much else.
+    SysAdmin = 21,
+}
+
+impl Capability {
+    /// Returns the name without `CAP_`, as `--cap-add` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DacOverride => "DAC_OVERRIDE",
+            Self::DacReadSearch => "DAC_READ_SEARCH",
+            Self::Fowner => "FOWNER",
+            Self::IpcLock => "IPC_LOCK",
+            Self::IpcOwner => "IPC_OWNER",
+            Self::SysAdmin => "SYS_ADMIN",
+        }
+    }
+}
+
+impl Process {
+    /// Reads the facts of the calling process.
+    #[must_use]
+    pub fn current() -> Self {
+        let read = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).ok();
+        let map = |file| read(file).as_deref().and_then(IdMap::parse).unwrap_or_default();
+        let groups = getgroups().unwrap_or_default();
+        Self {
+            uid: geteuid().as_raw(),
+            gid: getegid().as_raw(),
+            groups: groups.into_iter().map(rustix::process::Gid::as_raw).collect(),
+            capabilities: thread::capabilities(None).map_or(0, |sets| sets.effective.bits()),
+            // Where the kernel does not say, there are no other user namespaces.
+            ipc_capable: IpcNamespace::grants_capabilities().unwrap_or(true),
+            uid_map: map("uid_map"),
+            gid_map: map("gid_map"),
+            filtered: read("status").as_deref().and_then(parse_filtered),
+            label: read("attr/current").as_deref().and_then(parse_label),
+        }
+    }
+
+    /// Returns whether the capability is effective in the user namespace of the process.
+    #[must_use]
+    pub fn has(&self, capability: Capability) -> bool {
+        self.capabilities & 1 << capability as u32 != 0
+    }
+
+    /// Returns whether the process has the user id. Ids without a mapping are all shown as 65534, so
+    /// none of them is known to be its own.
+    #[must_use]
+    pub fn is_user(&self, uid: u32) -> bool {
+        uid == self.uid && self.uid_map.maps(uid)
+    }
+
+    /// Returns whether the process is in the group.
+    #[must_use]
+    pub fn is_in_group(&self, gid: u32) -> bool {
+        (gid == self.gid || self.groups.contains(&gid)) && self.gid_map.maps(gid)
+    }
+}
+
+/// The ids that are mapped in a user namespace: `/proc/self/uid_map` or `gid_map`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdMap(Vec<IdRange>);
+
+/// A line of the map: `count` ids from `inside` on are those from `outside` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct IdRange {
+    inside: u32,
+    outside: u32,
+    count: u32,
+}
+
+impl Default for IdMap {
+    /// Maps every id to itself, as the first user namespace does.
+    fn default() -> Self {
+        Self(vec![IdRange { inside: 0, outside: 0, count: u32::MAX }])
+    }
+}
+
+impl IdMap {
+    /// Parses `/proc/PID/uid_map` or `gid_map`. Returns `None` if a line is invalid.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let line = |line: &str| {
+            let mut numbers = line.split_ascii_whitespace().map(str::parse);
+            let mut next = || numbers.next()?.ok();
+            Some(IdRange { inside: next()?, outside: next()?, count: next()? })
+        };
+        text.lines().map(line).collect::<Option<_>>().map(Self)
+    }
+
+    /// Returns whether the id, as this user namespace shows it, is mapped.
+    #[must_use]
+    pub fn maps(&self, id: u32) -> bool {
+        self.0.iter().any(|range| id.checked_sub(range.inside).is_some_and(|it| it < range.count))
+    }
+}
+
+impl fmt::Display for IdMap {
+    /// Prints the lines of the file, separated by commas.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("empty");
+        }
+        for (number, IdRange { inside, outside, count }) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{inside} {outside} {count}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns whether `/proc/PID/status` shows a seccomp filter; `None` if it does not say.
+#[must_use]
+pub fn parse_filtered(status: &str) -> Option<bool> {
+    let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"))?;
+    Some(mode.trim() == "2")
+}
+
+/// Returns the label in `/proc/PID/attr/current`; `None` if no module confines the process.
+#[must_use]
+pub fn parse_label(text: &str) -> Option<String> {
+    let label = text.trim_end_matches('\0').trim();
+    (!matches!(label, "" | "unconfined")).then(|| label.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IdMap, parse_filtered, parse_label};
+
+    #[test]
+    fn a_map_knows_its_ids_and_prints_its_lines() {
+        let map = IdMap::parse("         0       1000          1\n  5 100000 10\n").unwrap();
+        let mapped: Vec<_> = [0, 1, 4, 5, 14, 15, 65_534].map(|id| map.maps(id)).into();
+        assert_eq!(mapped, [true, false, false, true, true, false, false]);
+        assert_eq!(map.to_string(), "0 1000 1, 5 100000 10");
+        assert!(IdMap::default().maps(65_534));
+        assert_eq!(IdMap::parse("").unwrap().to_string(), "empty");
+        assert_eq!(IdMap::parse("0 1\n"), None);
+    }
+
+    #[test]
+    fn a_filter_is_mode_2() {
+        let status = |mode| format!("Name:\tx\nSeccomp:\t{mode}\nSeccomp_filters:\t1\n");
+        assert_eq!(parse_filtered(&status(2)), Some(true));
+        assert_eq!(parse_filtered(&status(0)), Some(false));
+        assert_eq!(parse_filtered("Name:\tx\n"), None);
+    }
+
+    #[test]
+    fn labels_are_those_of_apparmor_and_selinux() {
+        assert_eq!(parse_label("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
+        let selinux = "system_u:system_r:container_t:s0:c1,c2";
+        assert_eq!(parse_label(&format!("{selinux}\0")).unwrap(), selinux);
+        assert!(parse_label("unconfined\n").is_none() && parse_label("").is_none());
+    }
+}

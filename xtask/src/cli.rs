@@ -90,7 +90,9 @@ fn print_error(mut error: clap::Error) -> io::Result<()> {
         error.insert(kind, value);
     }
     let rendered = error.render().ansi().to_string();
-    write!(anstream::stderr(), "{}", keep_styles(rendered.as_bytes()))
+    let next_step = "next step: choose from the commands of `cargo xtask help`, or from the options \
+                     of `cargo xtask help COMMAND`";
+    writeln!(anstream::stderr(), "{}{next_step}", keep_styles(rendered.as_bytes()))
 }
 
 fn escaped(kind: ContextKind, value: &ContextValue) -> ContextValue {

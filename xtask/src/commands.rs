@@ -4,6 +4,7 @@ pub mod bench;
 pub mod clean;
 pub mod dist;
 pub mod experiment;
+pub mod failure;
 pub mod matrix;
 pub mod nodes;
 pub mod options;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use signal_hook::low_level::emulate_default_handler;
 use xtask::cli::Cli;
+use xtask::commands::failure;
 use xtask::judge::exit_code::Exit;
 use xtask::process::interrupt::Interrupt;
 use xtask::process::message;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Err(error) => (Err(error.into()), None),
     };
     let exit = done.unwrap_or_else(|error| {
-        message(format_args!("error: {error:#}"));
+        message(format_args!("error: {}", failure::message(&error)));
         Exit::NotCarriedOut
     });
     match signal {

@@ -40,7 +40,8 @@ fn wrong_usage_exits_with_status_2_and_names_the_valid_values() {
         (&["experimant"], "a similar subcommand exists: 'experiment'"),
         (&[], "Usage"),
     ] {
-        xtask().args(args).assert().code(2).stdout("").stderr(contains(message));
+        let told = contains(message).and(contains("\nnext step: "));
+        xtask().args(args).assert().code(2).stdout("").stderr(told);
     }
 }
 
@@ -48,7 +49,8 @@ fn wrong_usage_exits_with_status_2_and_names_the_valid_values() {
 fn an_output_path_in_a_missing_folder_is_rejected_before_anything_runs() {
     for command in [&["experiment", "--engine", "model"][..], &["bench"]] {
         let report = ["--output", "/nonexistent/report.txt"];
-        let message = "/nonexistent/report.txt: choose a file in an existing folder";
+        let message = "/nonexistent/report.txt: the folder does not exist\n\
+                       next step: choose a file in an existing folder\n";
         xtask().args(command).args(report).assert().code(2).stdout("").stderr(contains(message));
     }
 }
@@ -70,8 +72,8 @@ fn a_report_in_a_file_equals_the_one_on_standard_output_without_colour() {
 #[test]
 fn a_report_on_a_full_disk_exits_with_status_2() {
     let assert = shell("exec \"$0\" experiment --engine model >/dev/full").assert();
-    let free = "cannot write the report; next step: choose a file on a file system with free space";
-    assert.code(2).stderr(contains(free));
+    let free = "\nnext step: choose a file on a file system with free space";
+    assert.code(2).stderr(contains("cannot write the report").and(contains(free)));
 }
 
 #[test]
@@ -81,7 +83,7 @@ fn free_space_is_not_the_next_step_if_there_is_enough() {
     let script = "trap '' XFSZ; ulimit -f 0; exec \"$0\" experiment --engine model --output \"$1\"";
     let mut limited = Command::new("sh");
     limited.args(["-c", script, env!("CARGO_BIN_EXE_xtask")]).arg(folder.path().join("report"));
-    let next = "cannot write the report; next step: choose another file, --output FILE";
+    let next = "\nnext step: choose another file, --output FILE";
     limited.assert().code(2).stderr(contains(next).and(contains("File too large")));
 }
 
@@ -97,10 +99,13 @@ fn a_report_is_not_written_to_a_fifo_a_device_or_a_dangling_link() {
     let folder = tempfile::tempdir().unwrap();
     let model = "experiment --engine model --output";
     for (make, told) in [
-        ("mkfifo report", "it is a FIFO without a reader, or a socket; choose a regular file"),
-        ("mkfifo report; exec 3<>report", "it is a FIFO; choose a regular file"),
-        ("ln -s nowhere report", "it is a dangling link; choose its target"),
-        ("ln -s /dev/full report", "it is a device; choose a regular file"),
+        (
+            "mkfifo report",
+            "it is a FIFO without a reader, or a socket\nnext step: choose a regular file",
+        ),
+        ("mkfifo report; exec 3<>report", "it is a FIFO\nnext step: choose a regular file"),
+        ("ln -s nowhere report", "it is a dangling link\nnext step: choose its target"),
+        ("ln -s /dev/full report", "it is a device\nnext step: choose a regular file"),
         ("mkdir report", "choose a file in an existing folder"),
     ] {
         let script = format!("rm -rf report; {make}; exec \"$0\" {model} report");

@@ -31,7 +31,7 @@ use crate::script::{Script, article};
 /// The command line of `experiment`.
 #[derive(Debug, Args)]
 pub struct ExperimentArgs {
-    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces
+    /// Engine to use; auto takes docker if it runs a container, else podman, else namespaces
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: EngineChoice,
 
@@ -89,11 +89,12 @@ impl ExperimentArgs {
         let is_cluster = self.engine.0.is_some_and(EngineKind::has_pods);
         if self.containers != 2 && is_cluster {
             bail!(
-                "--containers does not apply to a cluster, where a node has two pods; leave it out"
+                "--containers does not apply to a cluster, where a node has two pods\n\
+                 next step: leave it out"
             );
         }
         if self.is_on_nodes() && !is_cluster {
-            bail!("--nodes needs a cluster; add --engine kubernetes");
+            bail!("--nodes needs a cluster\nnext step: add --engine kubernetes");
         }
         Ok(())
     }
@@ -110,11 +111,13 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     args.check()?;
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for an engine");
+    let ledger = Ledger::default();
     let found = discover::find(&Query {
         kind: args.engine.0,
         runtime: args.runtime.as_ref(),
         cluster: &args.cluster,
         base: &args.base,
+        ledger: &ledger,
         interrupt,
     })?;
     let kind = found.info.name;
@@ -122,7 +125,6 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
         host::ensure_unused(args.key)?;
     }
     progress.show("building the tools");
-    let ledger = Ledger::default();
     let dist = tools_for(&[kind], interrupt)?;
     let session = Session::open(found, &dist, &args.base, &ledger, interrupt)?;
     let script = script(args, kind);

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use shm_cli::DEFAULT_KEY;
 
+use crate::commands::failure;
 use crate::commands::matrix::jobs::Jobs;
 use crate::commands::options::{EngineChoice, TimeoutArgs};
 use crate::commands::session::{Session, tools_for};
@@ -32,7 +33,7 @@ mod jobs;
 /// The command line of `matrix`.
 #[derive(Debug, Args)]
 pub struct MatrixArgs {
-    /// Engine to use; auto takes docker if its daemon answers, else podman, else namespaces. Repeat
+    /// Engine to use; auto takes docker if it runs a container, else podman, else namespaces. Repeat
     /// the option to have several engines in one report
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     pub engine: Vec<EngineChoice>,
@@ -125,7 +126,7 @@ pub(crate) fn run(args: &MatrixArgs, interrupt: &Interrupt) -> Result<Exit> {
     // Report errors of the cleanup after the results, or after the error of the run.
     let Some(last) = errors.pop() else { return exit };
     for error in exit.err().into_iter().chain(errors) {
-        message(format_args!("error: {error:#}"));
+        message(format_args!("error: {}", failure::message(&error)));
     }
     Err(last)
 }
@@ -138,7 +139,10 @@ fn world(args: &MatrixArgs) -> Result<World> {
     }
     let of_pods = |kind: &Option<EngineKind>| kind.is_some_and(|it| it.has_pods() || !it.is_real());
     if !kinds.iter().all(of_pods) {
-        bail!("--engine kubernetes tests pods, others test containers; run one command for each");
+        bail!(
+            "--engine kubernetes tests pods, others test containers\n\
+             next step: run one command for each"
+        );
     }
     Ok(World::Pods)
 }
@@ -153,7 +157,8 @@ fn sessions(
     let mut found = Vec::new();
     for &EngineChoice(kind) in &args.engine {
         let (runtime, cluster) = (args.runtime.as_ref(), &args.cluster);
-        found.push(discover::find(&Query { kind, runtime, cluster, base: SCRATCH, interrupt })?);
+        let wanted = Query { kind, runtime, cluster, base: SCRATCH, ledger, interrupt };
+        found.push(discover::find(&wanted)?);
     }
     progress.show("building the tools");
     let kinds: Vec<_> = found.iter().map(|it| it.info.name).collect();
@@ -181,7 +186,7 @@ fn selected(groups: Vec<Group>, pattern: Option<&str>) -> Result<Vec<Group>> {
     if groups.is_empty() {
         let pattern = Untrusted::from(pattern);
         bail!(
-            "--only {pattern} selects no cell; next step: choose from cargo xtask matrix --list \
+            "--only {pattern} selects no cell\nnext step: choose from cargo xtask matrix --list \
              (for pods, add --engine kubernetes)"
         );
     }

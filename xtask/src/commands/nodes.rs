@@ -35,17 +35,17 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     output::check(args.output.as_deref())?;
     let progress = ProgressLine::start("looking for the cluster");
     let kind = Some(EngineKind::Kubernetes);
-    let wanted_engine = Query { kind, runtime: None, cluster, base: SCRATCH, interrupt };
-    let found = discover::find(&wanted_engine)?;
+    let ledger = &Ledger::default();
+    let wanted = Query { kind, runtime: None, cluster, base: SCRATCH, ledger, interrupt };
+    let found = discover::find(&wanted)?;
     let nodes = select(cluster.nodes(interrupt)?, &args.nodes.nodes)?;
     let started = Instant::now();
     // The parent makes the namespace that all runs use.
-    let ledger = Ledger::default();
-    let tools = remote_tools(args.key, &ledger, interrupt);
+    let tools = remote_tools(args.key, ledger, interrupt);
     let parent = Kubernetes::new(found.info.clone(), cluster.clone(), tools);
     let clean_up = CleanUp::new(&parent, !args.keep);
     parent.make_namespace()?;
-    let runs = Runs { args, parent: &parent, ledger: &ledger, interrupt };
+    let runs = Runs { args, parent: &parent, ledger, interrupt };
     progress.count_groups(nodes.len());
     let results = runs.on_all(&nodes, args.nodes.jobs.get(), &progress);
     progress.show("cleaning up");
@@ -68,7 +68,7 @@ fn select(nodes: Vec<Node>, wanted: &[CheckedName<Subdomain>]) -> Result<Vec<Nod
         return Ok(nodes);
     }
     if let Some(missing) = wanted.iter().find(|name| !nodes.iter().any(|it| it.name == **name)) {
-        bail!("there is no node {missing}; next step: list them with kubectl get nodes");
+        bail!("there is no node {missing}\nnext step: list them with kubectl get nodes");
     }
     Ok(nodes.into_iter().filter(|node| wanted.contains(&node.name)).collect())
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use shm_cli::DEFAULT_KEY;
 use shm_core::Key;
 
+use crate::commands::failure;
 use crate::engine::discover::{Detected, Means};
 use crate::engine::dist::Dist;
 use crate::engine::docker::{Docker, client, probe};
@@ -59,11 +60,13 @@ impl Session {
             }
             Means::Namespaces { user } => Ready::Namespaces(user),
             Means::Program(program) => {
-                let image = Image::new(dist, base)?;
-                let at = client::current(info.name, program, interrupt)?;
-                info.remaps_users = client::remaps_users(&at, interrupt)?;
+                let advise = |error| failure::with_next_step(info.name, error);
+                let image = Image::new(dist, base).map_err(advise)?;
+                let at = client::current(info.name, program, interrupt).map_err(advise)?;
+                info.remaps_users = client::remaps_users(&at, interrupt).map_err(advise)?;
                 if info.runtime.is_some() {
-                    info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)?;
+                    info.kernels = probe::kernels(&info, &at, &image, ledger, interrupt)
+                        .map_err(|error| failure::with_next_step(info.name, error))?;
                 }
                 Ready::Program(program, at, image)
             }

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use serde::Deserialize;
 
-use super::image::SCRATCH;
+use super::dist::Dist;
+use super::image::{Image, SCRATCH};
 use super::kubernetes::client::kubectl;
 use super::kubernetes::{self, Cluster};
-use super::{EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, kernel_release};
+use super::{
+    EngineError, EngineInfo, EngineKind, FailureKind, Kernels, docker, hints, kernel_release,
+};
 use crate::process::interrupt::Interrupt;
 use crate::process::invocation::{Invocation, InvocationError};
+use crate::process::ledger::Ledger;
 use crate::process::name::{CheckedName, Runtime};
 use crate::process::untrusted::Untrusted;
 
@@ -44,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The user's choice of an engine.
 #[derive(Debug)]
 pub struct Query<'a> {
-    /// The kind; `None` selects the first usable one.
+    /// The kind; `None` selects the first that runs a container of ours, else plain namespaces.
     pub kind: Option<EngineKind>,
     /// The OCI runtime that runs the containers; `None` for the engine's default.
     pub runtime: Option<&'a CheckedName<Runtime>>,
@@ -52,6 +57,8 @@ pub struct Query<'a> {
     pub cluster: &'a Cluster,
     /// The base image for the tools.
     pub base: &'a str,
+    /// Records the container that `None` starts on each engine.
+    pub ledger: &'a Ledger,
     /// The signals and the time limit of the search.
     pub interrupt: &'a Interrupt,
 }
@@ -74,24 +81,25 @@ struct Version {
 ///
 /// # Errors
 ///
-/// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step.
-pub fn find(wanted: &Query<'_>) -> Result<Detected, EngineError> {
+/// [`EngineError::Unusable`] where it cannot be used, with the reason and the next step. With
+/// `None`, also if the tools cannot be built.
+pub fn find(wanted: &Query<'_>) -> Result<Detected> {
     let chosen = Untrusted::from("asked for");
     if let (Some(runtime), Some(kind)) = (wanted.runtime, wanted.kind)
         && !matches!(kind, EngineKind::Docker | EngineKind::Podman)
     {
-        return Err(EngineError::Script(format!(
-            "--runtime {runtime} is for docker and podman: omit it, or use one of them instead \
-             of {kind}"
-        )));
+        bail!(
+            "--runtime {runtime} is for docker and podman\n\
+             next step: omit it, or use one of them instead of {kind}"
+        );
     }
-    match wanted.kind {
-        Some(EngineKind::Model) => Ok(model()),
-        Some(EngineKind::Namespaces) => namespaces(wanted, chosen),
-        Some(EngineKind::Kubernetes) => kubernetes(wanted, chosen),
-        Some(kind) => container_engine(kind, wanted, chosen),
-        None => automatic(wanted),
-    }
+    Ok(match wanted.kind {
+        Some(EngineKind::Model) => model(),
+        Some(EngineKind::Namespaces) => namespaces(wanted, chosen)?,
+        Some(EngineKind::Kubernetes) => kubernetes(wanted, chosen)?,
+        Some(kind) => container_engine(kind, wanted, chosen)?,
+        None => automatic(wanted)?,
+    })
 }
 
 /// Returns the model, which is always usable.
@@ -123,22 +131,64 @@ fn unusable(
     EngineError::Unusable { kind, why: why.into(), next_step: next_step.into() }
 }
 
-/// Returns docker if its daemon answers, else podman, else plain namespaces.
-fn automatic(wanted: &Query<'_>) -> Result<Detected, EngineError> {
+/// Returns docker if it runs a container of ours, else podman if it does, else plain namespaces.
+fn automatic(wanted: &Query<'_>) -> Result<Detected> {
     let mut passed_over = Vec::new();
     for kind in [EngineKind::Docker, EngineKind::Podman] {
-        let chosen = [&passed_over[..], &[format!("{kind} answers")]].concat().join("; ");
-        match container_engine(kind, wanted, chosen.into()) {
-            Err(EngineError::Unusable { why, .. }) => passed_over.push(format!("{kind}: {why}")),
-            answer => return answer,
+        let chosen = [&passed_over[..], &[format!("{kind} runs containers")]].concat().join("; ");
+        match running(kind, wanted, chosen.into())? {
+            Ok(found) => return Ok(found),
+            Err(why) => passed_over.push(format!("{kind}: {why}")),
         }
     }
-    if wanted.runtime.is_some() {
-        let next_step = "install one of them, or omit --runtime";
-        return Err(unusable(EngineKind::Docker, passed_over.join("; "), next_step));
+    let option = match wanted.runtime {
+        Some(_) => Some("--runtime"),
+        None => (wanted.base != SCRATCH).then_some("--base"),
+    };
+    if let Some(option) = option {
+        let next_step = format!("make one of them run containers, or omit {option}");
+        let why = format!("neither docker nor podman: {}", passed_over.join("; "));
+        return Err(unusable(EngineKind::Docker, why, next_step).into());
     }
-    passed_over.push("namespaces need no engine".to_owned());
-    namespaces(wanted, passed_over.join("; ").into())
+    let chosen = format!("{}; namespaces need no engine", passed_over.join("; "));
+    namespaces(wanted, chosen.into()).map_err(|error| match error {
+        EngineError::Unusable { kind, why, next_step } => {
+            passed_over.push(format!("{kind}: {why}"));
+            unusable(kind, passed_over.join("; "), next_step).into()
+        }
+        error => error.into(),
+    })
+}
+
+/// Builds the tools and returns docker or podman if it runs a container of them, else the reason
+/// why not. An engine that answers may be unable to start any container.
+///
+/// # Errors
+///
+/// If the tools cannot be built, the ledger cannot be written, or a signal interrupts this program.
+pub fn running(
+    kind: EngineKind,
+    wanted: &Query<'_>,
+    chosen: Untrusted,
+) -> Result<Result<Detected, String>> {
+    let found = match container_engine(kind, wanted, chosen) {
+        Err(EngineError::Unusable { why, .. }) => return Ok(Err(why.to_string())),
+        answer => answer?,
+    };
+    let (info, ledger, interrupt) = (&found.info, wanted.ledger, wanted.interrupt);
+    let Means::Program(program) = found.means else { return Ok(Ok(found)) };
+    let image = Image::new(&Dist::current(interrupt)?, wanted.base)?;
+    let ran = docker::client::current(info.name, program, interrupt)
+        .and_then(|at| docker::probe::run_container(info, &at, &image, ledger, interrupt));
+    Ok(match ran {
+        Ok(_) => Ok(found),
+        Err(EngineError::Failed(it)) => Err(format!("{}: {}", it.what, it.output.stderr_tail())),
+        Err(error @ EngineError::Unexpected { .. }) => Err(error.to_string()),
+        Err(EngineError::Invocation(error @ InvocationError::TimedOut { .. })) => {
+            Err(error.to_string())
+        }
+        Err(error) => return Err(error.into()),
+    })
 }
 
 fn container_engine(
@@ -161,14 +211,19 @@ fn container_engine(
         answer => answer?,
     };
     if !output.succeeded() {
-        let next_step = if docker::failure::classify(&output) == FailureKind::NotPermitted {
-            "join the group that may use its socket (usermod -aG docker $USER, then log in \
-             again), or run this as root"
-        } else {
-            "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
-             names the right one, or use --engine namespaces, which needs no engine"
+        let answer = output.stderr_tail();
+        let next_step = match docker::failure::classify(&output) {
+            _ if kind == EngineKind::Podman => hints::of_message(&answer.to_string()).unwrap_or(
+                "run `podman info` and mend what it names, or use --engine namespaces, which needs \
+                 no engine",
+            ),
+            FailureKind::NotPermitted => hints::NOT_PERMITTED,
+            _ => {
+                "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
+                 names the right one, or use --engine namespaces, which needs no engine"
+            }
         };
-        return Err(unusable(kind, output.stderr_tail(), next_step));
+        return Err(unusable(kind, answer, next_step));
     }
     let versions: Versions = serde_json::from_slice(&output.stdout).map_err(|_| {
         let answer = output.stderr_tail();
@@ -256,10 +311,9 @@ fn kernel_of_node(
 
 fn namespaces(wanted: &Query<'_>, chosen: Untrusted) -> Result<Detected, EngineError> {
     if wanted.base != SCRATCH {
-        return Err(EngineError::Script(format!(
-            "--base {} needs an engine with images: use --engine docker or podman, or omit --base",
-            wanted.base
-        )));
+        let why = format!("--base {} needs an engine with images", wanted.base);
+        let next_step = "use --engine docker or podman, or omit --base";
+        return Err(unusable(EngineKind::Namespaces, why, next_step));
     }
     let kind = EngineKind::Namespaces;
     let ask = |args: &[&str]| {

@@ -2,15 +2,18 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{Access, access, statvfs};
 use serde::Deserialize;
 
 use crate::process::interrupt::Interrupt;
-use crate::process::invocation::Invocation;
+use crate::process::invocation::{Invocation, InvocationError};
 use crate::process::untrusted::Untrusted;
 
 /// The tools: packages of the workspace.
@@ -46,10 +49,11 @@ impl Dist {
             bail!("cargo built {} programs instead of {}", executables.len(), TOOLS.len());
         }
         let folder = dist.folder();
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot create {}", Untrusted::path(&folder)))?;
+        let failed = || format!("cannot create {}\n{}", Untrusted::path(&folder), advice(&folder));
+        fs::create_dir_all(&folder).with_context(failed)?;
         for executable in &executables {
-            let failed = || format!("cannot copy {} to dist/", Untrusted::path(executable));
+            let executable_name = Untrusted::path(executable);
+            let failed = || format!("cannot copy {executable_name} to dist/\n{}", advice(&folder));
             install(executable, &folder).with_context(failed)?;
         }
         Ok(dist)
@@ -106,7 +110,8 @@ fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Ve
     let target = target(interrupt)?;
     let manifest = root.join("Cargo.toml").to_string_lossy().into_owned();
     // A separate target folder: other flags in the same folder would cause a rebuild.
-    let folder = root.join("target/static").to_string_lossy().into_owned();
+    let target_folder = root.join("target/static");
+    let folder = target_folder.to_string_lossy().into_owned();
     let mut args = vec!["build", "--quiet", "--profile", "dist", "--manifest-path", &manifest];
     args.extend(["--target-dir", &folder]);
     args.extend(["--target", &target, "--message-format=json-render-diagnostics"]);
@@ -120,9 +125,11 @@ fn cargo_build(root: &Path, wanted: &[&str], interrupt: &Interrupt) -> Result<Ve
         .unset("CARGO_ENCODED_RUSTFLAGS")
         .timeout(BUILD_TIMEOUT)
         .show_stderr()
-        .run(interrupt)?;
+        .run(interrupt)
+        .map_err(not_run)?;
     if !output.succeeded() {
-        bail!("`{}` failed: see its messages above", output.command_line());
+        let (command, advice) = (output.command_line(), advice(&target_folder));
+        bail!("`{command}` failed: see its messages above\n{advice}");
     }
     let stdout = String::from_utf8_lossy(&output.stdout);
     let messages =
@@ -135,11 +142,52 @@ fn target(interrupt: &Interrupt) -> Result<String> {
     let architecture = std::env::consts::ARCH;
     let musl = format!("{architecture}-unknown-linux-musl");
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let libraries =
-        Invocation::new(&rustc, ["--print", "target-libdir", "--target", &musl]).run(interrupt)?;
+    let libraries = Invocation::new(&rustc, ["--print", "target-libdir", "--target", &musl])
+        .run(interrupt)
+        .map_err(not_run)?;
     let folder = Path::new(OsStr::from_bytes(libraries.stdout.trim_ascii()));
     let installed = libraries.succeeded() && folder.is_dir();
     Ok(if installed { musl } else { format!("{architecture}-unknown-linux-gnu") })
+}
+
+/// Adds the next step for a compiler that cannot be started.
+fn not_run(error: InvocationError) -> anyhow::Error {
+    let next_step = match &error {
+        InvocationError::NotFound { .. } => {
+            "next step: install Rust, or add the folder with cargo and rustc to PATH"
+        }
+        InvocationError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            "next step: this user may not run the program that PATH names: install Rust for this \
+             user, or run this as the user who installed it"
+        }
+        _ => return error.into(),
+    };
+    anyhow::Error::from(error).context(next_step)
+}
+
+/// Free space below which a failed write is explained by it, in bytes.
+const LITTLE_SPACE: u64 = 64 << 20;
+
+/// Returns the line with the next step after a failure to write below a folder: whether there is
+/// space, and whether this user may write there.
+fn advice(folder: &Path) -> String {
+    let existing = folder.ancestors().find(|it| it.exists()).unwrap_or(folder);
+    let name = Untrusted::path(existing);
+    let space = statvfs(existing).map(|it| it.f_bavail.saturating_mul(it.f_frsize));
+    if let Some(free) = space.ok().filter(|free| *free < LITTLE_SPACE) {
+        return format!("next step: free space in {name}, where {} MiB are left", free >> 20);
+    }
+    if let Err(error) = access(existing, Access::WRITE_OK) {
+        let owner = existing
+            .metadata()
+            .map_or_else(|_| "another user".to_owned(), |it| format!("user {}", it.uid()));
+        return format!(
+            "next step: this user may not write in {name}, which belongs to {owner} ({}): use a \
+             checkout of your own, or run this as {owner}",
+            std::io::Error::from(error)
+        );
+    }
+    "next step: correct what the messages name".to_owned()
 }
 
 /// Copies a binary unless the folder has the same one. Atomic: another run may start the old file.

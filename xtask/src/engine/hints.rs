@@ -4,6 +4,33 @@ use crate::engine::failure::FailureKind;
 use crate::engine::{EngineError, EngineKind};
 use crate::process::invocation::InvocationError;
 
+/// The next step of a user who may not use the socket of docker's daemon.
+pub(crate) const NOT_PERMITTED: &str = "join the group that may use its socket (usermod -aG docker \
+     $USER, then log in again), or run this as root";
+
+/// Returns the next step for a message that names the program that failed below the engine.
+pub(crate) fn of_message(message: &str) -> Option<&'static str> {
+    let message = message.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|it| message.contains(it));
+    if has(&["newuidmap", "newgidmap"]) {
+        // containers/storage pkg/unshare, podman pkg/rootless
+        return Some(
+            "install newuidmap and newgidmap (the package uidmap, or shadow-utils), and give this \
+             user a range of ids in /etc/subuid and /etc/subgid; or run this as root",
+        );
+    }
+    // docker 20.10 to 28.5: "Unknown runtime specified", "unknown or invalid runtime name"; podman:
+    // "invalid runtime", "OCI permission denied", and conmon's "container create failed"; behind
+    // both, runc and crun: "OCI runtime ..."
+    let words = ["oci runtime", "oci permission", "container create failed", "invalid runtime"];
+    let runtime = has(&words) || has(&["unknown runtime", "shim task"]);
+    runtime.then_some(
+        "remove the reason that is given above, for which the OCI runtime did not start the \
+         container, or use another runtime with --runtime NAME; `docker info` and `podman info` name \
+         the installed ones",
+    )
+}
+
 /// Returns the next step after `error`, or `None` if its message has one or if there is none.
 pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String> {
     let engine = match kind {
@@ -35,8 +62,17 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
                 FailureKind::Other
             }
         },
-        EngineError::Failed(failure) => failure.kind.clone(),
-        EngineError::File { source, .. } => FailureKind::from(source),
+        EngineError::Failed(failure) => {
+            if let Some(step) = of_message(&failure.output.stderr_tail().to_string()) {
+                return Some(step.to_owned());
+            }
+            failure.kind.clone()
+        }
+        EngineError::File { .. } => {
+            let built = "build the tools again (cargo xtask dist), and check that this user may \
+                         read the checkout";
+            return Some(built.to_owned());
+        }
         EngineError::Unexpected { answer, .. } => {
             FailureKind::quoted(&answer.to_string().to_lowercase()).unwrap_or(FailureKind::Other)
         }
@@ -57,6 +93,7 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
             "the daemon of {engine} does not run or does not answer: check its log, start it \
              again, then run `cargo xtask clean` to remove what is left"
         ),
+        FailureKind::NotPermitted => NOT_PERMITTED.to_owned(),
         FailureKind::OutOfResources => {
             "free some of the resource that the message names, or raise its limit".to_owned()
         }

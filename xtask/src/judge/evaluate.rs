@@ -187,13 +187,11 @@ fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnsw
         let verdict = refusal.verdict.clone();
         return CellAnswer { message, ..CellAnswer::new(predicted, seen(refusal), verdict) };
     }
-    match &run.aborted {
-        Some(why) => CellAnswer::not_run(predicted, why),
-        None => {
-            let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
-            CellAnswer::new(predicted, Visibility::Unknown, verdict)
-        }
+    if let Some(why) = &run.aborted {
+        return CellAnswer::not_run(predicted, why);
     }
+    let verdict = Verdict::Skip("no step of this cell was executed".to_owned());
+    CellAnswer::new(predicted, Visibility::Unknown, verdict)
 }
 
 fn seen(result: &StepResult) -> Visibility {

@@ -60,7 +60,7 @@ pub fn write(
             } else {
                 "choose another file"
             };
-            let message = format!("cannot write the report; next step: {next}, --output FILE");
+            let message = format!("cannot write the report\nnext step: {next}, --output FILE");
             anyhow::Error::new(error).context(message)
         }),
     }
@@ -130,15 +130,15 @@ fn target(path: &Path) -> Result<OutputTarget<'_>> {
                 let file = new_file(path)?;
                 Ok(OutputTarget::Replace { file, path })
             }
-            Some(Errno::NXIO) => bail!("it is a FIFO without a reader, or a socket; {NEXT}"),
+            Some(Errno::NXIO) => bail!("it is a FIFO without a reader, or a socket\n{NEXT}"),
             _ => Err(error.into()),
         },
     }
 }
 
-const FOLDER: &str = "choose a file in an existing folder";
-const LINK: &str = "it is a dangling link; choose its target";
-const NEXT: &str = "choose a regular file, or omit --output to use standard output";
+const FOLDER: &str = "the folder does not exist\nnext step: choose a file in an existing folder";
+const LINK: &str = "it is a dangling link\nnext step: choose its target";
+const NEXT: &str = "next step: choose a regular file, or omit --output to use standard output";
 
 fn has_folder(path: &Path) -> bool {
     !path.is_dir() && folder(path).is_dir()
@@ -183,7 +183,7 @@ fn stream(file: File) -> Result<File> {
     let null = kind.is_char_device() && metadata.rdev() == makedev(NULL.0, NULL.1);
     if !pipe && !null && !file.is_terminal() {
         let what = if kind.is_fifo() { "a FIFO" } else { "a device" };
-        bail!("it is {what}; {NEXT}");
+        bail!("it is {what}\n{NEXT}");
     }
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)

@@ -2,12 +2,13 @@
 //! about the engine.
 
 use std::io::Read;
+use std::process::Output;
 
 use shm_core::{Address, Key, Segment};
 use shm_testkit::{Failed, Trial};
 use xtask::script::article;
 
-use crate::machine::{Engine, Wrappers, by_driver, workspace};
+use crate::machine::{Engine, Wrappers, assert_not_carried_out, by_driver, workspace};
 
 const DISTURBING: &str = "somebody_elses";
 
@@ -24,13 +25,13 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
 }
 
 /// Runs the experiment while another program writes on the host before each command that contains
-/// `moment`. Returns the exit status and standard error; the other program's text must survive.
+/// `moment`. Returns what the experiment printed; the other program's text must survive.
 fn beside_another(
     engine: &Engine,
     program: &str,
     moment: &str,
     text: &str,
-) -> Result<(Option<i32>, String), Failed> {
+) -> Result<Output, Failed> {
     let experiment = engine.experiment();
     let writer = workspace().join("dist/shm_wr");
     let write = format!("{} --key {} {text}", writer.display(), experiment.key);
@@ -48,22 +49,22 @@ fn beside_another(
     for words in ["of user 0, created by process ", &key.to_string()] {
         assert!(stderr.contains(words), "no {words:?} in: {stderr}");
     }
-    Ok((output.status.code(), stderr))
+    Ok(output)
 }
 
 fn disturbed(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
-    let (status, stderr) = beside_another(engine, program, "shm_rd", DISTURBING)?;
-    let told = stderr.contains("the run was disturbed") && stderr.contains("next step:");
-    assert!(status == Some(2) && told, "{status:?}: {stderr}");
+    let stderr = assert_not_carried_out(&beside_another(engine, program, "shm_rd", DISTURBING)?);
+    assert!(stderr.contains("the run was disturbed"), "{stderr}");
     Ok(())
 }
 
 /// A text of the article proves nothing, because everybody knows it.
 fn known_text(engine: &Engine) -> Result<(), Failed> {
     let program = if engine.has_containers() { engine.name } else { "nsenter" };
-    let (status, stderr) = beside_another(engine, program, "shm_rd", article::TEXT_OF_B)?;
-    assert!(status == Some(2) && stderr.contains("the run was disturbed"), "{status:?}: {stderr}");
+    let output = beside_another(engine, program, "shm_rd", article::TEXT_OF_B)?;
+    let stderr = assert_not_carried_out(&output);
+    assert!(stderr.contains("the run was disturbed"), "{stderr}");
     Ok(())
 }
 
@@ -76,10 +77,9 @@ fn without_pages(engine: &Engine) -> Result<(), Failed> {
     let script = format!("case \" $* \" in *\"shm_rd \"*) perl -e '{make}';; esac");
     let wrappers = Wrappers::new().wrap(program, &script);
     let output = experiment.clone().with(&wrappers).command().output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     Segment::find(Key::new(experiment.key).unwrap())?.remove()?;
-    let disturbed = stderr.contains("the run was disturbed");
-    assert!(output.status.code() == Some(2) && disturbed, "{:?}: {stderr}", output.status);
+    let stderr = assert_not_carried_out(&output);
+    assert!(stderr.contains("the run was disturbed"), "{stderr}");
     Ok(())
 }
 
@@ -87,8 +87,9 @@ fn without_pages(engine: &Engine) -> Result<(), Failed> {
 fn too_late(engine: &Engine) -> Result<(), Failed> {
     let (program, moment) =
         if engine.has_containers() { (engine.name, "ps") } else { ("lsns", "ipc --noheadings") };
-    let (status, stderr) = beside_another(engine, program, moment, DISTURBING)?;
+    let output = beside_another(engine, program, moment, DISTURBING)?;
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let told = stderr.contains("it was not removed");
-    assert!(status == Some(0) && told, "{status:?}: {stderr}");
+    assert!(output.status.success() && told, "{:?}: {stderr}", output.status);
     Ok(())
 }

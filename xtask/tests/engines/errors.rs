@@ -1,12 +1,16 @@
 //! Runs that fail: status 2, an error that names the cause and the next step, and nothing on
 //! standard output.
 
+use std::path::{Path, PathBuf};
+
 use shm_core::segment::RemoveOnDrop;
 use shm_core::{Key, Segment};
 use shm_testkit::programs::which;
 use shm_testkit::{Failed, Trial};
 
-use crate::machine::{Engine, Experiment, Wrappers, random_key, workspace, xtask};
+use crate::machine::{
+    Engine, Experiment, Wrappers, assert_not_carried_out, random_key, workspace, xtask,
+};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials =
@@ -27,6 +31,11 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
                 engine.trial("a_base_image_for_an_engine_without_images_is_refused", no_images),
             );
         }
+        if engine.name == "podman" {
+            trials.push(engine.trial("auto_passes_over_what_cannot_run_a_container", passed_over));
+            trials.push(engine.trial("a_runtime_that_starts_no_container_is_named", no_runtime));
+            trials.push(engine.trial("missing_programs_for_user_namespaces_are_named", no_id_maps));
+        }
         if engine.name == "docker" {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
             trials.push(engine.trial("clean_names_the_ledger_of_an_engine_that_is_gone", gone));
@@ -43,8 +52,7 @@ fn fails(experiment: &Experiment, words: &[&str]) -> Result<(), Failed> {
 
 fn fails_as(mut command: assert_cmd::Command, words: &[&str]) -> Result<(), Failed> {
     let output = command.output()?;
-    let stderr = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    let stderr = assert_not_carried_out(&output);
     assert!(output.stdout.is_empty(), "standard output is not empty");
     for word in words {
         assert!(stderr.contains(word), "no {word:?} in: {stderr}");
@@ -84,12 +92,17 @@ fn gone(engine: &Engine) -> Result<(), Failed> {
     let mut run = engine.experiment().with(&kills_the_run).command();
     run.env("XDG_STATE_HOME", state.path()).assert().interrupted();
 
-    let silent = Wrappers::new().wrap(engine.name, "echo 'Cannot connect to it' >&2; exit 1");
-    let mut clean = xtask();
-    clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", silent.path());
-    let output = clean.output()?;
-    let stderr = String::from_utf8(output.stderr)?;
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let clean = |script: &str| {
+        let wrappers = Wrappers::new().wrap(engine.name, script);
+        let mut clean = xtask();
+        clean.arg("clean").env("XDG_STATE_HOME", state.path()).env("PATH", wrappers.path());
+        clean.output()
+    };
+    let denied = clean("echo 'permission denied while trying to connect to it' >&2; exit 1")?;
+    let denied = assert_not_carried_out(&denied);
+    assert!(denied.contains("next step: join the group that may use its socket"), "{denied}");
+    let output = clean("echo 'Cannot connect to it' >&2; exit 1")?;
+    let stderr = assert_not_carried_out(&output);
     let ledger = format!("delete its ledger: {}/shm_experiment/", state.path().display());
     let next_step = stderr.lines().last().unwrap_or_default();
     assert!(stderr.contains("Cannot connect to it"), "{stderr}");
@@ -163,16 +176,66 @@ fn no_userns(engine: &Engine) -> Result<(), Failed> {
 fn automatic() -> Result<(), Failed> {
     let path =
         only(&["sh", "true", "unshare", "nsenter", "mount", "lsns", "cargo", "rustc", "cc", "ld"]);
-    let key = random_key().to_string();
     let mut command = xtask();
-    command.args(["experiment", "--format", "json", "--key", &key]).env("PATH", path.path());
+    command.env("PATH", path.path());
+    let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
+    selects_namespaces(command, &reasons)
+}
+
+/// Returns the path of a podman configuration with an OCI runtime that starts no container.
+fn broken_runtime(folder: &Path) -> Result<PathBuf, Failed> {
+    let conf = folder.join("containers.conf");
+    let settings = "[engine]\nruntime = \"broken\"\n[engine.runtimes]\nbroken = [\"/bin/false\"]\n";
+    std::fs::write(&conf, settings)?;
+    Ok(conf)
+}
+
+fn no_runtime(engine: &Engine) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let mut command = engine.experiment().command();
+    command.env("CONTAINERS_CONF", broken_runtime(folder.path())?);
+    fails_as(command, &["next step: remove the reason that is given above"])
+}
+
+/// The message of podman 4.3 (containers/storage pkg/unshare) for a user with ranges of ids.
+fn no_id_maps(engine: &Engine) -> Result<(), Failed> {
+    let message = "Error: command required for rootless mode with multiple IDs: exec: \"newuidmap\": \
+                   executable file not found in $PATH";
+    let wrappers = Wrappers::new().wrap("podman", &format!("echo '{message}' >&2; exit 125"));
+    fails(&engine.experiment().with(&wrappers), &[message, "next step: install newuidmap"])
+}
+
+/// Docker's daemon does not answer. Podman answers, and its OCI runtime starts no container.
+fn passed_over(_: &Engine) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let conf = broken_runtime(folder.path())?;
+    let broken = || {
+        let mut command = xtask();
+        command.env("CONTAINERS_CONF", &conf);
+        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        command
+    };
+    let reasons = ["docker: ", "; podman: podman cannot run a container: ", "need no engine"];
+    selects_namespaces(broken(), &reasons)?;
+    for option in [["--base", "no.such.registry.invalid/image:1"], ["--runtime", "broken"]] {
+        let mut command = broken();
+        command.args(["experiment", "--key", &random_key().to_string()]).args(option);
+        let next_step =
+            format!("next step: make one of them run containers, or omit {}", option[0]);
+        fails_as(command, &["neither docker nor podman: docker: ", "; podman: ", &next_step])?;
+    }
+    Ok(())
+}
+
+/// Asserts that an experiment with `--engine auto` uses namespaces and names these reasons.
+fn selects_namespaces(mut command: assert_cmd::Command, reasons: &[&str]) -> Result<(), Failed> {
+    command.args(["experiment", "--format", "json", "--key", &random_key().to_string()]);
     let output = command.output()?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
     assert_eq!(report["engine"]["name"], "namespaces", "{}", report["engine"]);
     let chosen = report["engine"]["chosen"].as_str().unwrap();
-    let reasons = ["docker is not installed", "podman is not installed", "need no engine"];
     assert!(reasons.iter().all(|reason| chosen.contains(reason)), "{chosen}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use shm_testkit::{Failed, Trial, count};
 
 use crate::ledgers;
 use crate::leftovers::nothing_left;
-use crate::machine::{Engine, random_key, workspace, xtask};
+use crate::machine::{Engine, assert_not_carried_out, random_key, workspace, xtask};
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
     let mut trials =
@@ -25,8 +25,7 @@ const FULL: &str = "No space left on device";
 
 fn fails(command: &mut Command, words: &[&str]) -> Result<(), Failed> {
     let output = command.output()?;
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    let stderr = assert_not_carried_out(&output);
     for words in words {
         assert!(stderr.contains(words), "no {words:?} in: {stderr}");
     }

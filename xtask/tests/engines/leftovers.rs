@@ -9,7 +9,7 @@ use shm_testkit::Failed;
 use shm_testkit::programs::which;
 
 use crate::ledgers;
-use crate::machine::{Engine, keys};
+use crate::machine::{ENGINES, Engine, keys};
 
 const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 
@@ -17,8 +17,13 @@ const RUN_VARIABLE: &str = "SHM_EXPERIMENT_RUN=";
 pub(crate) fn none() -> Result<(), Failed> {
     let mut left = Vec::new();
     let root = ledgers::root();
-    for program in ["docker", "podman"].into_iter().filter(|program| which(program).is_some()) {
-        left.extend(containers(program, &root)?.into_iter().map(|(_, name)| name));
+    for engine in ENGINES.iter().filter(|engine| which(engine.name).is_some()) {
+        match containers(engine.name, &root) {
+            Ok(found) => left.extend(found.into_iter().map(|(_, name)| name)),
+            Err(error) if engine.runs_containers() => return Err(error),
+            // No trial has used it.
+            Err(_) => {}
+        }
     }
     left.extend(processes(&root).into_iter().map(|(_, pid)| format!("process {pid}")));
     let keys = keys().into_iter().filter_map(Key::new);

@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::process::Output;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use assert_cmd::Command;
@@ -11,6 +12,13 @@ use serde_json::Value;
 use shm_testkit::programs::which;
 use shm_testkit::trial::TrialResult;
 use shm_testkit::{Effort, Failed, Need, Trial};
+use xtask::engine::EngineKind;
+use xtask::engine::discover::{Query, running};
+use xtask::engine::image::SCRATCH;
+use xtask::engine::kubernetes::Cluster;
+use xtask::process::interrupt::Interrupt;
+use xtask::process::ledger::Ledger;
+use xtask::process::name::{CheckedName, Runtime};
 
 use crate::{isolated_env, ledgers};
 
@@ -23,13 +31,32 @@ pub(crate) struct Engine {
 
 /// All engines.
 pub(crate) static ENGINES: [Engine; 3] = [
-    Engine { name: "docker", need: Need::engine("docker", "docker version") },
-    Engine { name: "podman", need: Need::engine("podman", "podman info") },
+    Engine { name: "docker", need: Need::engine_found_by("docker", || DOCKER.clone()) },
+    Engine { name: "podman", need: Need::engine_found_by("podman", || PODMAN.clone()) },
     Engine {
         name: "namespaces",
         need: Need::engine("namespaces", "unshare --user --map-root-user --ipc --mount true"),
     },
 ];
+
+/// Whether docker and podman are there: each has run a container of ours. One that only answers
+/// may be unable to start any.
+static DOCKER: LazyLock<Result<(), String>> = LazyLock::new(|| runs(EngineKind::Docker, None));
+static PODMAN: LazyLock<Result<(), String>> = LazyLock::new(|| runs(EngineKind::Podman, None));
+
+/// Runs a container of the tools. Fails with the reason if that fails.
+pub(crate) fn runs(kind: EngineKind, runtime: Option<&CheckedName<Runtime>>) -> Result<(), String> {
+    let wanted = Query {
+        kind: Some(kind),
+        runtime,
+        cluster: &Cluster::default(),
+        base: SCRATCH,
+        ledger: &Ledger::in_folder(ledgers::state().join("shm_experiment")),
+        interrupt: &Interrupt::default(),
+    };
+    let found = running(kind, &wanted, "asked for".into());
+    found.map_err(|error| format!("{error:#}"))?.map(drop)
+}
 
 /// The body of a trial on an engine.
 pub(crate) type Body = fn(&Engine) -> Result<(), Failed>;
@@ -47,6 +74,15 @@ impl Engine {
     /// Returns a run of the experiment on this engine with a random key.
     pub(crate) fn experiment(&self) -> Experiment {
         Experiment::new(&["experiment", "--engine", self.name], random_key())
+    }
+
+    /// Returns whether docker or podman has run a container of ours.
+    pub(crate) fn runs_containers(&self) -> bool {
+        match self.name {
+            "docker" => DOCKER.is_ok(),
+            "podman" => PODMAN.is_ok(),
+            _ => false,
+        }
     }
 
     /// Returns whether the engine has Docker's command line.
@@ -177,6 +213,22 @@ impl Wrappers {
     pub(crate) fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }
+}
+
+/// Asserts what every run that could not be carried out shows: status 2, and on standard error a
+/// line with the next step. The last message has no line twice. Returns standard error.
+pub(crate) fn assert_not_carried_out(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+    // Programs such as cargo may print before it.
+    let message = &stderr[stderr.rfind("error: ").unwrap_or(0)..];
+    let mut lines: Vec<_> = message.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("next step: ")), "no next step in: {stderr}");
+    let count = lines.len();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), count, "a line comes twice in: {stderr}");
+    stderr
 }
 
 /// Returns the ids of the conclusions that failed.

@@ -4,6 +4,7 @@
 //! names it. docs/CONTRIBUTING.md lists the variables that select trials.
 #![forbid(unsafe_code)]
 
+mod builds;
 mod causes;
 mod cluster;
 mod cluster_errors;
@@ -91,7 +92,8 @@ fn trials() -> Vec<Trial> {
     trials.extend(matrices::trials(engines));
     trials.extend(random::trials(engines));
     trials.extend(refusals::trials(engines));
-    trials.extend(runtimes::trials());
+    trials.extend(runtimes::trials(engines));
+    trials.extend(builds::trials());
     trials.extend(schema::trials());
     trials.extend(cluster::trials());
     trials.extend(cluster_errors::trials());

@@ -13,7 +13,7 @@ use shm_testkit::{Effort, Failed, Need, Trial, count};
 use tempfile::TempDir;
 
 use crate::interrupted::Running;
-use crate::machine::{Experiment, Wrappers, random_key, xtask};
+use crate::machine::{Experiment, Wrappers, assert_not_carried_out, random_key, xtask};
 
 /// How long a daemon may take to start or to end.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -139,10 +139,8 @@ impl Daemon {
     /// Runs an experiment on the daemon that must fail, and returns its standard error.
     fn fails(&self, wrappers: &Wrappers) -> Result<String, Failed> {
         let output = self.on_it(experiment().with(wrappers).command()).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
+        let stderr = assert_not_carried_out(&output);
         assert!(output.stdout.is_empty(), "standard output has a report");
-        assert!(stderr.contains("next step:"), "no next step in: {stderr}");
         count("faults of a dockerd", &[(1, "named errors")]);
         Ok(stderr)
     }
@@ -229,8 +227,7 @@ fn stopped() -> Result<(), Failed> {
             assert!(stderr.contains(words), "{call}: no {words:?} in: {stderr}");
         }
         let cleaned = daemon.clean()?;
-        let stderr = String::from_utf8_lossy(&cleaned.stderr);
-        assert_eq!(cleaned.status.code(), Some(2), "clean: {:?}", cleaned.status);
+        let stderr = assert_not_carried_out(&cleaned);
         assert!(stderr.contains("something may be left"), "{stderr}");
         daemon.signal(Signal::CONT)?;
         // The daemon now executes the pending requests.

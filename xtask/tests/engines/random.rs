@@ -116,14 +116,15 @@ fn open_session(engine: &Engine) -> Result<(Session, Interrupt), Failed> {
         _ => EngineKind::Namespaces,
     };
     let interrupt = Interrupt::default();
+    let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
     let wanted = Query {
         kind: Some(kind),
         runtime: None,
         cluster: &Cluster::default(),
         base: SCRATCH,
+        ledger: &ledger,
         interrupt: &interrupt,
     };
-    let ledger = Ledger::in_folder(ledgers::state().join("shm_experiment"));
     let dist = Dist::current(&interrupt)?;
     let session = Session::open(discover::find(&wanted)?, &dist, SCRATCH, &ledger, &interrupt)?;
     Ok((session, interrupt))

@@ -1,28 +1,23 @@
 //! Docker with another runtime: gVisor, which gives each container its own kernel, and a missing
 //! runtime.
 
-use assert_cmd::Command;
 use serde_json::Value;
 use shm_testkit::{Failed, Need, Trial};
+use xtask::engine::EngineKind;
 
-use crate::machine::xtask;
+use crate::machine::{Engine, assert_not_carried_out, runs, xtask};
 
-const DOCKER: Need = Need::engine("docker", "docker version");
 const RUNSC: Need = Need::engine_found_by("runsc", || {
-    let mut docker = Command::new("docker");
-    let output = docker.args(["info", "--format", "{{json .Runtimes}}"]).output();
-    match output {
-        Ok(output) if String::from_utf8_lossy(&output.stdout).contains("runsc") => Ok(()),
-        Ok(output) => Err(format!("docker has {output:?}")),
-        Err(error) => Err(error.to_string()),
-    }
+    let runtime = "runsc".parse().map_err(|_| "no name of a runtime")?;
+    runs(EngineKind::Docker, Some(&runtime))
 });
 
-pub(crate) fn trials() -> Vec<Trial> {
+pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
+    let docker = &engines[0];
     vec![
         Trial::here("runsc::the_experiment_is_as_predicted", &[RUNSC], experiment),
         Trial::here("runsc::containers_share_only_what_docker_mounts", &[RUNSC], matrix),
-        Trial::here("docker::a_missing_runtime_is_named", &[DOCKER], not_there),
+        docker.trial("a_missing_runtime_is_named", |_| not_there()),
     ]
 }
 
@@ -65,9 +60,9 @@ fn not_there() -> Result<(), Failed> {
     let args = ["--engine", "docker", "--runtime", "no-such-runtime"];
     for command in ["experiment", "matrix"] {
         let output = xtask().arg(command).args(args).output()?;
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && output.stdout.is_empty(), "{stderr}");
-        assert!(stderr.contains("no-such-runtime"), "{stderr}");
+        let stderr = assert_not_carried_out(&output);
+        assert!(output.stdout.is_empty() && stderr.contains("no-such-runtime"), "{stderr}");
+        assert!(stderr.contains("next step: remove the reason that is given above"), "{stderr}");
     }
     Ok(())
 }

@@ -107,7 +107,11 @@ impl<'a> BenchEnvironment<'a> {
         let output = command.clone().timeout(Duration::from_mins(20)).run(self.interrupt)?;
         if !output.succeeded() {
             let (command, status) = (output.command_line(), output.status());
-            bail!("`{command}` failed, exit status {status}\n  {}", output.stderr_tail());
+            bail!(
+                "`{command}` failed, exit status {status}\n  {}\nnext step: run the command by \
+                 hand, and check its output",
+                output.stderr_tail()
+            );
         }
         Ok(output)
     }

@@ -9,7 +9,7 @@ use crate::process::invocation::{Invocation, Output};
 
 const MAX_SYSTEM_CALLS: Option<Limit> = Some(Limit::Ours(60.0));
 const MAX_START: Option<Limit> = Some(Limit::Ratio(1.1));
-const MAX_BYTES: Option<Limit> = Some(Limit::Ours(1.8 * 1024.0 * 1024.0));
+const MAX_BYTES: Option<Limit> = Some(Limit::Ours(1.9 * 1024.0 * 1024.0));
 
 pub(super) fn rows(environment: &BenchEnvironment<'_>) -> Result<Vec<BenchRow>> {
     let [writer, reader] = ["shm_wr", "shm_rd"].map(|tool| environment.dist.tool(tool));

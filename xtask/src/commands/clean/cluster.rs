@@ -62,7 +62,7 @@ impl Part<'_> {
         if now != *server {
             let variables: Vec<_> = environment.iter().map(|(k, v)| format!("{k}={v}")).collect();
             bail!(
-                "kubectl uses the API server {now}, but the ledger names {server}; next step: make \
+                "kubectl uses the API server {now}, but the ledger names {server}\nnext step: make \
                  kubectl use that server again, then run {} cargo xtask clean",
                 variables.join(" ")
             );

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::commands::clean::Summary;
+use crate::commands::failure;
 use crate::engine::docker::client;
 use crate::engine::docker::remove::{Kind, Remover};
 use crate::engine::{EngineError, EngineKind};
@@ -44,7 +45,9 @@ impl<'a> Engines<'a> {
         let mut asked = self.asked.borrow_mut();
         let known = asked.iter().find(|(at, _)| at == engine).map(|(_, answer)| answer.clone());
         let answer = known.unwrap_or_else(|| {
-            let answer = self.ask(engine).map_err(|error| error.to_string());
+            let answer = self
+                .ask(engine)
+                .map_err(|error| failure::message(&failure::with_next_step(engine.kind, error)));
             asked.push((engine.clone(), answer.clone()));
             answer
         });
@@ -97,7 +100,8 @@ impl<'a> Engines<'a> {
                 }
                 Ok(_) => left.extend(same),
                 Err(error) => {
-                    summary.fail(format_args!("{}: {error}", engine.program));
+                    let error = failure::with_next_step(engine.kind, error);
+                    summary.fail(format_args!("{}: {}", engine.program, failure::message(&error)));
                     left.extend(same);
                 }
             }

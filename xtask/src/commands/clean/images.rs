@@ -2,6 +2,7 @@
 
 use crate::commands::clean::Summary;
 use crate::commands::clean::engines::Engines;
+use crate::commands::failure;
 use crate::engine::EngineError;
 use crate::engine::dist::Dist;
 use crate::engine::docker::client::{client, failed};
@@ -37,7 +38,8 @@ pub(super) fn clean(entries: &[Entry], engines: &Engines<'_>, summary: &mut Summ
                 }
             }
             Err(error) => {
-                summary.fail(format_args!("{place}: {error}"));
+                let error = failure::with_next_step(engine.kind, error);
+                summary.fail(format_args!("{place}: {}", failure::message(&error)));
                 false
             }
         };

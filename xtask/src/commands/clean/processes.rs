@@ -44,7 +44,8 @@ pub(super) fn end<'a>(entries: impl Iterator<Item = &'a Entry>, summary: &mut Su
                 ));
             }
             ProcessState::Unverified(error) => summary.fail(format_args!(
-                "host: cannot check whether {thing} belongs to a run that has ended: {error}"
+                "host: cannot check whether {thing} belongs to a run that has ended: {error}\n\
+                 next step: run cargo xtask clean as the user of that process, or as root"
             )),
         }
     }

@@ -53,14 +53,14 @@ impl<'a> SharedState<'a> {
         let left = leftover_manifest(groups.iter(), text);
         ledger.record(Entry::Memory(left.clone()))?;
         let made = Volume::make(ledger);
-        let volume = made.with_context(|| format!("cannot make the shared folder; {next_step}"))?;
+        let volume = made.with_context(|| format!("cannot make the shared folder\n{next_step}"))?;
         if groups.iter().any(Group::exhausts_memory) {
             let path = volume.shared.join(LARGE_TEXT);
             let written = File::create(&path).and_then(|mut file| {
                 io::copy(&mut io::repeat(b'x').take(TOO_MUCH_MEMORY), &mut file)
             });
             written
-                .with_context(|| format!("cannot write {}; {next_step}", Untrusted::path(&path)))?;
+                .with_context(|| format!("cannot write {}\n{next_step}", Untrusted::path(&path)))?;
         }
         Ok(Self { volume, left, ledger })
     }

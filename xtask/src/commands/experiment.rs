@@ -148,8 +148,8 @@ pub(crate) fn run(args: &ExperimentArgs, interrupt: &Interrupt) -> Result<Exit> 
     if args.keep && kind.is_real() {
         message("note: the containers are kept; cargo xtask clean removes them");
     }
-    let Execution { steps, duration, error, cleaned } = execution;
-    let removed = cleaned?;
+    let Execution { steps, duration, ended } = execution;
+    let (removed, error) = ended?;
     if let Some(error) = error {
         if interrupt.signal().is_some() && !args.keep {
             let thing = if kind.has_pods() { "pod" } else { "container" };

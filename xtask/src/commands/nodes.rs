@@ -115,8 +115,7 @@ impl Runs<'_> {
         let engine = self.parent.run_on(node, tools);
         let keep = self.args.keep;
         let execution = execute(&plan, &engine, self.interrupt, keep, &mut |_| {});
-        execution.cleaned?;
-        if let Some(error) = execution.error {
+        if let (_, Some(error)) = execution.ended? {
             return Err(error.into());
         }
         let base = self.args.cluster.image.as_deref().unwrap_or_default().to_owned();

@@ -18,11 +18,10 @@ pub struct Execution {
     pub steps: Vec<StepResult>,
     /// The duration of the steps.
     pub duration: Duration,
-    /// The error that ended the run before its last step.
-    pub error: Option<RunError>,
-    /// The number of objects that the clean-up removed. An error means that it may have left
-    /// something; the error of the run is then its context.
-    pub cleaned: Result<usize>,
+    /// The number of objects that the clean-up removed, and the error that ended the run before its
+    /// last step. An error means that the clean-up may have left something; the error of the run is
+    /// then its context.
+    pub ended: Result<(usize, Option<RunError>)>,
 }
 
 /// Executes every step of `plan`, then cleans up, unless `keep` is set.
@@ -38,9 +37,9 @@ pub fn execute(
     let ended = run::run(plan, engine, interrupt, &mut steps, tell);
     let duration = started.elapsed();
     tell(RunEvent::CleaningUp);
-    let (error, cleaned) = match (ended.err(), clean_up.now()) {
-        (Some(error), Err(left)) => (None, Err(left).context(error)),
-        (error, cleaned) => (error, cleaned.map_err(Into::into)),
+    let ended = match (ended.err(), clean_up.now()) {
+        (Some(error), Err(left)) => Err(left).context(error),
+        (error, cleaned) => cleaned.map(|removed| (removed, error)).map_err(Into::into),
     };
-    Execution { steps, duration, error, cleaned }
+    Execution { steps, duration, ended }
 }

@@ -45,6 +45,7 @@ const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 const WAIT: &str = "read -r opened && exec \"$0\" \"$@\" </dev/null";
 
 /// A command to run.
+#[must_use = "a command that is not run does nothing"]
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Invocation {
     program: String,

@@ -75,6 +75,9 @@ pub(super) fn status(word: &str, message: Option<Untrusted>) -> TestCaseStatus {
         "error" => TestCaseStatus::non_success(NonSuccessKind::Error),
         _ => TestCaseStatus::non_success(NonSuccessKind::Failure),
     };
+    if word == "unproven" {
+        status.set_type(word);
+    }
     if let Some(message) = message {
         status.set_message(message.to_string());
     }
@@ -82,9 +85,5 @@ pub(super) fn status(word: &str, message: Option<Untrusted>) -> TestCaseStatus {
 }
 
 fn status_of(verdict: &Verdict) -> TestCaseStatus {
-    let mut status = status(verdict.word(), reason(verdict));
-    if matches!(verdict, Verdict::Unproven(_)) {
-        status.set_type(verdict.word());
-    }
-    status
+    status(verdict.word(), reason(verdict))
 }

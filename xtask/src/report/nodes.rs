@@ -159,6 +159,17 @@ impl NodesReport {
         writeln!(out, "\n{}", self.summary())
     }
 
+    /// Returns the verdict of all nodes: the worst word of a node, as in a report of one run.
+    fn word(&self) -> &'static str {
+        match self.exit() {
+            Exit::AsPredicted => "pass",
+            _ if self.nodes.iter().all(|node| !matches!(node.word(), "fail" | "error")) => {
+                "unproven"
+            }
+            _ => "fail",
+        }
+    }
+
     fn write_json(&self, out: &mut dyn Write) -> io::Result<()> {
         let document = NodesDocument {
             schema_version: 1,
@@ -166,7 +177,7 @@ impl NodesReport {
             script: "article",
             duration_ms: self.duration.as_millis(),
             nodes: self.nodes.iter().map(NodeRow::new).collect(),
-            verdict: if self.exit() == Exit::AsPredicted { "pass" } else { "fail" },
+            verdict: self.word(),
         };
         json::write_pretty(out, &document)
     }

@@ -182,8 +182,8 @@ impl Jobs<'_> {
                 let _ = host::remove_strays(plan.script.objects, text);
             }
         }
-        execution.cleaned?;
-        match execution.error {
+        let (_, error) = execution.ended?;
+        match error {
             // A disturbed run says nothing about the engine.
             Some(disturbed) if disturbed.is_disturbed() => Err(disturbed.into()),
             error => Ok(Run { steps: execution.steps, aborted: error.map(|it| it.to_string()) }),

@@ -117,10 +117,16 @@ impl Docker {
         if works {
             return Ok(());
         }
-        let (command, status, tail) = (done.command_line(), done.status(), done.stderr_tail());
+        let (command, status) = (done.command_line(), done.status());
+        // Words that both printed are quoted once.
+        let said: Vec<_> = refused.stderr_tail().lines().map(|it| it.to_string()).collect();
+        let tail = done.stderr_tail();
+        let own = tail.lines().map(|it| it.to_string()).filter(|it| !said.contains(it));
+        let own = own.collect::<Vec<_>>().join("\n");
         let both = format!(
             ", and so did its control on a plain container: `{command}` ended with status \
-             {status}: {tail}"
+             {status}{}{own}",
+            if own.is_empty() { ", with the same words" } else { ": " }
         );
         Err(self.failure(&both, refused.clone()))
     }

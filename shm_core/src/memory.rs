@@ -227,7 +227,7 @@ impl Memory {
     ///
     /// # Errors
     ///
-    /// Those of `pipe(2)` and [`Object::read_at`]; [`Error::Fault`](crate::Error::Fault).
+    /// Those of `pipe(2)` and [`Object::read_at`]; [`Error::Fault`].
     pub fn text_start(&self) -> io::Result<Vec<u8>> {
         const MAX_LENGTH: usize = 4096;
         let mut bytes = vec![0; MAX_LENGTH];
@@ -276,7 +276,7 @@ impl WritableMemory {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfBounds`](crate::Error::OutOfBounds) if they do not fit; then nothing is
+    /// [`Error::OutOfBounds`] if they do not fit; then nothing is
     /// written. Those of [`Object::write_at`].
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> crate::Result<()> {
         match self {

@@ -10,6 +10,7 @@ use xtask::judge::results::{CellOutcome, CellResult, Run, Visibility};
 use xtask::judge::verdict::{Judge, StepResult, Verdict};
 use xtask::model::plan::Plan;
 use xtask::process::invocation::Output;
+use xtask::script::Action;
 use xtask::script::matrix::{Group, World, groups};
 
 const TEXT: &str = "text";
@@ -220,6 +221,47 @@ fn a_run_that_ended_early_does_not_hide_a_difference() {
     assert!(unexpected.contains(&differs), "{unexpected:?}");
     let count = unexpected.iter().filter(|(_, it)| *it == CellOutcome::Differs).count();
     assert_eq!(count, 1, "{unexpected:?}");
+}
+
+#[test]
+fn incomplete_runs_complement_each_other_and_hide_no_difference() {
+    let group = group("private/restart");
+    let plan = plan(&group, Policy::Docker);
+    let differs = |step: &str, observed: &mut Observation| {
+        if step == "own-sysv" {
+            sees_the_text(observed);
+        }
+    };
+    let without = |mut run: Run, place: &str| {
+        run.steps.retain(|it| !it.planned.step.id.starts_with(place));
+        Run { aborted: Some("killed".to_owned()), ..run }
+    };
+    let first = without(run(&plan, differs), "host-");
+    let unstable = ("sysv/private/restart/own".to_owned(), CellOutcome::Unstable);
+    let runs = [first, run(&plan, as_predicted)];
+    assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &runs)), [unstable]);
+
+    let as_predicted = || run(&plan, as_predicted);
+    let runs = [without(as_predicted(), "host-"), without(as_predicted(), "own-")];
+    assert_eq!(unexpected(&judged(&group, EngineKind::Docker, &runs)), []);
+}
+
+#[test]
+fn a_cell_whose_process_was_not_killed_for_memory_is_asked_again_and_then_unclear() {
+    let group = group("private/oom");
+    let plan = plan(&group, Policy::Docker);
+    let exhausting =
+        plan.stages.iter().flatten().find(|it| it.step.action == Action::ExhaustMemory);
+    let id = exhausting.unwrap().step.id.clone();
+    let survives = run(&plan, |step, observed| {
+        if step == id {
+            observed.output.exit_code = Some(0);
+        }
+    });
+    assert!(evaluate::is_incomplete(&survives));
+    let cells = judged(&group, EngineKind::Docker, &[survives]);
+    assert!(cells.iter().any(|cell| cell.outcome == CellOutcome::Unclear));
+    assert!(cells.iter().all(|cell| cell.outcome != CellOutcome::Differs));
 }
 
 #[test]

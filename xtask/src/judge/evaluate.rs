@@ -6,8 +6,8 @@ use crate::judge::quirk;
 use crate::judge::results::{CellOutcome, CellResult, Run, Visibility};
 use crate::judge::verdict::{self, StepResult, Verdict};
 use crate::model::plan::Plan;
-use crate::script::Role;
 use crate::script::matrix::{Cell, Question};
+use crate::script::{Action, Role};
 
 /// The answer of one run to a question.
 struct CellAnswer {
@@ -35,9 +35,12 @@ pub fn judge(
     engine: &EngineInfo,
 ) -> CellResult {
     let cell = question.cell.clone();
-    let answers: Vec<_> = runs.iter().map(|run| answer(question, plan, run)).collect();
-    let failing: Vec<_> =
-        answers.iter().filter(|it| matches!(it.verdict, Verdict::Fail(_))).collect();
+    let mut answers: Vec<_> = runs.iter().map(|run| answer(question, plan, run)).collect();
+    // A run without an answer counts only if no run has one. A failure always counts.
+    if answers.iter().any(CellAnswer::is_clear) {
+        answers.retain(CellAnswer::is_clear);
+    }
+    let failing: Vec<_> = answers.iter().filter(|it| it.fails()).collect();
     let unclear = answers.iter().find_map(|it| it.unclear.clone());
     let skipped = answers.iter().find(|it| matches!(it.verdict, Verdict::Skip(_)));
     let known = quirk::of(engine, &cell).filter(|_| failing.iter().all(|it| it.survived()));
@@ -107,6 +110,14 @@ impl CellAnswer {
         Self { unclear, ..Self::new(predicted, Visibility::Unknown, Verdict::Pass) }
     }
 
+    fn fails(&self) -> bool {
+        matches!(self.verdict, Verdict::Fail(_))
+    }
+
+    fn is_clear(&self) -> bool {
+        self.unclear.is_none() || self.fails()
+    }
+
     /// Returns whether the only difference is that the object survived, which a quirk can explain.
     fn survived(&self) -> bool {
         (self.predicted, self.observed, self.broken)
@@ -121,6 +132,13 @@ fn answer(question: &Question, plan: &Plan, run: &Run) -> CellAnswer {
     if let Some(broken) = failed_preparation(&run.steps, &question.cell) {
         let observed = executed.last().map_or(Visibility::Unknown, |result| seen(result));
         let verdict = broken.verdict.clone();
+        if is_lost(broken) {
+            let why = verdict.reason().unwrap_or_default();
+            return CellAnswer::not_run(
+                predicted,
+                &format!("step {}: {why}", broken.planned.step.id),
+            );
+        }
         return CellAnswer { broken: true, ..CellAnswer::new(predicted, observed, verdict) };
     }
     let all = executed.len() == question.steps.len();
@@ -196,6 +214,18 @@ fn unanswered(question: &Question, predicted: Visibility, run: &Run) -> CellAnsw
 
 fn seen(result: &StepResult) -> Visibility {
     result.observed.as_ref().map_or(Visibility::Unknown, Visibility::of)
+}
+
+/// Returns whether a run should be repeated: an error ended it, or the kernel killed no process or
+/// another one for memory. Both depend on the load of the machine.
+#[must_use]
+pub fn is_incomplete(run: &Run) -> bool {
+    run.aborted.is_some() || run.steps.iter().any(is_lost)
+}
+
+fn is_lost(result: &StepResult) -> bool {
+    result.planned.step.action == Action::ExhaustMemory
+        && matches!(result.verdict, Verdict::Fail(_))
 }
 
 /// Returns the first preparation of a cell that did not pass, which invalidates the answer.

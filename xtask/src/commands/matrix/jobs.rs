@@ -145,8 +145,19 @@ impl Jobs<'_> {
         let script = group.script.clone().without(|mechanism| unsupported(mechanism).is_some());
         let plan = Plan::new(script, session.info.rules())?;
         let mut runs = Vec::with_capacity(self.repeat);
-        while runs.len() < self.repeat && self.interrupt.signal().is_none() {
-            runs.push(self.run_to_the_end(&plan, || self.engine(session, group))?);
+        for _ in 0..self.repeat {
+            // An incomplete run is repeated once. Both runs count.
+            for _ in 0..2 {
+                if self.interrupt.signal().is_some() {
+                    break;
+                }
+                let run = self.run_once(&plan, &*self.engine(session, group))?;
+                let is_complete = !evaluate::is_incomplete(&run);
+                runs.push(run);
+                if is_complete {
+                    break;
+                }
+            }
         }
         let judge = |question: &Question| match unsupported(question.cell.mechanism) {
             Some(why) => evaluate::skipped(question, index, why),
@@ -158,18 +169,6 @@ impl Jobs<'_> {
 
     fn engine(&self, session: &Session, group: &Group) -> Box<dyn Engine> {
         session.engine(group.script.objects, self.volume.map(Path::to_owned))
-    }
-
-    /// Runs a script, and again if it ended early: an error says nothing about the engine's rules.
-    /// Returns the run with more observations.
-    fn run_to_the_end(&self, plan: &Plan, engine: impl Fn() -> Box<dyn Engine>) -> Result<Run> {
-        let first = self.run_once(plan, &*engine())?;
-        if first.aborted.is_none() || self.interrupt.signal().is_some() {
-            return Ok(first);
-        }
-        let second = self.run_once(plan, &*engine())?;
-        let more = second.aborted.is_none() || second.steps.len() >= first.steps.len();
-        Ok(if more { second } else { first })
     }
 
     /// Runs a script once and removes all that it made.
@@ -195,7 +194,10 @@ impl Jobs<'_> {
 fn is_absent(quirk: &Quirk, cells: &[CellResult]) -> bool {
     let was_run = |cell: &&CellResult| {
         (quirk.applies)(&cell.cell)
-            && !matches!(cell.outcome, CellOutcome::Skipped | CellOutcome::Refused)
+            && !matches!(
+                cell.outcome,
+                CellOutcome::Skipped | CellOutcome::Refused | CellOutcome::Unclear
+            )
     };
     let mut cells = cells.iter().filter(was_run).peekable();
     cells.peek().is_some() && cells.all(|cell| cell.quirk.is_none())

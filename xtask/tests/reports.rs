@@ -84,7 +84,9 @@ fn the_html_page_contains_the_whole_report_and_loads_nothing() {
     for outside in ["http://", "https://", "src=", "<link", "@import", "url("] {
         assert!(!page.contains(outside), "{outside}");
     }
-    for needed in ["<meta name=\"viewport\"", "prefers-color-scheme: dark", "<dialog"] {
+    for needed in
+        ["<meta name=\"viewport\"", "prefers-color-scheme: dark", "<dialog", ".cell.bad {"]
+    {
         assert!(page.contains(needed), "{needed}");
     }
 }

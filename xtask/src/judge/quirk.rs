@@ -7,7 +7,7 @@ use crate::engine::{EngineInfo, EngineKind};
 use crate::script::Mechanism;
 use crate::script::matrix::{Cell, Event, Observer};
 
-/// A known difference from the model. The serialized form is that of the JSON report.
+/// A known difference from the model.
 #[derive(Debug)]
 pub struct Quirk {
     /// The name in reports.

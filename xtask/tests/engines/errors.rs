@@ -182,18 +182,18 @@ fn automatic() -> Result<(), Failed> {
     selects_namespaces(command, &reasons)
 }
 
-/// Returns the path of a podman configuration with an OCI runtime that starts no container.
-fn broken_runtime(folder: &Path) -> Result<PathBuf, Failed> {
-    let conf = folder.join("containers.conf");
+/// Returns the path of a podman configuration with an OCI runtime that starts no container. The file
+/// stays: ledgers name it until the image is gone, and `clean` of other trials asks its podman.
+fn broken_runtime(trial: &str) -> Result<PathBuf, Failed> {
+    let conf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{trial}.containers.conf"));
     let settings = "[engine]\nruntime = \"broken\"\n[engine.runtimes]\nbroken = [\"/bin/false\"]\n";
     std::fs::write(&conf, settings)?;
     Ok(conf)
 }
 
 fn no_runtime(engine: &Engine) -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
     let mut command = engine.experiment().command();
-    command.env("CONTAINERS_CONF", broken_runtime(folder.path())?);
+    command.env("CONTAINERS_CONF", broken_runtime("no_runtime")?);
     fails_as(command, &["next step: remove the reason that is given above"])
 }
 
@@ -207,8 +207,7 @@ fn no_id_maps(engine: &Engine) -> Result<(), Failed> {
 
 /// Docker's daemon does not answer. Podman answers, and its OCI runtime starts no container.
 fn passed_over(_: &Engine) -> Result<(), Failed> {
-    let folder = tempfile::tempdir()?;
-    let conf = broken_runtime(folder.path())?;
+    let conf = broken_runtime("passed_over")?;
     let broken = || {
         let mut command = xtask();
         command.env("CONTAINERS_CONF", &conf);

@@ -20,7 +20,12 @@ fn main() -> ExitCode {
         Err(error) => (Err(error.into()), None),
     };
     let exit = done.unwrap_or_else(|error| {
-        message(format_args!("error: {}", failure::message(&error)));
+        let mut text = failure::message(&error);
+        if signal.is_none() && !text.contains("next step: ") {
+            text +=
+                "\nnext step: remove the cause that the message names, and run the command again";
+        }
+        message(format_args!("error: {text}"));
         Exit::NotCarriedOut
     });
     match signal {

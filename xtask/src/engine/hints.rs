@@ -25,9 +25,8 @@ pub(crate) fn of_message(message: &str) -> Option<&'static str> {
     let words = ["oci runtime", "oci permission", "container create failed", "invalid runtime"];
     let runtime = has(&words) || has(&["unknown runtime", "shim task"]);
     runtime.then_some(
-        "remove the reason that is given above, for which the OCI runtime did not start the \
-         container, or use another runtime with --runtime NAME; `docker info` and `podman info` name \
-         the installed ones",
+        "remove the reason that is given above, for which the OCI runtime failed, or use another \
+         runtime with --runtime NAME; `docker info` and `podman info` name the installed ones",
     )
 }
 
@@ -63,7 +62,10 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
             }
         },
         EngineError::Failed(failure) => {
-            if let Some(step) = of_message(&failure.output.stderr_tail().to_string()) {
+            // A lack that the message names, such as that of space, has a step of its own.
+            let is_named = !matches!(failure.kind, FailureKind::Other | FailureKind::Rejected);
+            let message = failure.output.stderr_tail().to_string();
+            if let Some(step) = of_message(&message).filter(|_| !is_named) {
                 return Some(step.to_owned());
             }
             failure.kind.clone()
@@ -99,4 +101,27 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
         }
         _ => format!("run the command by hand, and check its output and the log of {engine}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_step;
+    use crate::engine::docker::failure::classify;
+    use crate::engine::{CommandFailure, EngineKind};
+    use crate::process::invocation::Output;
+
+    #[test]
+    fn a_lack_that_the_runtime_reports_is_no_fault_of_the_runtime() {
+        let step = |stderr: &str| {
+            let output =
+                Output { stderr: stderr.into(), exit_code: Some(126), ..Output::default() };
+            let failure = CommandFailure::new("it failed", classify(&output), output);
+            next_step(EngineKind::Docker, &failure.into()).unwrap()
+        };
+        let failed = "OCI runtime create failed: runc create failed";
+        assert!(step(&format!("{failed}: no space left on device")).starts_with("free space"));
+        let busy = step(&format!("{failed}: resource temporarily unavailable"));
+        assert!(busy.starts_with("free some of the resource"), "{busy}");
+        assert!(step(failed).contains("--runtime NAME"));
+    }
 }

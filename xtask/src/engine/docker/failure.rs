@@ -29,7 +29,7 @@ const UNREACHABLE: [&str; 4] = [
 
 /// In the message of docker's client for a socket that this user may not open (moby
 /// client/request.go: "permission denied while trying to connect to the Docker daemon socket").
-const NOT_PERMITTED: &str = "permission denied";
+const NOT_PERMITTED: &str = "permission denied while trying to connect";
 
 /// Returns the kind of a command's failure. A successful command may be
 /// [`FailureKind::Unsupported`] too: podman only warns about limits that it ignores.
@@ -115,6 +115,18 @@ mod tests {
             ),
             (
                 "error during connect: Get \"http://h/info\": socket: too many open files".to_owned(),
+                FailureKind::Unreachable,
+            ),
+            // Other files than the socket.
+            ("Error: mkdir /run/user/1000/x: permission denied".to_owned(), FailureKind::Other),
+            (
+                "Error response from daemon: mkdir /var/lib/docker/tmp: permission denied".to_owned(),
+                FailureKind::Other,
+            ),
+            (
+                "error during connect: command [ssh host docker] has exited with status 255: \
+                 stderr=host: Permission denied (publickey)"
+                    .to_owned(),
                 FailureKind::Unreachable,
             ),
             ("Error: write /a: no space left on device".to_owned(), FailureKind::NoSpace),

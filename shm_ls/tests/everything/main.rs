@@ -13,10 +13,17 @@ use shm_testkit::programs::{NOBODY, PublicFolder, run_as, shell};
 use shm_testkit::scratch::make;
 use shm_testkit::{Need, Suite, Trial, trials};
 
-const MQUEUES: Need = Need::new(
-    "a mount of the message queues in a private mount namespace",
-    "mount -t mqueue none /dev/mqueue",
-);
+const MQUEUES: Need =
+    Need::new("a mount of the message queues in a private mount namespace", MOUNT_MQUEUES);
+
+/// Hosts need not have the folder `/dev/mqueue`, so `/dev` becomes a copy that has it.
+const MOUNT_MQUEUES: &str = "
+    copy=$(mktemp -d) && mount -t tmpfs none $copy && mkdir $copy/shm $copy/mqueue &&
+    for device in null zero full random urandom tty; do
+        : >$copy/$device && mount --bind /dev/$device $copy/$device || exit
+    done &&
+    mount --bind /dev/shm $copy/shm && mount -t mqueue none $copy/mqueue &&
+    mount --move $copy /dev && rmdir $copy";
 
 fn stdout(command: &mut Command) -> String {
     let assert = command.assert().code(0).stderr("");
@@ -44,7 +51,7 @@ fn run(script: &str) -> String {
 }
 
 fn mount_mqueue() {
-    run("mount -t mqueue none /dev/mqueue");
+    run(MOUNT_MQUEUES);
 }
 
 fn write(ipc_object: IpcObject, text: &[u8], mode: u32) {

@@ -216,13 +216,15 @@ impl Wrappers {
 }
 
 /// Asserts what every run that could not be carried out shows: status 2, and on standard error a
-/// line with the next step. The last message has no line twice. Returns standard error.
+/// line with the next step. The last message says nothing twice; the indented output of programs may.
+/// Returns standard error.
 pub(crate) fn assert_not_carried_out(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{:?}: {stderr}", output.status);
     // Programs such as cargo may print before it.
     let message = &stderr[stderr.rfind("error: ").unwrap_or(0)..];
-    let mut lines: Vec<_> = message.lines().collect();
+    let said = message.lines().filter(|line| !line.starts_with(char::is_whitespace));
+    let mut lines: Vec<_> = said.collect();
     assert!(lines.iter().any(|line| line.starts_with("next step: ")), "no next step in: {stderr}");
     let count = lines.len();
     lines.sort_unstable();

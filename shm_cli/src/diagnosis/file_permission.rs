@@ -66,7 +66,7 @@ fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> O
     let cause = format!(
         "{name} belongs to {} and has mode {mode:04o}: {user} cannot {what}{}",
         owner(&permissions, process),
-        lack(missing, process)
+        lack(missing, &permissions, process)
     );
     let change = if folder == Path::new(DIRECTORY) {
         "mount it with mode 1777 (--tmpfs /dev/shm:mode=1777), or let its owner change the mode: \

@@ -9,7 +9,7 @@ use rustix::fs::{XattrFlags, setxattr};
 use shm_cli::{DEFAULT_KEY, Failure};
 use shm_core::Segment;
 use shm_core::stat::SegmentId;
-use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::isolation::{in_user_namespace, mount_tmpfs};
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
 use shm_testkit::{Trial, tools, trials};
@@ -29,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
             eacces_of_shm_open_and_shm_unlink_names_owner_and_mode,
             a_directory_that_forbids_changes_is_named,
+            an_owner_that_is_possibly_not_mapped_is_named_as_such,
             an_immutable_file_is_named,
             an_access_control_list_is_named,
             a_queue_names_its_owner_or_says_why_not;
@@ -185,6 +186,44 @@ fn an_owner_without_a_mapping_is_named_with_the_map() {
         &format!("{hint} its owner remove it"),
     );
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
+}
+
+fn an_owner_that_is_possibly_not_mapped_is_named_as_such() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/dev/shm", "mode=1777");
+    shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
+    shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
+    let id = Segment::find(DEFAULT_KEY).unwrap().id();
+    let program = folder.copy(tools::path("shm_rd"));
+    // The map has an id 65534, which is shown for the owner although it is not mapped.
+    let inside = || in_user_namespace("0 100000 65536", 0, &program);
+    let belongs = "belongs to an owner that is shown as user 65534 and is possibly not mapped in this \
+                   user namespace (uid_map: 0 100000 65536) and has mode 0600: user 0 may not read it";
+    let hint = "find its owner from outside of this user namespace (ls -n, shm_ls), and run this as \
+                that user there; or let the owner";
+    tells(
+        &mut inside(),
+        "shmget failed, errno: 13 msg: Permission denied",
+        &format!(
+            "segment {id} of 1024 bytes {belongs}; its CAP_IPC_OWNER does not count: another user \
+             namespace owns this IPC namespace"
+        ),
+        &format!(
+            "{hint} remove it and create it again with a --mode that includes this user, such as 0666"
+        ),
+    );
+    tells(
+        inside().args(["--posix", "name"]),
+        "shm_open failed, errno: 13 msg: Permission denied",
+        &format!(
+            "/dev/shm/name {belongs}; its CAP_DAC_OVERRIDE possibly does not count: it covers only \
+             owners and groups that are mapped in this user namespace"
+        ),
+        &format!(
+            "{hint} change the mode (chmod 0666 /dev/shm/name), or remove it and create it again \
+             with a --mode that includes this user"
+        ),
+    );
 }
 
 fn an_unmapped_user_is_named_as_such() {

@@ -15,6 +15,7 @@ mod sysvipc;
 use shm_core::stat::SegmentId;
 use shm_core::{Access, Errno, Error, IpcObject, Key, Segment, Stat, table};
 
+use crate::change::{Change, words_here};
 use absence::this_namespace;
 use permission::Call;
 use sysvipc::Found;
@@ -82,7 +83,10 @@ fn descriptors_used_up(errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::EMFILE => Some(Diagnosis::new(
             "this process has reached its limit of open files, RLIMIT_NOFILE",
-            "raise the limit: ulimit -n NUMBER, docker run --ulimit nofile=NUMBER",
+            format!(
+                "raise the limit: ulimit -n NUMBER; for a container: {}",
+                words_here(Change::OpenFiles)
+            ),
         )),
         Errno::ENFILE => Some(Diagnosis::new(
             "the system has reached its limit of open files, fs.file-max",

@@ -10,9 +10,10 @@ use shm_core::{Access, Key, text};
 
 use super::Diagnosis;
 use super::files::shown;
-use super::permission::{Call, LET_REMOVE, Subject, lack, owner, user};
+use super::permission::{Call, LET_REMOVE, Subject, add, lack, owner, user};
 use super::refusal::Refusal;
 use crate::access::{self, Permissions};
+use crate::change::{Change, words_here};
 use crate::process::Process;
 
 /// Where containers mount the POSIX queues of their IPC namespace.
@@ -69,14 +70,15 @@ fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> O
         lack(missing, &permissions, process)
     );
     let change = if folder == Path::new(DIRECTORY) {
-        "mount it with mode 1777 (--tmpfs /dev/shm:mode=1777), or let its owner change the mode: \
-         chmod 1777 /dev/shm"
-            .to_owned()
+        format!(
+            "let its owner change the mode (chmod 1777 {name}), or mount another one there ({})",
+            words_here(Change::ShmMode)
+        )
     } else {
         format!("let its owner change the mode or the owner of {name} (chmod, chown)")
     };
     let hint = if process.uid == 0 && process.uid_map.maps(uid) && !process.has(missing) {
-        format!("add the capability: --cap-add {}; or {change}", missing.name())
+        format!("{}; or {change}", add(missing))
     } else {
         change
     };

@@ -9,6 +9,7 @@ use super::Diagnosis;
 use super::refusal::Refusal;
 use super::sysvipc::Found;
 use crate::access::{self, Permissions};
+use crate::change::{Change, words_here};
 use crate::process::{Capability, IdMap, Mapping, Process};
 
 /// A call that was refused.
@@ -129,7 +130,6 @@ impl Subject<'_> {
     pub(super) fn hint(self, missing: Capability, otherwise: &str) -> String {
         let Self { object, process, .. } = self;
         let Permissions { uid, .. } = *object;
-        let capability = missing.name();
         if object.is_owner(process) {
             return otherwise.to_owned();
         }
@@ -145,12 +145,18 @@ impl Subject<'_> {
                 return format!("run this in the user namespace of its owner; or {otherwise}");
             }
         }
-        let owner = format!("run this as user {uid} (docker run --user {uid})");
+        let owner = format!("run this as user {uid} ({})", words_here(Change::User(uid)));
         if process.uid == 0 && !process.has(missing) {
-            return format!("{owner}, or add the capability: --cap-add {capability}");
+            return format!("{owner}, or {}", add(missing));
         }
         format!("{owner}; or {otherwise}")
     }
+}
+
+/// Returns the step that adds a capability.
+pub(super) fn add(missing: Capability) -> String {
+    let name = missing.name();
+    format!("add the capability {name} ({})", words_here(Change::Capability(name)))
 }
 
 /// Names this user.

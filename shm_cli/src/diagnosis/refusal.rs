@@ -7,6 +7,7 @@ use shm_core::{probe, text};
 
 use super::Diagnosis;
 use super::permission::Call;
+use crate::change::{Change, words_here};
 use crate::process::Process;
 
 /// What can have refused a call.
@@ -37,7 +38,7 @@ impl Refusal {
             let shown = text::escape_line(label.as_bytes());
             return Self {
                 who: format!("a security module can refuse it: this process has the label {shown}"),
-                hint: security_module(label).to_owned(),
+                hint: security_module(label),
                 proven: false,
             };
         }
@@ -100,20 +101,24 @@ fn calls(call: &str) -> &str {
 
 fn allow_calls(call: &str) -> String {
     let calls = calls(call);
-    format!(
-        "start the container with a profile that allows {calls}: --security-opt seccomp=PROFILE, \
-         or seccomp=unconfined for none"
-    )
+    let profile = words_here(Change::Seccomp);
+    format!("start the container with a profile that allows {calls}; {profile}")
 }
 
 /// Returns the next step for a label. A label of `SELinux` has at least three colons.
-fn security_module(label: &str) -> &'static str {
+fn security_module(label: &str) -> String {
     if label.matches(':').count() >= 3 {
-        "look for the refusal in the log of the host (ausearch -m avc), and allow it in the policy, \
-         or choose another label: --security-opt label=type:TYPE"
+        format!(
+            "look for the refusal in the log of the host (ausearch -m avc), and allow it in the \
+             policy, or choose another label; {}",
+            words_here(Change::Selinux)
+        )
     } else {
-        "look for the refusal in the log of the host (dmesg), and allow it in the profile, or choose \
-         another one: --security-opt apparmor=PROFILE"
+        format!(
+            "look for the refusal in the log of the host (dmesg), and allow it in the profile, or \
+             choose another one; {}",
+            words_here(Change::AppArmor)
+        )
     }
 }
 
@@ -181,10 +186,10 @@ mod tests {
             "its mode lets user 0 read it; a security module can refuse it: this process has the \
              label docker-default (enforce)"
         );
-        assert!(hint.ends_with("--security-opt apparmor=PROFILE"), "{hint}");
+        assert!(hint.contains("--security-opt apparmor=PROFILE"), "{hint}");
         let selinux = "system_u:system_r:container_t:s0:c1,c2";
         let [_, hint] = diagnosis(CALL, Some(selinux), Some(false));
-        assert!(hint.ends_with("--security-opt label=type:TYPE"), "{hint}");
+        assert!(hint.contains("--security-opt label=type:TYPE"), "{hint}");
     }
 
     #[test]

@@ -46,8 +46,17 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-const AS_OWNER: &str = "run this as user 0 (docker run --user 0); or let the owner remove it and \
-                        create it again with a --mode that includes this user, such as 0666";
+/// Returns the hint to run as the owner, or to do something else, where no engine is known.
+fn as_owner(otherwise: &str) -> String {
+    format!(
+        "run this as user 0 (docker, podman: --user 0; compose: user: \"0\"; Kubernetes: \
+         securityContext.runAsUser: 0); or {otherwise}"
+    )
+}
+
+const RECREATE: &str = "let the owner remove it and create it again with a --mode that includes this \
+                        user, such as 0666";
+const LET_REMOVE: &str = "let its owner remove it";
 
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
@@ -58,8 +67,8 @@ fn eacces_of_shmget_names_the_user_and_the_segment() {
         format!("segment {id} of 1024 bytes belongs to user 0 and has mode 0600: user 65534 ");
     let read = cause.clone() + "may not read it";
     let write = cause + "may neither read nor write it";
-    tells(&mut theirs(&folder, "shm_rd", &[]), first, &read, AS_OWNER);
-    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &write, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_rd", &[]), first, &read, &as_owner(RECREATE));
+    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &write, &as_owner(RECREATE));
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
@@ -83,7 +92,7 @@ fn eacces_of_shmat_says_that_the_segment_can_be_read() {
         segment.id()
     );
     let first = "shmat failed, errno: 13 msg: Permission denied";
-    tells(&mut attaching, first, &cause, AS_OWNER);
+    tells(&mut attaching, first, &cause, &as_owner(RECREATE));
 }
 
 /// Attaches the segment that a trial named, prints the failure like the tools, and returns the exit
@@ -110,7 +119,7 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
              it, and has no CAP_SYS_ADMIN",
             segment.id()
         ),
-        "run this as user 0 (docker run --user 0); or let its owner remove it",
+        &as_owner(LET_REMOVE),
     );
     assert_eq!(Segment::find(DEFAULT_KEY), Ok(segment));
     // That user may remove a segment of its own.
@@ -126,18 +135,19 @@ fn eacces_of_shm_open_and_shm_unlink_names_owner_and_mode() {
     shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
     let cause = "/dev/shm/name belongs to user 0 and has mode 0600: user 65534 may ";
     let first = "shm_open failed, errno: 13 msg: Permission denied";
-    let hint = "run this as user 0 (docker run --user 0); or let the owner change the mode (chmod \
-                0666 /dev/shm/name), or remove it and create it again with a --mode that includes \
-                this user";
+    let hint = as_owner(
+        "let the owner change the mode (chmod 0666 /dev/shm/name), or remove it and create it again \
+         with a --mode that includes this user",
+    );
     let [read, write] =
         ["not read it", "neither read nor write it"].map(|it| cause.to_owned() + it);
-    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, &read, hint);
-    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, &write, hint);
+    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, &read, &hint);
+    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, &write, &hint);
     let cause = format!(
         "{cause}not remove it; in /dev/shm, which is sticky and belongs to user 0, users remove only \
          their own files"
     );
-    let hint = "run this as user 0 (docker run --user 0); or let its owner remove it";
+    let hint = as_owner(LET_REMOVE);
     let remove = theirs(&folder, "shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
     let said = String::from_utf8(remove.stderr).unwrap();
     // The kernel returns EPERM; glibc's shm_unlink turns it into EACCES, musl's does not.

@@ -51,8 +51,10 @@ fn refused(call: &str, state: &str, calls: &str) -> [String; 2] {
     [
         format!("the seccomp filter of this process refuses {call}; {state}"),
         format!(
-            "start the container with a profile that allows {calls}: --security-opt \
-             seccomp=PROFILE, or seccomp=unconfined for none"
+            "start the container with a profile that allows {calls}; docker, podman: \
+             --security-opt seccomp=PROFILE, or seccomp=unconfined for none; compose: security_opt: \
+             [\"seccomp=PROFILE\"]; Kubernetes: securityContext.seccompProfile: {{type: Localhost, \
+             localhostProfile: PROFILE}}, or {{type: Unconfined}}"
         ),
     ]
 }

@@ -1,7 +1,8 @@
 //! The causes of refused permission for files: POSIX objects, regular files and POSIX queues.
 
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, getxattr, statx};
 use shm_core::posix::DIRECTORY;
@@ -45,9 +46,11 @@ pub(super) fn queue(call: Call, key: Key, name: &str) -> Diagnosis {
 /// Returns the diagnosis if directories, owner, mode or attributes deny the access.
 fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
     let folder = folder_of(path);
-    let mut folders: Vec<_> = folder.ancestors().filter(|it| !it.as_os_str().is_empty()).collect();
-    folders.reverse();
-    let closed = folders.into_iter().find_map(|it| entry_denied(it, "enter it", false, process));
+    // A new file, and the removal of a name, follow no link at the end of the path.
+    let follows = !matches!(access, Access::Create | Access::Remove);
+    let closed = entered(path, follows)
+        .iter()
+        .find_map(|folder| entry_denied(folder, "enter it", false, process));
     let changed = || match access {
         Access::Create => entry_denied(folder, "create files there", true, process),
         Access::Remove => entry_denied(folder, "remove files there", true, process),
@@ -57,6 +60,50 @@ fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
         .or_else(changed)
         .or_else(|| use_denied(access, path, process))
         .or_else(|| protected(access, path))
+}
+
+/// The maximum number of links that are followed, as in the kernel.
+const MAX_LINKS: u32 = 40;
+
+/// Returns the directories that the kernel enters on the way to a path, in that order, with those
+/// behind symbolic links. `follows` says whether a link at the end of the path is followed. Behind a
+/// directory that this process cannot enter, links are not seen.
+fn entered(path: &Path, follows: bool) -> Vec<PathBuf> {
+    let mut components = pushed(path, Vec::new());
+    let mut folder = PathBuf::from(if path.has_root() { "/" } else { "" });
+    let (mut folders, mut links) = (Vec::new(), 0);
+    while let Some(component) = components.pop() {
+        let next = folder.join(&component);
+        let entered = folder_of(&next).to_owned();
+        if folders.last() != Some(&entered) {
+            folders.push(entered);
+        }
+        let target = fs::read_link(&next).ok().filter(|_| {
+            let followed = follows || !components.is_empty();
+            // Only the kernel can follow a link of /proc to an open file.
+            followed && caution::file_system_of(folder_of(&next)) != Some("proc")
+        });
+        match target {
+            Some(_) if links == MAX_LINKS => break,
+            Some(target) => {
+                links += 1;
+                if target.has_root() {
+                    folder = PathBuf::from("/");
+                }
+                components = pushed(&target, components);
+            }
+            None => folder = next,
+        }
+    }
+    folders
+}
+
+/// Puts the components of a path on a stack, the first one on top.
+fn pushed(path: &Path, mut stack: Vec<OsString>) -> Vec<OsString> {
+    let components =
+        path.components().filter(|it| matches!(it, Component::Normal(_) | Component::ParentDir));
+    stack.extend(components.rev().map(|it| it.as_os_str().to_owned()));
+    stack
 }
 
 fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> Option<Diagnosis> {

@@ -1,6 +1,8 @@
 //! Other users: EACCES, EPERM.
 
 use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::ExitCode;
 
 use assert_cmd::Command;
@@ -29,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
             eacces_of_shm_open_and_shm_unlink_names_owner_and_mode,
             a_directory_that_forbids_changes_is_named,
+            a_closed_directory_behind_a_link_is_named,
             an_owner_that_is_possibly_not_mapped_is_named_as_such,
             an_immutable_file_is_named,
             an_access_control_list_is_named,
@@ -278,6 +281,24 @@ fn a_directory_that_forbids_changes_is_named() {
     theirs(&folder, "shm_rd", &["--posix", "mine"]).assert().code(255).stderr(contains(
         "cause: /dev/shm belongs to user 0 and has mode 0700: user 65534 cannot enter it\n",
     ));
+}
+
+fn a_closed_directory_behind_a_link_is_named() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/mnt", "mode=0755");
+    fs::create_dir_all("/mnt/closed/inside").unwrap();
+    fs::set_permissions("/mnt/closed", Permissions::from_mode(0o700)).unwrap();
+    shm_wr(&["--file", "/mnt/closed/inside/file", "--mode", "0666", "x"]).assert().code(0);
+    symlink("closed/inside", "/mnt/folder").unwrap();
+    symlink("/mnt/folder/file", "/mnt/file").unwrap();
+    symlink("file", "/mnt/again").unwrap();
+    let cause = "/mnt/closed belongs to user 0 and has mode 0700: user 65534 cannot enter it";
+    let hint = "let its owner change the mode or the owner of /mnt/closed (chmod, chown)";
+    let first = "open failed, errno: 13 msg: Permission denied";
+    for path in ["/mnt/folder/file", "/mnt/file", "/mnt/again", "/mnt/folder/../inside/file"] {
+        tells(&mut theirs(&folder, "shm_rd", &["--file", path]), first, cause, hint);
+    }
+    tells(&mut theirs(&folder, "shm_wr", &["--file", "/mnt/folder/new", "x"]), first, cause, hint);
 }
 
 fn an_immutable_file_is_named() {

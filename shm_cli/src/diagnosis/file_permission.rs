@@ -24,22 +24,23 @@ const QUEUES: &str = "/dev/mqueue";
 pub(super) fn file(call: Call, path: &Path) -> Diagnosis {
     let process = Process::current();
     let refusal = Refusal::of(call, &process);
-    let denied = if refusal.is_proven() { None } else { denied(call.access, path, &process) };
-    denied.unwrap_or_else(|| refusal.diagnosis(&allowed(call, path, &process)))
+    match denied(call.access, path, &process) {
+        Some(denied) if refusal.is_proven() => refusal.diagnosis(&denied.cause),
+        Some(denied) => denied,
+        None => refusal.diagnosis(&allowed(call, path, &process)),
+    }
 }
 
 /// Returns the cause why a call on the POSIX message queue for a key was refused.
 pub(super) fn queue(call: Call, key: Key, name: &str) -> Diagnosis {
     let path = PathBuf::from(format!("{QUEUES}/shm_{key}"));
-    if caution::file_system_of(Path::new(QUEUES)) == Some("mqueue") && path.exists() {
+    if caution::file_system_of(Path::new(QUEUES)) == Some("mqueue") {
         return file(call, &path);
     }
-    let refusal = Refusal::of(call, &Process::current());
-    if call.access == Access::Create {
-        return refusal.diagnosis("to create a queue no permission is needed");
-    }
-    refusal.diagnosis(&format!(
-        "the owner and mode of the {name} are not known, because no mount at {QUEUES} shows it"
+    // The directory of the queues has an owner and a mode, which count without a mount too.
+    let object = if call.access == Access::Create { "directory of the queues" } else { name };
+    Refusal::of(call, &Process::current()).diagnosis(&format!(
+        "the owner and mode of the {object} are not known, because no mount at {QUEUES} shows it"
     ))
 }
 
@@ -178,11 +179,16 @@ fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
     })
 }
 
-/// Says that directories, owner and mode allow the access, and which label and list the file has.
+/// Says that nothing that can be seen of the file denies the access, and which label and list it has.
 fn allowed(call: Call, path: &Path, process: &Process) -> String {
     let (name, folder) = (shown(path), shown(folder_of(path)));
     let mut state = match (call.access, permissions(path)) {
-        (Access::Create, _) => format!("the mode of {folder} lets {} create files", user(process)),
+        (Access::Create, _) if permissions(folder_of(path)).is_none() => {
+            format!("the owner and mode of {folder} cannot be read")
+        }
+        (Access::Create, _) => {
+            format!("the owner and mode of {folder} let {} create files", user(process))
+        }
         (Access::Unchecked, _) => format!("{} needs no permission for an open file", call.name),
         (_, None) => format!("the owner and mode of {name} cannot be read"),
         (access, Some(object)) => {

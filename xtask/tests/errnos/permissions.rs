@@ -35,7 +35,8 @@ pub(crate) fn trials() -> Vec<Trial> {
             an_owner_that_is_possibly_not_mapped_is_named_as_such,
             an_immutable_file_is_named,
             an_access_control_list_is_named,
-            a_queue_names_its_owner_or_says_why_not;
+            a_queue_names_its_owner_or_says_why_not,
+            a_directory_of_queues_that_forbids_creation_is_named;
     ]
 }
 
@@ -351,13 +352,7 @@ fn a_queue_names_its_owner_or_says_why_not() {
         .assert()
         .code(255)
         .stderr(contains("are not known, because no mount at /dev/mqueue shows it; "));
-    Command::new("sh")
-        .args([
-            "-c",
-            "mount -t tmpfs none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue",
-        ])
-        .assert()
-        .success();
+    mount_queues();
     read().assert().code(255).stderr(contains(format!(
         "cause: /dev/mqueue/shm_{DEFAULT_KEY} belongs to user 0 and has mode 0600: user 65534 may \
          neither read nor write it\n"
@@ -365,4 +360,30 @@ fn a_queue_names_its_owner_or_says_why_not() {
     theirs(&folder, "shm_wr", &["--object", "mqueue", "--remove"]).assert().code(255).stderr(
         contains(": user 65534 may not remove it; in /dev/mqueue, which is sticky and belongs to "),
     );
+}
+
+/// Mounts the POSIX queues of this IPC namespace. The host may have no `/dev/mqueue`.
+fn mount_queues() {
+    const SCRIPT: &str =
+        "mount -t tmpfs none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue";
+    Command::new("sh").args(["-c", SCRIPT]).assert().success();
+}
+
+fn a_directory_of_queues_that_forbids_creation_is_named() {
+    let folder = PublicFolder::new();
+    mount_queues();
+    fs::set_permissions("/dev/mqueue", Permissions::from_mode(0o755)).unwrap();
+    let create = || theirs(&folder, "shm_wr", &["--object", "mqueue", "x"]);
+    tells(
+        &mut create(),
+        "mq_open failed, errno: 13 msg: Permission denied",
+        "/dev/mqueue belongs to user 0 and has mode 0755: user 65534 cannot create files there",
+        "let its owner change the mode or the owner of /dev/mqueue (chmod, chown)",
+    );
+    // The mode counts without the mount, too.
+    Command::new("umount").arg("/dev/mqueue").assert().success();
+    create().assert().code(255).stderr(contains(
+        "cause: the owner and mode of the directory of the queues are not known, because no mount at \
+         /dev/mqueue shows it; ",
+    ));
 }

@@ -204,11 +204,13 @@ pub fn parse_filtered(status: &str) -> Option<bool> {
     Some(mode.trim() == "2")
 }
 
-/// Returns the label in `/proc/PID/attr/current`; `None` if no module confines the process.
+/// Returns the label in `/proc/PID/attr/current`; `None` if no module confines the process. A profile of
+/// `AppArmor` in the mode `unconfined` refuses nothing.
 #[must_use]
 pub fn parse_label(text: &str) -> Option<String> {
     let label = text.trim_end_matches('\0').trim();
-    (!matches!(label, "" | "unconfined")).then(|| label.to_owned())
+    let confines = !matches!(label, "" | "unconfined") && !label.ends_with(" (unconfined)");
+    confines.then(|| label.to_owned())
 }
 
 #[cfg(test)]
@@ -252,6 +254,8 @@ mod tests {
         assert_eq!(parse_label("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
         let selinux = "system_u:system_r:container_t:s0:c1,c2";
         assert_eq!(parse_label(&format!("{selinux}\0")).unwrap(), selinux);
-        assert!(parse_label("unconfined\n").is_none() && parse_label("").is_none());
+        for free in ["", "unconfined\n", "chrome (unconfined)\n"] {
+            assert_eq!(parse_label(free), None, "{free}");
+        }
     }
 }

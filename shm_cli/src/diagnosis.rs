@@ -4,6 +4,7 @@ use std::fs;
 
 mod absence;
 mod file_permission;
+mod file_server;
 mod files;
 pub(crate) mod frames;
 mod limits;
@@ -11,6 +12,7 @@ mod object_limits;
 mod permission;
 mod refusal;
 mod sysvipc;
+mod way;
 
 use shm_core::stat::SegmentId;
 use shm_core::{Access, Errno, Error, IpcObject, Key, Segment, Stat, table};

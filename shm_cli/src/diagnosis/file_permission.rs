@@ -1,8 +1,7 @@
 //! The causes of refused permission for files: POSIX objects, regular files and POSIX queues.
 
-use std::ffi::OsString;
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, getxattr, statx};
 use shm_core::posix::DIRECTORY;
@@ -10,9 +9,11 @@ use shm_core::posix::caution::{self, folder_of};
 use shm_core::{Access, Key, text};
 
 use super::Diagnosis;
+use super::file_server;
 use super::files::shown;
 use super::permission::{Call, LET_REMOVE, Subject, add, lack, owner, user};
 use super::refusal::Refusal;
+use super::way::Way;
 use crate::access::{self, Permissions};
 use crate::change::{Change, words_here};
 use crate::process::Process;
@@ -23,8 +24,9 @@ const QUEUES: &str = "/dev/mqueue";
 /// Returns the cause why a call on a path was refused.
 pub(super) fn file(call: Call, path: &Path) -> Diagnosis {
     let process = Process::current();
-    let refusal = Refusal::of(call, &process);
-    match denied(call.access, path, &process) {
+    let way = Way::to(path, call.access);
+    let refusal = Refusal::of(call, &process).or(file_server::suspect(&way.end));
+    match denied(call.access, path, &way, &process) {
         Some(denied) if refusal.is_proven() => refusal.diagnosis(&denied.cause),
         Some(denied) => denied,
         None => refusal.diagnosis(&allowed(call, path, &process)),
@@ -45,13 +47,9 @@ pub(super) fn queue(call: Call, key: Key, name: &str) -> Diagnosis {
 }
 
 /// Returns the diagnosis if directories, owner, mode or attributes deny the access.
-fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
+fn denied(access: Access, path: &Path, way: &Way, process: &Process) -> Option<Diagnosis> {
     let folder = folder_of(path);
-    // A new file, and the removal of a name, follow no link at the end of the path.
-    let follows = !matches!(access, Access::Create | Access::Remove);
-    let closed = entered(path, follows)
-        .iter()
-        .find_map(|folder| entry_denied(folder, "enter it", false, process));
+    let closed = way.folders.iter().find_map(|it| entry_denied(it, "enter it", false, process));
     let changed = || match access {
         Access::Create => entry_denied(folder, "create files there", true, process),
         Access::Remove => entry_denied(folder, "remove files there", true, process),
@@ -61,50 +59,6 @@ fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
         .or_else(changed)
         .or_else(|| use_denied(access, path, process))
         .or_else(|| protected(access, path))
-}
-
-/// The maximum number of links that are followed, as in the kernel.
-const MAX_LINKS: u32 = 40;
-
-/// Returns the directories that the kernel enters on the way to a path, in that order, with those
-/// behind symbolic links. `follows` says whether a link at the end of the path is followed. Behind a
-/// directory that this process cannot enter, links are not seen.
-fn entered(path: &Path, follows: bool) -> Vec<PathBuf> {
-    let mut components = pushed(path, Vec::new());
-    let mut folder = PathBuf::from(if path.has_root() { "/" } else { "" });
-    let (mut folders, mut links) = (Vec::new(), 0);
-    while let Some(component) = components.pop() {
-        let next = folder.join(&component);
-        let entered = folder_of(&next).to_owned();
-        if folders.last() != Some(&entered) {
-            folders.push(entered);
-        }
-        let target = fs::read_link(&next).ok().filter(|_| {
-            let followed = follows || !components.is_empty();
-            // Only the kernel can follow a link of /proc to an open file.
-            followed && caution::file_system_of(folder_of(&next)) != Some("proc")
-        });
-        match target {
-            Some(_) if links == MAX_LINKS => break,
-            Some(target) => {
-                links += 1;
-                if target.has_root() {
-                    folder = PathBuf::from("/");
-                }
-                components = pushed(&target, components);
-            }
-            None => folder = next,
-        }
-    }
-    folders
-}
-
-/// Puts the components of a path on a stack, the first one on top.
-fn pushed(path: &Path, mut stack: Vec<OsString>) -> Vec<OsString> {
-    let components =
-        path.components().filter(|it| matches!(it, Component::Normal(_) | Component::ParentDir));
-    stack.extend(components.rev().map(|it| it.as_os_str().to_owned()));
-    stack
 }
 
 fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> Option<Diagnosis> {

@@ -20,8 +20,8 @@ pub(super) struct Refusal {
 
 /// Something that can refuse a call, and the next step.
 pub(super) struct Suspect {
-    who: String,
-    hint: String,
+    pub(super) who: String,
+    pub(super) hint: String,
 }
 
 impl Suspect {
@@ -58,6 +58,12 @@ impl Refusal {
             None => no_filter(filtered).to_owned(),
         };
         Self { suspects, proven: false, looked_at }
+    }
+
+    /// Adds a suspect, unless it is certain what refuses the call.
+    pub(super) fn or(mut self, suspect: Option<Suspect>) -> Self {
+        self.suspects.extend(suspect.filter(|_| !self.proven));
+        self
     }
 
     /// Returns whether it is certain that the call itself is refused, whatever it is about.

@@ -14,7 +14,7 @@ use shm_core::stat::SegmentId;
 use shm_testkit::isolation::{in_user_namespace, mount_tmpfs};
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
-use shm_testkit::{Trial, tools, trials};
+use shm_testkit::{Need, Trial, tools, trials};
 
 use crate::{shm_rd, shm_wr, tells};
 
@@ -37,8 +37,12 @@ pub(crate) fn trials() -> Vec<Trial> {
             an_access_control_list_is_named,
             a_queue_names_its_owner_or_says_why_not,
             a_directory_of_queues_that_forbids_creation_is_named;
+        Trial::isolated, &[ANOTHER_USER, MOUNTS, FUSE] =>
+            a_file_system_that_admits_only_the_user_who_mounted_it_is_named;
     ]
 }
+
+const FUSE: Need = Need::new("FUSE", "grep -w fuse /proc/filesystems");
 
 /// The variable with the shmid that this program, as another user, attaches for writing.
 const ATTACH: &str = "SHM_TEST_ATTACH";
@@ -341,6 +345,26 @@ fn an_access_control_list_is_named() {
         "cause: /dev/shm/name belongs to user 0 and has mode 0644, and its mode lets user 65534 read \
          it; it has an access control list (getfacl), which can deny it; ",
     ));
+}
+
+fn a_file_system_that_admits_only_the_user_who_mounted_it_is_named() {
+    let folder = PublicFolder::new();
+    // The kernel refuses other users before it asks the program of the file system, so none is needed.
+    const MOUNT: &str = "mknod /mnt/fuse c 10 229 && exec 3<>/mnt/fuse && mkdir /mnt/point && \
+                         mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none /mnt/point";
+    mount_tmpfs("/mnt", "mode=0755");
+    Command::new("sh").args(["-c", MOUNT]).assert().success();
+    symlink("point/file", "/mnt/link").unwrap();
+    let first = "open failed, errno: 13 msg: Permission denied";
+    let hint = "run this as the user who mounted it, or mount it with the option allow_other";
+    for path in ["/mnt/point/file", "/mnt/link"] {
+        let cause = format!(
+            "the owner and mode of {path} cannot be read; /mnt/point/file is on a file system of type \
+             fuse, which admits only user 0, because it is mounted without allow_other, and whose \
+             program can refuse by itself"
+        );
+        tells(&mut theirs(&folder, "shm_rd", &["--file", path]), first, &cause, hint);
+    }
 }
 
 fn a_queue_names_its_owner_or_says_why_not() {

@@ -47,7 +47,7 @@ impl Diagnosis {
             Error::Control { id, command, errno } => control(*id, command, *errno),
             Error::Info { errno, .. } => {
                 let call = Call { name: "shmctl", errno: *errno, access: Access::Unchecked };
-                refused(call, || Found::Absent("shmctl needs no permission for this".to_owned()))
+                refused(call, permission::without_object)
             }
             Error::File { call, path, size, access, errno } => {
                 let call = Call { name: call, errno: *errno, access: *access };
@@ -103,10 +103,10 @@ fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
 
-/// Returns the cause of a refused call on a System V object, or of a call that is missing.
-fn refused(call: Call, find: impl FnOnce() -> Found) -> Option<Diagnosis> {
+/// Returns the cause of a refused call, which `explain` finds, or of a call that is missing.
+fn refused(call: Call, explain: impl FnOnce(Call) -> Diagnosis) -> Option<Diagnosis> {
     match call.errno {
-        Errno::EACCES | Errno::EPERM => Some(permission::system_v(call, find())),
+        Errno::EACCES | Errno::EPERM => Some(explain(call)),
         Errno::ENOSYS => Some(refusal::missing_call(call.name)),
         _ => None,
     }
@@ -123,7 +123,9 @@ fn get(key: Option<Key>, size: usize, access: Access, errno: Errno) -> Option<Di
         (Errno::EINVAL, _) => limits::wrong_size(existing(), size, access == Access::Create),
         (Errno::ENOSPC, _) => Some(limits::limits_met(size)),
         (Errno::ENOMEM, _) => Some(limits::out_of_memory(size)),
-        _ => refused(Call { name: "shmget", errno, access }, || Found::segment_of_key(key)),
+        _ => refused(Call { name: "shmget", errno, access }, |call| {
+            permission::system_v(call, Found::segment_of_key(key))
+        }),
     }
 }
 
@@ -162,7 +164,8 @@ fn ipc_object_failed(ipc_object: IpcObject, call: Call, size: u64) -> Option<Dia
             Some(file_permission::queue(call, ipc_object.key(), &object))
         }
         Errno::EACCES | Errno::EPERM | Errno::ENOSYS => {
-            refused(call, || Found::object(ipc_object.mechanism(), &object, ipc_object.key()))
+            let find = || Found::object(ipc_object.mechanism(), &object, ipc_object.key());
+            refused(call, |call| permission::system_v(call, find()))
         }
         Errno::EMSGSIZE => Some(Diagnosis::new(
             "the existing message queue was created for shorter texts",
@@ -182,7 +185,9 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
         )),
         _ => {
             let access = if write { Access::ReadWrite } else { Access::Read };
-            refused(Call { name: "shmat", errno, access }, || Found::segment_of_id(id))
+            refused(Call { name: "shmat", errno, access }, |call| {
+                permission::system_v(call, Found::segment_of_id(id))
+            })
         }
     }
 }
@@ -191,7 +196,9 @@ fn control(id: SegmentId, command: &str, errno: Errno) -> Option<Diagnosis> {
     let access = if command == "IPC_STAT" { Access::Read } else { Access::Remove };
     match errno {
         Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
-        _ => refused(Call { name: "shmctl", errno, access }, || Found::segment_of_id(id)),
+        _ => refused(Call { name: "shmctl", errno, access }, |call| {
+            permission::system_v(call, Found::segment_of_id(id))
+        }),
     }
 }
 

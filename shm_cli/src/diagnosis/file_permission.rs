@@ -1,6 +1,7 @@
 //! The causes of refused permission for files: POSIX objects, regular files and POSIX queues.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, getxattr, statx};
@@ -11,7 +12,7 @@ use shm_core::{Access, Key, text};
 use super::Diagnosis;
 use super::file_server;
 use super::files::shown;
-use super::permission::{Call, LET_REMOVE, Subject, add, lack, owner, user};
+use super::permission::{Call, LET_REMOVE, Subject, add, gone, lack, owner, user};
 use super::refusal::Refusal;
 use super::way::Way;
 use crate::access::{self, Permissions};
@@ -29,6 +30,9 @@ pub(super) fn file(call: Call, path: &Path) -> Diagnosis {
     match denied(call.access, path, &way, &process) {
         Some(denied) if refusal.is_proven() => refusal.diagnosis(&denied.cause),
         Some(denied) => denied,
+        None if !refusal.is_proven() && is_gone(call.access, &way) => {
+            gone(&format!("there is no file {}", shown(&way.end)))
+        }
         None => refusal.diagnosis(&allowed(call, path, &process)),
     }
 }
@@ -58,7 +62,7 @@ fn denied(access: Access, path: &Path, way: &Way, process: &Process) -> Option<D
     closed
         .or_else(changed)
         .or_else(|| use_denied(access, path, process))
-        .or_else(|| protected(access, path))
+        .or_else(|| protected(access, path, way))
 }
 
 fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> Option<Diagnosis> {
@@ -110,10 +114,10 @@ fn use_denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosi
 }
 
 /// Returns the diagnosis if an attribute of the file or its directory forbids changes.
-fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
+fn protected(access: Access, path: &Path, way: &Way) -> Option<Diagnosis> {
     let changed: &[&Path] = match access {
         Access::Unchecked | Access::Read => return None,
-        Access::Write | Access::ReadWrite => &[path],
+        Access::Write | Access::ReadWrite => &[&way.end],
         Access::Create => &[folder_of(path)],
         Access::Remove => &[path, folder_of(path)],
     };
@@ -122,7 +126,8 @@ fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
         let has = |attribute| answer.stx_attributes.contains(attribute);
         let (attribute, letter) = match () {
             () if has(StatxAttributes::IMMUTABLE) => ("immutable", 'i'),
-            () if has(StatxAttributes::APPEND) => ("append-only", 'a'),
+            // An append-only directory takes new files.
+            () if has(StatxAttributes::APPEND) && access != Access::Create => ("append-only", 'a'),
             () => return None,
         };
         let name = shown(path);
@@ -131,6 +136,13 @@ fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
             format!("let root remove the attribute: chattr -{letter} {name}"),
         ))
     })
+}
+
+/// Returns whether there is no file any more. The calls with the other accesses need none, or have it
+/// open.
+fn is_gone(access: Access, way: &Way) -> bool {
+    !matches!(access, Access::Create | Access::Unchecked)
+        && fs::symlink_metadata(&way.end).is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Says that nothing that can be seen of the file denies the access, and which label and list it has.

@@ -30,7 +30,8 @@ pub(super) fn system_v(call: Call, found: Found) -> Diagnosis {
             return refusal
                 .diagnosis(&format!("{absent}, and to create it no permission is needed"));
         }
-        Found::Absent(what) => return refusal.diagnosis(&what),
+        Found::Absent(absent) if refusal.is_proven() => return refusal.diagnosis(&absent),
+        Found::Absent(absent) => return gone(&absent),
         Found::Hidden(what) => {
             return refusal.diagnosis(&format!("its owner and mode are not known: {what}"));
         }
@@ -45,6 +46,21 @@ pub(super) fn system_v(call: Call, found: Found) -> Diagnosis {
         Some(capability) => refusal.diagnosis(&subject.denied(capability)),
         None => refusal.diagnosis(&subject.allowed(call.name)),
     }
+}
+
+/// Returns the cause why a call that is about no object was refused.
+pub(super) fn without_object(call: Call) -> Diagnosis {
+    let state = format!("{} needs no permission for this", call.name);
+    Refusal::of(call, &Process::current()).diagnosis(&state)
+}
+
+/// Returns the diagnosis if there is no object after the call. The kernel asks about permission only if
+/// there is one.
+pub(super) fn gone(absent: &str) -> Diagnosis {
+    Diagnosis::new(
+        format!("{absent} now, so the owner and mode that can have refused the call are not known"),
+        "try again",
+    )
 }
 
 /// How the owner of a System V object gives it another mode.

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 use assert_cmd::Command;
 use predicates::str::contains;
 use rustix::fs::{XattrFlags, setxattr};
-use shm_cli::{DEFAULT_KEY, Failure};
-use shm_core::Segment;
+use shm_cli::{DEFAULT_KEY, Diagnosis, Failure};
 use shm_core::stat::SegmentId;
+use shm_core::{Access, Errno, Segment};
 use shm_testkit::isolation::{in_user_namespace, mount_tmpfs};
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
@@ -34,6 +34,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             a_closed_directory_behind_a_link_is_named,
             an_owner_that_is_possibly_not_mapped_is_named_as_such,
             an_immutable_file_is_named,
+            an_append_only_directory_is_named_for_removal_but_not_for_creation,
             an_access_control_list_is_named,
             a_queue_names_its_owner_or_says_why_not,
             a_directory_of_queues_that_forbids_creation_is_named;
@@ -318,6 +319,32 @@ fn an_immutable_file_is_named() {
     shm_wr(&["--posix", "name", "--remove"]).assert().code(255).stderr(contains(cause));
     chattr("-i").success();
     shm_wr(&["--posix", "name", "y"]).assert().code(0);
+}
+
+fn an_append_only_directory_is_named_for_removal_but_not_for_creation() {
+    mount_tmpfs("/mnt", "mode=1777");
+    fs::create_dir("/mnt/folder").unwrap();
+    let chattr = |flag: &str| Command::new("chattr").args([flag, "/mnt/folder"]).assert().success();
+    chattr("+a");
+    // It takes a new file, so it is not the cause if something else refuses one.
+    let file = ["--file", "/mnt/folder/file"];
+    shm_wr(&[&file[..], &["x"]].concat()).assert().code(0);
+    let refused = shm_core::Error::File {
+        call: "open",
+        path: "/mnt/folder/other".into(),
+        size: 0,
+        access: Access::Create,
+        errno: Errno::EPERM,
+    };
+    let cause = Diagnosis::of(&refused).unwrap().cause;
+    assert!(!cause.contains("append-only"), "{cause}");
+    tells(
+        &mut shm_wr(&[&file[..], &["--remove"]].concat()),
+        "unlink failed, errno: 1 msg: Operation not permitted",
+        "/mnt/folder has the attribute append-only (lsattr), which binds root too",
+        "let root remove the attribute: chattr -a /mnt/folder",
+    );
+    chattr("-a");
 }
 
 fn an_access_control_list_is_named() {

@@ -6,6 +6,8 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use shm_core::table::queues::QueueStat;
+use shm_core::table::semaphores::SetStat;
 use shm_core::{Access, Stat};
 
 use crate::process::{Capability, Process};
@@ -34,6 +36,20 @@ pub struct Permissions {
 impl From<&Stat> for Permissions {
     fn from(stat: &Stat) -> Self {
         Self { uid: stat.uid, gid: stat.gid, cuid: stat.cuid, cgid: stat.cgid, mode: stat.mode }
+    }
+}
+
+impl From<&SetStat> for Permissions {
+    fn from(set: &SetStat) -> Self {
+        let SetStat { uid, gid, cuid, cgid, mode, .. } = *set;
+        Self { uid, gid, cuid, cgid, mode }
+    }
+}
+
+impl From<&QueueStat> for Permissions {
+    fn from(queue: &QueueStat) -> Self {
+        let QueueStat { uid, gid, cuid, cgid, mode, .. } = *queue;
+        Self { uid, gid, cuid, cgid, mode }
     }
 }
 

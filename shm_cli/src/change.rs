@@ -17,6 +17,8 @@ pub enum Change<'a> {
     TmpfsSize,
     /// A `/dev/shm` in which every user can create objects.
     ShmMode,
+    /// A `/dev/shm` in which objects can be created.
+    WritableShm,
     /// One volume at `/dev/shm` in both containers.
     Volume,
     /// Run as this user.
@@ -107,6 +109,11 @@ fn table(change: Change) -> Words {
             "tmpfs: \"/dev/shm:mode=1777\"",
             "an emptyDir with medium: Memory, mounted at /dev/shm",
         ),
+        Change::WritableShm => Words::new(
+            "the engine's own /dev/shm, --tmpfs /dev/shm, or a --volume there without :ro",
+            "no volume at /dev/shm, or one there without :ro or read_only: true",
+            "no readOnly: true in the volumeMounts entry of /dev/shm",
+        ),
         Change::User(uid) => Words::new(
             format!("--user {uid}"),
             format!("user: \"{uid}\""),
@@ -164,7 +171,7 @@ fn table(change: Change) -> Words {
 /// Returns the command that removes an object. `ipcrm` is second, because a scratch image has none.
 fn removal(mechanism: &str) -> &'static str {
     match mechanism {
-        "sysv" => "shm_wr --remove --key KEY, or ipcrm -m ID for a segment without a key",
+        "sysv" => "shm_wr --remove --key KEY, or --id SHMID for a segment without a key",
         "sem" => "shm_wr --remove --object sem --key KEY, or ipcrm -s ID",
         "msg" => "shm_wr --remove --object msg --key KEY, or ipcrm -q ID",
         "mqueue" => "shm_wr --remove --object mqueue --key KEY, or rm /dev/mqueue/NAME",
@@ -201,7 +208,8 @@ mod tests {
     use super::{Change, words};
     use crate::place::EngineName;
 
-    const ALL: [Change; 16] = [
+    const ALL: [Change; 18] = [
+        Change::WritableShm,
         Change::Join,
         Change::Restart,
         Change::PrivateShm,

@@ -164,7 +164,7 @@ fn ipc_object_failed(ipc_object: IpcObject, call: Call, size: u64) -> Option<Dia
             Some(file_permission::queue(call, ipc_object.key(), &object))
         }
         Errno::EACCES | Errno::EPERM | Errno::ENOSYS => {
-            let find = || Found::object(ipc_object.mechanism(), &object, ipc_object.key());
+            let find = || Found::object(ipc_object, &object);
             refused(call, |call| permission::system_v(call, find()))
         }
         Errno::EMSGSIZE => Some(Diagnosis::new(

@@ -125,16 +125,18 @@ fn no_permission(engine: &Engine) -> Result<(), Failed> {
 
 fn hides(engine: &Engine) -> Result<(), Failed> {
     let script = r#"case "$*" in *SecurityOptions*) echo nope >&2; exit 1;; esac"#;
-    let experiment = engine.experiment().with(&Wrappers::new().wrap("docker", script));
-    fails(&experiment, &["gives containers a user namespace", "nope", "next step:"])
+    let wrappers = Wrappers::new().wrap("docker", script);
+    fails(
+        &engine.experiment().with(&wrappers),
+        &["gives containers a user namespace", "nope", "next step:"],
+    )
 }
 
 fn no_ssh(engine: &Engine) -> Result<(), Failed> {
     let words = "error during connect: command [ssh -- host docker system dial-stdio] has exited \
                  with exit status 255, stderr=host: Permission denied (publickey).";
-    let script = format!("echo '{words}' >&2; exit 1");
-    let experiment = engine.experiment().with(&Wrappers::new().wrap("docker", &script));
-    fails(&experiment, &[words, "next step: run the ssh command"])
+    let wrappers = Wrappers::new().wrap("docker", &format!("echo '{words}' >&2; exit 1"));
+    fails(&engine.experiment().with(&wrappers), &[words, "next step: run the ssh command"])
 }
 
 fn no_base(engine: &Engine) -> Result<(), Failed> {

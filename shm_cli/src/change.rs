@@ -201,7 +201,7 @@ mod tests {
     use super::{Change, words};
     use crate::place::EngineName;
 
-    const ALL: [Change; 16] = [
+    const ALL: [Change; 17] = [
         Change::Join,
         Change::Restart,
         Change::PrivateShm,

@@ -55,7 +55,7 @@ pub fn in_user_namespace(map: &str, user: u32, program: impl Into<OsString>) -> 
         kill $!
         exit $status";
     let mut command = Command::new("sh");
-    command.timeout(Duration::from_secs(20));
+    command.timeout(Duration::from_mins(1));
     command.args(["-c", SCRIPT, map, &user.to_string()]).arg(program.into());
     command
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use clap::Parser;
 use shm_cli::memory_limit::visible_folders;
 use shm_cli::mounts;
-use shm_cli::process::{IdMap, parse_filtered, parse_label};
+use shm_cli::process::{IdMap, Mapping, parse_filtered, parse_label};
 use shm_cli::text::{Escaped, Spaced, spaced};
 use shm_core::posix::{DIRECTORY, Location, Name};
 use shm_core::table::{Row, Table, parse_proc, queues, semaphores};
@@ -112,12 +112,12 @@ pub(crate) fn mounts(data: &[u8]) {
 /// what it prints. Labels have no surrounding space.
 pub(crate) fn process(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    if let Some(map) = IdMap::parse(&text).filter(|map| map.to_string() != "empty") {
+    if let Some(map) = IdMap::parse(&text, 65_534).filter(|map| map.to_string() != "empty") {
         let printed = map.to_string();
-        assert_eq!(IdMap::parse(&printed.replace(", ", "\n")).as_ref(), Some(&map));
+        assert_eq!(IdMap::parse(&printed.replace(", ", "\n"), 65_534).as_ref(), Some(&map));
         let first: Vec<u32> =
             printed.split([' ', ',']).take(3).map(|number| number.parse().unwrap()).collect();
-        assert!(first[2] == 0 || map.maps(first[0]), "{printed}");
+        assert!(first[2] == 0 || map.mapping(first[0]) != Mapping::Unmapped, "{printed}");
     }
     if let Some(label) = parse_label(&text) {
         assert!(!label.is_empty() && label.trim() == label);

@@ -6,6 +6,8 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
+use shm_core::table::queues::QueueStat;
+use shm_core::table::semaphores::SetStat;
 use shm_core::{Access, Stat};
 
 use crate::process::{Capability, Process};
@@ -37,6 +39,20 @@ impl From<&Stat> for Permissions {
     }
 }
 
+impl From<&SetStat> for Permissions {
+    fn from(set: &SetStat) -> Self {
+        let SetStat { uid, gid, cuid, cgid, mode, .. } = *set;
+        Self { uid, gid, cuid, cgid, mode }
+    }
+}
+
+impl From<&QueueStat> for Permissions {
+    fn from(queue: &QueueStat) -> Self {
+        let QueueStat { uid, gid, cuid, cgid, mode, .. } = *queue;
+        Self { uid, gid, cuid, cgid, mode }
+    }
+}
+
 impl From<&Metadata> for Permissions {
     fn from(file: &Metadata) -> Self {
         let (uid, gid) = (file.uid(), file.gid());
@@ -51,8 +67,8 @@ impl Permissions {
         process.is_user(self.uid) || process.is_user(self.cuid)
     }
 
-    /// Returns whether the owner or the group may be that of the process without being seen: an id
-    /// without a mapping is shown as 65534, whatever it is. The rules assume that it is not.
+    /// Returns whether the owner or the group may be that of the process without being seen: all ids
+    /// without a mapping are shown as one. The rules assume that it is not.
     #[must_use]
     pub fn may_be_own(&self, process: &Process) -> bool {
         let Process { uid, gid, groups, uid_map, gid_map, .. } = process;
@@ -138,7 +154,8 @@ fn inode(inode: &Permissions, bits: u32, process: &Process) -> Option<Capability
     (!inode.grant(bits, process) && !capable).then_some(Capability::DacOverride)
 }
 
-/// Returns whether the capability counts for an inode: its owner and its group must be mapped.
+/// Returns whether it is certain that the capability counts for an inode: its owner and its group must
+/// be mapped.
 fn counts(capability: Capability, inode: &Permissions, process: &Process) -> bool {
     process.has(capability) && process.uid_map.maps(inode.uid) && process.gid_map.maps(inode.gid)
 }
@@ -215,7 +232,7 @@ mod tests {
     #[test]
     fn capabilities_count_only_in_their_user_namespace() {
         let all = [IpcOwner, SysAdmin, DacOverride, Fowner];
-        let one = IdMap::parse("0 1000 1").unwrap();
+        let one = IdMap::parse("0 1000 1", 65_534).unwrap();
         let maps = Process { uid_map: one.clone(), gid_map: one, ..user(0, &all) };
         let inside = Process { ipc_capable: false, ..maps };
         let nobody = of(65_534, 0o600);
@@ -227,6 +244,20 @@ mod tests {
         // A user without a mapping is shown as 65534, but need not be the owner.
         let unmapped = Process { uid: 65_534, ..inside };
         assert_eq!(system_v(&nobody, Read, &unmapped), Some(IpcOwner));
+        assert!(nobody.may_be_own(&unmapped));
+    }
+
+    #[test]
+    fn no_capability_is_sure_to_count_for_an_owner_that_is_possibly_not_mapped() {
+        let usual = IdMap::parse("0 100000 65536", 65_534).unwrap();
+        let maps = Process { uid_map: usual.clone(), gid_map: usual, ..user(0, &[DacOverride]) };
+        let inside = Process { ipc_capable: false, ..maps };
+        let nobody = of(65_534, 0o600);
+        assert_eq!(file(&of(1000, 0o600), Read, &inside), None);
+        assert_eq!(file(&nobody, Read, &inside), Some(DacOverride));
+        assert_eq!(system_v(&nobody, Read, &inside), Some(IpcOwner));
+        assert!(!nobody.may_be_own(&inside));
+        assert!(nobody.may_be_own(&Process { uid: 65_534, ..inside }));
     }
 
     #[test]

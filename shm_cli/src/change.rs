@@ -1,6 +1,6 @@
 //! What to change when two containers do not share, or reach a limit: in the words of each engine.
 
-use crate::place::EngineName;
+use crate::place::{EngineName, Place};
 
 /// A change of how containers run. `A` made the IPC namespace and `/dev/shm`; `B` joins `A`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +15,16 @@ pub enum Change<'a> {
     ShmSize,
     /// A larger tmpfs at `/dev/shm` that is not the engine's own.
     TmpfsSize,
+    /// A `/dev/shm` in which every user can create objects.
+    ShmMode,
+    /// A `/dev/shm` in which objects can be created.
+    WritableShm,
     /// One volume at `/dev/shm` in both containers.
     Volume,
-    /// The same user or group in both containers.
-    User,
+    /// Run as this user.
+    User(u32),
+    /// Add a capability, named without `CAP_`.
+    Capability(&'a str),
     /// Set a kernel parameter of the namespace.
     Sysctl {
         /// The name, such as `kernel.shmmni`.
@@ -26,10 +32,14 @@ pub enum Change<'a> {
         /// The value, or a word for it.
         value: &'a str,
     },
-    /// Share the pid namespace.
-    Pid,
-    /// Other security profiles.
-    Security,
+    /// Another seccomp profile, or none.
+    Seccomp,
+    /// Another type of `SELinux`.
+    Selinux,
+    /// Another profile of `AppArmor`.
+    AppArmor,
+    /// More open files for the processes of the container.
+    OpenFiles,
     /// Remove objects of a mechanism: `sysv`, `sem`, `msg`, `mqueue` or `posix`.
     Remove(&'a str),
     /// More memory for the container.
@@ -94,10 +104,25 @@ fn table(change: Change) -> Words {
             "volumes: [\"NAME:/dev/shm\"] in both",
             "one emptyDir with medium: Memory, mounted at /dev/shm in both",
         ),
-        Change::User => Words::new(
-            "--user=UID:GID, the same for both",
-            "user: \"UID:GID\", the same in both",
-            "securityContext.runAsUser, or fsGroup for files",
+        Change::ShmMode => Words::new(
+            "--tmpfs /dev/shm:mode=1777",
+            "tmpfs: \"/dev/shm:mode=1777\"",
+            "an emptyDir with medium: Memory, mounted at /dev/shm",
+        ),
+        Change::WritableShm => Words::new(
+            "the engine's own /dev/shm, --tmpfs /dev/shm, or a --volume there without :ro",
+            "no volume at /dev/shm, or one there without :ro or read_only: true",
+            "no readOnly: true in the volumeMounts entry of /dev/shm",
+        ),
+        Change::User(uid) => Words::new(
+            format!("--user {uid}"),
+            format!("user: \"{uid}\""),
+            format!("securityContext.runAsUser: {uid}"),
+        ),
+        Change::Capability(name) => Words::new(
+            format!("--cap-add {name}"),
+            format!("cap_add: [{name}]"),
+            format!("securityContext.capabilities.add: [{name}]"),
         ),
         Change::Sysctl { name, value } => Words::new(
             format!(
@@ -107,15 +132,26 @@ fn table(change: Change) -> Words {
             format!("sysctls: {{{name}: {value}}} there"),
             format!("securityContext.sysctls with {name}, if the kubelet allows it"),
         ),
-        Change::Pid => Words::new(
-            "--pid=container:A for B",
-            "pid: \"service:a\" in b",
-            "shareProcessNamespace: true",
-        ),
-        Change::Security => Words::new(
-            "--security-opt seccomp=PROFILE, label=type:TYPE or apparmor=PROFILE",
+        Change::Seccomp => Words::new(
+            "--security-opt seccomp=PROFILE, or seccomp=unconfined for none",
             "security_opt: [\"seccomp=PROFILE\"]",
-            "securityContext.seccompProfile, seLinuxOptions or appArmorProfile",
+            "securityContext.seccompProfile: {type: Localhost, localhostProfile: PROFILE}, or {type: \
+             Unconfined}",
+        ),
+        Change::Selinux => Words::new(
+            "--security-opt label=type:TYPE",
+            "security_opt: [\"label=type:TYPE\"]",
+            "securityContext.seLinuxOptions.type: TYPE",
+        ),
+        Change::AppArmor => Words::new(
+            "--security-opt apparmor=PROFILE",
+            "security_opt: [\"apparmor=PROFILE\"]",
+            "securityContext.appArmorProfile: {type: Localhost, localhostProfile: PROFILE}",
+        ),
+        Change::OpenFiles => Words::new(
+            "--ulimit nofile=NUMBER",
+            "ulimits: {nofile: NUMBER}",
+            "no field; the runtime's default",
         ),
         Change::Remove(mechanism) => {
             let command = removal(mechanism);
@@ -135,12 +171,18 @@ fn table(change: Change) -> Words {
 /// Returns the command that removes an object. `ipcrm` is second, because a scratch image has none.
 fn removal(mechanism: &str) -> &'static str {
     match mechanism {
-        "sysv" => "shm_wr --remove --key KEY, or ipcrm -m ID for a segment without a key",
+        "sysv" => "shm_wr --remove --key KEY, or --id SHMID for a segment without a key",
         "sem" => "shm_wr --remove --object sem --key KEY, or ipcrm -s ID",
         "msg" => "shm_wr --remove --object msg --key KEY, or ipcrm -q ID",
         "mqueue" => "shm_wr --remove --object mqueue --key KEY, or rm /dev/mqueue/NAME",
         _ => "shm_wr --remove --posix NAME",
     }
+}
+
+/// Returns the words for a change where this process runs.
+#[must_use]
+pub(crate) fn words_here(change: Change) -> String {
+    words(change, Place::current().engine)
 }
 
 /// Returns the words for a change: those of `engine`, or of all engines if it is `None`.
@@ -166,17 +208,22 @@ mod tests {
     use super::{Change, words};
     use crate::place::EngineName;
 
-    const ALL: [Change; 13] = [
+    const ALL: [Change; 18] = [
+        Change::WritableShm,
         Change::Join,
         Change::Restart,
         Change::PrivateShm,
         Change::ShmSize,
         Change::TmpfsSize,
         Change::Volume,
-        Change::User,
+        Change::ShmMode,
+        Change::User(1000),
+        Change::Capability("IPC_OWNER"),
         Change::Sysctl { name: "kernel.shmmni", value: "NUMBER" },
-        Change::Pid,
-        Change::Security,
+        Change::Seccomp,
+        Change::Selinux,
+        Change::AppArmor,
+        Change::OpenFiles,
         Change::Remove("sysv"),
         Change::Memory,
         Change::QueueBytes,
@@ -196,6 +243,30 @@ mod tests {
         assert_eq!(
             words(Change::Join, Some(EngineName::Kubernetes)),
             "Kubernetes: both containers in one pod"
+        );
+    }
+
+    #[test]
+    fn a_user_and_a_capability_have_the_words_of_each_engine() {
+        let all = |change| {
+            [EngineName::Docker, EngineName::Podman, EngineName::Kubernetes]
+                .map(|engine| words(change, Some(engine)))
+        };
+        assert_eq!(
+            all(Change::User(1000)),
+            [
+                "docker: --user 1000; compose: user: \"1000\"",
+                "podman: --user 1000",
+                "Kubernetes: securityContext.runAsUser: 1000"
+            ]
+        );
+        assert_eq!(
+            all(Change::Capability("IPC_OWNER")),
+            [
+                "docker: --cap-add IPC_OWNER; compose: cap_add: [IPC_OWNER]",
+                "podman: --cap-add IPC_OWNER",
+                "Kubernetes: securityContext.capabilities.add: [IPC_OWNER]"
+            ]
         );
     }
 

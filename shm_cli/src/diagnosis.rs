@@ -4,6 +4,7 @@ use std::fs;
 
 mod absence;
 mod file_permission;
+mod file_server;
 mod files;
 pub(crate) mod frames;
 mod limits;
@@ -11,10 +12,12 @@ mod object_limits;
 mod permission;
 mod refusal;
 mod sysvipc;
+mod way;
 
 use shm_core::stat::SegmentId;
 use shm_core::{Access, Errno, Error, IpcObject, Key, Segment, Stat, table};
 
+use crate::change::{Change, words_here};
 use absence::this_namespace;
 use permission::Call;
 use sysvipc::Found;
@@ -44,7 +47,7 @@ impl Diagnosis {
             Error::Control { id, command, errno } => control(*id, command, *errno),
             Error::Info { errno, .. } => {
                 let call = Call { name: "shmctl", errno: *errno, access: Access::Unchecked };
-                refused(call, || Found::Absent("shmctl needs no permission for this".to_owned()))
+                refused(call, permission::without_object)
             }
             Error::File { call, path, size, access, errno } => {
                 let call = Call { name: call, errno: *errno, access: *access };
@@ -82,7 +85,10 @@ fn descriptors_used_up(errno: Errno) -> Option<Diagnosis> {
     match errno {
         Errno::EMFILE => Some(Diagnosis::new(
             "this process has reached its limit of open files, RLIMIT_NOFILE",
-            "raise the limit: ulimit -n NUMBER, docker run --ulimit nofile=NUMBER",
+            format!(
+                "raise the limit: ulimit -n NUMBER; for a container: {}",
+                words_here(Change::OpenFiles)
+            ),
         )),
         Errno::ENFILE => Some(Diagnosis::new(
             "the system has reached its limit of open files, fs.file-max",
@@ -97,10 +103,10 @@ fn has_no_descriptor() -> bool {
     fs::File::open("/").is_err_and(|error| Errno::from_io(&error) == Errno::EMFILE)
 }
 
-/// Returns the cause of a refused call on a System V object, or of a call that is missing.
-fn refused(call: Call, find: impl FnOnce() -> Found) -> Option<Diagnosis> {
+/// Returns the cause of a refused call, which `explain` finds, or of a call that is missing.
+fn refused(call: Call, explain: impl FnOnce(Call) -> Diagnosis) -> Option<Diagnosis> {
     match call.errno {
-        Errno::EACCES | Errno::EPERM => Some(permission::system_v(call, find())),
+        Errno::EACCES | Errno::EPERM => Some(explain(call)),
         Errno::ENOSYS => Some(refusal::missing_call(call.name)),
         _ => None,
     }
@@ -117,7 +123,9 @@ fn get(key: Option<Key>, size: usize, access: Access, errno: Errno) -> Option<Di
         (Errno::EINVAL, _) => limits::wrong_size(existing(), size, access == Access::Create),
         (Errno::ENOSPC, _) => Some(limits::limits_met(size)),
         (Errno::ENOMEM, _) => Some(limits::out_of_memory(size)),
-        _ => refused(Call { name: "shmget", errno, access }, || Found::segment_of_key(key)),
+        _ => refused(Call { name: "shmget", errno, access }, |call| {
+            permission::system_v(call, Found::segment_of_key(key))
+        }),
     }
 }
 
@@ -156,7 +164,8 @@ fn ipc_object_failed(ipc_object: IpcObject, call: Call, size: u64) -> Option<Dia
             Some(file_permission::queue(call, ipc_object.key(), &object))
         }
         Errno::EACCES | Errno::EPERM | Errno::ENOSYS => {
-            refused(call, || Found::object(ipc_object.mechanism(), &object, ipc_object.key()))
+            let find = || Found::object(ipc_object, &object);
+            refused(call, |call| permission::system_v(call, find()))
         }
         Errno::EMSGSIZE => Some(Diagnosis::new(
             "the existing message queue was created for shorter texts",
@@ -176,7 +185,9 @@ fn attach(id: SegmentId, write: bool, errno: Errno) -> Option<Diagnosis> {
         )),
         _ => {
             let access = if write { Access::ReadWrite } else { Access::Read };
-            refused(Call { name: "shmat", errno, access }, || Found::segment_of_id(id))
+            refused(Call { name: "shmat", errno, access }, |call| {
+                permission::system_v(call, Found::segment_of_id(id))
+            })
         }
     }
 }
@@ -185,7 +196,9 @@ fn control(id: SegmentId, command: &str, errno: Errno) -> Option<Diagnosis> {
     let access = if command == "IPC_STAT" { Access::Read } else { Access::Remove };
     match errno {
         Errno::EINVAL | Errno::EIDRM => Some(removed(id)),
-        _ => refused(Call { name: "shmctl", errno, access }, || Found::segment_of_id(id)),
+        _ => refused(Call { name: "shmctl", errno, access }, |call| {
+            permission::system_v(call, Found::segment_of_id(id))
+        }),
     }
 }
 

@@ -107,7 +107,10 @@ fn folders(cgroup: &str, mounts: &[Mount]) -> Option<(&'static Version, Vec<Path
         Some(_) => mount.file_system == "cgroup" && mount.options.iter().any(|it| it == "memory"),
         None => mount.file_system == "cgroup2",
     };
-    let mount = mounts.iter().rfind(has_groups)?;
+    // A container can have a mount of its own groups besides one of all groups.
+    let is_above = |mount: &&Mount| Path::new(path).starts_with(&mount.root);
+    let all = || mounts.iter().filter(has_groups);
+    let mount = all().rfind(is_above).or_else(|| all().next_back())?;
     let point = PathBuf::from(&mount.mount_point);
     // A mount shows the groups from its root on. A path with `..` leads out of the cgroup namespace.
     let below = Path::new(path)
@@ -147,6 +150,9 @@ mod tests {
         "31 23 0:35 /docker/ID /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
     const V2: &str = "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n";
 
+    const TWO: &str = "41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup rw\n\
+                       42 31 0:38 /other /mnt rw - cgroup2 cgroup rw\n";
+
     #[test]
     fn the_folders_of_the_group_and_its_visible_parents_are_found() {
         for (cgroup, mounts, folders) in [
@@ -160,6 +166,8 @@ mod tests {
             ("0::/\n", V2, &[""]),
             ("0::/a.slice/b.scope\n", V2, &["a.slice/b.scope", "a.slice", ""]),
             ("0::/../other\n", V2, &[""]),
+            // The last mount is of another group.
+            ("0::/a\n", TWO, &["a", ""]),
             ("0::/\n", "", &[]),
             ("", V2, &[]),
         ] {

@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use rustix::fs::statfs;
-use shm_core::Address;
 use shm_core::posix::caution::folder_of;
+use shm_core::stat::SegmentId;
+use shm_core::{Address, Segment, table};
 
 use crate::change::{Change, words};
 use crate::memory_limit;
@@ -27,8 +28,9 @@ pub fn memory_warning(address: &Address, allocated: u64, text: u64) -> Option<St
             let folder = location.path();
             if is_tmpfs(folder_of(&folder)) { allocated } else { 0 }
         }
-        // Only the pages that are written get memory.
-        Address::SysV(_) | Address::Id(_) => text,
+        // Only the pages that are written get memory, and those that have some keep it.
+        Address::SysV(key) => growth(Segment::find(*key).ok().map(Segment::id), text),
+        Address::Id(id) => growth(Some(*id), text),
     };
     if bytes < LEAST {
         return None;
@@ -44,6 +46,12 @@ pub fn memory_warning(address: &Address, allocated: u64, text: u64) -> Option<St
             words(Change::Memory, Place::current().engine)
         )
     })
+}
+
+/// Returns by how many bytes a text can make a segment grow in memory. The first pages of a segment
+/// are assumed to be those that are in memory: texts begin there.
+fn growth(segment: Option<SegmentId>, text: u64) -> u64 {
+    text.saturating_sub(segment.and_then(table::resident_bytes).unwrap_or(0))
 }
 
 fn is_tmpfs(folder: &Path) -> bool {

@@ -40,8 +40,6 @@ pub enum Capability {
     DacReadSearch = 2,
     /// Removes every file of a sticky directory.
     Fowner = 3,
-    /// Locks memory.
-    IpcLock = 14,
     /// Reads and writes every System V object.
     IpcOwner = 15,
     /// Removes every System V object, among much else.
@@ -56,7 +54,6 @@ impl Capability {
             Self::DacOverride => "DAC_OVERRIDE",
             Self::DacReadSearch => "DAC_READ_SEARCH",
             Self::Fowner => "FOWNER",
-            Self::IpcLock => "IPC_LOCK",
             Self::IpcOwner => "IPC_OWNER",
             Self::SysAdmin => "SYS_ADMIN",
         }
@@ -68,7 +65,10 @@ impl Process {
     #[must_use]
     pub fn current() -> Self {
         let read = |file: &str| fs::read_to_string(format!("/proc/self/{file}")).ok();
-        let map = |file| read(file).as_deref().and_then(IdMap::parse).unwrap_or_default();
+        let map = |file, overflow| {
+            let parse = |text: String| IdMap::parse(&text, overflow_id(overflow));
+            read(file).and_then(parse).unwrap_or_default()
+        };
         let groups = getgroups().unwrap_or_default();
         Self {
             uid: geteuid().as_raw(),
@@ -77,8 +77,8 @@ impl Process {
             capabilities: thread::capabilities(None).map_or(0, |sets| sets.effective.bits()),
             // Where the kernel does not say, there are no other user namespaces.
             ipc_capable: IpcNamespace::grants_capabilities().unwrap_or(true),
-            uid_map: map("uid_map"),
-            gid_map: map("gid_map"),
+            uid_map: map("uid_map", "overflowuid"),
+            gid_map: map("gid_map", "overflowgid"),
             filtered: read("status").as_deref().and_then(parse_filtered),
             label: read("attr/current").as_deref().and_then(parse_label),
         }
@@ -90,7 +90,7 @@ impl Process {
         self.capabilities & 1 << capability as u32 != 0
     }
 
-    /// Returns whether the process has the user id. Ids without a mapping are all shown as 65534, so
+    /// Returns whether the process has the user id. Ids without a mapping are all shown as one id, so
     /// none of them is known to be its own.
     #[must_use]
     pub fn is_user(&self, uid: u32) -> bool {
@@ -104,9 +104,24 @@ impl Process {
     }
 }
 
+/// The id that stands for ids without a mapping, unless the kernel says otherwise.
+const OVERFLOW: u32 = 65_534;
+
+/// Returns the number in `/proc/sys/kernel/overflowuid` or `overflowgid`.
+fn overflow_id(name: &str) -> u32 {
+    let text = fs::read_to_string(format!("/proc/sys/kernel/{name}"));
+    text.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(OVERFLOW)
+}
+
 /// The ids that are mapped in a user namespace: `/proc/self/uid_map` or `gid_map`.
+///
+/// The kernel shows all other ids as one, the overflow id. The usual map of a container, `0 100000
+/// 65536`, maps the overflow id too, so who sees that id does not know what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdMap(Vec<IdRange>);
+pub struct IdMap {
+    ranges: Vec<IdRange>,
+    overflow: u32,
+}
 
 /// A line of the map: `count` ids from `inside` on are those from `outside` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,39 +131,65 @@ struct IdRange {
     count: u32,
 }
 
+/// The map of the first user namespace: every id is that id.
+const IDENTITY: IdRange = IdRange { inside: 0, outside: 0, count: u32::MAX };
+
+/// What is known of an id that the kernel shows in a user namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mapping {
+    /// It is mapped.
+    Mapped,
+    /// It is mapped, but it is also the overflow id, so it can stand for an id without a mapping.
+    Unclear,
+    /// It stands for an id without a mapping.
+    Unmapped,
+}
+
 impl Default for IdMap {
     /// Maps every id to itself, as the first user namespace does.
     fn default() -> Self {
-        Self(vec![IdRange { inside: 0, outside: 0, count: u32::MAX }])
+        Self { ranges: vec![IDENTITY], overflow: OVERFLOW }
     }
 }
 
 impl IdMap {
-    /// Parses `/proc/PID/uid_map` or `gid_map`. Returns `None` if a line is invalid.
+    /// Parses `/proc/PID/uid_map` or `gid_map`. Returns `None` if a line is invalid. `overflow` is the
+    /// id that stands for ids without a mapping.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str, overflow: u32) -> Option<Self> {
         let line = |line: &str| {
             let mut numbers = line.split_ascii_whitespace().map(str::parse);
             let mut next = || numbers.next()?.ok();
             Some(IdRange { inside: next()?, outside: next()?, count: next()? })
         };
-        text.lines().map(line).collect::<Option<_>>().map(Self)
+        Some(Self { ranges: text.lines().map(line).collect::<Option<_>>()?, overflow })
     }
 
-    /// Returns whether the id, as this user namespace shows it, is mapped.
+    /// Returns what is known of an id, as this user namespace shows it.
+    #[must_use]
+    pub fn mapping(&self, id: u32) -> Mapping {
+        let has = |range: &IdRange| id.checked_sub(range.inside).is_some_and(|it| it < range.count);
+        match self.ranges.iter().any(has) {
+            false => Mapping::Unmapped,
+            true if id == self.overflow && self.ranges != [IDENTITY] => Mapping::Unclear,
+            true => Mapping::Mapped,
+        }
+    }
+
+    /// Returns whether it is certain that the id, as this user namespace shows it, is mapped.
     #[must_use]
     pub fn maps(&self, id: u32) -> bool {
-        self.0.iter().any(|range| id.checked_sub(range.inside).is_some_and(|it| it < range.count))
+        self.mapping(id) == Mapping::Mapped
     }
 }
 
 impl fmt::Display for IdMap {
     /// Prints the lines of the file, separated by commas.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
+        if self.ranges.is_empty() {
             return f.write_str("empty");
         }
-        for (number, IdRange { inside, outside, count }) in self.0.iter().enumerate() {
+        for (number, IdRange { inside, outside, count }) in self.ranges.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             write!(f, "{comma}{inside} {outside} {count}")?;
         }
@@ -163,26 +204,41 @@ pub fn parse_filtered(status: &str) -> Option<bool> {
     Some(mode.trim() == "2")
 }
 
-/// Returns the label in `/proc/PID/attr/current`; `None` if no module confines the process.
+/// Returns the label in `/proc/PID/attr/current`; `None` if no module confines the process. A profile of
+/// `AppArmor` in the mode `unconfined` refuses nothing.
 #[must_use]
 pub fn parse_label(text: &str) -> Option<String> {
     let label = text.trim_end_matches('\0').trim();
-    (!matches!(label, "" | "unconfined")).then(|| label.to_owned())
+    let confines = !matches!(label, "" | "unconfined") && !label.ends_with(" (unconfined)");
+    confines.then(|| label.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{IdMap, parse_filtered, parse_label};
+    use super::{IdMap, Mapping, parse_filtered, parse_label};
 
     #[test]
     fn a_map_knows_its_ids_and_prints_its_lines() {
-        let map = IdMap::parse("         0       1000          1\n  5 100000 10\n").unwrap();
+        let map =
+            IdMap::parse("         0       1000          1\n  5 100000 10\n", 65_534).unwrap();
         let mapped: Vec<_> = [0, 1, 4, 5, 14, 15, 65_534].map(|id| map.maps(id)).into();
         assert_eq!(mapped, [true, false, false, true, true, false, false]);
         assert_eq!(map.to_string(), "0 1000 1, 5 100000 10");
         assert!(IdMap::default().maps(65_534));
-        assert_eq!(IdMap::parse("").unwrap().to_string(), "empty");
-        assert_eq!(IdMap::parse("0 1\n"), None);
+        assert_eq!(IdMap::parse("", 65_534).unwrap().to_string(), "empty");
+        assert_eq!(IdMap::parse("0 1\n", 65_534), None);
+    }
+
+    #[test]
+    fn the_overflow_id_is_unclear_unless_every_id_is_mapped_to_itself() {
+        let of = |text, overflow| IdMap::parse(text, overflow).unwrap();
+        let usual = of("0 100000 65536\n", 65_534);
+        assert_eq!(usual.mapping(65_534), Mapping::Unclear);
+        assert_eq!(usual.mapping(65_533), Mapping::Mapped);
+        assert_eq!(usual.mapping(65_536), Mapping::Unmapped);
+        assert_eq!(of("0 100000 65536\n", 70_000).mapping(65_534), Mapping::Mapped);
+        assert_eq!(of("0 1000 1\n", 65_534).mapping(65_534), Mapping::Unmapped);
+        assert_eq!(of("0 0 4294967295\n", 65_534).mapping(65_534), Mapping::Mapped);
     }
 
     #[test]
@@ -198,6 +254,8 @@ mod tests {
         assert_eq!(parse_label("docker-default (enforce)\n").unwrap(), "docker-default (enforce)");
         let selinux = "system_u:system_r:container_t:s0:c1,c2";
         assert_eq!(parse_label(&format!("{selinux}\0")).unwrap(), selinux);
-        assert!(parse_label("unconfined\n").is_none() && parse_label("").is_none());
+        for free in ["", "unconfined\n", "chrome (unconfined)\n"] {
+            assert_eq!(parse_label(free), None, "{free}");
+        }
     }
 }

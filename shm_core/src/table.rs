@@ -30,6 +30,17 @@ pub fn list() -> Result<Vec<Stat>> {
     }
 }
 
+/// Returns how many bytes of a segment are in memory. `None` if there is no such segment, or if the
+/// kernel does not say.
+#[must_use]
+pub fn resident_bytes(id: SegmentId) -> Option<u64> {
+    let text = fs::read_to_string(PROC).ok()?;
+    let mut lines = text.lines().map(|line| line.split_ascii_whitespace());
+    let column = lines.next()?.position(|name| name == "rss")?;
+    let mut line = lines.find(|line| line.clone().nth(1) == Some(&id.0.to_string()))?;
+    line.nth(column)?.parse().ok()
+}
+
 /// Returns the list, only with `shmctl(2)`.
 fn walk() -> Result<Vec<Stat>> {
     let usage = Usage::current()?;
@@ -199,7 +210,7 @@ impl Table {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Row, Table, list, parse_proc, walk};
+    use super::{Row, Table, list, parse_proc, resident_bytes, walk};
     use crate::segment::RemoveOnDrop;
     use crate::{Key, Segment};
 
@@ -233,6 +244,17 @@ mod tests {
             let stat = stats.iter().find(|stat| stat.shmid == guard.0.id()).unwrap();
             assert_eq!((stat.key, stat.size, stat.mode), (key.raw(), 100, 0o640));
         }
+    }
+
+    #[test]
+    fn only_pages_that_were_written_are_resident() {
+        let key = Key::new(0x7b00_0000 | std::process::id().cast_signed()).unwrap();
+        let guard = RemoveOnDrop(Segment::create_new(key, 1 << 20, 0o600).unwrap());
+        assert_eq!(resident_bytes(guard.0.id()), Some(0));
+        guard.0.attach_writable().unwrap().write_at(0, b"x").unwrap();
+        // A huge page counts whole.
+        assert!((1..=2 << 20).contains(&resident_bytes(guard.0.id()).unwrap()));
+        assert_eq!(resident_bytes(crate::stat::SegmentId(-1)), None);
     }
 
     proptest! {

@@ -150,7 +150,7 @@ fn print_posix(facts: &Facts, owners: &Owners, stdout: &mut impl Write) -> io::R
         let name = escape_line(object.name.as_bytes());
         writeln!(stdout, "{owner:<10.10} {mode:<10} {size:<12} {allocated:<12} {kind:<10} {name}")?;
     }
-    let listed = objects.iter().map(|object| object.allocated).sum();
+    let listed = objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.allocated));
     let used = facts.dev_shm.read().filter(|shm| shm.is_separate() && shm.size > 0);
     match used.map(|shm| shm.size.saturating_sub(shm.free).saturating_sub(listed)) {
         Some(others) if others > 0 => writeln!(

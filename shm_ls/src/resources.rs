@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use shm_cli::memory_limit::MemoryGroup;
+use shm_core::table::semaphores::SetStat;
 
 use crate::dev_shm::DevShm;
 use crate::facts::{Facts, Reading};
@@ -136,7 +137,9 @@ fn segments(facts: &Facts) -> Option<[Resource; 3]> {
 fn semaphores(facts: &Facts) -> Option<[Resource; 4]> {
     const NAME: &str = "kernel.sem";
     let limits = facts.semaphore_limits.read()?;
-    let all = facts.semaphores.read().map(|sets| sets.iter().map(|set| set.nsems).sum());
+    let sum =
+        |sets: &Vec<SetStat>| sets.iter().fold(0, |sum: u64, set| sum.saturating_add(set.nsems));
+    let all = facts.semaphores.read().map(sum);
     let row = |what: &str, limit, used| Resource::new(NAME, what, limit, used);
     Some([
         row("SEMMNI, sets of semaphores", limits.max_sets, count(&facts.semaphores)),

@@ -7,7 +7,7 @@ use shm_cli::outcome::print_outcome;
 use shm_cli::progress::Progress;
 use shm_cli::{Checksum, Failure, ToolError, transfer};
 use shm_core::stat::SegmentId;
-use shm_core::{Descriptor, IpcNamespace, Memory, Segment, Target};
+use shm_core::{Descriptor, IpcNamespace, Key, Memory, Segment, Target};
 
 use crate::args::Args;
 use crate::output::{JsonText, print_text};
@@ -86,11 +86,14 @@ fn print_memory(
 fn note_frame(memory: &Memory, stderr: &mut impl Write) {
     let mut first = [0; 8];
     let is_read = |bytes: &mut _| memory.read_at(0, bytes).is_ok_and(|count| count == 8);
-    if memory.segment().is_some() && is_read(&mut first) && shm_frame::is_mark(first) {
+    let Some(segment) = memory.segment() else { return };
+    if is_read(&mut first) && shm_frame::is_mark(first) {
+        let key = segment.stat().ok().and_then(|stat| Key::new(stat.key));
+        let key = key.map_or_else(String::new, |key| format!(" --key {key}"));
         // The text was printed, so a failure of the note is not an error.
         let _ = writeln!(
             stderr,
-            "note: shm_wr --framed wrote this segment; to read its message: shm_rd --framed"
+            "note: shm_wr --framed wrote this segment; to read its message: shm_rd --framed{key}"
         );
     }
 }

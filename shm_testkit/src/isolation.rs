@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use assert_cmd::Command;
 use libtest_mimic::Failed;
@@ -37,6 +38,26 @@ pub fn run_body(mut command: Command, trial: &str) -> Result<(), Failed> {
         return Ok(());
     }
     Err(format!("{}\n{printed}", output.status).into())
+}
+
+/// Returns a command that runs a program in a new user namespace with one line of `uid_map` and
+/// `gid_map`, as a user and group of that namespace. Needs root.
+pub fn in_user_namespace(map: &str, user: u32, program: impl Into<OsString>) -> Command {
+    // The kernel takes a map only from outside, and only after the namespace exists.
+    const SCRIPT: &str = "
+        unshare --user sleep 60 >/dev/null 2>&1 &
+        until echo \"$0\" >/proc/$!/uid_map; do sleep 0.01; done 2>/dev/null
+        echo \"$0\" >/proc/$!/gid_map
+        user=$1
+        shift
+        nsenter --target $! --user --setuid $user --setgid $user -- \"$@\"
+        status=$?
+        kill $!
+        exit $status";
+    let mut command = Command::new("sh");
+    command.timeout(Duration::from_mins(1));
+    command.args(["-c", SCRIPT, map, &user.to_string()]).arg(program.into());
+    command
 }
 
 /// Mounts an empty tmpfs over a folder; `options` may be empty.

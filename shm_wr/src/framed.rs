@@ -1,9 +1,11 @@
 //! `shm_wr --framed`: whole messages.
 
+use std::io::Write;
 use std::time::Duration;
 
+use shm_cli::memory_warning::memory_warning;
 use shm_cli::{Checksum, Failure};
-use shm_core::{Descriptor, Error, IpcNamespace, Origin, Segment};
+use shm_core::{Address, Descriptor, Error, IpcNamespace, Origin, Segment};
 use shm_frame::Writer;
 
 use crate::args::{Args, DEFAULT_MODE, DEFAULT_SIZE};
@@ -13,7 +15,11 @@ use crate::report::Written;
 /// The longest wait for the write lock.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> {
+pub(crate) fn write(
+    args: &Args,
+    stdin: Descriptor,
+    stderr: &mut impl Write,
+) -> Result<Written, Failure> {
     let key = args.address.key();
     let size = args.size.unwrap_or(DEFAULT_SIZE);
     let mode = args.mode.unwrap_or(DEFAULT_MODE);
@@ -32,6 +38,10 @@ pub(crate) fn write(args: &Args, stdin: Descriptor) -> Result<Written, Failure> 
     }
     if text.len() > capacity {
         return Err(does_not_fit(bytes, capacity));
+    }
+    if let Some(warning) = memory_warning(&Address::SysV(key), 0, text.len() as u64) {
+        // If standard error fails, there is no way to report it.
+        let _ = writeln!(stderr, "{warning}");
     }
     let (mut writer, origin) = if args.create_new {
         (Writer::create_new(key, size, mode, LOCK_TIMEOUT)?, Origin::Created)

@@ -43,7 +43,7 @@ pub fn run(args: &Args, stdin: Descriptor, mut stdout: impl Write, mut stderr: i
         writeln!(stderr, "{NO_TEXT}").map(|()| false)
     } else {
         let written = if args.framed {
-            framed::write(args, stdin)
+            framed::write(args, stdin, &mut stderr)
         } else {
             write::write(args, stdin, &mut stderr)
         };

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     };
     let exit = done.unwrap_or_else(|error| {
         let mut text = failure::message(&error);
-        if signal.is_none() && !text.contains("next step: ") {
+        if signal.is_none() && !failure::has_next_step(&text) {
             text +=
                 "\nnext step: remove the cause that the message names, and run the command again";
         }

@@ -55,18 +55,12 @@ pub(super) fn no_such_key(key: Key) -> Diagnosis {
         let raise = raise("kernel.shm_rmid_forced", "0");
         return Diagnosis::new(cause, format!("keep a writer attached, or set it to 0: {raise}"));
     }
-    let mut hint = write_first();
     if stats.is_empty()
         && let Some(age) = age_of_container(Place::current().engine)
     {
-        let _ = write!(
-            cause,
-            "; process 1 of this container started {age} s ago: a container that joined it before \
-             can be in an older namespace"
-        );
-        hint += "; restart a container that joined earlier";
+        let _ = write!(cause, "; process 1 of this container started {age} s ago");
     }
-    Diagnosis::new(cause, hint)
+    Diagnosis::new(cause, write_first())
 }
 
 pub(super) fn no_such_object(object: &str) -> Diagnosis {
@@ -103,28 +97,42 @@ pub(super) fn no_such_file(path: &Path, posix: bool) -> Diagnosis {
     }
     let own_mount =
         engine.is_some() && !host_ipc && matches!(shm, ShmMount::Tmpfs | ShmMount::Volume);
-    let change = if own_mount {
+    let words = if own_mount {
         let _ = write!(
             cause,
             "; {DIRECTORY} is a --tmpfs or a volume here, so it is not shared with the IPC \
              namespace"
         );
-        Change::Volume
+        words(Change::Volume, engine)
     } else {
-        Change::Join
+        join(engine, host_ipc)
     };
-    let hint =
-        format!("write it first, or share the writer's {DIRECTORY}; {}", words(change, engine));
-    Diagnosis::new(cause, hint)
+    Diagnosis::new(cause, format!("write it first, or share the writer's {DIRECTORY}; {words}"))
 }
 
 /// Returns the next step if a namespace has nothing to read.
 fn write_first() -> String {
+    let Place { engine, host_ipc, .. } = Place::current();
     format!(
         "write a text first (shm_wr TEXT with the same --key and --object), or share the writer's \
          IPC namespace; {}",
-        words(Change::Join, Place::current().engine)
+        join(engine, host_ipc)
     )
+}
+
+/// Returns how `B` shares the namespace of `A`, and what to do if `B` shares that of an earlier start
+/// of `A`. This process cannot know whether it is `A`, `B` or neither.
+fn join(engine: Option<EngineName>, host_ipc: bool) -> String {
+    let mut join = words(Change::Join, engine);
+    if matches!(engine, Some(EngineName::Docker | EngineName::Podman)) && !host_ipc {
+        let _ = write!(
+            join,
+            "; if A was started again after B had joined it, B is still in the namespace of A's \
+             earlier start; {}",
+            words(Change::Restart, engine)
+        );
+    }
+    join
 }
 
 /// Returns the seconds since process 1 started, if its container can have made this process's IPC

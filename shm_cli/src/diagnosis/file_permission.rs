@@ -1,6 +1,7 @@
 //! The causes of refused permission for files: POSIX objects, regular files and POSIX queues.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, getxattr, statx};
@@ -9,10 +10,13 @@ use shm_core::posix::caution::{self, folder_of};
 use shm_core::{Access, Key, text};
 
 use super::Diagnosis;
+use super::file_server;
 use super::files::shown;
-use super::permission::{Call, LET_REMOVE, Subject, lack, owner, user};
+use super::permission::{Call, LET_REMOVE, Subject, add, gone, lack, owner, user};
 use super::refusal::Refusal;
+use super::way::Way;
 use crate::access::{self, Permissions};
+use crate::change::{Change, words_here};
 use crate::process::Process;
 
 /// Where containers mount the POSIX queues of their IPC namespace.
@@ -21,32 +25,35 @@ const QUEUES: &str = "/dev/mqueue";
 /// Returns the cause why a call on a path was refused.
 pub(super) fn file(call: Call, path: &Path) -> Diagnosis {
     let process = Process::current();
-    let refusal = Refusal::of(call, &process);
-    let denied = if refusal.is_proven() { None } else { denied(call.access, path, &process) };
-    denied.unwrap_or_else(|| refusal.diagnosis(&allowed(call, path, &process)))
+    let way = Way::to(path, call.access);
+    let refusal = Refusal::of(call, &process).or(file_server::suspect(&way.end));
+    match denied(call.access, path, &way, &process) {
+        Some(denied) if refusal.is_proven() => refusal.diagnosis(&denied.cause),
+        Some(denied) => denied,
+        None if !refusal.is_proven() && is_gone(call.access, &way) => {
+            gone(&format!("there is no file {}", shown(&way.end)))
+        }
+        None => refusal.diagnosis(&allowed(call, path, &process)),
+    }
 }
 
 /// Returns the cause why a call on the POSIX message queue for a key was refused.
 pub(super) fn queue(call: Call, key: Key, name: &str) -> Diagnosis {
     let path = PathBuf::from(format!("{QUEUES}/shm_{key}"));
-    if caution::file_system_of(Path::new(QUEUES)) == Some("mqueue") && path.exists() {
+    if caution::file_system_of(Path::new(QUEUES)) == Some("mqueue") {
         return file(call, &path);
     }
-    let refusal = Refusal::of(call, &Process::current());
-    if call.access == Access::Create {
-        return refusal.diagnosis("to create a queue no permission is needed");
-    }
-    refusal.diagnosis(&format!(
-        "the owner and mode of the {name} are not known, because no mount at {QUEUES} shows it"
+    // The directory of the queues has an owner and a mode, which count without a mount too.
+    let object = if call.access == Access::Create { "directory of the queues" } else { name };
+    Refusal::of(call, &Process::current()).diagnosis(&format!(
+        "the owner and mode of the {object} are not known, because no mount at {QUEUES} shows it"
     ))
 }
 
 /// Returns the diagnosis if directories, owner, mode or attributes deny the access.
-fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
+fn denied(access: Access, path: &Path, way: &Way, process: &Process) -> Option<Diagnosis> {
     let folder = folder_of(path);
-    let mut folders: Vec<_> = folder.ancestors().filter(|it| !it.as_os_str().is_empty()).collect();
-    folders.reverse();
-    let closed = folders.into_iter().find_map(|it| entry_denied(it, "enter it", false, process));
+    let closed = way.folders.iter().find_map(|it| entry_denied(it, "enter it", false, process));
     let changed = || match access {
         Access::Create => entry_denied(folder, "create files there", true, process),
         Access::Remove => entry_denied(folder, "remove files there", true, process),
@@ -55,7 +62,7 @@ fn denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosis> {
     closed
         .or_else(changed)
         .or_else(|| use_denied(access, path, process))
-        .or_else(|| protected(access, path))
+        .or_else(|| protected(access, path, way))
 }
 
 fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> Option<Diagnosis> {
@@ -66,17 +73,18 @@ fn entry_denied(folder: &Path, what: &str, change: bool, process: &Process) -> O
     let cause = format!(
         "{name} belongs to {} and has mode {mode:04o}: {user} cannot {what}{}",
         owner(&permissions, process),
-        lack(missing, process)
+        lack(missing, &permissions, process)
     );
     let change = if folder == Path::new(DIRECTORY) {
-        "mount it with mode 1777 (--tmpfs /dev/shm:mode=1777), or let its owner change the mode: \
-         chmod 1777 /dev/shm"
-            .to_owned()
+        format!(
+            "let its owner change the mode (chmod 1777 {name}), or mount another one there ({})",
+            words_here(Change::ShmMode)
+        )
     } else {
         format!("let its owner change the mode or the owner of {name} (chmod, chown)")
     };
     let hint = if process.uid == 0 && process.uid_map.maps(uid) && !process.has(missing) {
-        format!("add the capability: --cap-add {}; or {change}", missing.name())
+        format!("{}; or {change}", add(missing))
     } else {
         change
     };
@@ -106,10 +114,10 @@ fn use_denied(access: Access, path: &Path, process: &Process) -> Option<Diagnosi
 }
 
 /// Returns the diagnosis if an attribute of the file or its directory forbids changes.
-fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
+fn protected(access: Access, path: &Path, way: &Way) -> Option<Diagnosis> {
     let changed: &[&Path] = match access {
         Access::Unchecked | Access::Read => return None,
-        Access::Write | Access::ReadWrite => &[path],
+        Access::Write | Access::ReadWrite => &[&way.end],
         Access::Create => &[folder_of(path)],
         Access::Remove => &[path, folder_of(path)],
     };
@@ -118,7 +126,8 @@ fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
         let has = |attribute| answer.stx_attributes.contains(attribute);
         let (attribute, letter) = match () {
             () if has(StatxAttributes::IMMUTABLE) => ("immutable", 'i'),
-            () if has(StatxAttributes::APPEND) => ("append-only", 'a'),
+            // An append-only directory takes new files.
+            () if has(StatxAttributes::APPEND) && access != Access::Create => ("append-only", 'a'),
             () => return None,
         };
         let name = shown(path);
@@ -129,11 +138,23 @@ fn protected(access: Access, path: &Path) -> Option<Diagnosis> {
     })
 }
 
-/// Says that directories, owner and mode allow the access, and which label and list the file has.
+/// Returns whether there is no file any more. The calls with the other accesses need none, or have it
+/// open.
+fn is_gone(access: Access, way: &Way) -> bool {
+    !matches!(access, Access::Create | Access::Unchecked)
+        && fs::symlink_metadata(&way.end).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Says that nothing that can be seen of the file denies the access, and which label and list it has.
 fn allowed(call: Call, path: &Path, process: &Process) -> String {
     let (name, folder) = (shown(path), shown(folder_of(path)));
     let mut state = match (call.access, permissions(path)) {
-        (Access::Create, _) => format!("the mode of {folder} lets {} create files", user(process)),
+        (Access::Create, _) if permissions(folder_of(path)).is_none() => {
+            format!("the owner and mode of {folder} cannot be read")
+        }
+        (Access::Create, _) => {
+            format!("the owner and mode of {folder} let {} create files", user(process))
+        }
         (Access::Unchecked, _) => format!("{} needs no permission for an open file", call.name),
         (_, None) => format!("the owner and mode of {name} cannot be read"),
         (access, Some(object)) => {

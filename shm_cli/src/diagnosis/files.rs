@@ -13,7 +13,7 @@ use shm_core::{Errno, text};
 
 use super::permission::Call;
 use super::{Diagnosis, absence, descriptors_used_up, file_permission};
-use crate::change::{Change, words};
+use crate::change::{Change, words, words_here};
 use crate::mounts::Mount;
 use crate::place::{Place, ShmMount};
 
@@ -53,10 +53,7 @@ pub(super) fn failed(call: Call, path: &Path, size: u64) -> Diagnosis {
             "give a smaller --size, or remove unused files",
         ),
         Errno::ENOSPC => no_space(path, posix, size),
-        Errno::EROFS => Diagnosis::new(
-            format!("{} is on a read-only file system", shown(path)),
-            "choose a file on a writable volume",
-        ),
+        Errno::EROFS => read_only(path),
         Errno::ENAMETOOLONG => Diagnosis::new(
             format!(
                 "the path has {} bytes; the kernel allows 4095, and 255 for each component",
@@ -188,6 +185,21 @@ fn no_space(path: &Path, posix: bool, size: u64) -> Diagnosis {
     Diagnosis::new(cause, format!("give a smaller --size, or {}", more_space(path)))
 }
 
+fn read_only(path: &Path) -> Diagnosis {
+    let cause = format!("{} is on a read-only file system", shown(path));
+    let hint = match Mount::of_path(folder_of(path)) {
+        Ok(mount) if mount.mount_point == DIRECTORY => match Place::current().engine {
+            None => format!("mount it for writing: mount -o remount,rw {DIRECTORY}"),
+            engine => format!("mount it for writing; {}", words(Change::WritableShm, engine)),
+        },
+        Ok(_) if path.starts_with(DIRECTORY) => {
+            format!("mount a tmpfs at {DIRECTORY}; {}", words_here(Change::PrivateShm))
+        }
+        _ => "choose a file on a writable volume".to_owned(),
+    };
+    Diagnosis::new(cause, hint)
+}
+
 /// Returns the way to more space for the file at `path`.
 fn more_space(path: &Path) -> String {
     let Ok(mount) = Mount::of_path(folder_of(path)) else {
@@ -205,15 +217,19 @@ fn more_space(path: &Path) -> String {
     let Place { engine, host_ipc, shm } = Place::current();
     match shm {
         ShmMount::Engine => format!("enlarge {DIRECTORY}; {}", words(Change::ShmSize, engine)),
-        ShmMount::Tmpfs if engine.is_none() || host_ipc => format!(
-            "enlarge {DIRECTORY}, which no --shm-size made: mount -o remount,size=SIZE {DIRECTORY} \
-             where it was mounted{}",
-            if host_ipc { ", on the host" } else { "" }
-        ),
-        ShmMount::Tmpfs => format!(
-            "enlarge the tmpfs at {DIRECTORY}, which no --shm-size made; {}",
-            words(Change::TmpfsSize, engine)
-        ),
+        ShmMount::Tmpfs => {
+            let remount = format!("mount -o remount,size=SIZE {DIRECTORY}");
+            let tmpfs = words(Change::TmpfsSize, engine);
+            let change = match engine {
+                None => format!(": {remount}"),
+                // The host's mount looks like that of --tmpfs.
+                Some(_) if host_ipc => {
+                    format!("; on the host, if it is the host's: {remount}; else {tmpfs}")
+                }
+                Some(_) => format!("; {tmpfs}"),
+            };
+            format!("enlarge the tmpfs at {DIRECTORY}, which no --shm-size made{change}")
+        }
         ShmMount::Volume | ShmMount::Nothing => {
             format!("free space on the volume at {DIRECTORY}, which no --shm-size made")
         }

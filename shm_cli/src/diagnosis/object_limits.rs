@@ -1,8 +1,7 @@
 //! The causes of calls on semaphores and message queues that failed at a limit.
 
-use std::fs;
-
 use rustix::process::{Resource, geteuid, getrlimit};
+use shm_core::table::{queues, semaphores};
 use shm_core::{Errno, IpcObject};
 
 use super::Diagnosis;
@@ -26,9 +25,9 @@ pub(super) fn failed(
 ) -> Option<Diagnosis> {
     match (ipc_object, errno) {
         (IpcObject::Semaphores(_), Errno::EINVAL | Errno::ENOSPC) if call == "semget" => {
-            semaphores(size, errno)
+            semget(size, errno)
         }
-        (IpcObject::Queue(_), Errno::ENOSPC) => Some(queues()),
+        (IpcObject::Queue(_), Errno::ENOSPC) => Some(msgget()),
         (IpcObject::Queue(_), Errno::EINVAL) if call == "msgsnd" => message_too_long(size),
         (IpcObject::Queue(_), Errno::EAGAIN) => Some(queue_full(size)),
         (IpcObject::Mqueue(_), Errno::EINVAL) if call == "mq_open" => queue_attributes(size),
@@ -52,7 +51,7 @@ pub(super) fn failed(
 
 /// Compares with `kernel.sem`, `proc_sys_kernel(5)`: SEMMSL in a set, SEMMNS in all sets, SEMOPM, and
 /// SEMMNI sets.
-fn semaphores(size: u64, errno: Errno) -> Option<Diagnosis> {
+fn semget(size: u64, errno: Errno) -> Option<Diagnosis> {
     let [in_set, in_all, operations, sets] = parameters("kernel/sem")?.try_into().ok()?;
     let value =
         |in_set: u64, in_all: u64, sets: u64| format!("\"{in_set} {in_all} {operations} {sets}\"");
@@ -68,8 +67,9 @@ fn semaphores(size: u64, errno: Errno) -> Option<Diagnosis> {
             )
         });
     }
-    let used = rows("/proc/sysvipc/sem", 3)?;
-    let (count, in_use) = (used.len() as u64, used.iter().sum::<u64>());
+    let used = semaphores::list().ok()?;
+    let count = used.len() as u64;
+    let in_use = used.iter().fold(0, |sum: u64, set| sum.saturating_add(set.nsems));
     let (cause, value) = if count >= sets {
         let cause = format!(
             "all {sets} sets that SEMMNI, the fourth number of kernel.sem, allows are in use"
@@ -91,20 +91,8 @@ fn semaphores(size: u64, errno: Errno) -> Option<Diagnosis> {
     Some(Diagnosis::new(cause, remove_or_raise("sem", "kernel.sem", &value)))
 }
 
-/// Returns the numbers in a column, counted from the key as 0, of a file in `/proc/sysvipc`. Like the
-/// files in `/proc/sys`, it shows the namespace of the process that reads it.
-fn rows(path: &str, column: usize) -> Option<Vec<u64>> {
-    parse_rows(&fs::read_to_string(path).ok()?, column)
-}
-
-fn parse_rows(table: &str, column: usize) -> Option<Vec<u64>> {
-    let number = |line: &str| line.split_ascii_whitespace().nth(column)?.parse().ok();
-    table.lines().skip(1).map(number).collect()
-}
-
-fn queues() -> Diagnosis {
-    // Column 1 is the number of the queue.
-    let used = rows("/proc/sysvipc/msg", 1).map(|rows| rows.len().to_string());
+fn msgget() -> Diagnosis {
+    let used = queues::list().ok().map(|queues| queues.len().to_string());
     let most = parameter("kernel/msgmni").map(|most| most.to_string());
     let unknown = || "an unknown number".to_owned();
     Diagnosis::new(
@@ -183,19 +171,4 @@ fn queue_bytes(size: u64) -> Diagnosis {
             words(Change::QueueBytes, Place::current().engine)
         ),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_rows;
-
-    #[test]
-    fn a_column_of_a_table_of_the_kernel_is_parsed() {
-        let table = "       key      semid perms      nsems   uid\n\
-                     20231125          0   666       1024     0\n\
-                     5          1   600         13     0\n";
-        assert_eq!(parse_rows(table, 3), Some(vec![1024, 13]));
-        assert_eq!(parse_rows("key semid\n", 3), Some(vec![]));
-        assert_eq!(parse_rows("key semid\n1\n", 3), None);
-    }
 }

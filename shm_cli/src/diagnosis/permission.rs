@@ -9,7 +9,8 @@ use super::Diagnosis;
 use super::refusal::Refusal;
 use super::sysvipc::Found;
 use crate::access::{self, Permissions};
-use crate::process::{Capability, Process};
+use crate::change::{Change, words_here};
+use crate::process::{Capability, IdMap, Mapping, Process};
 
 /// A call that was refused.
 #[derive(Clone, Copy)]
@@ -29,7 +30,8 @@ pub(super) fn system_v(call: Call, found: Found) -> Diagnosis {
             return refusal
                 .diagnosis(&format!("{absent}, and to create it no permission is needed"));
         }
-        Found::Absent(what) => return refusal.diagnosis(&what),
+        Found::Absent(absent) if refusal.is_proven() => return refusal.diagnosis(&absent),
+        Found::Absent(absent) => return gone(&absent),
         Found::Hidden(what) => {
             return refusal.diagnosis(&format!("its owner and mode are not known: {what}"));
         }
@@ -44,6 +46,21 @@ pub(super) fn system_v(call: Call, found: Found) -> Diagnosis {
         Some(capability) => refusal.diagnosis(&subject.denied(capability)),
         None => refusal.diagnosis(&subject.allowed(call.name)),
     }
+}
+
+/// Returns the cause why a call that is about no object was refused.
+pub(super) fn without_object(call: Call) -> Diagnosis {
+    let state = format!("{} needs no permission for this", call.name);
+    Refusal::of(call, &Process::current()).diagnosis(&state)
+}
+
+/// Returns the diagnosis if there is no object after the call. The kernel asks about permission only if
+/// there is one.
+pub(super) fn gone(absent: &str) -> Diagnosis {
+    Diagnosis::new(
+        format!("{absent} now, so the owner and mode that can have refused the call are not known"),
+        "try again",
+    )
 }
 
 /// How the owner of a System V object gives it another mode.
@@ -75,7 +92,7 @@ impl Subject<'_> {
             Access::Write => "may not write it",
             _ => "may not read it",
         };
-        let lack = lack(missing, self.process);
+        let lack = lack(missing, self.object, self.process);
         format!("{}: {user} {may}{}{lack}", self.belongs(), self.unless())
     }
 
@@ -116,7 +133,11 @@ impl Subject<'_> {
     fn belongs(self) -> String {
         let Self { name, object, access, process } = self;
         let is_enough = object.let_group(access) && !object.let_use(access, process);
-        let group = if is_enough { format!(" and group {}", object.gid) } else { String::new() };
+        let group = if is_enough {
+            format!(" and {}", GROUP.name(object.gid, &process.gid_map))
+        } else {
+            String::new()
+        };
         let owner = owner(object, process);
         format!("{name} belongs to {owner}{group} and has mode {:04o}", object.mode)
     }
@@ -125,51 +146,99 @@ impl Subject<'_> {
     pub(super) fn hint(self, missing: Capability, otherwise: &str) -> String {
         let Self { object, process, .. } = self;
         let Permissions { uid, .. } = *object;
-        let capability = missing.name();
         if object.is_owner(process) {
             return otherwise.to_owned();
         }
-        if !process.uid_map.maps(uid) {
-            return format!("run this in the user namespace of its owner; or {otherwise}");
+        match process.uid_map.mapping(uid) {
+            Mapping::Mapped => {}
+            Mapping::Unclear => {
+                return format!(
+                    "find its owner from outside of this user namespace (ls -n, shm_ls), and run this \
+                     as that user there; or {otherwise}"
+                );
+            }
+            Mapping::Unmapped => {
+                return format!("run this in the user namespace of its owner; or {otherwise}");
+            }
         }
-        let owner = format!("run this as user {uid} (docker run --user {uid})");
+        let owner = format!("run this as user {uid} ({})", words_here(Change::User(uid)));
         if process.uid == 0 && !process.has(missing) {
-            return format!("{owner}, or add the capability: --cap-add {capability}");
+            return format!("{owner}, or {}", add(missing));
         }
         format!("{owner}; or {otherwise}")
     }
 }
 
+/// Returns the step that adds a capability.
+pub(super) fn add(missing: Capability) -> String {
+    let name = missing.name();
+    format!("add the capability {name} ({})", words_here(Change::Capability(name)))
+}
+
 /// Names this user.
 pub(super) fn user(process: &Process) -> String {
     let Process { uid, uid_map, .. } = process;
-    let unmapped =
-        if uid_map.maps(*uid) { "" } else { ", which is not mapped in this user namespace," };
+    let unmapped = match uid_map.mapping(*uid) {
+        Mapping::Mapped => "",
+        Mapping::Unclear => ", which is possibly not mapped in this user namespace,",
+        Mapping::Unmapped => ", which is not mapped in this user namespace,",
+    };
     format!("user {uid}{unmapped}")
+}
+
+/// The words for a kind of ids.
+struct Kind {
+    id: &'static str,
+    unmapped: &'static str,
+    map: &'static str,
+}
+
+const USER: Kind = Kind { id: "user", unmapped: "an owner", map: "uid_map" };
+const GROUP: Kind = Kind { id: "group", unmapped: "a group", map: "gid_map" };
+
+impl Kind {
+    /// Names an id, as this user namespace shows it.
+    fn name(&self, id: u32, map: &IdMap) -> String {
+        let Self { id: kind, unmapped, map: file } = self;
+        match map.mapping(id) {
+            Mapping::Mapped => format!("{kind} {id}"),
+            Mapping::Unclear => format!(
+                "{unmapped} that is shown as {kind} {id} and is possibly not mapped in this user \
+                 namespace ({file}: {map})"
+            ),
+            Mapping::Unmapped => {
+                format!("{unmapped} that is not mapped in this user namespace ({file}: {map})")
+            }
+        }
+    }
 }
 
 /// Names the owner of an object.
 pub(super) fn owner(object: &Permissions, process: &Process) -> String {
     let Permissions { uid, cuid, .. } = *object;
-    if !process.uid_map.maps(uid) {
-        let map = &process.uid_map;
-        return format!("an owner that is not mapped in this user namespace (uid_map: {map})");
+    let map = &process.uid_map;
+    let owner = USER.name(uid, map);
+    if cuid == uid || !map.maps(uid) {
+        return owner;
     }
-    let creator = if cuid == uid { String::new() } else { format!(" (created by user {cuid})") };
-    format!("user {uid}{creator}")
+    format!("{owner} (created by {})", USER.name(cuid, map))
 }
 
 /// Says why a capability does not help. Empty for an ordinary user, who is not expected to have one.
-pub(super) fn lack(missing: Capability, process: &Process) -> String {
+pub(super) fn lack(missing: Capability, object: &Permissions, process: &Process) -> String {
     let name = missing.name();
     if process.has(missing) {
-        let counts = match missing {
-            Capability::IpcOwner | Capability::SysAdmin | Capability::IpcLock => {
-                "another user namespace owns this IPC namespace"
-            }
-            _ => "it covers only owners and groups that are mapped in this user namespace",
-        };
-        return format!("; its CAP_{name} does not count: {counts}");
+        if matches!(missing, Capability::IpcOwner | Capability::SysAdmin) {
+            return format!(
+                "; its CAP_{name} does not count: another user namespace owns this IPC namespace"
+            );
+        }
+        let mappings = [process.uid_map.mapping(object.uid), process.gid_map.mapping(object.gid)];
+        let possibly = if mappings.contains(&Mapping::Unmapped) { "" } else { "possibly " };
+        return format!(
+            "; its CAP_{name} {possibly}does not count: it covers only owners and groups that are \
+             mapped in this user namespace"
+        );
     }
     if process.uid == 0 || missing == Capability::SysAdmin {
         return format!(", and has no CAP_{name}");

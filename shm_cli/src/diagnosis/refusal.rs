@@ -7,13 +7,27 @@ use shm_core::{probe, text};
 
 use super::Diagnosis;
 use super::permission::Call;
+use crate::change::{Change, words_here};
 use crate::process::Process;
 
 /// What can have refused a call.
 pub(super) struct Refusal {
-    who: String,
-    hint: String,
+    suspects: Vec<Suspect>,
     proven: bool,
+    /// What was looked at, if there is no suspect.
+    looked_at: String,
+}
+
+/// Something that can refuse a call, and the next step.
+pub(super) struct Suspect {
+    pub(super) who: String,
+    pub(super) hint: String,
+}
+
+impl Suspect {
+    pub(super) fn new(who: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { who: who.into(), hint: hint.into() }
+    }
 }
 
 impl Refusal {
@@ -31,34 +45,25 @@ impl Refusal {
                     no_filter(filtered)
                 ),
             };
-            return Self { who, hint: allow_calls(name), proven: true };
+            let suspects = vec![Suspect::new(who, allow_calls(name))];
+            return Self { suspects, proven: true, looked_at: String::new() };
         }
-        if let Some(label) = &process.label {
-            let shown = text::escape_line(label.as_bytes());
-            return Self {
-                who: format!("a security module can refuse it: this process has the label {shown}"),
-                hint: security_module(label).to_owned(),
-                proven: false,
-            };
-        }
+        let mut suspects = Vec::from_iter(process.label.as_deref().map(security_module));
         if without_object.is_none() && filtered == Some(true) {
             let who = format!("the seccomp filter of this process can refuse {name}");
-            return Self { who, hint: allow_calls(name), proven: false };
+            suspects.push(Suspect::new(who, allow_calls(name)));
         }
-        let filter = match without_object {
+        let looked_at = match without_object {
             Some(_) => format!("a filter does not refuse every {name}"),
             None => no_filter(filtered).to_owned(),
         };
-        Self {
-            who: format!(
-                "what refused it is not visible: {filter}, and this process has no label of a \
-                 security module"
-            ),
-            hint: "look for the refusal in the log of the host (dmesg); Landlock and BPF programs \
-                   leave no trace in /proc/self"
-                .to_owned(),
-            proven: false,
-        }
+        Self { suspects, proven: false, looked_at }
+    }
+
+    /// Adds a suspect, unless it is certain what refuses the call.
+    pub(super) fn or(mut self, suspect: Option<Suspect>) -> Self {
+        self.suspects.extend(suspect.filter(|_| !self.proven));
+        self
     }
 
     /// Returns whether it is certain that the call itself is refused, whatever it is about.
@@ -68,7 +73,20 @@ impl Refusal {
 
     /// Returns the diagnosis; `state` says what was seen of the object.
     pub(super) fn diagnosis(self, state: &str) -> Diagnosis {
-        let Self { who, hint, proven } = self;
+        let Self { suspects, proven, looked_at } = self;
+        if suspects.is_empty() {
+            return Diagnosis::new(
+                format!(
+                    "{state}; what refused it is not visible: {looked_at}, and this process has no \
+                     label of a security module that confines it"
+                ),
+                "look for the refusal in the log of the host (dmesg); Landlock and BPF programs \
+                 leave no trace in /proc/self",
+            );
+        }
+        let (who, hints): (Vec<_>, Vec<_>) =
+            suspects.into_iter().map(|Suspect { who, hint }| (who, hint)).unzip();
+        let (who, hint) = (who.join("; "), hints.join("; or "));
         let cause = if proven { format!("{who}; {state}") } else { format!("{state}; {who}") };
         Diagnosis::new(cause, hint)
     }
@@ -100,21 +118,38 @@ fn calls(call: &str) -> &str {
 
 fn allow_calls(call: &str) -> String {
     let calls = calls(call);
-    format!(
-        "start the container with a profile that allows {calls}: --security-opt seccomp=PROFILE, \
-         or seccomp=unconfined for none"
-    )
+    let profile = words_here(Change::Seccomp);
+    format!("start the container with a profile that allows {calls}; {profile}")
 }
 
-/// Returns the next step for a label. A label of `SELinux` has at least three colons.
-fn security_module(label: &str) -> &'static str {
+/// Returns the security module of a label as a suspect. A label of `SELinux` has at least three colons.
+fn security_module(label: &str) -> Suspect {
+    let shown = text::escape_line(label.as_bytes());
+    let who = format!("a security module can refuse it: this process has the label {shown}");
     if label.matches(':').count() >= 3 {
-        "look for the refusal in the log of the host (ausearch -m avc), and allow it in the policy, \
-         or choose another label: --security-opt label=type:TYPE"
-    } else {
-        "look for the refusal in the log of the host (dmesg), and allow it in the profile, or choose \
-         another one: --security-opt apparmor=PROFILE"
+        return Suspect::new(
+            who,
+            format!(
+                "look for the refusal in the log of the host (ausearch -m avc), and allow it in the \
+                 policy, or choose another label; {}",
+                words_here(Change::Selinux)
+            ),
+        );
     }
+    let other = format!("or choose another one; {}", words_here(Change::AppArmor));
+    // aa-complain(8): deny rules count in this mode too. They are not logged.
+    if label.ends_with(" (complain)") {
+        return Suspect::new(
+            format!("{who}, a mode in which only deny rules refuse"),
+            format!("look for deny rules in the profile, {other}"),
+        );
+    }
+    Suspect::new(
+        who,
+        format!(
+            "look for the refusal in the log of the host (dmesg), and allow it in the profile, {other}"
+        ),
+    )
 }
 
 /// Returns the cause of ENOSYS: the kernel lacks the mechanism, or a filter pretends so.
@@ -181,10 +216,32 @@ mod tests {
             "its mode lets user 0 read it; a security module can refuse it: this process has the \
              label docker-default (enforce)"
         );
-        assert!(hint.ends_with("--security-opt apparmor=PROFILE"), "{hint}");
+        assert!(hint.contains("--security-opt apparmor=PROFILE"), "{hint}");
         let selinux = "system_u:system_r:container_t:s0:c1,c2";
         let [_, hint] = diagnosis(CALL, Some(selinux), Some(false));
-        assert!(hint.ends_with("--security-opt label=type:TYPE"), "{hint}");
+        assert!(hint.contains("--security-opt label=type:TYPE"), "{hint}");
+    }
+
+    #[test]
+    fn a_label_and_a_filter_are_both_named_where_both_can_refuse() {
+        // No call of fchmod without an object shows whether the filter refuses it.
+        let fchmod = Call { name: "fchmod", ..CALL };
+        let [cause, hint] = diagnosis(fchmod, Some("docker-default (enforce)"), Some(true));
+        assert_eq!(
+            cause,
+            "its mode lets user 0 read it; a security module can refuse it: this process has the \
+             label docker-default (enforce); the seccomp filter of this process can refuse fchmod"
+        );
+        let allow = "; or start the container with a profile that allows fchmod; ";
+        assert!(hint.contains("apparmor=PROFILE") && hint.contains(allow), "{hint}");
+    }
+
+    #[test]
+    fn only_the_deny_rules_of_a_profile_in_complain_mode_are_blamed() {
+        let [cause, hint] = diagnosis(CALL, Some("mine (complain)"), Some(false));
+        let blamed = "the label mine (complain), a mode in which only deny rules refuse";
+        assert!(cause.ends_with(blamed), "{cause}");
+        assert!(hint.starts_with("look for deny rules in the profile, or choose "), "{hint}");
     }
 
     #[test]
@@ -193,7 +250,7 @@ mod tests {
         assert_eq!(
             cause,
             "its mode lets user 0 read it; what refused it is not visible: a filter does not refuse \
-             every shmat, and this process has no label of a security module"
+             every shmat, and this process has no label of a security module that confines it"
         );
         assert!(hint.contains("Landlock"), "{hint}");
         let fchmod = Call { name: "fchmod", ..CALL };

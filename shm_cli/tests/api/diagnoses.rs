@@ -2,7 +2,7 @@
 
 use shm_cli::{Diagnosis, Failure};
 use shm_core::posix::Object;
-use shm_core::{Error, IpcNamespace, IpcObject, Key, Segment};
+use shm_core::{Access, Errno, Error, IpcNamespace, IpcObject, Key, Segment};
 use shm_testkit::scratch::{ScratchKey, ScratchName};
 
 fn message(error: Error) -> String {
@@ -56,6 +56,29 @@ fn each_call_explains_a_removed_segment() {
                 IpcNamespace::current().unwrap(),
             )
         );
+    }
+}
+
+#[test]
+fn an_object_that_is_gone_after_the_refusal_is_not_said_to_be_refused_by_something_hidden() {
+    let key = ScratchKey::new();
+    let segment = Segment::create_new(*key, 100, 0o600).unwrap();
+    segment.remove().unwrap();
+    let id = segment.id();
+    let errno = Errno::EACCES;
+    let path = std::env::temp_dir().join("shm_cli_test_of_a_file_that_is_gone");
+    let file = path.display().to_string();
+    for (error, absent) in [
+        (Error::Attach { id, write: false, errno }, format!("there is no segment {id}")),
+        (
+            Error::File { call: "open", path, size: 0, access: Access::Read, errno },
+            format!("there is no file {file}"),
+        ),
+    ] {
+        let Diagnosis { cause, hint } = Diagnosis::of(&error).unwrap();
+        let unknown = "so the owner and mode that can have refused the call are not known";
+        assert_eq!(cause, format!("{absent} now, {unknown}"));
+        assert_eq!(hint, "try again");
     }
 }
 

@@ -164,14 +164,18 @@ fn a_read_succeeds_even_if_its_note_cannot_be_printed() {
 fn a_frame_that_is_read_as_a_text_is_noted() {
     let key = ScratchKey::new();
     write(*key, b"whole");
-    let note = "note: shm_wr --framed wrote this segment; to read its message: shm_rd --framed\n";
     let key_argument = key.to_string();
+    let note = format!(
+        "note: shm_wr --framed wrote this segment; to read its message: shm_rd --framed --key \
+         {key_argument}\n"
+    );
     let plain = |option: &[&str]| {
         let mut command = shm_rd();
         command.args(["--key", &key_argument]).args(option);
-        command.assert().code(0).stderr(note)
+        command.assert().code(0).stderr(note.clone())
     };
     plain(&[]).stdout("S H M F R M \u{2} \nshm read success\n");
     plain(&["--raw"]).stdout("SHMFRM\u{2}");
     plain(&["--json"]).stdout(contains("SHMFRM"));
+    shm_rd().args(["--framed", "--raw", "--key", &key_argument]).assert().code(0).stdout("whole");
 }

@@ -26,6 +26,12 @@ pub fn message(error: &anyhow::Error) -> String {
     [&[causes.join(": ")][..], &next_steps].concat().join("\n")
 }
 
+/// Returns whether a message has a line with a next step.
+#[must_use]
+pub fn has_next_step(message: &str) -> bool {
+    message.lines().any(|line| line.starts_with(NEXT_STEP))
+}
+
 /// Adds the next step for an error of an engine outside of a run.
 pub(crate) fn with_next_step(kind: EngineKind, error: EngineError) -> anyhow::Error {
     match hints::next_step(kind, &error) {
@@ -40,7 +46,7 @@ mod tests {
 
     use anyhow::{Context, anyhow};
 
-    use super::message;
+    use super::{has_next_step, message};
 
     #[test]
     fn each_cause_comes_once_and_the_next_step_last() {
@@ -52,5 +58,11 @@ mod tests {
             "the report: cannot write a: Permission denied (os error 13)\n\
              next step: choose another file"
         );
+    }
+
+    #[test]
+    fn a_quoted_next_step_of_another_program_is_none() {
+        assert!(has_next_step("it failed\nnext step: try again"));
+        assert!(!has_next_step("it failed\n  docker: next step: try again"));
     }
 }

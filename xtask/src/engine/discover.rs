@@ -218,10 +218,10 @@ fn container_engine(
                  no engine",
             ),
             FailureKind::NotPermitted => hints::NOT_PERMITTED,
-            _ => {
+            _ => hints::of_ssh(&answer.to_string()).unwrap_or(
                 "start its daemon (systemctl start docker), check that DOCKER_HOST or the context \
-                 names the right one, or use --engine namespaces, which needs no engine"
-            }
+                 names the right one, or use --engine namespaces, which needs no engine",
+            ),
         };
         return Err(unusable(kind, answer, next_step));
     }

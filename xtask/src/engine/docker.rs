@@ -63,6 +63,8 @@ pub struct Docker {
 struct ContainerRecord {
     /// Whether it was created and not removed since.
     exists: bool,
+    /// How it was to be run.
+    options: Option<RunOptions>,
     /// Whether it is the sandbox (infra container) of a pod.
     is_sandbox: bool,
     /// Its id on the engine, if it was inspected.
@@ -117,6 +119,7 @@ impl Docker {
 
     fn run(&self, container: Container, options: RunOptions) -> Result<Observation, EngineError> {
         let name = self.name(container);
+        self.with_record(container, |known| known.options = Some(options));
         if options.sharing == Sharing::Sandbox {
             return self.run_pod(container, &name);
         }
@@ -187,6 +190,7 @@ impl Docker {
             return Err(failed("cannot create a pod", created).into());
         }
         let started = self.change(sandbox, &Action::Start, &["pod", "start", &pod])?;
+        self.with_record(sandbox, |known| known.exists = true);
         let Observation { namespace, state, .. } = started;
         Ok(Observation { namespace, state, ..created.into() })
     }

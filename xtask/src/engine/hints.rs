@@ -8,6 +8,15 @@ use crate::process::invocation::InvocationError;
 pub(crate) const NOT_PERMITTED: &str = "join the group that may use its socket (usermod -aG docker \
      $USER, then log in again), or run this as root";
 
+/// Returns the next step if docker's client connects through ssh, and that failed.
+pub(crate) fn of_ssh(message: &str) -> Option<&'static str> {
+    // docker/cli cli/connhelper/commandconn: "command [ssh ... docker system dial-stdio] has exited"
+    message.contains("command [ssh").then_some(
+        "run the ssh command that the message names by hand until it connects without a question; \
+         then run this again",
+    )
+}
+
 /// Returns the next step for a message that names the program that failed below the engine.
 pub(crate) fn of_message(message: &str) -> Option<&'static str> {
     let message = message.to_lowercase();
@@ -24,7 +33,9 @@ pub(crate) fn of_message(message: &str) -> Option<&'static str> {
     // both, runc and crun: "OCI runtime ..."
     let words = ["oci runtime", "oci permission", "container create failed", "invalid runtime"];
     let runtime = has(&words) || has(&["unknown runtime", "shim task"]);
-    runtime.then_some(
+    // The runtime works, and the command of an `exec` does not.
+    let command = has(&["exec failed", "executable file not found"]);
+    (runtime && !command).then_some(
         "remove the reason that is given above, for which the OCI runtime failed, or use another \
          runtime with --runtime NAME; `docker info` and `podman info` name the installed ones",
     )
@@ -57,14 +68,20 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
                 return Some(slow.to_owned());
             }
             InvocationError::Io { source, .. } => FailureKind::from(source),
-            InvocationError::NotFound { .. } | InvocationError::TooMuch { .. } => {
-                FailureKind::Other
+            InvocationError::NotFound { program } => {
+                return Some(format!("install {program}, or add its folder to PATH"));
             }
+            InvocationError::TooMuch { .. } => FailureKind::Other,
         },
         EngineError::Failed(failure) => {
             // A lack that the message names, such as that of space, has a step of its own.
             let is_named = !matches!(failure.kind, FailureKind::Other | FailureKind::Rejected);
             let message = failure.output.stderr_tail().to_string();
+            if failure.kind == FailureKind::Unreachable
+                && let Some(step) = of_ssh(&message)
+            {
+                return Some(step.to_owned());
+            }
             if let Some(step) = of_message(&message).filter(|_| !is_named) {
                 return Some(step.to_owned());
             }
@@ -95,7 +112,7 @@ pub(crate) fn next_step(kind: EngineKind, error: &EngineError) -> Option<String>
             "the daemon of {engine} does not run or does not answer: check its log, start it \
              again, then run `cargo xtask clean` to remove what is left"
         ),
-        FailureKind::NotPermitted => NOT_PERMITTED.to_owned(),
+        FailureKind::NotPermitted if kind == EngineKind::Docker => NOT_PERMITTED.to_owned(),
         FailureKind::OutOfResources => {
             "free some of the resource that the message names, or raise its limit".to_owned()
         }
@@ -123,5 +140,22 @@ mod tests {
         let busy = step(&format!("{failed}: resource temporarily unavailable"));
         assert!(busy.starts_with("free some of the resource"), "{busy}");
         assert!(step(failed).contains("--runtime NAME"));
+        let exec = "OCI runtime exec failed: exec: \"x\": executable file not found in $PATH";
+        assert!(step(exec).starts_with("run the command by hand"), "{}", step(exec));
+    }
+
+    #[test]
+    fn the_step_after_a_failed_connection_names_what_did_not_connect() {
+        let step = |kind, stderr: &str| {
+            let output = Output { stderr: stderr.into(), exit_code: Some(1), ..Output::default() };
+            let failure = CommandFailure::new("it failed", classify(&output), output);
+            next_step(kind, &failure.into()).unwrap()
+        };
+        let ssh = "error during connect: command [ssh host docker] has exited with status 255: \
+                   stderr=host: Permission denied (publickey)";
+        assert!(step(EngineKind::Docker, ssh).starts_with("run the ssh command"));
+        let socket = "permission denied while trying to connect to the socket";
+        assert!(step(EngineKind::Docker, socket).contains("usermod -aG docker"));
+        assert!(!step(EngineKind::Podman, socket).contains("docker"));
     }
 }

@@ -43,6 +43,23 @@ impl Runner<'_> {
         self.command(options, tool).assert().code(255).stderr(said);
     }
 
+    /// Returns the words for a change: those of the engine, and of Compose beside Docker.
+    fn words(&self, options: &str, compose: &str) -> String {
+        match self.engine.name {
+            "docker" => format!("docker: {options}; compose: {compose}"),
+            name => format!("{name}: {options}"),
+        }
+    }
+
+    /// Returns the hint for root: to run as user 1000, or to add a capability.
+    fn as_owner_or_with(&self, capability: &str) -> String {
+        format!(
+            "run this as user 1000 ({}), or add the capability {capability} ({})",
+            self.words("--user 1000", "user: \"1000\""),
+            self.words(&format!("--cap-add {capability}"), &format!("cap_add: [{capability}]"))
+        )
+    }
+
     #[track_caller]
     fn succeeds(&self, options: &[&str], tool: &[&str]) {
         self.command(options, tool).assert().code(0);
@@ -61,8 +78,10 @@ fn creation(engine: &Engine) -> Result<(), Failed> {
         [
             SHM_OPEN,
             "/dev/shm belongs to user 0 and has mode 0755: user 1000 cannot create files there",
-            "mount it with mode 1777 (--tmpfs /dev/shm:mode=1777), or let its owner change the \
-             mode: chmod 1777 /dev/shm",
+            &format!(
+                "let its owner change the mode (chmod 1777 /dev/shm), or mount another one there ({})",
+                runner.words("--tmpfs /dev/shm:mode=1777", "tmpfs: \"/dev/shm:mode=1777\"")
+            ),
         ],
     );
     runner.succeeds(&["--user", "1000", "--tmpfs", "/dev/shm:mode=1777"], &tool);
@@ -100,11 +119,13 @@ fn seccomp(engine: &Engine) -> Result<(), Failed> {
         "msgget, msgsnd, msgrcv and msgctl",
         "mq_open, mq_unlink, mq_timedsend, mq_timedreceive and mq_getsetattr",
     ];
-    for (option, call, calls) in [
-        (&["--object", "sem"][..], "semget", sem),
-        (&["--object", "msg"], "msgget", msg),
-        (&["--object", "mqueue"], "mq_open", mq),
-        (&["--framed"], "semget", sem),
+    let absent = "and to create it no permission is needed\n";
+    let queues = "the owner and mode of /dev/mqueue let user 0 create files\n";
+    for (option, call, calls, state) in [
+        (&["--object", "sem"][..], "semget", sem, absent),
+        (&["--object", "msg"], "msgget", msg, absent),
+        (&["--object", "mqueue"], "mq_open", mq, queues),
+        (&["--framed"], "semget", sem, absent),
     ] {
         let tool = [&["shm_wr", "hi"], option].concat();
         let said = runner.command(&["--security-opt", &eperm], &tool).output()?.stderr;
@@ -112,8 +133,8 @@ fn seccomp(engine: &Engine) -> Result<(), Failed> {
         let expected = [
             format!("{call} failed, errno: 1 msg: Operation not permitted\n"),
             format!("\ncause: the seccomp filter of this process refuses {call}; "),
-            "no permission is needed\n".to_owned(),
-            format!("profile that allows {calls}: --security-opt seccomp=PROFILE"),
+            state.to_owned(),
+            format!("profile that allows {calls}; {}: --security-opt seccomp=PROFILE", engine.name),
         ];
         for part in expected {
             assert!(said.contains(&part), "{part}\nis not in\n{said}");
@@ -128,8 +149,13 @@ fn seccomp(engine: &Engine) -> Result<(), Failed> {
             "shmat failed, errno: 13 msg: Permission denied",
             "the seccomp filter of this process refuses shmat; segment 0 of 1024 bytes belongs to \
              user 0 and has mode 0666, and its mode lets user 0 read and write it",
-            "start the container with a profile that allows shmget, shmat, shmdt and shmctl: \
-             --security-opt seccomp=PROFILE, or seccomp=unconfined for none",
+            &format!(
+                "start the container with a profile that allows shmget, shmat, shmdt and shmctl; {}",
+                runner.words(
+                    "--security-opt seccomp=PROFILE, or seccomp=unconfined for none",
+                    "security_opt: [\"seccomp=PROFILE\"]"
+                )
+            ),
         ],
     );
     Ok(())
@@ -163,8 +189,6 @@ fn capabilities(engine: &Engine) -> Result<(), Failed> {
     let ipc = format!("--ipc=container:{}", donor.name);
     runner.succeeds(&[&ipc, "--user", "1000"], &["shm_wr", "--mode", "0600", "secret"]);
     let object = "segment 0 of 1024 bytes belongs to user 1000 and has mode 0600: user 0 may";
-    let as_owner =
-        "run this as user 1000 (docker run --user 1000), or add the capability: --cap-add";
     let dropped = [&ipc, "--cap-drop", "ALL"];
     for (tool, may) in
         [(&["shm_rd"][..], "not read it"), (&["shm_wr", "x"], "neither read nor write it")]
@@ -175,7 +199,7 @@ fn capabilities(engine: &Engine) -> Result<(), Failed> {
             [
                 "shmget failed, errno: 13 msg: Permission denied",
                 &format!("{object} {may}, and has no CAP_IPC_OWNER"),
-                &format!("{as_owner} IPC_OWNER"),
+                &runner.as_owner_or_with("IPC_OWNER"),
             ],
         );
         runner.succeeds(&[&dropped[..], &["--cap-add", "IPC_OWNER"]].concat(), tool);
@@ -187,7 +211,7 @@ fn capabilities(engine: &Engine) -> Result<(), Failed> {
         [
             "shmctl failed, errno: 1 msg: Operation not permitted",
             &format!("{object} not remove it, and has no CAP_SYS_ADMIN"),
-            &format!("{as_owner} SYS_ADMIN"),
+            &runner.as_owner_or_with("SYS_ADMIN"),
         ],
     );
     runner.succeeds(&[&dropped[..], &["--cap-add", "SYS_ADMIN"]].concat(), &remove);
@@ -197,7 +221,7 @@ fn capabilities(engine: &Engine) -> Result<(), Failed> {
         let said = runner.command(&dropped, &["shm_rd", "--object", object]).output()?.stderr;
         let said = String::from_utf8(said)?;
         let right = said.contains("belongs to user 1000 and has mode 0600: user 0 may not read it, and has no CAP_IPC_OWNER\n")
-            && said.ends_with("--cap-add IPC_OWNER\n");
+            && said.ends_with(&format!("{}\n", runner.as_owner_or_with("IPC_OWNER")));
         assert!(right, "{said}");
     }
     Ok(())
@@ -220,8 +244,7 @@ fn file_capabilities(engine: &Engine) -> Result<(), Failed> {
             SHM_OPEN,
             "/dev/shm/t belongs to user 1000 and has mode 0600: user 0 may not read it, and has no \
              CAP_DAC_OVERRIDE",
-            "run this as user 1000 (docker run --user 1000), or add the capability: --cap-add \
-             DAC_OVERRIDE",
+            &runner.as_owner_or_with("DAC_OVERRIDE"),
         ],
     );
     runner.succeeds(&[&dropped[..], &["--cap-add", "DAC_OVERRIDE"]].concat(), &read);

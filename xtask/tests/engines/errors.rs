@@ -40,6 +40,8 @@ pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
             trials.push(engine.trial("an_unreachable_daemon_is_named", no_daemon));
             trials.push(engine.trial("clean_names_the_ledger_of_an_engine_that_is_gone", gone));
             trials.push(engine.trial("missing_permission_on_the_socket_is_named", no_permission));
+            trials.push(engine.trial("a_daemon_that_hides_its_user_namespaces_is_an_error", hides));
+            trials.push(engine.trial("a_connection_that_ssh_refuses_is_named", no_ssh));
         }
     }
     trials
@@ -119,6 +121,22 @@ fn no_permission(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap("docker", &format!("echo {words} >&2; exit 1"));
     let next_step = "next step: join the group that may use its socket";
     fails(&engine.experiment().with(&wrappers), &[words, next_step])
+}
+
+fn hides(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"case "$*" in *SecurityOptions*) echo nope >&2; exit 1;; esac"#;
+    let wrappers = Wrappers::new().wrap("docker", script);
+    fails(
+        &engine.experiment().with(&wrappers),
+        &["gives containers a user namespace", "nope", "next step:"],
+    )
+}
+
+fn no_ssh(engine: &Engine) -> Result<(), Failed> {
+    let words = "error during connect: command [ssh -- host docker system dial-stdio] has exited \
+                 with exit status 255, stderr=host: Permission denied (publickey).";
+    let wrappers = Wrappers::new().wrap("docker", &format!("echo '{words}' >&2; exit 1"));
+    fails(&engine.experiment().with(&wrappers), &[words, "next step: run the ssh command"])
 }
 
 fn no_base(engine: &Engine) -> Result<(), Failed> {

@@ -39,12 +39,15 @@ const WORDS: [&str; 15] = [
 ];
 
 pub(crate) fn trials(engines: &'static [Engine]) -> Vec<Trial> {
-    let of_containers: [(&str, Body); 7] = [
+    let of_containers: [(&str, Body); 10] = [
         ("a_refusal_in_any_words_is_a_refusal", in_any_words),
         ("refused_starts_and_removals_in_unknown_words_are_refusals", in_unknown_words),
         ("an_engine_that_fails_every_command_refuses_nothing", fails_everything),
         ("a_failure_that_does_not_last_is_no_refusal", fails_once),
         ("a_refusal_that_leaves_a_running_container_is_none", runs_and_fails),
+        ("a_refusal_after_the_donor_has_changed_is_none", kills_the_donor),
+        ("a_refused_setting_is_no_refusal_of_the_sharing", refuses_the_setting),
+        ("a_failure_that_cannot_be_checked_keeps_its_message", hides_the_container),
         ("a_refusal_against_the_prediction_differs", refuses_too_much),
         ("a_script_that_ends_early_keeps_its_answers", ends_early),
     ];
@@ -175,6 +178,39 @@ fn runs_and_fails(engine: &Engine) -> Result<(), Failed> {
     let wrappers = Wrappers::new().wrap(engine.name, script);
     let cells = matrix(engine, &wrappers, "sysv/private/pause", 1)?;
     assert_all(&of(&cells, "joiner"), "unclear", "is not as before: running");
+    Ok(())
+}
+
+/// The donor dies while the client reports the refusal that is predicted.
+fn kills_the_donor(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"case "$1 $*" in run*-joiner\ *)
+        "$real" kill "$(echo "$*" | sed 's/.*--ipc container:\([^ ]*\).*/\1/')" >/dev/null
+        echo nope >&2; exit 125;; esac"#;
+    let wrappers = Wrappers::new().wrap(engine.name, script);
+    let cells = matrix(engine, &wrappers, "sysv/private/pause", 1)?;
+    assert_all(&of(&cells, "joiner"), "unclear", "is not as before: exited");
+    Ok(())
+}
+
+/// The engine rejects the kernel parameter of every container, also where the sharing allows it.
+fn refuses_the_setting(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"case "$1 $*" in run*--sysctl*) echo nope >&2; exit 125;; esac"#;
+    let wrappers = Wrappers::new().wrap(engine.name, script);
+    let cells = matrix(engine, &wrappers, "sysv/host/rmid-forced", 1)?;
+    assert_all(&cells.iter().collect::<Vec<_>>(), "unclear", "so did its control");
+    Ok(())
+}
+
+/// The engine fails the first command with which a refusal is checked.
+fn hides_the_container(engine: &Engine) -> Result<(), Failed> {
+    let script = r#"case "$1 $*" in
+        run*-joiner\ *) touch "${0%/*}/refused"; echo nope >&2; exit 125;;
+        ps*) rm "${0%/*}/refused" 2>/dev/null && { echo hidden >&2; exit 1; };; esac"#;
+    let wrappers = Wrappers::new().wrap(engine.name, script);
+    let cells = matrix(engine, &wrappers, "sysv/private/pause", 1)?;
+    for words in ["nope", "could not be checked whether it was refused"] {
+        assert_all(&of(&cells, "joiner"), "unclear", words);
+    }
     Ok(())
 }
 

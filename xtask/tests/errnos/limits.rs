@@ -36,10 +36,10 @@ fn sysctl(name: &str, value: &str) -> String {
     change(Change::Sysctl { name, value })
 }
 
-/// Returns the hint at a limit. `shm_wr --remove` comes first, because a scratch image has no ipcrm.
+/// Returns the hint at a limit.
 fn remove_or_raise(name: &str, value: &str) -> String {
     format!(
-        "remove some (shm_wr --remove --key KEY, or ipcrm -m ID for a segment without a key), or \
+        "remove some (shm_wr --remove --key KEY, or --id SHMID for a segment without a key), or \
          raise it; {}",
         sysctl(name, value)
     )

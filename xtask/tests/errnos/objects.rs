@@ -59,8 +59,8 @@ fn enospc_of_posix_fallocate_names_the_free_space_and_leaves_nothing() {
         &mut shm_wr(&["--posix", "name", "--size", "1M", "x"]),
         "posix_fallocate failed, errno: 28 msg: No space left on device",
         "1048576 bytes do not fit into /dev/shm, which has 65536 bytes free",
-        "give a smaller --size, or enlarge /dev/shm, which no --shm-size made: mount -o \
-         remount,size=SIZE /dev/shm where it was mounted",
+        "give a smaller --size, or enlarge the tmpfs at /dev/shm, which no --shm-size made: \
+         mount -o remount,size=SIZE /dev/shm",
     );
     assert_eq!(fs::read_dir("/dev/shm").unwrap().count(), 0);
 
@@ -109,7 +109,7 @@ fn a_full_dev_shm_never_kills_the_writer() {
 
 fn erofs_says_that_a_file_system_is_read_only() {
     mount_tmpfs("/dev/shm", "ro");
-    let hint = "choose a file on a writable volume";
+    let hint = "mount it for writing: mount -o remount,rw /dev/shm";
     for (arguments, call) in
         [(["--posix", "name"], "shm_open"), (["--file", "/dev/shm/name"], "open")]
     {

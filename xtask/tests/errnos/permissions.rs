@@ -1,18 +1,20 @@
 //! Other users: EACCES, EPERM.
 
 use std::env;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::ExitCode;
 
 use assert_cmd::Command;
 use predicates::str::contains;
 use rustix::fs::{XattrFlags, setxattr};
-use shm_cli::{DEFAULT_KEY, Failure};
-use shm_core::Segment;
+use shm_cli::{DEFAULT_KEY, Diagnosis, Failure};
 use shm_core::stat::SegmentId;
-use shm_testkit::isolation::mount_tmpfs;
+use shm_core::{Access, Errno, Segment};
+use shm_testkit::isolation::{in_user_namespace, mount_tmpfs};
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
-use shm_testkit::{Trial, tools, trials};
+use shm_testkit::{Need, Trial, tools, trials};
 
 use crate::{shm_rd, shm_wr, tells};
 
@@ -29,11 +31,20 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::isolated, &[ANOTHER_USER, MOUNTS] =>
             eacces_of_shm_open_and_shm_unlink_names_owner_and_mode,
             a_directory_that_forbids_changes_is_named,
+            a_closed_directory_behind_a_link_is_named,
+            an_owner_that_is_possibly_not_mapped_is_named_as_such,
             an_immutable_file_is_named,
+            an_append_only_directory_is_named_for_removal_but_not_for_creation,
             an_access_control_list_is_named,
-            a_queue_names_its_owner_or_says_why_not;
+            a_queue_names_its_owner_or_says_why_not,
+            a_directory_of_queues_that_forbids_creation_is_named;
+        Trial::isolated, &[ANOTHER_USER, MOUNTS, FUSE] =>
+            a_file_system_that_admits_only_the_user_who_mounted_it_is_named;
     ]
 }
+
+/// A kernel with FUSE.
+const FUSE: Need = Need::new("FUSE", "grep -w fuse /proc/filesystems").optional();
 
 /// The variable with the shmid that this program, as another user, attaches for writing.
 const ATTACH: &str = "SHM_TEST_ATTACH";
@@ -45,8 +56,17 @@ fn theirs(folder: &PublicFolder, name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-const AS_OWNER: &str = "run this as user 0 (docker run --user 0); or let the owner remove it and \
-                        create it again with a --mode that includes this user, such as 0666";
+/// Returns the hint to run as the owner, or to do something else, where no engine is known.
+fn as_owner(otherwise: &str) -> String {
+    format!(
+        "run this as user 0 (docker, podman: --user 0; compose: user: \"0\"; Kubernetes: \
+         securityContext.runAsUser: 0); or {otherwise}"
+    )
+}
+
+const RECREATE: &str = "let the owner remove it and create it again with a --mode that includes this \
+                        user, such as 0666";
+const LET_REMOVE: &str = "let its owner remove it";
 
 fn eacces_of_shmget_names_the_user_and_the_segment() {
     let folder = PublicFolder::new();
@@ -57,8 +77,8 @@ fn eacces_of_shmget_names_the_user_and_the_segment() {
         format!("segment {id} of 1024 bytes belongs to user 0 and has mode 0600: user 65534 ");
     let read = cause.clone() + "may not read it";
     let write = cause + "may neither read nor write it";
-    tells(&mut theirs(&folder, "shm_rd", &[]), first, &read, AS_OWNER);
-    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &write, AS_OWNER);
+    tells(&mut theirs(&folder, "shm_rd", &[]), first, &read, &as_owner(RECREATE));
+    tells(&mut theirs(&folder, "shm_wr", &["x"]), first, &write, &as_owner(RECREATE));
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
@@ -82,7 +102,7 @@ fn eacces_of_shmat_says_that_the_segment_can_be_read() {
         segment.id()
     );
     let first = "shmat failed, errno: 13 msg: Permission denied";
-    tells(&mut attaching, first, &cause, AS_OWNER);
+    tells(&mut attaching, first, &cause, &as_owner(RECREATE));
 }
 
 /// Attaches the segment that a trial named, prints the failure like the tools, and returns the exit
@@ -109,7 +129,7 @@ fn eperm_of_shmctl_names_the_owner_of_the_segment() {
              it, and has no CAP_SYS_ADMIN",
             segment.id()
         ),
-        "run this as user 0 (docker run --user 0); or let its owner remove it",
+        &as_owner(LET_REMOVE),
     );
     assert_eq!(Segment::find(DEFAULT_KEY), Ok(segment));
     // That user may remove a segment of its own.
@@ -125,18 +145,19 @@ fn eacces_of_shm_open_and_shm_unlink_names_owner_and_mode() {
     shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
     let cause = "/dev/shm/name belongs to user 0 and has mode 0600: user 65534 may ";
     let first = "shm_open failed, errno: 13 msg: Permission denied";
-    let hint = "run this as user 0 (docker run --user 0); or let the owner change the mode (chmod \
-                0666 /dev/shm/name), or remove it and create it again with a --mode that includes \
-                this user";
+    let hint = as_owner(
+        "let the owner change the mode (chmod 0666 /dev/shm/name), or remove it and create it again \
+         with a --mode that includes this user",
+    );
     let [read, write] =
         ["not read it", "neither read nor write it"].map(|it| cause.to_owned() + it);
-    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, &read, hint);
-    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, &write, hint);
+    tells(&mut theirs(&folder, "shm_rd", &["--posix", "name"]), first, &read, &hint);
+    tells(&mut theirs(&folder, "shm_wr", &["--posix", "name", "x"]), first, &write, &hint);
     let cause = format!(
         "{cause}not remove it; in /dev/shm, which is sticky and belongs to user 0, users remove only \
          their own files"
     );
-    let hint = "run this as user 0 (docker run --user 0); or let its owner remove it";
+    let hint = as_owner(LET_REMOVE);
     let remove = theirs(&folder, "shm_wr", &["--posix", "name", "--remove"]).output().unwrap();
     let said = String::from_utf8(remove.stderr).unwrap();
     // The kernel returns EPERM; glibc's shm_unlink turns it into EACCES, musl's does not.
@@ -187,6 +208,44 @@ fn an_owner_without_a_mapping_is_named_with_the_map() {
     shm_rd(&["--raw"]).assert().code(0).stdout("secret");
 }
 
+fn an_owner_that_is_possibly_not_mapped_is_named_as_such() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/dev/shm", "mode=1777");
+    shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
+    shm_wr(&["--posix", "name", "--mode", "0600", "secret"]).assert().code(0);
+    let id = Segment::find(DEFAULT_KEY).unwrap().id();
+    let program = folder.copy(tools::path("shm_rd"));
+    // The map has an id 65534, which is shown for the owner although it is not mapped.
+    let inside = || in_user_namespace("0 100000 65536", 0, &program);
+    let belongs = "belongs to an owner that is shown as user 65534 and is possibly not mapped in this \
+                   user namespace (uid_map: 0 100000 65536) and has mode 0600: user 0 may not read it";
+    let hint = "find its owner from outside of this user namespace (ls -n, shm_ls), and run this as \
+                that user there; or let the owner";
+    tells(
+        &mut inside(),
+        "shmget failed, errno: 13 msg: Permission denied",
+        &format!(
+            "segment {id} of 1024 bytes {belongs}; its CAP_IPC_OWNER does not count: another user \
+             namespace owns this IPC namespace"
+        ),
+        &format!(
+            "{hint} remove it and create it again with a --mode that includes this user, such as 0666"
+        ),
+    );
+    tells(
+        inside().args(["--posix", "name"]),
+        "shm_open failed, errno: 13 msg: Permission denied",
+        &format!(
+            "/dev/shm/name {belongs}; its CAP_DAC_OVERRIDE possibly does not count: it covers only \
+             owners and groups that are mapped in this user namespace"
+        ),
+        &format!(
+            "{hint} change the mode (chmod 0666 /dev/shm/name), or remove it and create it again \
+             with a --mode that includes this user"
+        ),
+    );
+}
+
 fn an_unmapped_user_is_named_as_such() {
     let folder = PublicFolder::new();
     shm_wr(&["--mode", "0600", "secret"]).assert().code(0);
@@ -231,6 +290,24 @@ fn a_directory_that_forbids_changes_is_named() {
     ));
 }
 
+fn a_closed_directory_behind_a_link_is_named() {
+    let folder = PublicFolder::new();
+    mount_tmpfs("/mnt", "mode=0755");
+    fs::create_dir_all("/mnt/closed/inside").unwrap();
+    fs::set_permissions("/mnt/closed", Permissions::from_mode(0o700)).unwrap();
+    shm_wr(&["--file", "/mnt/closed/inside/file", "--mode", "0666", "x"]).assert().code(0);
+    symlink("closed/inside", "/mnt/folder").unwrap();
+    symlink("/mnt/folder/file", "/mnt/file").unwrap();
+    symlink("file", "/mnt/again").unwrap();
+    let cause = "/mnt/closed belongs to user 0 and has mode 0700: user 65534 cannot enter it";
+    let hint = "let its owner change the mode or the owner of /mnt/closed (chmod, chown)";
+    let first = "open failed, errno: 13 msg: Permission denied";
+    for path in ["/mnt/folder/file", "/mnt/file", "/mnt/again", "/mnt/folder/../inside/file"] {
+        tells(&mut theirs(&folder, "shm_rd", &["--file", path]), first, cause, hint);
+    }
+    tells(&mut theirs(&folder, "shm_wr", &["--file", "/mnt/folder/new", "x"]), first, cause, hint);
+}
+
 fn an_immutable_file_is_named() {
     mount_tmpfs("/dev/shm", "mode=1777");
     shm_wr(&["--posix", "name", "x"]).assert().code(0);
@@ -243,6 +320,32 @@ fn an_immutable_file_is_named() {
     shm_wr(&["--posix", "name", "--remove"]).assert().code(255).stderr(contains(cause));
     chattr("-i").success();
     shm_wr(&["--posix", "name", "y"]).assert().code(0);
+}
+
+fn an_append_only_directory_is_named_for_removal_but_not_for_creation() {
+    mount_tmpfs("/mnt", "mode=1777");
+    fs::create_dir("/mnt/folder").unwrap();
+    let chattr = |flag: &str| Command::new("chattr").args([flag, "/mnt/folder"]).assert().success();
+    chattr("+a");
+    // It takes a new file, so it is not the cause if something else refuses one.
+    let file = ["--file", "/mnt/folder/file"];
+    shm_wr(&[&file[..], &["x"]].concat()).assert().code(0);
+    let refused = shm_core::Error::File {
+        call: "open",
+        path: "/mnt/folder/other".into(),
+        size: 0,
+        access: Access::Create,
+        errno: Errno::EPERM,
+    };
+    let cause = Diagnosis::of(&refused).unwrap().cause;
+    assert!(!cause.contains("append-only"), "{cause}");
+    tells(
+        &mut shm_wr(&[&file[..], &["--remove"]].concat()),
+        "unlink failed, errno: 1 msg: Operation not permitted",
+        "/mnt/folder has the attribute append-only (lsattr), which binds root too",
+        "let root remove the attribute: chattr -a /mnt/folder",
+    );
+    chattr("-a");
 }
 
 fn an_access_control_list_is_named() {
@@ -272,6 +375,26 @@ fn an_access_control_list_is_named() {
     ));
 }
 
+fn a_file_system_that_admits_only_the_user_who_mounted_it_is_named() {
+    // The kernel refuses other users before it asks the program of the file system, so none is needed.
+    const MOUNT: &str = "mknod /mnt/fuse c 10 229 && exec 3<>/mnt/fuse && mkdir /mnt/point && \
+                         mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none /mnt/point";
+    let folder = PublicFolder::new();
+    mount_tmpfs("/mnt", "mode=0755");
+    Command::new("sh").args(["-c", MOUNT]).assert().success();
+    symlink("point/file", "/mnt/link").unwrap();
+    let first = "open failed, errno: 13 msg: Permission denied";
+    let hint = "run this as the user who mounted it, or mount it with the option allow_other";
+    for path in ["/mnt/point/file", "/mnt/link"] {
+        let cause = format!(
+            "the owner and mode of {path} cannot be read; /mnt/point/file is on a file system of type \
+             fuse, which admits only user 0, because it is mounted without allow_other, and whose \
+             program can refuse by itself"
+        );
+        tells(&mut theirs(&folder, "shm_rd", &["--file", path]), first, &cause, hint);
+    }
+}
+
 fn a_queue_names_its_owner_or_says_why_not() {
     let folder = PublicFolder::new();
     let object = ["--object", "mqueue"];
@@ -281,13 +404,7 @@ fn a_queue_names_its_owner_or_says_why_not() {
         .assert()
         .code(255)
         .stderr(contains("are not known, because no mount at /dev/mqueue shows it; "));
-    Command::new("sh")
-        .args([
-            "-c",
-            "mount -t tmpfs none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue",
-        ])
-        .assert()
-        .success();
+    mount_queues();
     read().assert().code(255).stderr(contains(format!(
         "cause: /dev/mqueue/shm_{DEFAULT_KEY} belongs to user 0 and has mode 0600: user 65534 may \
          neither read nor write it\n"
@@ -295,4 +412,30 @@ fn a_queue_names_its_owner_or_says_why_not() {
     theirs(&folder, "shm_wr", &["--object", "mqueue", "--remove"]).assert().code(255).stderr(
         contains(": user 65534 may not remove it; in /dev/mqueue, which is sticky and belongs to "),
     );
+}
+
+/// Mounts the POSIX queues of this IPC namespace. The host may have no `/dev/mqueue`.
+fn mount_queues() {
+    const SCRIPT: &str =
+        "mount -t tmpfs none /dev && mkdir /dev/mqueue && mount -t mqueue none /dev/mqueue";
+    Command::new("sh").args(["-c", SCRIPT]).assert().success();
+}
+
+fn a_directory_of_queues_that_forbids_creation_is_named() {
+    let folder = PublicFolder::new();
+    mount_queues();
+    fs::set_permissions("/dev/mqueue", Permissions::from_mode(0o755)).unwrap();
+    let create = || theirs(&folder, "shm_wr", &["--object", "mqueue", "x"]);
+    tells(
+        &mut create(),
+        "mq_open failed, errno: 13 msg: Permission denied",
+        "/dev/mqueue belongs to user 0 and has mode 0755: user 65534 cannot create files there",
+        "let its owner change the mode or the owner of /dev/mqueue (chmod, chown)",
+    );
+    // The mode counts without the mount, too.
+    Command::new("umount").arg("/dev/mqueue").assert().success();
+    create().assert().code(255).stderr(contains(
+        "cause: the owner and mode of the directory of the queues are not known, because no mount at \
+         /dev/mqueue shows it; ",
+    ));
 }

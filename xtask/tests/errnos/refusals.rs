@@ -51,8 +51,10 @@ fn refused(call: &str, state: &str, calls: &str) -> [String; 2] {
     [
         format!("the seccomp filter of this process refuses {call}; {state}"),
         format!(
-            "start the container with a profile that allows {calls}: --security-opt \
-             seccomp=PROFILE, or seccomp=unconfined for none"
+            "start the container with a profile that allows {calls}; docker, podman: \
+             --security-opt seccomp=PROFILE, or seccomp=unconfined for none; compose: security_opt: \
+             [\"seccomp=PROFILE\"]; Kubernetes: securityContext.seccompProfile: {{type: Localhost, \
+             localhostProfile: PROFILE}}, or {{type: Unconfined}}"
         ),
     ]
 }
@@ -129,7 +131,9 @@ fn a_filter_is_named_for_each_mechanism() {
     }
     let calls = "mq_open, mq_unlink, mq_timedsend, mq_timedreceive and mq_getsetattr";
     let arguments = ["--object", "mqueue", "x"];
-    let [cause, hint] = refused("mq_open", "to create a queue no permission is needed", calls);
+    let state = "the owner and mode of the directory of the queues are not known, because no mount at \
+                 /dev/mqueue shows it";
+    let [cause, hint] = refused("mq_open", state, calls);
     let first = "mq_open failed, errno: 1 msg: Operation not permitted";
     tells(&mut filter.run(1, &["mq_open"], "shm_wr", &arguments), first, &cause, &hint);
     // Without POSIX queues a kernel can have System V IPC.

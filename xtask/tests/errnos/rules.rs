@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use shm_cli::access::{self, Permissions};
 use shm_cli::process::Process;
 use shm_core::{Access, Errno, Segment, table};
-use shm_testkit::isolation::mount_tmpfs;
+use shm_testkit::isolation::{in_user_namespace, mount_tmpfs};
 use shm_testkit::need::{ANOTHER_USER, MOUNTS};
 use shm_testkit::programs::{NOBODY, PublicFolder, run_as};
 use shm_testkit::{Trial, trials};
@@ -29,7 +29,7 @@ const PART: &str = "SHM_TEST_RULES";
 const FOLDER: &str = "/dev/shm";
 
 /// Owners and groups of the objects; the first is also the creator of all segments.
-const OWNERS: [(u32, u32); 3] = [(1000, 1000), (2000, 3000), (0, 0)];
+const OWNERS: [(u32, u32); 4] = [(1000, 1000), (2000, 3000), (0, 0), (101_000, 101_000)];
 /// Bits of one class of users: for objects, and for directories.
 const USE: [u32; 4] = [0, 2, 4, 6];
 const ENTER: [u32; 5] = [0, 1, 2, 3, 7];
@@ -55,8 +55,11 @@ const USERS: [&str; 8] = [
     "--bounding-set=-sys_admin,-fowner,-dac_read_search",
 ];
 
-/// Does a part as each user: in this user namespace, and as root of another one, which maps only that
-/// user.
+/// The usual map of a user namespace. It maps the id that stands for ids without a mapping, too.
+const USUAL_MAP: &str = "0 100000 65536";
+
+/// Does a part as each user: in this user namespace, as root of another one, which maps only that
+/// user, and in one with the usual map: as root, as an owner and as a stranger.
 fn as_each_user(part: &str) {
     let folder = PublicFolder::new();
     let program = folder.copy(env::current_exe().unwrap());
@@ -67,6 +70,9 @@ fn as_each_user(part: &str) {
         let mut inside = run_as(user, "unshare");
         inside.args(["--user", "--map-root-user"]).arg(&program).env(PART, part);
         inside.assert().success();
+    }
+    for user in [0, 1000, 2000] {
+        in_user_namespace(USUAL_MAP, user, &program).env(PART, part).assert().success();
     }
 }
 

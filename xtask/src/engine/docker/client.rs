@@ -32,15 +32,22 @@ pub(crate) fn current(
 }
 
 /// Returns whether docker's daemon gives containers a user namespace (`--userns-remap`). Podman gives
-/// them one only if an option asks for it.
+/// them one only if an option asks for it. Fails if the daemon does not say.
 pub(crate) fn remaps_users(at: &EngineAt, interrupt: &Interrupt) -> Result<bool, EngineError> {
     if at.kind != EngineKind::Docker {
         return Ok(false);
     }
     let output = client(at, ["info", "--format", "{{json .SecurityOptions}}"]).run(interrupt)?;
-    // A daemon without this answer remaps nothing.
-    let options: Vec<String> = serde_json::from_slice(&output.stdout).unwrap_or_default();
-    Ok(options.iter().any(|option| option == "name=userns"))
+    // `null` for none.
+    match serde_json::from_slice::<Option<Vec<String>>>(&output.stdout) {
+        Ok(options) if output.succeeded() => {
+            Ok(options.unwrap_or_default().iter().any(|option| option == "name=userns"))
+        }
+        _ => {
+            let what = "cannot find out whether docker's daemon gives containers a user namespace";
+            Err(failed(what, output).into())
+        }
+    }
 }
 
 /// Returns the current identity of the engine `at`: the daemon's id, or podman's host name and

@@ -224,11 +224,15 @@ fn donor_restarted(engine: &Engine) -> Result<(), Failed> {
     Ok(())
 }
 
+/// At a limit the kernel can read the pages of a program again and again for minutes before it kills. The
+/// limit of processor time ends that with the same signal.
+const KILLED_AT_THE_LIMIT: &str = "--memory 64m --memory-swap 64m --ulimit cpu=2:2";
+
 fn memory(engine: &Engine) -> Result<(), Failed> {
     let tools = Tools::new(engine)?;
     let limited = |size| {
-        let options = "--memory 64m --memory-swap 64m --shm-size 512m";
-        tools.run(options, &["shm_wr", "--posix", "t", "--size", size, "hi"]).output()
+        let options = format!("{KILLED_AT_THE_LIMIT} --shm-size 512m");
+        tools.run(&options, &["shm_wr", "--posix", "t", "--size", size, "hi"]).output()
     };
     let killed = limited("200M")?;
     let stderr = String::from_utf8(killed.stderr)?;
@@ -243,7 +247,7 @@ fn memory(engine: &Engine) -> Result<(), Failed> {
     assert!(fits.status.success() && fits.stderr.is_empty(), "{fits:?}");
 
     // A segment takes memory only where it is written.
-    let options = "--memory 64m --memory-swap 64m --interactive";
+    let options = &format!("{KILLED_AT_THE_LIMIT} --interactive");
     let segment = ["shm_wr", "--size", "200M", "--stdin"];
     let mut filled = tools.run(options, &segment);
     let filled = filled.write_stdin(vec![b'x'; 100 << 20]).output()?;

@@ -5,12 +5,12 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A mount: a line of `/proc/PID/mountinfo`, `proc_pid_mountinfo(5)`.
 ///
 /// The texts can come from a container, and are not escaped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// The number of the mount.
     pub id: u64,

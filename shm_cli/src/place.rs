@@ -5,14 +5,14 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shm_core::IpcNamespace;
 use shm_core::posix::DIRECTORY;
 
 use crate::mounts::{self, Mount};
 
 /// An engine that runs containers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineName {
     /// Docker.

@@ -4,14 +4,14 @@ use std::fs;
 use std::io;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sys;
 use crate::{Error, Result};
 
 /// The System V limits of this IPC namespace. Each namespace has separate limits. A new namespace
 /// starts with the kernel's defaults, not with its parent's values. `shmctl(IPC_INFO)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// `kernel.shmmni`: the maximum number of segments.
     pub max_segments: u64,
@@ -44,7 +44,7 @@ impl Limits {
 }
 
 /// The usage of this IPC namespace. `shmctl(SHM_INFO)`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// The number of segments.
     pub segments: u64,
@@ -85,7 +85,7 @@ impl Usage {
 }
 
 /// The limits of semaphores of this IPC namespace: the four numbers of `kernel.sem`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SemaphoreLimits {
     /// `SEMMSL`: the maximum number of semaphores of a set.
     pub max_set_semaphores: u64,
@@ -114,7 +114,7 @@ impl SemaphoreLimits {
 }
 
 /// The limits of System V message queues of this IPC namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueLimits {
     /// `kernel.msgmni`: the maximum number of queues.
     pub max_queues: u64,
@@ -141,7 +141,7 @@ impl QueueLimits {
 
 /// The limits of POSIX message queues of this IPC namespace. `RLIMIT_MSGQUEUE` limits a user in all
 /// namespaces together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MqueueLimits {
     /// `fs.mqueue.queues_max`: the maximum number of queues.
     pub max_queues: u64,

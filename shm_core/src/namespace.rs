@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sys;
 use crate::{Errno, Error, Result};
@@ -22,7 +23,7 @@ const CURRENT: &str = "/proc/self/ns/ipc";
 /// removed namespace, so a restarted container often shows the same one. Linux 6.18 has 64-bit ids
 /// that are never reused. On older kernels, this value keeps the file of the namespace open, so the
 /// kernel cannot reuse the inode as long as the value exists.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IpcNamespace {
     inode: u64,
     id: Option<u64>,
@@ -70,13 +71,22 @@ impl IpcNamespace {
         Self { inode, id: Some(id), _held: None }
     }
 
-    fn open(path: PathBuf) -> Result<Self> {
-        let answer = File::open(&path).and_then(|file| Ok((file.metadata()?.ino(), file)));
-        let (inode, file) =
-            answer.map_err(|error| Error::Namespace { path, errno: Errno::from_io(&error) })?;
+    /// Returns the namespace of an open file, such as `/proc/PID/ns/ipc`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fstat(2)`.
+    pub fn of_file(file: File) -> io::Result<Self> {
+        let inode = file.metadata()?.ino();
         let id = sys::namespace_id(&file).ok();
         let held = id.is_none().then(|| Arc::new(file));
         Ok(Self { inode, id, _held: held })
+    }
+
+    fn open(path: PathBuf) -> Result<Self> {
+        File::open(&path)
+            .and_then(Self::of_file)
+            .map_err(|error| Error::Namespace { path, errno: Errno::from_io(&error) })
     }
 
     /// Returns the inode that `ls -l /proc/PID/ns` shows. The kernel reuses inodes.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sys::{SHM_DEST, SHM_LOCKED};
 
 /// The number of a segment in its namespace, a shmid. The kernel reuses these numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SegmentId(pub i32);
 
@@ -18,10 +18,10 @@ impl fmt::Display for SegmentId {
 }
 
 /// The `struct shmid_ds` of a segment, or its line in `/proc/sysvipc/shm`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stat {
     /// The key, as `key_t`; 0 for a private segment and for one that is marked for destruction.
-    #[serde(serialize_with = "hexadecimal")]
+    #[serde(with = "hexadecimal")]
     pub key: i32,
     /// The shmid.
     pub shmid: SegmentId,
@@ -34,7 +34,7 @@ pub struct Stat {
     /// The creator's group id.
     pub cgid: u32,
     /// The nine permission bits.
-    #[serde(serialize_with = "octal")]
+    #[serde(with = "octal")]
     pub mode: u32,
     /// Whether it is marked for destruction at its last detach.
     pub dest: bool,
@@ -56,17 +56,34 @@ pub struct Stat {
     pub ctime: i64,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-pub(crate) fn octal<S: serde::Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("{mode:04o}"))
+/// A mode as text: its octal digits.
+pub(crate) mod octal {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) fn serialize<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{mode:04o}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(text: D) -> Result<u32, D::Error> {
+        u32::from_str_radix(&String::deserialize(text)?, 8).map_err(de::Error::custom)
+    }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-pub(crate) fn hexadecimal<S: serde::Serializer>(
-    key: &i32,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(&format_args!("0x{key:08x}"))
+/// A key as text, such as `0x0134b3d5`.
+pub(crate) mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    pub(crate) fn serialize<S: Serializer>(key: &i32, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("0x{key:08x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(text: D) -> Result<i32, D::Error> {
+        let text = String::deserialize(text)?;
+        let digits = text.strip_prefix("0x").ok_or_else(|| de::Error::custom("no 0x"))?;
+        u32::from_str_radix(digits, 16).map(u32::cast_signed).map_err(de::Error::custom)
+    }
 }
 
 impl Stat {

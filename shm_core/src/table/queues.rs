@@ -3,22 +3,22 @@
 use std::fmt;
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{hexadecimal, octal, read_proc};
 
 const PROC: &str = "/proc/sysvipc/msg";
 
 /// A System V message queue: a line of `/proc/sysvipc/msg`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStat {
     /// The key, as `key_t`; 0 for a private queue.
-    #[serde(serialize_with = "hexadecimal")]
+    #[serde(with = "hexadecimal")]
     pub key: i32,
     /// The msqid.
     pub msqid: i32,
     /// The nine permission bits.
-    #[serde(serialize_with = "octal")]
+    #[serde(with = "octal")]
     pub mode: u32,
     /// The bytes of all messages in it.
     pub used_bytes: u64,

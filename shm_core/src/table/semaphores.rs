@@ -3,22 +3,22 @@
 use std::fmt;
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{hexadecimal, octal, read_proc};
 
 const PROC: &str = "/proc/sysvipc/sem";
 
 /// A set of semaphores: a line of `/proc/sysvipc/sem`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetStat {
     /// The key, as `key_t`; 0 for a private set.
-    #[serde(serialize_with = "hexadecimal")]
+    #[serde(with = "hexadecimal")]
     pub key: i32,
     /// The semid.
     pub semid: i32,
     /// The nine permission bits.
-    #[serde(serialize_with = "octal")]
+    #[serde(with = "octal")]
     pub mode: u32,
     /// The number of semaphores.
     pub nsems: u64,

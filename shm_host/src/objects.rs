@@ -55,16 +55,16 @@ impl Directories {
     pub(crate) fn dev_shm(&mut self, root: BorrowedFd<'_>, mounts: &[Mount]) -> io::Result<DevShm> {
         let directory = open_below(root, "/dev/shm")?;
         let found = fstat(&directory)?;
-        let room = fstatvfs(&directory)?;
+        let space = fstatvfs(&directory)?;
         let (device, inode) = (Device::from_kernel(found.st_dev), found.st_ino);
         let shm = DevShm {
             device,
             inode,
             mount: mount_of(&directory, mounts),
-            size: room.f_blocks.saturating_mul(room.f_frsize),
-            free: room.f_bavail.saturating_mul(room.f_frsize),
-            inodes: room.f_files,
-            free_inodes: room.f_ffree,
+            size: space.f_blocks.saturating_mul(space.f_frsize),
+            free: space.f_bavail.saturating_mul(space.f_frsize),
+            inodes: space.f_files,
+            free_inodes: space.f_ffree,
             mode: found.st_mode & 0o7777,
             uid: found.st_uid,
             gid: found.st_gid,
@@ -75,16 +75,16 @@ impl Directories {
         }
         Ok(shm)
     }
+}
 
-    /// Returns the device of the file system `mqueue` at `/dev/mqueue` below a root.
-    pub(crate) fn dev_mqueue(&self, root: BorrowedFd<'_>, mounts: &[Mount]) -> io::Result<Device> {
-        let directory = open_below(root, "/dev/mqueue")?;
-        match mount_of(&directory, mounts) {
-            Some(mount) if mount.file_system == "mqueue" => {
-                Ok(Device::from_kernel(fstat(&directory)?.st_dev))
-            }
-            _ => Err(io::Error::new(io::ErrorKind::NotFound, "no file system mqueue is mounted")),
+/// Returns the device of the file system `mqueue` at `/dev/mqueue` below a root.
+pub(crate) fn dev_mqueue(root: BorrowedFd<'_>, mounts: &[Mount]) -> io::Result<Device> {
+    let directory = open_below(root, "/dev/mqueue")?;
+    match mount_of(&directory, mounts) {
+        Some(mount) if mount.file_system == "mqueue" => {
+            Ok(Device::from_kernel(fstat(&directory)?.st_dev))
         }
+        _ => Err(io::Error::new(io::ErrorKind::NotFound, "no file system mqueue is mounted")),
     }
 }
 

@@ -122,7 +122,7 @@ mod tests {
             let found = parse(config.as_bytes()).unwrap();
             assert_eq!((found.ipc, found.dev_shm, found.pod), (origin, None, None));
         }
-        assert!(parse(b"[]").is_err());
+        assert!(parse(b"7").is_err());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use shm_cli::mounts::{self, Mount};
 use crate::cgroup;
 use crate::facts::{Holder, Inode, MountNamespace, Namespaces, Process, Time, Unseen};
 use crate::maps;
-use crate::objects::Directories;
+use crate::objects::{Directories, dev_mqueue};
 use crate::process_dir::{ProcessDir, process_ids};
 use crate::status::{Start, parse_stat, parse_status};
 
@@ -37,7 +37,7 @@ impl Scan {
             let Ok(directory) = ProcessDir::open(pid) else { continue };
             scan.add(pid, &directory, &clock);
         }
-        scan.check_again(&clock)?;
+        scan.check_again(&clock);
         Ok(scan)
     }
 
@@ -53,7 +53,10 @@ impl Scan {
         if kind != Kind::Kernel {
             self.unseen.maps += u64::from(process.attachments.is_none());
             self.add_threads(pid, ipc, directory);
-            self.add_descriptors(pid, directory);
+            // The scan itself holds each namespace open.
+            if pid != std::process::id() {
+                self.add_descriptors(pid, directory);
+            }
         }
         self.processes.insert(pid, process);
     }
@@ -113,7 +116,7 @@ impl Scan {
         let found = MountNamespace {
             seen_by: pid,
             dev_shm: self.directories.dev_shm(root.as_fd(), &mounts).into(),
-            dev_mqueue: self.directories.dev_mqueue(root.as_fd(), &mounts).into(),
+            dev_mqueue: dev_mqueue(root.as_fd(), &mounts).into(),
         };
         self.mount_namespaces.insert(inode, found);
     }
@@ -132,7 +135,7 @@ impl Scan {
 
     /// Reads the identities again: a process that was read meanwhile can have ended, joined another
     /// namespace, or given its id to a new process.
-    fn check_again(&mut self, clock: &Clock) -> io::Result<()> {
+    fn check_again(&mut self, clock: &Clock) {
         for (pid, before) in &self.processes {
             let Ok(directory) = ProcessDir::open(*pid) else {
                 self.unseen.changed.push(*pid);
@@ -145,7 +148,6 @@ impl Scan {
                 self.unseen.changed.push(*pid);
             }
         }
-        Ok(())
     }
 }
 

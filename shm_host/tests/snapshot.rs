@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, ExitCode};
 use std::thread;
@@ -24,18 +23,21 @@ fn inode(namespace: &File) -> u64 {
     namespace.metadata().unwrap().ino()
 }
 
-/// A process in an IPC namespace of its own, killed on drop.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the process must outlive the command that starts it"
+)]
+fn process(program: &str, arguments: &[&str]) -> Child {
+    std::process::Command::new(program).args(arguments).spawn().unwrap()
+}
+
+/// A process, mostly in an IPC namespace of its own, killed on drop.
 struct Elsewhere(Child);
 
 impl Elsewhere {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the process must outlive the command that starts it"
-    )]
     fn start() -> Self {
         let own = inode(&File::open("/proc/self/ns/ipc").unwrap());
-        let child = std::process::Command::new("unshare").args(["--ipc", "sleep", "60"]).spawn();
-        let elsewhere = Self(child.unwrap());
+        let elsewhere = Self(process("unshare", &["--ipc", "sleep", "60"]));
         while inode(&elsewhere.namespace()) == own {
             thread::sleep(Duration::from_millis(1));
         }
@@ -87,12 +89,17 @@ fn another_namespace_is_entered_and_left() {
 }
 
 fn a_namespace_that_only_a_descriptor_holds_is_found() {
-    let file = Elsewhere::start().namespace();
+    let elsewhere = Elsewhere::start();
+    let file = elsewhere.namespace();
+    let script = format!("exec 9</proc/{}/ns/ipc; exec sleep 60", elsewhere.0.id());
+    let holder = Elsewhere(process("sh", &["-c", &script]));
+    while fs::read_link(format!("/proc/{}/fd/9", holder.0.id())).is_err() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(elsewhere);
     let snapshot = take();
-    let fd = u32::try_from(file.as_raw_fd()).unwrap();
-    let holder = Holder::Descriptor { pid: std::process::id(), fd };
     let found = &snapshot.namespaces[&inode(&file)];
-    assert_eq!(found.holders, [holder]);
+    assert_eq!(found.holders, [Holder::Descriptor { pid: holder.0.id(), fd: 9 }]);
     assert!(found.contents.read().is_some() && snapshot.processes_in(inode(&file)).count() == 0);
 }
 
